@@ -1,0 +1,385 @@
+"""Number formats and the conversions between them.
+
+Rationale. A quantized tensor's element type says how its integers read as reals: `!num.affine` for one scale and zero
+point per tensor, `!num.per_channel` for one scale per index of an axis (symmetric, scales named by a weight key).
+Raw integers (accumulators, multipliers) use builtin `si32`, `ui8`: the sign is always written, never implied. Every
+conversion carries its rounding; requantization carries its clamp bounds, so ReLU after it is a bound and not an op.
+
+real = scale * (integer - zero_point)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    Float32Type,
+    FloatData,
+    IntAttr,
+    IntegerAttr,
+    IntegerType,
+    Signedness,
+    StringAttr,
+    TensorType,
+    i64,
+)
+from xdsl.dialects.utils import EnumAttribute
+from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SpacedOpaqueSyntaxAttribute, SSAValue, TypeAttribute
+from xdsl.irdl import (
+    IRDLOperation,
+    base,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    param_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
+
+
+class Rounding(StrEnum):
+    """How a real becomes an integer: ties to even, ties up, ties away from zero, or always down."""
+
+    half_even = "half_even"
+    half_up = "half_up"
+    half_away = "half_away"
+    floor = "floor"
+
+
+@irdl_attr_definition
+class RoundingAttr(EnumAttribute[Rounding], SpacedOpaqueSyntaxAttribute):
+    """A rounding mode, printed as a bare word."""
+
+    name = "num.rounding"
+
+
+def signed(width: int) -> IntegerType:
+    """The builtin type `si<width>`."""
+    return IntegerType(width, Signedness.SIGNED)
+
+
+def unsigned(width: int) -> IntegerType:
+    """The builtin type `ui<width>`."""
+    return IntegerType(width, Signedness.UNSIGNED)
+
+
+def is_signed(storage: IntegerType) -> bool:
+    """Whether an explicit-sign integer type is signed."""
+    return storage.signedness.data == Signedness.SIGNED
+
+
+def integer_range(storage: IntegerType) -> tuple[int, int]:
+    """The lowest and highest value of an explicit-sign integer type."""
+    width = storage.width.data
+    return (-(1 << width - 1), (1 << width - 1) - 1) if is_signed(storage) else (0, (1 << width) - 1)
+
+
+def _verify_storage(storage: IntegerType) -> None:
+    if storage.signedness.data == Signedness.SIGNLESS:
+        raise VerifyException(f"storage type {storage} does not say its sign: write si{storage.width.data} or ui...")
+
+
+@irdl_attr_definition
+class AffineType(ParametrizedAttribute, TypeAttribute):
+    """Integers of `storage` that mean `scale * (q - zero_point)`.
+
+    Example: `!num.affine<ui8, 0.0078125 : 128>`
+    """
+
+    name = "num.affine"
+    storage: IntegerType
+    scale: FloatData
+    zero_point: IntAttr = param_def(converter=IntAttr.get)
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
+        with parser.in_angle_brackets():
+            storage = parser.parse_type()
+            parser.parse_punctuation(",")
+            scale = FloatData(float(parser.parse_number()))
+            parser.parse_punctuation(":")
+            zero_point = IntAttr(parser.parse_integer())
+        return [storage, scale, zero_point]
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_attribute(self.storage)
+            printer.print_string(f", {float_text(self.scale.data)} : {self.zero_point.data}")
+
+    def verify(self) -> None:
+        _verify_storage(self.storage)
+        if not (np.isfinite(self.scale.data) and self.scale.data > 0):
+            raise VerifyException(f"scale must be positive and finite, got {self.scale.data}")
+        low, high = integer_range(self.storage)
+        if not low <= self.zero_point.data <= high:
+            raise VerifyException(f"zero point {self.zero_point.data} is outside {self.storage}")
+
+
+@irdl_attr_definition
+class PerChannelType(ParametrizedAttribute, TypeAttribute):
+    """Symmetric integers of `storage` that mean `scales[i] * q`, i the index along `axis`; `scales` is a weight key.
+
+    Example: `!num.per_channel<si8, 0, "c1.weight.scale">`
+    """
+
+    name = "num.per_channel"
+    storage: IntegerType
+    axis: IntAttr = param_def(converter=IntAttr.get)
+    scales: StringAttr
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
+        with parser.in_angle_brackets():
+            storage = parser.parse_type()
+            parser.parse_punctuation(",")
+            axis = IntAttr(parser.parse_integer(allow_negative=False))
+            parser.parse_punctuation(",")
+            scales = StringAttr(parser.parse_str_literal())
+        return [storage, axis, scales]
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_attribute(self.storage)
+            printer.print_string(f", {self.axis.data}, ")
+            printer.print_string_literal(self.scales.data)
+
+    def verify(self) -> None:
+        _verify_storage(self.storage)
+
+
+def float_text(value: float) -> str:
+    """The shortest text that reads back as the same double, always with a point or an exponent MLIR accepts."""
+    text = repr(float(value))
+    if "e" in text and "." not in text:
+        mantissa, exponent = text.split("e")
+        text = f"{mantissa}.0e{exponent}"
+    return text
+
+
+QUANTIZED = (AffineType, PerChannelType)
+
+
+def storage_of(element: Attribute) -> IntegerType | None:
+    """The integers behind an element type: of a quantized type its storage, of an integer itself, of a float None."""
+    if isinstance(element, AffineType | PerChannelType):
+        return element.storage
+    return element if isinstance(element, IntegerType) else None
+
+
+def zero_point_of(element: Attribute) -> int:
+    """The zero point of an element type; 0 for every type that has none."""
+    return element.zero_point.data if isinstance(element, AffineType) else 0
+
+
+def element_type(value: SSAValue) -> Attribute:
+    """The element type of a tensor value."""
+    type_ = value.type
+    if not isinstance(type_, TensorType):
+        raise VerifyException(f"expected a tensor, got {type_}")
+    return type_.get_element_type()
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The static shape of a tensor value."""
+    type_ = value.type
+    if not isinstance(type_, TensorType):
+        raise VerifyException(f"expected a tensor, got {type_}")
+    return type_.get_shape()
+
+
+def _same_shape(a: SSAValue, b: SSAValue) -> None:
+    if shape_of(a) != shape_of(b):
+        raise VerifyException(f"shapes differ: {shape_of(a)} and {shape_of(b)}")
+
+
+@irdl_op_definition
+class QuantizeOp(IRDLOperation):
+    """Reals to affine integers: `q = clamp(round(x / scale) + zero_point)`, clamped to the storage type's range.
+
+    Example: `%q = num.quantize %x half_even : tensor<1x8xf32> -> tensor<1x8x!num.affine<ui8, 0.5 : 0>>`
+    """
+
+    name = "num.quantize"
+    x = operand_def(base(TensorType))
+    rounding = prop_def(RoundingAttr)
+    result = result_def(base(TensorType))
+    layer = opt_prop_def(StringAttr)
+    traits = traits_def(Pure())
+    assembly_format = "$x $rounding (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+
+    def __init__(
+        self, x: SSAValue, result: Attribute, rounding: Rounding = Rounding.half_even, layer: str | None = None
+    ):
+        super().__init__(
+            operands=[x],
+            result_types=[result],
+            properties={"rounding": RoundingAttr(rounding), "layer": None if layer is None else StringAttr(layer)},
+        )
+
+    def verify_(self) -> None:
+        _same_shape(self.x, self.result)
+        if not isinstance(element_type(self.x), Float32Type):
+            raise VerifyException(f"quantizes f32, got {element_type(self.x)}")
+        if not isinstance(element_type(self.result), QUANTIZED):
+            raise VerifyException(f"gives a quantized type, got {element_type(self.result)}")
+
+
+@irdl_op_definition
+class DequantizeOp(IRDLOperation):
+    """Affine integers to reals: `x = scale * (q - zero_point)` in f32.
+
+    Example: `%x = num.dequantize %q : tensor<1x8x!num.affine<ui8, 0.5 : 0>> -> tensor<1x8xf32>`
+    """
+
+    name = "num.dequantize"
+    q = operand_def(base(TensorType))
+    result = result_def(base(TensorType))
+    layer = opt_prop_def(StringAttr)
+    traits = traits_def(Pure())
+    assembly_format = "$q (`layer` $layer^)? attr-dict `:` type($q) `->` type($result)"
+
+    def __init__(self, q: SSAValue, layer: str | None = None):
+        super().__init__(
+            operands=[q],
+            result_types=[TensorType(Float32Type(), shape_of(q))],
+            properties={"layer": None if layer is None else StringAttr(layer)},
+        )
+
+    def verify_(self) -> None:
+        _same_shape(self.q, self.result)
+        if not isinstance(element_type(self.q), QUANTIZED):
+            raise VerifyException(f"dequantizes a quantized type, got {element_type(self.q)}")
+        if not isinstance(element_type(self.result), Float32Type):
+            raise VerifyException(f"gives f32, got {element_type(self.result)}")
+
+
+@irdl_op_definition
+class WidenOp(IRDLOperation):
+    """Affine integers to scaled raw integers: `(q - zero_point) * multiplier` in si32.
+
+    Brings operands of different scales onto one before an integer `nn.add` or `nn.concat`. The verifier proves that
+    the product fits.
+
+    Example: `%a = num.widen %q by 181 : tensor<1x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x8xsi32>`
+    """
+
+    name = "num.widen"
+    q = operand_def(base(TensorType))
+    multiplier = prop_def(IntegerAttr)
+    result = result_def(base(TensorType))
+    layer = opt_prop_def(StringAttr)
+    traits = traits_def(Pure())
+    assembly_format = "$q `by` $multiplier (`layer` $layer^)? attr-dict `:` type($q) `->` type($result)"
+
+    def __init__(self, q: SSAValue, multiplier: int, layer: str | None = None):
+        super().__init__(
+            operands=[q],
+            result_types=[TensorType(signed(32), shape_of(q))],
+            properties={
+                "multiplier": IntegerAttr(multiplier, i64),
+                "layer": None if layer is None else StringAttr(layer),
+            },
+        )
+
+    def verify_(self) -> None:
+        _same_shape(self.q, self.result)
+        element = element_type(self.q)
+        if not isinstance(element, AffineType):
+            raise VerifyException(f"widens an affine type, got {element}")
+        if element_type(self.result) != signed(32):
+            raise VerifyException(f"gives si32, got {element_type(self.result)}")
+        low, high = integer_range(element.storage)
+        zero_point, factor = element.zero_point.data, self.multiplier.value.data
+        limit = max(abs(low - zero_point), abs(high - zero_point)) * abs(factor)
+        if limit >= 1 << 31:
+            raise VerifyException(f"(q - {zero_point}) * {factor} reaches {limit}, more than si32 holds")
+
+
+@irdl_op_definition
+class RequantizeOp(IRDLOperation):
+    """Accumulators to affine integers by an integer multiplier and a right shift:
+
+    `q = clamp(round(acc * multiplier / 2^shift) + zero_point, low, high)`
+
+    acc is si32 of any shape; multiplier (unsigned) and shift (ui8, 0..62) are tensors of length 1 (per tensor) or of
+    acc's axis 1 (per channel). The product is exact (64 bit); rounding is by `rounding`. `low`/`high` lie within the
+    result's storage range; a ReLU is `low = zero_point`.
+
+    Example:
+    `%q = num.requantize %acc, %m, %s half_up bounds 0, 255 : tensor<1x4xsi32>, tensor<4xui16>, tensor<4xui8>
+        -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>`
+    """
+
+    name = "num.requantize"
+    acc = operand_def(base(TensorType))
+    multiplier = operand_def(base(TensorType))
+    shift = operand_def(base(TensorType))
+    rounding = prop_def(RoundingAttr)
+    low = prop_def(IntegerAttr)
+    high = prop_def(IntegerAttr)
+    result = result_def(base(TensorType))
+    layer = opt_prop_def(StringAttr)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$acc `,` $multiplier `,` $shift $rounding `bounds` $low `,` $high (`layer` $layer^)? attr-dict "
+        "`:` type($acc) `,` type($multiplier) `,` type($shift) `->` type($result)"
+    )
+
+    MAX_SHIFT: ClassVar[int] = 62
+
+    def __init__(
+        self,
+        acc: SSAValue,
+        multiplier: SSAValue,
+        shift: SSAValue,
+        result: Attribute,
+        *,
+        rounding: Rounding,
+        low: int,
+        high: int,
+        layer: str | None = None,
+    ):
+        super().__init__(
+            operands=[acc, multiplier, shift],
+            result_types=[result],
+            properties={
+                "rounding": RoundingAttr(rounding),
+                "low": IntegerAttr(low, i64),
+                "high": IntegerAttr(high, i64),
+                "layer": None if layer is None else StringAttr(layer),
+            },
+        )
+
+    def verify_(self) -> None:
+        _same_shape(self.acc, self.result)
+        if element_type(self.acc) != signed(32):
+            raise VerifyException(f"requantizes si32, got {element_type(self.acc)}")
+        element = element_type(self.result)
+        if not isinstance(element, AffineType):
+            raise VerifyException(f"gives an affine type, got {element}")
+        multiplier = element_type(self.multiplier)
+        if not isinstance(multiplier, IntegerType) or multiplier.signedness.data != Signedness.UNSIGNED:
+            raise VerifyException(f"the multiplier is an unsigned integer, got {multiplier}")
+        if multiplier.width.data > 32:
+            raise VerifyException(f"the multiplier has at most 32 bits, got {multiplier}: the product must fit 64")
+        if element_type(self.shift) != unsigned(8):
+            raise VerifyException(f"the shift is ui8, got {element_type(self.shift)}")
+        channels = shape_of(self.acc)[1] if len(shape_of(self.acc)) > 1 else 1
+        for what, value in (("multiplier", self.multiplier), ("shift", self.shift)):
+            if shape_of(value) not in ((1,), (channels,)):
+                raise VerifyException(f"{what} has shape {shape_of(value)}, needs (1,) or ({channels},)")
+        low, high = self.low.value.data, self.high.value.data
+        first, last = integer_range(element.storage)
+        if not first <= low <= high <= last:
+            raise VerifyException(f"bounds {low}..{high} do not lie in {element.storage} ({first}..{last})")
+
+
+Num = Dialect("num", [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp], [RoundingAttr, AffineType, PerChannelType])

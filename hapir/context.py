@@ -1,0 +1,44 @@
+"""What a compilation carries beside the module: the weights, and where the spec's relative paths start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xdsl.context import Context
+
+from hapir.diagnostics import fail
+from hapir.weights import WeightStore
+
+
+@dataclass
+class HapirContext(Context):
+    """An xDSL context with a weight store and the project folder that relative data paths start from."""
+
+    weights: WeightStore = field(default_factory=WeightStore)
+    folder: Path = field(default_factory=Path)
+
+    def clone(self) -> HapirContext:
+        """A context with the same dialects and a store of its own."""
+        base = super().clone()
+        return HapirContext(
+            base.allow_unregistered,
+            base._loaded_dialects,
+            base._loaded_ops,
+            base._loaded_attrs,
+            base._loaded_types,
+            base._registered_dialects,
+            self.weights.copy(),
+            self.folder,
+        )
+
+
+def hapir_context(ctx: Context) -> HapirContext:
+    """The context as hapir's own. Raises HapirError (HAP0501) where a foreign driver runs a pass that needs weights."""
+    if isinstance(ctx, HapirContext):
+        return ctx
+    fail(
+        "HAP0501",
+        "this pass needs the network's weights, which this driver does not carry",
+        help="run it through `hapir opt`",
+    )

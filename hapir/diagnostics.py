@@ -1,0 +1,147 @@
+"""Messages for users: what is wrong, where, and the way out.
+
+A `Diagnostic` is data; renderers turn it into text or JSON. Code that meets bad input raises `HapirError` with one or
+more diagnostics; nothing else reaches a user. Errors meant for hapir's authors stay ordinary exceptions.
+
+Codes are stable (`HAP0301`); `hapir/codes.py` holds what `hapir explain CODE` prints for each.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from xdsl.dialects.builtin import FileLineColLoc
+from xdsl.ir import Attribute, Operation
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A stretch of a source file. Lines and columns count from 1; the end column is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """A second place that explains the first one ("16 channels here")."""
+
+    span: Span
+    message: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One message: a stable code, what is wrong, where, related places, and a way out."""
+
+    code: str
+    message: str
+    span: Span | None = None
+    labels: tuple[Label, ...] = ()
+    help: str | None = None
+    severity: Severity = "error"
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready dict with the dataclass's fields."""
+        return asdict(self)
+
+
+class HapirError(Exception):
+    """The user's spec or data is wrong. Carries one or more diagnostics."""
+
+    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]):
+        found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = found
+        super().__init__("\n".join(f"{d.code}: {d.message}" for d in found))
+
+
+def span_of(location: Attribute) -> Span | None:
+    """The span of an IR location, or None where the location is unknown. IR locations are points: one column wide."""
+    if not isinstance(location, FileLineColLoc):
+        return None
+    line, column = location.line.data, location.column.data
+    return Span(location.filename.data, line, column, line, column + 1)
+
+
+def fail(
+    code: str,
+    message: str,
+    *,
+    at: Operation | Span | None = None,
+    labels: Iterable[Label] = (),
+    help: str | None = None,
+) -> NoReturn:
+    """Raise a `HapirError` with one diagnostic placed at an operation's `.hap` line or at a span."""
+    span = span_of(at.location) if isinstance(at, Operation) else at
+    raise HapirError(Diagnostic(code, message, span, tuple(labels), help))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A help line that names the closest known spelling, or None where nothing is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else None
+
+
+def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
+    """Diagnostics as text for a terminal, with the source line and a caret under the place."""
+    return "\n\n".join(_render_one(d, colour) for d in diagnostics)
+
+
+_COLOURS = {
+    "error": "\x1b[1;31m",
+    "warning": "\x1b[1;33m",
+    "note": "\x1b[1;36m",
+    "place": "\x1b[1;34m",
+    "bold": "\x1b[1m",
+}
+
+
+def _paint(text: str, style: str, colour: bool) -> str:
+    return f"{_COLOURS[style]}{text}\x1b[0m" if colour else text
+
+
+def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
+    head = _paint(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity, colour)
+    lines = [f"{head}: {_paint(diagnostic.message, 'bold', colour)}"]
+    places: list[tuple[Span, str, str]] = []
+    if diagnostic.span is not None:
+        places.append((diagnostic.span, "", "^"))
+    places.extend((label.span, label.message, "-") for label in diagnostic.labels)
+    for index, (span, message, mark) in enumerate(places):
+        arrow = "-->" if index == 0 else ":::"
+        gutter = " " * len(str(span.line))
+        lines.append(f"{gutter}{_paint(arrow, 'place', colour)} {span.file}:{span.line}:{span.column}")
+        source = source_line(span)
+        if source is None:
+            if message:
+                lines.append(f"{gutter} {_paint('|', 'place', colour)} {message}")
+            continue
+        last = span.end_column if span.end_line == span.line else len(source) + 1
+        # tabs keep their width under the caret: the padding repeats them
+        padding = "".join("\t" if c == "\t" else " " for c in source[: span.column - 1])
+        underline = mark * max(1, last - span.column)
+        style = diagnostic.severity if mark == "^" else "place"
+        lines.append(f"{_paint(f'{span.line} |', 'place', colour)} {source}")
+        tail = f" {message}" if message else ""
+        lines.append(f"{gutter} {_paint('|', 'place', colour)} {padding}{_paint(underline + tail, style, colour)}")
+    if diagnostic.help:
+        lines.append(f"  {_paint('=', 'place', colour)} help: {diagnostic.help}")
+    return "\n".join(lines)
+
+
+def source_line(span: Span) -> str | None:
+    """The text of a span's first line, read from its file; None where the file cannot be read."""
+    try:
+        lines = Path(span.file).read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return None
+    return lines[span.line - 1] if 0 < span.line <= len(lines) else None

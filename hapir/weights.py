@@ -1,0 +1,102 @@
+"""Arrays beside the IR: the IR holds keys, a `WeightStore` holds the numbers.
+
+Text IR with literal weights is slow to parse and unreadable, so `nn.weight` ops and per-channel types name a key. A
+pass that changes values writes a new key and leaves the old one: stores only grow until `retain` drops what no IR names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hapir.diagnostics import Span, fail
+
+Array = npt.NDArray[np.generic]
+
+
+class WeightStore(Mapping[str, Array]):
+    """Named arrays, each read-only once stored."""
+
+    def __init__(self, arrays: Mapping[str, Array] | None = None):
+        self._arrays: dict[str, Array] = {}
+        for key, array in (arrays or {}).items():
+            self.put(key, array)
+
+    def __getitem__(self, key: str) -> Array:
+        return self._arrays[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def put(self, key: str, array: Array) -> str:
+        """Store a private read-only copy under `key` (replacing it where present) and return the key."""
+        copy = np.array(array, order="C")
+        copy.flags.writeable = False
+        self._arrays[key] = copy
+        return key
+
+    def put_new(self, key: str, array: Array) -> str:
+        """Store under `key`, or under `key.1`, `key.2`, ... where it is taken; returns the key used."""
+        unique, n = key, 0
+        while unique in self._arrays:
+            n += 1
+            unique = f"{key}.{n}"
+        return self.put(unique, array)
+
+    def copy(self) -> WeightStore:
+        """A store with the same (shared, read-only) arrays, to be changed independently."""
+        other = WeightStore()
+        other._arrays = dict(self._arrays)
+        return other
+
+    def retain(self, keys: Iterable[str]) -> None:
+        """Drop every array whose key is not in `keys`."""
+        kept = set(keys)
+        self._arrays = {key: array for key, array in self._arrays.items() if key in kept}
+
+    def digest(self) -> str:
+        """SHA-256 over keys, dtypes, shapes and bytes, independent of insertion order."""
+        state = hashlib.sha256()
+        for key in sorted(self._arrays):
+            array = self._arrays[key]
+            state.update(f"{key}|{array.dtype.str}|{array.shape}|".encode())
+            state.update(array.tobytes())
+        return state.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; byte-identical for equal contents."""
+        from safetensors.numpy import save
+
+        path.write_bytes(save({key: np.ascontiguousarray(self._arrays[key]) for key in sorted(self._arrays)}))
+
+    @staticmethod
+    def load(path: Path, at: Span | None = None) -> WeightStore:
+        """Read a `.safetensors` or `.npz` file.
+
+        Raises HapirError (HAP0401) where the file is missing, unreadable or of another kind.
+        """
+        return WeightStore(load_arrays(path, at))
+
+
+def load_arrays(path: Path, at: Span | None = None) -> dict[str, Array]:
+    """The named arrays of a `.safetensors` or `.npz` file. Raises HapirError (HAP0401) placed at `at`."""
+    if not path.is_file():
+        fail("HAP0401", f"the file `{path.name}` does not exist", at=at, help=f"looked for it in {path.parent}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load
+
+            return dict(load(path.read_bytes()))
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+    except Exception as error:  # the two libraries raise many types for a damaged file
+        fail("HAP0401", f"the file `{path.name}` cannot be read: {error}", at=at, help="write it again; it is damaged")
+    fail("HAP0401", f"`{path.name}` is neither .safetensors nor .npz", at=at, help="convert it to one of the two")
