@@ -1,6 +1,6 @@
 """The mapping: which ops run together, and how their loops lie on a machine.
 
-Rationale. `dataflow.layer` groups the ops that run as one (a convolution with its requantization, ReLU and pooling): an
+Rationale. `dataflow.layer` groups the ops that run as one (a convolution with its requantization, ReLU, pooling): an
 isolated region, so an emitter sees everything a layer needs and nothing else; its meaning is its body's meaning.
 `dataflow.schedule` says which network runs on which machine by which dataflow; `dataflow.map` pins loops of one layer at
 the levels of the machine, from the outside in. What a map does not say is chosen by the scheduling pass.

@@ -1,9 +1,9 @@
 """Hardware: memories, processing-element arrays and the units in them.
 
 Rationale. A machine is a symbol with a body of memories, arrays and units; an array has its own memories and units, one
-per PE (or, where they `hold` partial sums, one per column). All sizes are integers in stated units: bits, bits per cycle,
-cycles, hertz; `size_words` counts data of what the memory holds where the spec says `word`. The vocabulary of a unit
-(what `unit mac { ... }` may say) is a dataclass below, so a unit's options are checked like a pass's options.
+per PE (or, where they `hold` partial sums, one per column). All sizes are integers in stated units: bits, bits per
+cycle, cycles, hertz; `size_words` counts data of what the memory holds where the spec says `word`. The vocabulary of
+a unit (what `unit mac { ... }` may say) is a dataclass below, so its options are checked like a pass's options.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from xdsl.irdl import (
 from xdsl.traits import HasParent, NoTerminator, SymbolOpInterface, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
-from hapir.dialects.num import Rounding, is_signed, signed, unsigned
+from hapir.dialects.num import SI8, SI32, UI8, UI16, Rounding, is_signed
 
 HELD = ("input", "weight", "output", "psum")
 """What a memory may hold: activations read, weights, activations written, partial sums."""
@@ -49,8 +49,8 @@ class MacUnit:
     """
 
     name: ClassVar[str] = "mac"
-    multiply: tuple[IntegerType, IntegerType] = (unsigned(8), signed(8))
-    accumulate: IntegerType = signed(32)
+    multiply: tuple[IntegerType, IntegerType] = (UI8, SI8)
+    accumulate: IntegerType = SI32
     multiplier: str = "exact"
 
 
@@ -62,7 +62,7 @@ class RequantizeUnit:
     """
 
     name: ClassVar[str] = "requantize"
-    multiplier: IntegerType = unsigned(16)
+    multiplier: IntegerType = UI16
     rounding: Rounding = Rounding.half_up
 
 

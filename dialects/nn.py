@@ -1,7 +1,7 @@
 """The network: value semantics on NCHW tensors, one op per layer.
 
 Rationale. A `nn.network` is a symbol with block arguments as inputs and `nn.return` as outputs. Parameters are
-`nn.weight` ops that name a key of the weight store. Every layer op may carry its `.hap` name (`layer "c1"`); selectors in
+`nn.weight` ops that name a key of the weight store. A layer op may carry its `.hap` name (`layer "c1"`); selectors in
 recipes and schedules match it. The same ops serve float and integer tensors: the element types (dialect `num`) decide.
 Integer meaning: conv2d and dense subtract zero points and give si32 accumulators,
 `acc[n,k,p,q] = sum_{c,r,s} (x[n,c,h,w] - zx) * w[k,c,r,s] + b[k]`, so padding with the zero point adds nothing; pools,

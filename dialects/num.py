@@ -71,6 +71,11 @@ def unsigned(width: int) -> IntegerType:
     return IntegerType(width, Signedness.UNSIGNED)
 
 
+SI32 = signed(32)
+"""Accumulators."""
+SI8, UI8, UI16 = signed(8), unsigned(8), unsigned(16)
+
+
 def is_signed(storage: IntegerType) -> bool:
     """Whether an explicit-sign integer type is signed."""
     return storage.signedness.data == Signedness.SIGNED

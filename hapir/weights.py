@@ -1,6 +1,6 @@
 """Arrays beside the IR: the IR holds keys, a `WeightStore` holds the numbers.
 
-Text IR with literal weights is slow to parse and unreadable, so `nn.weight` ops and per-channel types name a key. A
+Text IR with literal weights is slow to parse and unreadable: `nn.weight` ops and per-channel types name a key. A
 pass that changes values writes a new key and leaves the old one: stores only grow until `retain` drops what no IR names.
 """
 
