@@ -1,9 +1,9 @@
 """Registers, memories, ROMs and signed products: what xDSL's `hw`, `comb` and `seq` do not have.
 
-Rationale. A circuit is `hw.module`s of `comb` logic plus the ops here; together they print as Verilog-2005 with no choice
-left to the printer. All values are signless `iN`; only `rtl.mul` knows signs, and says them. State is declared first
-(`rtl.reg`, `rtl.wire`, `rtl.memory`) and driven later (`rtl.next`, `rtl.assign`, `rtl.write`), so feedback needs no forward
-reference and each driver can be checked to be the only one. There is one clock per module; reset is synchronous.
+Rationale. A circuit is `hw.module`s of `comb` logic plus the ops here; together they print as Verilog-2005 with no
+choice left to the printer. All values are signless `iN`; only `rtl.mul` knows signs, and says them. State is declared
+first (`rtl.reg`, `rtl.wire`, `rtl.memory`) and driven later (`rtl.next`, `rtl.assign`, `rtl.write`), so feedback needs
+no forward reference and each driver can be checked to be the only one. There is one clock per module; reset is synchronous.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def width_of(value: SSAValue) -> int:
     type_ = value.type
     if not isinstance(type_, IntegerType):
         raise VerifyException(f"expected a bit vector, got {type_}")
-    return type_.width.data
+    return cast(IntegerType, type_).width.data
 
 
 def address_width(depth: int) -> int:

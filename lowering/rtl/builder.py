@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import comb, hw
-from xdsl.dialects.builtin import ArrayAttr, FlatSymbolRefAttr, IntegerAttr, IntegerType, StringAttr, i32
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, IntegerType, StringAttr, SymbolRefAttr, i32
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from hapir.dialects import rtl
@@ -315,7 +315,7 @@ class Module:
                 raise ValueError(f"{module.name}.{port} is {module.inputs[port].width} bits, got {signal.width}")
         op = hw.InstanceOp(
             name,
-            FlatSymbolRefAttr(module.name),
+            SymbolRefAttr(module.name),
             [(port, inputs[port].value) for port in module.inputs],
             [(port, IntegerType(signal.width)) for port, signal in module.outputs.items()],
         )
