@@ -1,0 +1,51 @@
+"""What a subcommand is: data that the main parser puts together.
+
+Modules under `hapir.cli` import nothing heavy at their top (no numpy, no xdsl): `hapir --help` loads them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hapir.cli.console import Console
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: its name, one line for `hapir --help`, an example for its own help, its arguments, and its action.
+
+    `execute` returns the exit code: 0 good, 1 the user's input is wrong. It raises HapirError for the latter as well.
+    """
+
+    name: str
+    summary: str
+    example: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[argparse.Namespace, Console], int]
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every command that reads one spec."""
+    parser.add_argument("spec", metavar="X.hap", help="the spec")
+    parser.add_argument(
+        "--allow-outside", action="store_true", help="let the spec import and read files outside its folder"
+    )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """The arguments that choose a schedule and a recipe."""
+    parser.add_argument("--schedule", metavar="NAME", help="which schedule; the only one of the spec is the default")
+    parser.add_argument("--recipe", metavar="NAME", help="another recipe than the schedule's; `none` keeps the floats")
+
+
+def positive(text: str) -> int:
+    """An argument that counts: an integer of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 1")
+    return value

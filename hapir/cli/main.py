@@ -1,0 +1,116 @@
+"""The command `hapir`: one parser, one file per subcommand, and one place where errors become exit codes.
+
+Exit codes: 0 good, 1 the user's spec or data is wrong, 2 wrong usage, 70 a bug in hapir, 130 interrupted, 141 the
+reader of our output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import cast
+
+from hapir.cli.command import Command
+from hapir.cli.console import Console
+
+COMMANDS = ("compile", "run", "check", "estimate", "opt", "list", "explain")
+"""Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
+
+DESCRIPTION = """\
+Compile a .hap spec (network, machine, recipe, schedule) to IR, C, Verilog and an estimate that agree.
+
+`hapir COMMAND --help` tells what a command takes."""
+
+
+def _commands() -> list[Command]:
+    return [cast(Command, import_module(f"hapir.cli.{name}").COMMAND) for name in COMMANDS]
+
+
+class _Version(argparse.Action):
+    """`--version`, which reads the installed version only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str):
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        from hapir.versions import versions
+
+        print(" ".join(f"{name} {version}" for name, version in versions().items()))
+        parser.exit()
+
+
+def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hapir", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action=_Version)
+    parser.set_defaults(format="text", color="auto")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in commands:
+        sub = subparsers.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=f"example: {command.example}",
+        )
+        sub.set_defaults(command=command)
+        command.add_arguments(sub)
+        sub.add_argument("--format", choices=("text", "json"), default="text", help="for people or for scripts")
+        sub.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour diagnostics")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own) and return its exit code; nothing is raised but SystemExit(2)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    console = Console()
+    try:
+        # `opt` keeps xDSL's own options, so it parses its arguments itself
+        if arguments[:1] == ["opt"]:
+            from hapir.cli.opt import optimize
+
+            code = optimize(arguments[1:])
+        else:
+            args = _parser(_commands()).parse_args(arguments)
+            console = Console(args.format, args.color)
+            code = cast(Command, args.command).execute(args, console)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # what is still buffered has no reader: without this, Python complains about it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _failed(error, console)
+
+
+def _failed(error: Exception, console: Console) -> int:
+    """Diagnostics for what the user can mend, one line for what only we can."""
+    from hapir.diagnostics import HapirError
+
+    if isinstance(error, HapirError):
+        console.diagnostics(error.diagnostics)
+        return 1
+    if os.environ.get("HAPIR_DEBUG"):
+        traceback.print_exception(error)
+    print(f"internal error: {type(error).__name__}: {_first_line(error)}; this is a bug in hapir", file=sys.stderr)
+    print("set HAPIR_DEBUG=1 to see where it happened, and please report it with that text", file=sys.stderr)
+    return 70
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else "no message"
