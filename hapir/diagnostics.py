@@ -9,8 +9,10 @@ Codes are stable (`HAP0301`); `hapir/codes.py` holds what `hapir explain CODE` p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -19,10 +21,16 @@ from xdsl.ir import Attribute, Operation
 
 Severity = Literal["error", "warning", "note"]
 
+LIBRARY = "library:"
+"""Starts the file of a span that lies in hapir's own library of machines and networks."""
+
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A stretch of a source file. Lines and columns count from 1; the end column is exclusive."""
+    """A stretch of a source file. Lines and columns count from 1; the end column is exclusive.
+
+    `file` is relative to the project folder (the folder of the root spec), or starts with `library:`.
+    """
 
     file: str
     line: int
@@ -41,7 +49,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One message: a stable code, what is wrong, where, related places, and a way out."""
+    """One message: a stable code, what is wrong, where, related places, and a way out.
+
+    `folder` is where the files of the spans are read from when the message is rendered; it is not part of the message.
+    """
 
     code: str
     message: str
@@ -49,10 +60,11 @@ class Diagnostic:
     labels: tuple[Label, ...] = ()
     help: str | None = None
     severity: Severity = "error"
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict with the dataclass's fields."""
-        return asdict(self)
+        """A JSON-ready dict with the dataclass's fields but the folder."""
+        return {key: value for key, value in asdict(self).items() if key != "folder"}
 
 
 class HapirError(Exception):
@@ -62,6 +74,52 @@ class HapirError(Exception):
         found = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         self.diagnostics: tuple[Diagnostic, ...] = found
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in found))
+
+
+class Findings:
+    """Diagnostics collected while a checker goes on after an error."""
+
+    def __init__(self) -> None:
+        self._found: list[Diagnostic] = []
+
+    def error(
+        self, code: str, message: str, *, at: Span | None, labels: Iterable[Label] = (), help: str | None = None
+    ) -> None:
+        """Note an error."""
+        self._found.append(Diagnostic(code, message, at, tuple(labels), help))
+
+    def warning(self, code: str, message: str, *, at: Span | None, help: str | None = None) -> None:
+        """Note a warning."""
+        self._found.append(Diagnostic(code, message, at, (), help, "warning"))
+
+    def add(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Take over diagnostics found elsewhere."""
+        self._found.extend(diagnostics)
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """All findings by place, each once; those without a place first."""
+        unique = list(dict.fromkeys(self._found))
+        return tuple(sorted(unique, key=lambda d: (d.span is not None, d.span or Span("", 0, 0, 0, 0), d.code)))
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error was found."""
+        return any(d.severity == "error" for d in self._found)
+
+    def raise_errors(self) -> None:
+        """Raise HapirError with all findings, warnings included, where one of them is an error."""
+        if self.failed:
+            raise HapirError(self.sorted())
+
+
+@contextmanager
+def files_from(folder: Path) -> Iterator[None]:
+    """Diagnostics that leave the block know where their files lie, so that they show the source line."""
+    try:
+        yield
+    except HapirError as error:
+        found = tuple(d if d.folder else replace(d, folder=folder) for d in error.diagnostics)
+        raise HapirError(found) from error
 
 
 def span_of(location: Attribute) -> Span | None:
@@ -119,13 +177,14 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
     for index, (span, message, mark) in enumerate(places):
         arrow = "-->" if index == 0 else ":::"
         gutter = " " * len(str(span.line))
-        lines.append(f"{gutter}{_paint(arrow, 'place', colour)} {span.file}:{span.line}:{span.column}")
-        source = source_line(span)
+        shown = _shown_path(span, diagnostic.folder)
+        lines.append(f"{gutter}{_paint(arrow, 'place', colour)} {shown}:{span.line}:{span.column}")
+        source = source_line(span, diagnostic.folder)
         if source is None:
             if message:
                 lines.append(f"{gutter} {_paint('|', 'place', colour)} {message}")
             continue
-        last = span.end_column if span.end_line == span.line else len(source) + 1
+        last = min(span.end_column, len(source) + 1) if span.end_line == span.line else len(source) + 1
         # tabs keep their width under the caret: the padding repeats them
         padding = "".join("\t" if c == "\t" else " " for c in source[: span.column - 1])
         underline = mark * max(1, last - span.column)
@@ -138,10 +197,28 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def source_line(span: Span) -> str | None:
+def source_line(span: Span, folder: Path | None = None) -> str | None:
     """The text of a span's first line, read from its file; None where the file cannot be read."""
     try:
-        lines = Path(span.file).read_text(encoding="utf-8", errors="replace").splitlines()
+        if span.file.startswith(LIBRARY):
+            text = (files("hapir.targets") / span.file.removeprefix(LIBRARY)).read_text(encoding="utf-8")
+        else:
+            text = ((folder or Path()) / span.file).read_text(encoding="utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return None
-    return lines[span.line - 1] if 0 < span.line <= len(lines) else None
+    # only newlines part lines in .hap; str.splitlines would also cut at form feeds and the like
+    lines = text.split("\n")
+    if not 0 < span.line <= len(lines):
+        return None
+    # control characters would upset the terminal; each keeps its one column
+    return "".join(c if c == "\t" or c.isprintable() else "\ufffd" for c in lines[span.line - 1].rstrip("\r"))
+
+
+def _shown_path(span: Span, folder: Path | None) -> str:
+    """The path a reader can open from here; that of the span where its folder is unknown or elsewhere."""
+    if folder is None or span.file.startswith(LIBRARY):
+        return span.file
+    path = folder / span.file
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path.as_posix()

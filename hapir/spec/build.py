@@ -1,0 +1,120 @@
+"""From a checked spec to IR: the network, machine and schedule that one schedule names, and the network's weights.
+
+Every op carries the place of its statement; names in the IR are those of the spec. The weights go to the context's store
+under the keys of the file, each with the shape that the network gives it, f32 and finite.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Operation
+
+from hapir.context import HapirContext
+from hapir.diagnostics import Findings, did_you_mean, fail, files_from, span_of
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import text
+from hapir.spec import syntax
+from hapir.spec.check import Spec, named
+from hapir.spec.imports import confined
+from hapir.spec.machines import MachineBuilder
+from hapir.spec.networks import NetworkBuilder
+from hapir.spec.schedules import ScheduleBuilder
+from hapir.weights import WeightStore, load_arrays
+
+
+def build_module(
+    spec: Spec, schedule: str | None, ctx: HapirContext, network: str | None = None, *, weights: bool = True
+) -> ModuleOp:
+    """The module of a schedule: `nn.network`, `machine.machine` and `dataflow.schedule`, and the weights in `ctx`.
+
+    Without a schedule, that of the spec is taken where it has one only; with a `network` and no schedule, or in a spec
+    without schedules, the module holds the network alone. `weights = False` leaves the store as it is.
+    Raises HapirError: HAP0209 and HAP0222 for the choice, HAP04xx for the weights, all of them at once.
+    """
+    with files_from(spec.folder):
+        if schedule is None and network is None:
+            schedule, network = _default(spec)
+        chosen = None if schedule is None else named(spec.schedules, schedule, "schedule")
+        definition = named(spec.networks, chosen.network.text if chosen else network or "", "network")
+        findings = Findings()
+        builder = NetworkBuilder(definition, findings)
+        ops: list[Operation] = [builder.build()]
+        if chosen is not None and chosen.machine is not None:
+            machine = MachineBuilder(named(spec.machines, chosen.machine.text, "machine"), findings).build()
+            planned = ScheduleBuilder(chosen, tuple(builder.layers), machine, findings).build()
+            ops += [op for op in (machine, planned) if op is not None]
+        findings.raise_errors()
+        if weights:
+            load_weights(spec, definition, ops[0], ctx.weights)
+    ctx.folder = spec.sources[definition.span.file]
+    module = ModuleOp(ops)
+    module.location = ops[0].location
+    return module
+
+
+def diagnose(spec: Spec) -> None:
+    """Check what `load_spec` leaves out: the weights of every network. Raises HapirError with all that is wrong."""
+    findings = Findings()
+    for network in spec.networks.values():
+        built = NetworkBuilder(network, Findings()).build()
+        findings.add(_weight_problems(spec, network, built, WeightStore()).sorted())
+    with files_from(spec.folder):
+        findings.raise_errors()
+
+
+def _default(spec: Spec) -> tuple[str | None, str | None]:
+    """The only schedule, or the only network where there is no schedule."""
+    if len(spec.schedules) == 1:
+        return next(iter(spec.schedules)), None
+    if spec.schedules:
+        fail("HAP0222", "the spec has several schedules", help=f"choose one of {', '.join(spec.schedules)}")
+    if len(spec.networks) == 1:
+        return None, next(iter(spec.networks))
+    known = f"choose one of {', '.join(spec.networks)}" if spec.networks else "add `network name(...) -> ... { ... }`"
+    fail("HAP0222", f"the spec has {len(spec.networks) or 'no'} networks and no schedule", help=known)
+
+
+def load_weights(spec: Spec, network: syntax.Network, op: Operation, store: WeightStore) -> None:
+    """Put the parameters of a network into a store. Raises HapirError with all that is missing or wrong (HAP04xx)."""
+    _weight_problems(spec, network, op, store).raise_errors()
+
+
+def _weight_problems(spec: Spec, network: syntax.Network, op: Operation, store: WeightStore) -> Findings:
+    findings = Findings()
+    statements = [s for s in network.statements if isinstance(s, syntax.Weights)]
+    if not statements:
+        return findings  # a network without weights can be estimated; what needs them says so
+    for again in statements[1:]:
+        findings.error("HAP0207", "the weights are given twice", at=again.span)
+    statement = statements[0]
+    folder = spec.sources[statement.span.file]
+    path = confined(folder, statement.path, folder, allow_outside=spec.allow_outside)
+    arrays = load_arrays(path, statement.path.span)
+    for weight in op.walk():
+        if not isinstance(weight, nn.WeightOp):
+            continue
+        key, at = weight.key.data, span_of(weight.location)
+        array = arrays.get(key)
+        type_ = weight.result.type
+        assert isinstance(type_, TensorType)
+        shape = type_.get_shape()
+        if array is None:
+            help = did_you_mean(key, arrays) or f"it has {_some(sorted(arrays))}"
+            findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, help=help)
+        elif array.shape != shape:
+            message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"
+            findings.error("HAP0403", message, at=at)
+        elif array.dtype != np.float32:
+            message = f"`{key}` is {array.dtype} in `{path.name}`, parameters are float32"
+            findings.error("HAP0406", message, at=at, help="convert it before it is saved")
+        elif not np.isfinite(array).all():
+            bad = int(np.count_nonzero(~np.isfinite(array.astype(np.float64))))
+            findings.error("HAP0404", f"`{key}` holds {bad} values that are NaN or infinite", at=at)
+        else:
+            store.put(key, array)
+    return findings
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "") if keys else "no array"

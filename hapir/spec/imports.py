@@ -1,0 +1,170 @@
+"""Imports: from one file to all the files that it needs.
+
+An import is looked for beside the importing file, then in hapir's library (`machines/`, `networks/`) and among the
+machines of plug-ins. Unless the caller allows more, files stay inside the project folder, which is that of the root file,
+and library files inside the library. A file is read once however often it is imported; cycles are errors.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, fail
+from hapir.registry import universe
+from hapir.spec import syntax
+from hapir.spec.parse import parse
+
+_MAXIMUM_BYTES = 32_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read: the name that spans carry, and where its relative paths start."""
+
+    name: str
+    location: Traversable
+    folder: Path
+
+
+def read_source(location: Traversable, at: Span | None) -> str:
+    """The text of a file. Raises HapirError (HAP0106) where it is missing, too large or not UTF-8."""
+    shown = location.name
+    try:
+        with location.open("rb") as stream:
+            data = stream.read(_MAXIMUM_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        fail("HAP0106", f"the file `{shown}` cannot be read: {reason.lower()}", at=at)
+    if len(data) > _MAXIMUM_BYTES:
+        fail("HAP0106", f"the file `{shown}` is larger than {_MAXIMUM_BYTES} bytes", at=at)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fail(
+            "HAP0106",
+            f"the file `{shown}` is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}",
+            at=at,
+            help="save it as UTF-8",
+        )
+
+
+class Importer:
+    """Reads a root file and everything it imports, in the order of the imports, each file before its importer."""
+
+    def __init__(self, folder: Path, findings: Findings, *, allow_outside: bool):
+        self._folder = folder
+        self._findings = findings
+        self._allow_outside = allow_outside
+        self._stack: list[tuple[str, Span | None]] = []
+        self._read: set[str] = set()
+        self.files: list[tuple[Source, syntax.File]] = []
+
+    def read(self, source: Source, at: Span | None = None, text: str | None = None) -> None:
+        """Parse a file and its imports; errors go to the findings."""
+        if source.name in self._read:
+            return
+        self._read.add(source.name)
+        try:
+            file = parse(read_source(source.location, at) if text is None else text, source.name)
+        except HapirError as error:
+            self._findings.add(error.diagnostics)
+            return
+        self._stack.append((source.name, at))
+        for statement in file.imports:
+            self._follow(source, statement)
+        self._stack.pop()
+        self.files.append((source, file))
+
+    def _follow(self, importer: Source, statement: syntax.Import) -> None:
+        try:
+            source = self._find(importer, statement.path)
+        except HapirError as error:
+            self._findings.add(error.diagnostics)
+            return
+        names = [name for name, _ in self._stack]
+        if source.name in names:
+            chain = [*names[names.index(source.name) :], source.name]
+            labels = [Label(at, "imported here") for _, at in self._stack[names.index(source.name) + 1 :] if at]
+            self._findings.error(
+                "HAP0213",
+                f"these files import each other: {' -> '.join(chain)}",
+                at=statement.path.span,
+                labels=labels,
+                help="move what both need into a third file",
+            )
+            return
+        self.read(source, statement.path.span)
+
+    def _find(self, importer: Source, path: syntax.Text) -> Source:
+        relative = PurePosixPath(path.value)
+        if not path.value or "\0" in path.value or "\\" in path.value:
+            fail("HAP0212", "an import names a file by a relative path with `/`", at=path.span)
+        if importer.name.startswith(LIBRARY):
+            base = PurePosixPath(importer.name.removeprefix(LIBRARY)).parent
+            found = self._library(PurePosixPath(os.path.normpath(base / relative)))
+        else:
+            local = confined(importer.folder, path, self._folder, allow_outside=self._allow_outside)
+            if local.exists():
+                return self.local(local)
+            found = self._library(relative)
+        if found is None:
+            fail(
+                "HAP0212",
+                f'there is no file "{path.value}"',
+                at=path.span,
+                help="looked beside this file and in hapir's library"
+                + (f", which has {', '.join(library_names())}" if library_names() else ""),
+            )
+        return found
+
+    def local(self, path: Path) -> Source:
+        """The source for a file on disk."""
+        name = Path(os.path.relpath(path.resolve(), self._folder.resolve())).as_posix()
+        return Source(name, path, path.parent)
+
+    def _library(self, path: PurePosixPath) -> Source | None:
+        if path.is_absolute() or ".." in path.parts:
+            return None
+        location = files("hapir.targets").joinpath(*path.parts)
+        if len(path.parts) != 2 or path.parts[0] not in ("machines", "networks") or not location.is_file():
+            getter = universe().machines.get(path.stem) if path.parts[0] == "machines" else None
+            if getter is None:
+                return None
+            location = getter()
+        return Source(f"{LIBRARY}{path}", location, Path(str(location)).parent)
+
+
+def library_names() -> list[str]:
+    """What can be imported from the library: `machines/eyeriss.hap`, ..."""
+    root = files("hapir.targets")
+    found = [
+        f"{kind}/{entry.name}"
+        for kind in ("machines", "networks")
+        if (root / kind).is_dir()
+        for entry in (root / kind).iterdir()
+        if entry.name.endswith(".hap")
+    ]
+    return sorted({*found, *(f"machines/{name}.hap" for name in universe().machines)})
+
+
+def confined(folder: Path, path: syntax.Text, project: Path, *, allow_outside: bool) -> Path:
+    """A relative path of the spec as a path on disk.
+
+    Raises HapirError (HAP0214) where it, links followed, leaves the project folder and `allow_outside` is not set.
+    """
+    if "\0" in path.value:
+        fail("HAP0212", "a path holds no NUL character", at=path.span)
+    target = folder / path.value
+    if not allow_outside and not target.resolve().is_relative_to(project.resolve()):
+        fail(
+            "HAP0214",
+            f'"{path.value}" lies outside the project folder',
+            at=path.span,
+            help="move the file into the folder of the spec, or pass --allow-outside",
+        )
+    return target

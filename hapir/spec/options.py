@@ -1,0 +1,326 @@
+"""Typed options: values of the syntax read as the fields of a dataclass.
+
+One reader serves passes, layers, units, dataflows and memories. A field's annotation decides: int, float, bool, str,
+Literal, an Enum of strings, `IntegerType` (`u8`, `i32`), `Measure` (a quantity), tuples of these, and unions.
+A field's metadata may hold `units`: the dimensions that a number of this field is measured in. Without it a
+float takes ratios and decibels (`50 %` is 0.5) and an int takes no unit at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+from xdsl.dialects.builtin import IntegerType
+from xdsl.utils.exceptions import VerifyException
+
+from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
+from hapir.dialects.num import signed, unsigned
+from hapir.spec import syntax
+from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
+
+T = TypeVar("T")
+MAXIMUM_RANGE = 1_000_000
+"""Values that one `range(...)` may stand for."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quantity in hapir's own unit of its dimension (see `units.py`)."""
+
+    value: Fraction
+    dimension: Dimension
+
+
+def measured(*units: Dimension, default: object = MISSING) -> Any:
+    """A dataclass field that takes quantities of these dimensions."""
+    if default is MISSING:
+        return field(metadata={"units": units})
+    return field(default=default, metadata={"units": units})
+
+
+class Mismatch(Exception):
+    """A value that its option does not take: the code and the message of the diagnostic."""
+
+    def __init__(self, code: str, message: str, at: Span, help: str | None = None):
+        super().__init__(message)
+        self.code, self.message, self.at, self.help = code, message, at, help
+
+
+@cache
+def option_types(cls: type[Any]) -> dict[str, Any]:
+    """The annotation of each option of a dataclass, evaluated."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+
+
+def read_options(
+    cls: type[T], given: Iterable[syntax.Option | syntax.Assign], *, at: Span, what: str, findings: Findings
+) -> T | None:
+    """An instance of `cls` with the given options; None where there are errors, which are then among the findings.
+
+    `what` names the statement in messages (``pass `prune` ``), `at` is its place.
+    """
+    known, values, places = option_types(cls), dict[str, Any](), dict[str, Span]()
+    metadata = {f.name: f.metadata for f in dataclasses.fields(cast(Any, cls))}
+    bad = False
+    for option in given:
+        name = option.name.text
+        if name not in known:
+            help = did_you_mean(name, known) or (
+                f"its options are {', '.join(known)}" if known else f"{what} has no options"
+            )
+            findings.error("HAP0204", f"{what} has no option `{name}`", at=option.name.span, help=help)
+            bad = True
+        elif name in places:
+            labels = [Label(places[name], "first given here")]
+            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=labels)
+            bad = True
+        else:
+            places[name] = option.name.span
+            try:
+                values[name] = convert(option.value, known[name], name, metadata[name].get("units"))
+            except Mismatch as mismatch:
+                findings.error(mismatch.code, mismatch.message, at=mismatch.at, help=mismatch.help)
+                bad = True
+    for missing in (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name not in places and _required(f)):
+        findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=_example(missing, known[missing.name]))
+        bad = True
+    return None if bad else construct(cls, values, at=at, what=what, findings=findings)
+
+
+def construct(cls: type[T], values: dict[str, Any], *, at: Span, what: str, findings: Findings) -> T | None:
+    """`cls(**values)`; what its own checks refuse becomes a diagnostic HAP0305 at `at`."""
+    try:
+        return cls(**values)
+    except HapirError as error:
+        findings.add(d if d.span else dataclasses.replace(d, span=at) for d in error.diagnostics)
+    except (ValueError, VerifyException) as error:
+        findings.error("HAP0305", f"{what}: {error}", at=at)
+    return None
+
+
+def _required(option: dataclasses.Field[Any]) -> bool:
+    return option.default is MISSING and option.default_factory is MISSING
+
+
+def _example(option: dataclasses.Field[Any], hint: Any) -> str:
+    units: tuple[Dimension, ...] | None = option.metadata.get("units")
+    return f"for example `{option.name} = {EXAMPLES[units[0]]}`" if units else f"`{option.name}` is {describe(hint)}"
+
+
+def describe(hint: Any) -> str:
+    """What an annotation takes, in words."""
+    simple = {int: "an integer", float: "a number", bool: "true or false", str: "a name or a string"}
+    if hint in simple:
+        return simple[hint]
+    if hint is type(None):
+        return "none"
+    if hint is IntegerType:
+        return "an integer format like u8 or i32"
+    if hint is Measure:
+        return "a quantity"
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(str(a) for a in arguments)}"
+    if _is_enum(hint):
+        return f"one of {', '.join(m.value for m in hint)}"
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return f"a list, each {describe(arguments[0])}"
+    if origin is tuple and set(arguments) == {IntegerType}:
+        return "a product of integer formats like " + " * ".join(("u8", "i8", "i8", "i8")[: len(arguments)])
+    if origin is tuple:
+        return f"a list of {len(arguments)}: {', '.join(describe(a) for a in arguments)}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(a) for a in arguments if a is not type(None))
+    return str(hint)
+
+
+def convert(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, ...] | None = None) -> Any:
+    """A value of the syntax as what an annotation asks for. Raises Mismatch."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, get_args(hint), name, units)
+    if origin is tuple:
+        return _convert_tuple(value, hint, name, units)
+    if origin is Literal or _is_enum(hint):
+        return _convert_choice(value, hint, name)
+    converter = _CONVERTERS.get(hint)
+    if converter is None:
+        raise TypeError(f"option `{name}` has the type {hint}, which the spec language cannot write")
+    if isinstance(value, syntax.Quantity):
+        return _convert_quantity(value, hint, name, units)
+    result = converter(value)
+    if result is None:
+        wanted = describe(hint) if hint is not Measure else f"a quantity like {EXAMPLES[units[0]]}" if units else ""
+        raise Mismatch("HAP0304", f"`{name}` takes {wanted}, not {show(value)}", value.span)
+    return result
+
+
+def _integer(value: syntax.Value) -> int | None:
+    return value.value if isinstance(value, syntax.Number) and isinstance(value.value, int) else None
+
+
+def _float(value: syntax.Value) -> float | None:
+    return float(value.value) if isinstance(value, syntax.Number) else None
+
+
+def _bool(value: syntax.Value) -> bool | None:
+    return {"true": True, "false": False}.get(value.text) if isinstance(value, syntax.Name) else None
+
+
+def _word(value: syntax.Value) -> str | None:
+    if isinstance(value, syntax.Text):
+        return value.value
+    return value.text if isinstance(value, syntax.Name) else None
+
+
+def integer_format(value: syntax.Value) -> IntegerType | None:
+    """`u8` and `i32` as explicit-sign integer types; None for anything else."""
+    match = re.fullmatch(r"([iu])([1-9][0-9]?)", value.text) if isinstance(value, syntax.Name) else None
+    if match is None or int(match[2]) > 64:
+        return None
+    return (signed if match[1] == "i" else unsigned)(int(match[2]))
+
+
+def _unmeasured(value: syntax.Value) -> None:
+    """Only quantities measure; they never come here."""
+
+
+_CONVERTERS: dict[Any, Callable[[syntax.Value], Any]] = {
+    int: _integer,
+    float: _float,
+    bool: _bool,
+    str: _word,
+    IntegerType: integer_format,
+    Measure: _unmeasured,
+}
+
+
+def _convert_quantity(value: syntax.Quantity, hint: Any, name: str, units: tuple[Dimension, ...] | None) -> Any:
+    allowed: tuple[Dimension, ...] = units or (("ratio", "decibel") if hint is float else ())
+    dimension = UNITS[value.unit].dimension
+    if dimension not in allowed:
+        found = f"{show(value)} ({_with_article(dimension)})"
+        if allowed and hint in (float, Measure):
+            wanted = " or ".join(EXAMPLES[a] for a in allowed)
+            raise Mismatch(
+                "HAP0302", f"`{name}` is {_with_article(allowed[0])}, not {found}", value.span, f"like {wanted}"
+            )
+        raise Mismatch("HAP0302", f"`{name}` takes {describe(hint)} without a unit, not {found}", value.span)
+    amount = magnitude(value.value, value.unit)
+    if hint is Measure:
+        return Measure(amount, dimension)
+    if hint is float:
+        return float(amount)
+    if hint is int and amount.denominator == 1:
+        return int(amount)
+    raise Mismatch("HAP0304", f"`{name}` takes {describe(hint)}, not {show(value)}", value.span)
+
+
+def _with_article(dimension: Dimension) -> str:
+    plural = {"words": "a number of words", "cycles": "a number of cycles", "decibel": "a number of decibels"}
+    return plural.get(dimension) or f"{'an' if dimension[0] in 'aeiou' else 'a'} {dimension}"
+
+
+def _convert_choice(value: syntax.Value, hint: Any, name: str) -> Any:
+    members: dict[str, Any] = (
+        {m.value: m for m in hint} if _is_enum(hint) else {str(choice): choice for choice in get_args(hint)}
+    )
+    written = str(value.value) if isinstance(value, syntax.Number) else _word(value)
+    if written in members:
+        return members[written]
+    help = did_you_mean(written, members) if written else None
+    raise Mismatch("HAP0304", f"`{name}` takes {describe(hint)}, not {show(value)}", value.span, help)
+
+
+def _convert_union(value: syntax.Value, arms: tuple[Any, ...], name: str, units: tuple[Dimension, ...] | None) -> Any:
+    if type(None) in arms and isinstance(value, syntax.Name) and value.text == "none":
+        return None
+    tried = [arm for arm in arms if arm is not type(None)]
+    if isinstance(value, syntax.Sequence):
+        # a list can only be a tuple; among tuples the one of its length
+        tuples = [a for a in tried if get_origin(a) is tuple]
+        fitting = [a for a in tuples if len(get_args(a)) == len(value.elements) or get_args(a)[-1] is Ellipsis]
+        tried = fitting or tried
+    else:
+        tried = sorted(tried, key=lambda arm: get_origin(arm) is tuple)
+    failures: list[Mismatch] = []
+    for arm in tried:
+        try:
+            return convert(value, arm, name, units)
+        except Mismatch as mismatch:
+            failures.append(mismatch)
+    if len(failures) == 1 or failures[0].code == "HAP0302":
+        raise failures[0]
+    wanted = " or ".join(describe(a) for a in arms if a is not type(None))
+    raise Mismatch("HAP0304", f"`{name}` takes {wanted}, not {show(value)}", value.span)
+
+
+def _convert_tuple(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, ...] | None) -> tuple[Any, ...]:
+    arguments = get_args(hint)
+    variadic = len(arguments) == 2 and arguments[1] is Ellipsis
+    elements = _elements(value, name)
+    if not variadic and len(elements) != len(arguments):
+        raise Mismatch("HAP0304", f"`{name}` takes {describe(hint)}, not {show(value)}", value.span)
+    hints = [arguments[0]] * len(elements) if variadic else arguments
+    return tuple(convert(e, h, name, units) for e, h in zip(elements, hints, strict=True))
+
+
+def _elements(value: syntax.Value, name: str) -> tuple[syntax.Value, ...]:
+    """The members of a list, product or range; anything else is its own only member."""
+    if isinstance(value, syntax.Product):
+        return value.factors
+    if isinstance(value, syntax.Call) and value.function.text == "range":
+        return tuple(syntax.Number(n, value.span) for n in expand_range(value))
+    if not isinstance(value, syntax.Sequence):
+        return (value,)
+    for element in value.elements:
+        if isinstance(element, syntax.Pair):
+            raise Mismatch("HAP0304", f"`{name}` takes values, not pairs like {element.key.text}: ...", element.span)
+    return cast("tuple[syntax.Value, ...]", value.elements)
+
+
+def expand_range(call: syntax.Call) -> range:
+    """`range(first, last, step = 1)`, both ends included. Raises Mismatch."""
+    options = {o.name.text: o.value for o in call.options}
+    numbers = [_integer(v) for v in (*call.arguments, *options.values())]
+    if len(call.arguments) != 2 or set(options) - {"step"} or len(call.options) > 1 or None in numbers:
+        raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span)
+    first, last, step = cast("list[int]", numbers) + ([] if options else [1])
+    if step < 1 or last < first or (last - first) // step >= MAXIMUM_RANGE:
+        raise Mismatch("HAP0305", f"the range {first}..{last} by {step} is empty or too long", call.span)
+    return range(first, last + 1, step)
+
+
+def show(value: syntax.Value) -> str:
+    """A value as a message shows it."""
+    match value:
+        case syntax.Name():
+            return f"`{value.text}`"
+        case syntax.Number():
+            return str(value.value)
+        case syntax.Quantity():
+            return f"{value.value} {value.unit}"
+        case syntax.Text():
+            return f'"{value.value}"'
+        case syntax.Call():
+            return f"a call of `{value.function.text}`"
+        case syntax.Tensor():
+            return "a tensor type"
+        case syntax.Sequence():
+            return f"a list of {len(value.elements)}"
+        case syntax.Product():
+            return "a product"
+
+
+def _is_enum(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, enum.Enum)

@@ -1,0 +1,288 @@
+"""Text to syntax: the lark parser, and the walk from its tree to the dataclasses of `syntax.py`.
+
+Any text gives a `File` or a HapirError with diagnostics HAP01xx, never another exception: nesting and number sizes are
+bounded, and a syntax error is noted, skipped (`recovery.py`) and followed by the search for more.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import cast
+
+from lark import Lark, Token, Tree
+
+from hapir.diagnostics import Findings, Span, fail
+from hapir.spec import syntax
+from hapir.spec.recovery import MAXIMUM_ERRORS, Recovery
+from hapir.spec.units import UNITS
+
+LANGUAGE_VERSION = 1
+MAXIMUM_DEPTH = 50
+"""Brackets inside brackets; far more than any network needs, far less than Python's recursion limit."""
+MAXIMUM_CHARACTERS = 8_000_000
+_MAXIMUM_DIGITS = 40
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+
+_Node = Tree[Token] | Token
+
+
+@cache
+def grammar() -> Lark:
+    """The LALR parser; built on first use, about 50 ms."""
+    units = "|".join(re.escape(unit) for unit in sorted(UNITS, key=lambda u: (-len(u), u)) if unit != "%")
+    quantity = rf"{_NUMBER}[ \t]*(?:%|(?:{units})(?![A-Za-z0-9_/]))".replace("/", r"\/")
+    text = (files("hapir.spec") / "hap.lark").read_text(encoding="utf-8")
+    text = text.replace("%declare QUANTITY", f"QUANTITY.2: /{quantity}/")
+    return Lark(text, start="file", parser="lalr", propagate_positions=True, maybe_placeholders=False)
+
+
+def parse(text: str, file: str) -> syntax.File:
+    """The syntax of one file; `file` is the name that its spans carry.
+
+    Raises HapirError with up to ten diagnostics HAP01xx.
+    """
+    text = text.removeprefix("\ufeff")
+    findings = Findings()
+    _check_size(text, file)
+    tree = Recovery(grammar(), text, file, findings).run()
+    if tree is None or findings.failed:
+        findings.raise_errors()
+    assert tree is not None
+    parsed = _Builder(file, findings).file(tree)
+    findings.raise_errors()
+    return parsed
+
+
+def _check_size(text: str, file: str) -> None:
+    """Refuse what would exhaust a recursive walk: too much text, or brackets nested too deep."""
+    if len(text) > MAXIMUM_CHARACTERS:
+        fail("HAP0104", f"the file has {len(text)} characters, at most {MAXIMUM_CHARACTERS} are read", at=None)
+    depth = 0
+    for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[(\[{]|[)\]}]', text):
+        bracket = match.group()
+        if bracket in ("(", "[", "{"):
+            depth += 1
+            if depth > MAXIMUM_DEPTH:
+                fail(
+                    "HAP0104",
+                    f"brackets are nested more than {MAXIMUM_DEPTH} deep",
+                    at=span_at(text, file, match.start(), match.end()),
+                    help="give the inner layers names of their own",
+                )
+        elif bracket in (")", "]", "}"):
+            depth = max(0, depth - 1)
+
+
+def span_at(text: str, file: str, start: int, end: int) -> Span:
+    """The span of a stretch of text on one line."""
+    line = text.count("\n", 0, start) + 1
+    column = start - (text.rfind("\n", 0, start) + 1) + 1
+    return Span(file, line, column, line, column + end - start)
+
+
+class _Builder:
+    """The walk over lark's tree; one method per rule of the grammar."""
+
+    def __init__(self, file: str, findings: Findings):
+        self._file = file
+        self._findings = findings
+
+    def file(self, tree: Tree[Token]) -> syntax.File:
+        tops = list(_trees(tree))
+        self._check_version(tops)
+        imports = [
+            syntax.Import(self._text(_token(t.children[0])), self._span(t)) for t in tops if t.data == "import_file"
+        ]
+        build = {
+            "network": self._network,
+            "machine": self._machine,
+            "recipe": self._recipe,
+            "schedule": self._schedule,
+        }
+        definitions = [build[t.data](t) for t in tops if t.data in build]
+        return syntax.File(self._file, tuple(imports), tuple(definitions))
+
+    def _check_version(self, tops: list[Tree[Token]]) -> None:
+        help = f"a spec begins with `hap {LANGUAGE_VERSION}`"
+        if not tops or tops[0].data != "version":
+            at = self._span(tops[0]) if tops else Span(self._file, 1, 1, 1, 2)
+            at = Span(at.file, at.line, at.column, at.line, at.column + 1)
+            self._findings.error("HAP0103", "the first line does not say the version of the language", at=at, help=help)
+        for position, top in enumerate(tops):
+            if top.data != "version":
+                continue
+            if position > 0:
+                self._findings.error(
+                    "HAP0103", "the version stands on the first line only", at=self._span(top), help=help
+                )
+            elif _token(top.children[0]) != str(LANGUAGE_VERSION):
+                self._findings.error(
+                    "HAP0103",
+                    f"this hapir reads version {LANGUAGE_VERSION} of the language, not {_token(top.children[0])}",
+                    at=self._token_span(_token(top.children[0])),
+                    help=help,
+                )
+
+    def _network(self, tree: Tree[Token]) -> syntax.Network:
+        name, *parts = tree.children
+        parameters = [p for p in parts if isinstance(p, Tree) and p.data == "parameter"]
+        results, body = cast("list[Tree[Token]]", parts[-2:])
+        return syntax.Network(
+            self._name(_token(name)),
+            tuple(self._parameter(p) for p in parameters),
+            tuple(
+                self._parameter(r) if r.data == "parameter" else syntax.Parameter(None, self._tensor(r), self._span(r))
+                for r in _trees(results)
+            ),
+            tuple(self._statement(s) for s in _trees(body)),
+            self._span(tree),
+        )
+
+    def _machine(self, tree: Tree[Token]) -> syntax.Machine:
+        name, body = tree.children
+        return syntax.Machine(self._name(_token(name)), self._body(body), self._span(tree))
+
+    def _recipe(self, tree: Tree[Token]) -> syntax.Recipe:
+        name, body = tree.children
+        return syntax.Recipe(self._name(_token(name)), self._body(body), self._span(tree))
+
+    def _schedule(self, tree: Tree[Token]) -> syntax.Schedule:
+        name, network, *parts = tree.children
+        chosen = {t.data: self._name(_token(t.children[0])) for t in parts[:-1] if isinstance(t, Tree)}
+        return syntax.Schedule(
+            self._name(_token(name)),
+            self._name(_token(network)),
+            chosen.get("with_recipe"),
+            chosen.get("on_machine"),
+            self._body(parts[-1]),
+            self._span(tree),
+        )
+
+    def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
+        name, type_ = tree.children
+        return syntax.Parameter(self._name(_token(name)), self._tensor(cast("Tree[Token]", type_)), self._span(tree))
+
+    def _statement(self, tree: Tree[Token]) -> syntax.Statement:
+        if tree.data == "layer":
+            return self._assign(tree)
+        if tree.data == "weights_from":
+            return syntax.Weights(self._text(_token(tree.children[1])), self._span(tree))
+        if tree.data == "give_back":
+            return syntax.Return(self._value(tree.children[0]), self._span(tree))
+        return self._value(tree)
+
+    def _body(self, tree: _Node) -> tuple[syntax.Item, ...]:
+        return tuple(self._item(item) for item in _trees(cast("Tree[Token]", tree)))
+
+    def _item(self, tree: Tree[Token]) -> syntax.Item:
+        if tree.data == "assign":
+            return self._assign(tree)
+        if tree.data == "block":
+            return self._block(tree)
+        return self._value(tree)
+
+    def _assign(self, tree: Tree[Token]) -> syntax.Assign:
+        name, value = tree.children
+        return syntax.Assign(self._name(_token(name)), self._value(value), self._span(tree))
+
+    def _block(self, tree: Tree[Token]) -> syntax.Block:
+        kind, name, *dimensions, body = tree.children
+        return syntax.Block(
+            self._name(_token(kind)),
+            self._name(_token(name)),
+            tuple(self._element(d) for d in dimensions),
+            self._body(body),
+            self._span(tree),
+        )
+
+    def _element(self, node: _Node) -> syntax.Value | syntax.Pair:
+        if isinstance(node, Tree) and node.data == "pair":
+            key, value = node.children
+            return syntax.Pair(self._name(_token(key)), self._value(value), self._span(node))
+        return self._value(node)
+
+    def _value(self, node: _Node) -> syntax.Value:
+        if isinstance(node, Token):
+            return self._literal(node)
+        match node.data:
+            case "value" if len(node.children) == 1:
+                return self._value(node.children[0])
+            case "value":
+                return syntax.Product(tuple(self._value(c) for c in node.children), self._span(node))
+            case "name":
+                return self._name(_token(node.children[0]))
+            case "call":
+                return self._call(node)
+            case "tensor":
+                return self._tensor(node)
+            case _:
+                return syntax.Sequence(tuple(self._element(c) for c in node.children), self._span(node))
+
+    def _call(self, tree: Tree[Token]) -> syntax.Call:
+        function, *arguments = tree.children
+        positional: list[syntax.Value] = []
+        options: list[syntax.Option] = []
+        for argument in cast("list[Tree[Token]]", arguments):
+            if argument.data == "option":
+                name, value = argument.children
+                options.append(syntax.Option(self._name(_token(name)), self._value(value), self._span(argument)))
+            else:
+                positional.append(self._value(argument))
+        return syntax.Call(self._name(_token(function)), tuple(positional), tuple(options), self._span(tree))
+
+    def _tensor(self, tree: Tree[Token]) -> syntax.Tensor:
+        element, *dimensions = tree.children
+        return syntax.Tensor(self._name(_token(element)), tuple(self._element(d) for d in dimensions), self._span(tree))
+
+    def _literal(self, token: Token) -> syntax.Value:
+        span = self._token_span(token)
+        if token.type == "STRING":
+            return self._text(token)
+        if token.type == "QUANTITY":
+            parts = re.fullmatch(rf"({_NUMBER})[ \t]*(.+)", token)
+            assert parts is not None
+            return syntax.Quantity(self._number(parts[1], span), parts[2], span)
+        return syntax.Number(self._number(token, span), span)
+
+    def _number(self, text: str, span: Span) -> int | float:
+        if len(text) > _MAXIMUM_DIGITS:
+            self._findings.error("HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span)
+            return 0
+        value = int(text) if text.lstrip("-").isdigit() else float(text)
+        if not math.isfinite(value):
+            self._findings.error("HAP0105", "this number is too large for a 64-bit float", at=span)
+            return 0
+        return value
+
+    def _name(self, token: Token) -> syntax.Name:
+        text = self._text(token).value if token.type == "STRING" else str(token)
+        return syntax.Name(text, self._token_span(token))
+
+    def _text(self, token: Token) -> syntax.Text:
+        return syntax.Text(re.sub(r'\\(["\\])', r"\1", token[1:-1]), self._token_span(token))
+
+    def _token_span(self, token: Token) -> Span:
+        return token_span(token, self._file)
+
+    def _span(self, tree: Tree[Token]) -> Span:
+        meta = tree.meta
+        return Span(self._file, meta.line, meta.column, meta.end_line, meta.end_column)
+
+
+def token_span(token: Token, file: str) -> Span:
+    """The place of a token that the lexer made."""
+    line, column = token.line or 1, token.column or 1
+    return Span(file, line, column, token.end_line or line, token.end_column or column + 1)
+
+
+def _trees(tree: Tree[Token]) -> Iterator[Tree[Token]]:
+    return (child for child in tree.children if isinstance(child, Tree))
+
+
+def _token(node: _Node) -> Token:
+    assert isinstance(node, Token)
+    return node

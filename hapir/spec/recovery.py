@@ -1,0 +1,266 @@
+"""Syntax errors in words, and the way on after one.
+
+A syntax error ends its statement: the parser's stack is cut back to where a statement may begin, the text is skipped to
+the next statement of the same block, and parsing goes on. The tree of a text with errors is never used.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.spec.units import UNITS
+
+MAXIMUM_ERRORS = 10
+
+_VALUE = {"NAME", "NUMBER", "QUANTITY", "STRING", "LSQB"}
+_WORDS = {
+    "_SEP": "a new line",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a quoted string",
+    "COLON": "`:`",
+    "EQUAL": "`=`",
+    "__ANON_0": "`->`",
+    "LPAR": "`(`",
+    "LSQB": "`[`",
+    "LBRACE": "`{`",
+    "RPAR": "`)`",
+    "RSQB": "`]`",
+    "RBRACE": "`}`",
+    "$END": "the end of the file",
+}
+_KEYWORDS = (
+    "hap",
+    "import",
+    "network",
+    "machine",
+    "recipe",
+    "schedule",
+    "of",
+    "with",
+    "on",
+    "from",
+    "return",
+    "weights",
+)
+_HINTS = {
+    "'": 'strings stand in double quotes: "c1"',
+    "#": "comments begin with //",
+    "/": "comments begin with //; there is no arithmetic",
+    "+": "there is no arithmetic",
+    "`": "names are written without quotes",
+}
+_SCAN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[\n,;(){}\[\]]')
+_SEPARATOR = re.compile(r"[,;\n](?:[ \t\r\n,;]|//[^\n]*)*")
+_STATEMENT = re.compile(
+    r"\n\s*(?:return\b|(?:network|machine|recipe|schedule)\s+\w+|[\w.]+[ \t]*=[ \t]*[A-Za-z_]\w*[ \t]*\()"
+)
+
+
+class Recovery:
+    """One parse of one text that survives syntax errors."""
+
+    def __init__(self, grammar: Lark, text: str, file: str, findings: Findings):
+        self._text = text
+        self._file = file
+        self._findings = findings
+        self._parser: InteractiveParser = grammar.parse_interactive(text)
+        self._previous: Token | None = None
+        """The last token that was accepted and is no separator."""
+        self._separated = False
+        """Whether a separator came after it."""
+
+    def run(self) -> Tree[Token] | None:
+        """The tree, or None where the text has errors, which are then among the findings."""
+        for _ in range(MAXIMUM_ERRORS):
+            try:
+                return self._feed()
+            except UnexpectedToken as error:
+                token: Token = error.token
+                self._unexpected_token(token)
+                if token.type == "$END" or not self._resume(token.start_pos or 0):
+                    return None
+            except UnexpectedCharacters as error:
+                self._unexpected_character(error.pos_in_stream)
+                if not self._resume(error.pos_in_stream):
+                    return None
+        return None
+
+    def _feed(self) -> Tree[Token]:
+        last: Token | None = None
+        for token in self._parser.lexer_thread.lex(self._parser.parser_state):
+            self._parser.feed_token(token)
+            last = token
+            self._separated = token.type == "_SEP"
+            if not self._separated:
+                self._previous = token
+        end = Token("$END", "", len(self._text), *self._position(len(self._text))) if last is None else None
+        return cast("Tree[Token]", self._parser.feed_token(end) if end else self._parser.feed_eof(last))
+
+    def _unexpected_token(self, token: Token) -> None:
+        if self._bad_unit(token):
+            return
+        found = _describe(token)
+        at, labels = self._place(token), list[Label]()
+        opened = self._open_bracket()
+        line = self._position(token.start_pos or 0)[0]
+        # a brace is worth a word only where the file ends without its partner
+        if opened is not None and (opened.line or 0) < line and (opened.type != "LBRACE" or token.type == "$END"):
+            labels.append(Label(_token_span(opened, self._file), f"`{opened}` opens here"))
+        accepted = cast("set[str]", self._parser.accepts())
+        known = [k for k in _KEYWORDS if k.upper() in accepted]
+        help = did_you_mean(token, known) if token.type == "NAME" else None
+        self._findings.error(
+            "HAP0101", f"expected {expected(accepted)}, found {found}", at=at, labels=labels, help=help
+        )
+
+    def _bad_unit(self, token: Token) -> bool:
+        """Report `200 Mhz`: a word right after a number is meant as a unit."""
+        previous = self._previous
+        start = token.start_pos or 0
+        word = re.match(r"[A-Za-z_/%][\w/%]*(?!\s*=)", self._text[start : start + 40])
+        if previous is None or previous.type != "NUMBER" or word is None or previous.line != token.line:
+            return False
+        line, column = self._position(start)
+        span = Span(self._file, line, column, line, column + len(word.group()))
+        help = did_you_mean(word.group(), UNITS) or f"the units are {', '.join(UNITS)}"
+        self._findings.error("HAP0107", f"`{word.group()}` is not a unit", at=span, help=help)
+        return True
+
+    def _place(self, token: Token) -> Span:
+        """The token itself, or the end of the one before where the error shows on a later line only."""
+        previous = self._previous
+        line, column = self._position(token.start_pos or 0)
+        moved_on = token.type in ("$END", "_SEP") and not token.startswith((",", ";"))
+        if previous is not None and (moved_on or ((previous.end_line or line) < line and not self._separated)):
+            end_line, end_column = previous.end_line or line, previous.end_column or column
+            return Span(self._file, end_line, end_column, end_line, end_column + 1)
+        text = str(token)
+        length = 1 if token.type in ("$END", "_SEP") else max(1, len(text))
+        return Span(self._file, line, column, line, column + length)
+
+    def _unexpected_character(self, position: int) -> None:
+        line, column = self._position(position)
+        at = Span(self._file, line, column, line, column + 1)
+        character = self._text[position]
+        if character == '"':
+            self._findings.error(
+                "HAP0108",
+                'this string does not end, or has a `\\` that escapes neither `\\` nor `"`',
+                at=at,
+                help='a string ends with `"` on its own line',
+            )
+            return
+        shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
+        self._findings.error("HAP0102", f"the character {shown} has no meaning here", at=at, help=_HINTS.get(character))
+
+    def _resume(self, position: int) -> bool:
+        """Cut the stack back to a statement's beginning and skip to the next one; False where the text ends first."""
+        state = self._parser.parser_state
+        keep = len(state.state_stack) - 1
+        while keep > 0 and not self._begins_statement(state.state_stack[keep]):
+            keep -= 1
+        cut = [v for v in state.value_stack[keep:] if isinstance(v, Token)]
+        depth = sum((t.type in ("LPAR", "LSQB")) - (t.type in ("RPAR", "RSQB")) for t in cut)
+        del state.state_stack[keep + 1 :]
+        del state.value_stack[keep:]
+        target = self._next_statement(position, max(0, depth), in_block=keep > 0 and self._in_block())
+        if target is None:
+            return False
+        counter = self._parser.lexer_thread.state.line_ctr
+        counter.char_pos = target
+        counter.line, counter.column = self._position(target)
+        counter.line_start_pos = target - counter.column + 1
+        return True
+
+    def _actions(self, state: Any) -> set[str]:
+        return set(self._parser.parser_state.parse_conf.states[state])
+
+    def _begins_statement(self, state: Any) -> bool:
+        actions = self._actions(state)
+        # after the NAME of an item another NAME and `}` are possible too, but no NUMBER
+        return {"NAME", "NUMBER", "RBRACE"} <= actions or "NETWORK" in actions
+
+    def _in_block(self) -> bool:
+        return "RBRACE" in self._actions(self._parser.parser_state.position)
+
+    def _next_statement(self, position: int, depth: int, in_block: bool) -> int | None:
+        """Where the next statement of this block begins, or its closing brace; `depth` brackets are open."""
+        braces = 0
+        for match in _SCAN.finditer(self._text, position):
+            text = match.group()
+            if text in ("(", "["):
+                depth += 1
+            elif text in (")", "]"):
+                depth = max(0, depth - 1)
+            elif text == "{":
+                braces += 1
+                depth = 0
+            elif text == "}" and braces == 0 and in_block:
+                return match.start()
+            elif text == "}":
+                braces, depth = max(0, braces - 1), 0
+            elif text in ("\n", ",", ";") and braces == 0:
+                if depth == 0 or _STATEMENT.match(self._text, match.start()):
+                    separator = _SEPARATOR.match(self._text, match.start())
+                    return separator.end() if separator else match.end()
+        return None
+
+    def _open_bracket(self) -> Token | None:
+        """The innermost bracket that is open where the parser stands."""
+        closed = 0
+        for value in reversed(self._parser.parser_state.value_stack):
+            if not isinstance(value, Token):
+                continue
+            if value.type in ("RPAR", "RSQB", "RBRACE"):
+                closed += 1
+            elif value.type in ("LPAR", "LSQB", "LBRACE"):
+                if closed == 0:
+                    return value
+                closed -= 1
+        return None
+
+    def _position(self, offset: int) -> tuple[int, int]:
+        line = self._text.count("\n", 0, offset) + 1
+        return line, offset - self._text.rfind("\n", 0, offset)
+
+
+def expected(accepted: set[str]) -> str:
+    """What the parser would take, in words: ``a name, `)` or the end of the file``."""
+    rest = set(accepted) - ({"HAP"} if "IMPORT" in accepted else set[str]())
+    words: list[str] = []
+    if rest >= _VALUE:
+        words.append("a statement" if "RBRACE" in rest else "a value")
+        rest -= _VALUE | ({"RETURN", "WEIGHTS"} if "RBRACE" in rest else set())
+    words.extend(f"`{k}`" for k in _KEYWORDS if k.upper() in rest)
+    rest -= {k.upper() for k in _KEYWORDS}
+    if "LPAR" in rest and "_SEP" in rest:
+        rest.discard("LSQB")  # a type or an array's size may follow as well, but a call is what was meant
+    if len(rest) + len(words) > 1 and rest & {"RPAR", "RSQB"}:
+        rest.discard("_SEP")
+        words.append("`,`") if "_SEP" in accepted and not accepted >= _VALUE else None
+    if words:
+        rest.discard("_SEP")
+    words.extend(word for terminal, word in _WORDS.items() if terminal in rest)
+    if len(words) < 2:
+        return words[0] if words else "something else"
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _describe(token: Token) -> str:
+    if token.type == "$END":
+        return "the end of the file"
+    if token.type == "_SEP":
+        return f"`{token[0]}`" if token.startswith((",", ";")) else "the end of the line"
+    return f"`{token}`" if len(token) <= 40 else f"`{token[:37]}...`"
+
+
+def _token_span(token: Token, file: str) -> Span:
+    line, column = token.line or 1, token.column or 1
+    return Span(file, line, column, line, column + len(token))

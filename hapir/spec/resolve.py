@@ -1,0 +1,28 @@
+"""Names of the spec looked up in the registry, with a did-you-mean for those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from hapir.diagnostics import Findings, did_you_mean
+from hapir.spec import syntax
+
+T = TypeVar("T")
+
+
+def resolve(
+    entries: Mapping[str, Callable[[], T]], name: syntax.Name, kind: str, code: str, findings: Findings
+) -> T | None:
+    """The entry of this name; None after a finding where it is unknown or its plug-in fails to load."""
+    getter = entries.get(name.text)
+    if getter is None:
+        help = did_you_mean(name.text, entries) or f"known: {', '.join(sorted(entries))}"
+        findings.error(code, f"there is no {kind} `{name.text}`", at=name.span, help=help)
+        return None
+    try:
+        return getter()
+    except Exception as error:  # the getter may be a plug-in's, which may fail in any way
+        message = f"the {kind} `{name.text}` cannot be loaded: {type(error).__name__}: {error}"
+        findings.error("HAP0230", message, at=name.span, help="repair or uninstall the plug-in that offers it")
+        return None

@@ -1,0 +1,182 @@
+"""A `schedule` block as a `dataflow.schedule`: the dataflow, and the maps that pin loops of layers to parts of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
+from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
+from hapir.registry import universe
+from hapir.spec import syntax
+from hapir.spec.networks import location_of
+from hapir.spec.options import read_options, show
+from hapir.spec.resolve import resolve
+
+DEFAULT_DATAFLOW = "weight_stationary"
+
+
+class ScheduleBuilder:
+    """Builds one schedule against its machine and the names of its network's layers; errors go to the findings."""
+
+    def __init__(
+        self, schedule: syntax.Schedule, layers: Collection[str] | None, machine: MachineOp | None, findings: Findings
+    ):
+        self._schedule = schedule
+        self._layers = layers
+        self._machine = machine
+        self._findings = findings
+        self._seen: dict[str, Span] = {}
+
+    def build(self) -> ScheduleOp | None:
+        """The schedule's op; None where it has no machine."""
+        dataflow, maps = DEFAULT_DATAFLOW, list[MapOp]()
+        for item in self._schedule.items:
+            if isinstance(item, syntax.Assign) and item.name.text == "dataflow":
+                self._once("dataflow", item.name)
+                dataflow = self._dataflow(item.value) or dataflow
+            elif isinstance(item, syntax.Block) and item.kind.text == "map":
+                self._once(f"map {item.name.text}", item.name)
+                maps.append(self._map(item))
+            else:
+                self._unknown(item, ("dataflow", "map"), "a schedule")
+        if self._schedule.machine is None:
+            return None
+        name, network, machine = self._schedule.name, self._schedule.network.text, self._schedule.machine.text
+        op = ScheduleOp(name.text, network, machine, dataflow, maps)
+        op.location = location_of(name.span)
+        return op
+
+    def _once(self, what: str, name: syntax.Name) -> None:
+        if what in self._seen:
+            labels = [Label(self._seen[what], "first given here")]
+            self._findings.error("HAP0221", f"`{what}` is given twice", at=name.span, labels=labels)
+        self._seen.setdefault(what, name.span)
+
+    def _unknown(self, item: syntax.Item, known: Sequence[str], what: str) -> None:
+        name = item.name if isinstance(item, syntax.Assign) else item.kind if isinstance(item, syntax.Block) else None
+        message = f"{what} has no `{name.text}`" if name else f"{what} is made of settings and blocks"
+        help = (did_you_mean(name.text, known) if name else None) or f"here may stand {', '.join(known)}"
+        self._findings.error("HAP0216", message, at=name.span if name else item.span, help=help)
+
+    def _dataflow(self, value: syntax.Value) -> str | None:
+        name = value if isinstance(value, syntax.Name) else value.function if isinstance(value, syntax.Call) else None
+        if name is None:
+            self._findings.error("HAP0304", f"`dataflow` takes the name of one, not {show(value)}", at=value.span)
+            return None
+        definition = resolve(universe().dataflows, name, "dataflow", "HAP0217", self._findings)
+        options = value.options if isinstance(value, syntax.Call) else ()
+        if isinstance(value, syntax.Call) and value.arguments:
+            message = f"the options of dataflow `{name.text}` are written with their names"
+            self._findings.error("HAP0205", message, at=value.arguments[0].span)
+        if definition is not None:
+            read_options(definition, options, at=name.span, what=f"dataflow `{name.text}`", findings=self._findings)
+        return name.text
+
+    def _map(self, block: syntax.Block) -> MapOp:
+        layer = block.name
+        if self._layers is not None and layer.text not in self._layers:
+            network = self._schedule.network
+            self._findings.error(
+                "HAP0208",
+                f"the network `{network.text}` has no layer `{layer.text}`",
+                at=layer.span,
+                help=did_you_mean(layer.text, self._layers) or f"its layers are {', '.join(self._layers)}",
+            )
+        levels: list[LevelOp] = []
+        places: dict[str, Span] = {}
+        for item in block.items:
+            if not isinstance(item, syntax.Block) or item.kind.text != "at":
+                self._unknown(item, ("at",), "a map")
+                continue
+            if item.name.text in places:
+                labels = [Label(places[item.name.text], "first given here")]
+                self._findings.error(
+                    "HAP0221", f"`at {item.name.text}` is given twice", at=item.name.span, labels=labels
+                )
+            places[item.name.text] = item.name.span
+            levels.append(self._level(item))
+        op = MapOp(layer.text, levels)
+        op.location = location_of(layer.span)
+        return op
+
+    def _level(self, block: syntax.Block) -> LevelOp:
+        place = block.name
+        known = self._parts()
+        is_array = known.get(place.text) is ArrayOp
+        if known and place.text not in known:
+            assert self._schedule.machine is not None
+            self._findings.error(
+                "HAP0210",
+                f"the machine `{self._schedule.machine.text}` has no memory or array `{place.text}`",
+                at=place.span,
+                help=did_you_mean(place.text, known) or f"it has {', '.join(known)}",
+            )
+            is_array = False
+        loops, lists = list[tuple[str, int]](), dict[str, list[str]]()
+        for item in block.items:
+            setting = item.name.text if isinstance(item, syntax.Assign) else None
+            if not isinstance(item, syntax.Assign) or setting not in ("for", "rows", "columns", "bypass"):
+                self._unknown(item, ("for", "rows", "columns", "bypass"), "a level")
+            elif setting == "for":
+                loops = self._loops(item.value)
+            elif setting != "bypass" and known and place.text in known and not is_array:
+                self._findings.error(
+                    "HAP0216", f"`{place.text}` is a memory: only an array has `{setting}`", at=item.name.span
+                )
+            else:
+                lists[item.name.text] = self._names(item.value, TENSORS if setting == "bypass" else DIMENSIONS)
+        op = LevelOp(
+            place.text,
+            loops=loops,
+            rows=lists.get("rows", ()),
+            columns=lists.get("columns", ()),
+            bypass=lists.get("bypass", ()),
+        )
+        op.location = location_of(place.span)
+        return op
+
+    def _parts(self) -> dict[str, type]:
+        """The names of the machine's memories and arrays, those inside arrays too."""
+        if self._machine is None:
+            return {}
+        return {op.sym_name.data: type(op) for op in self._machine.body.walk() if isinstance(op, MemoryOp | ArrayOp)}
+
+    def _loops(self, value: syntax.Value) -> list[tuple[str, int]]:
+        loops: list[tuple[str, int]] = []
+        if not isinstance(value, syntax.Sequence):
+            self._findings.error("HAP0304", f"`for` takes a list like [K: 2, C: 1], not {show(value)}", at=value.span)
+            return loops
+        for pair in value.elements:
+            if not isinstance(pair, syntax.Pair):
+                self._findings.error("HAP0304", "a loop is a dimension and its factor, like K: 2", at=pair.span)
+            elif not self._is_one_of(pair.key, DIMENSIONS):
+                continue
+            elif not isinstance(pair.value, syntax.Number) or not isinstance(pair.value.value, int):
+                message = f"the factor of {pair.key.text} is an integer, not {show(pair.value)}"
+                self._findings.error("HAP0304", message, at=pair.value.span)
+            elif not 1 <= pair.value.value < 1 << 31:
+                message = f"the factor of {pair.key.text} must be in 1..2147483647"
+                self._findings.error("HAP0305", message, at=pair.value.span)
+            else:
+                loops.append((pair.key.text, pair.value.value))
+        return loops
+
+    def _names(self, value: syntax.Value, known: Sequence[str]) -> list[str]:
+        elements = value.elements if isinstance(value, syntax.Sequence) else (value,)
+        names: list[str] = []
+        for element in elements:
+            if not isinstance(element, syntax.Name):
+                self._findings.error("HAP0304", f"expected one of {', '.join(known)}", at=element.span)
+            elif self._is_one_of(element, known):
+                names.append(element.text)
+        return names
+
+    def _is_one_of(self, name: syntax.Name, known: Sequence[str]) -> bool:
+        if name.text in known:
+            return True
+        kind = "dimension" if known is DIMENSIONS else "tensor"
+        self._findings.error(
+            "HAP0211", f"`{name.text}` is not a {kind}", at=name.span, help=f"one of {', '.join(known)}"
+        )
+        return False
