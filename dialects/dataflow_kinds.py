@@ -1,7 +1,7 @@
 """The dataflows that a schedule may choose: `dataflow = weight_stationary`.
 
-One frozen dataclass per dataflow; its fields are the options of `dataflow = name(option = value)`. What a dataflow means
-for loops and hardware is written where it is lowered; this is the vocabulary.
+One frozen dataclass per dataflow; its fields are the options of `dataflow = name(option = value)`. What a dataflow
+means for loops and hardware is written where it is lowered; this is the vocabulary.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The layer statements of `.hap`: which tensors and options each takes, and the `nn` op it becomes.
 
-One frozen dataclass per statement: its fields are the options (typed, so the checker needs no further knowledge), `inputs`
-is the number of tensors, `build` makes the op. Kernels, strides and dilations are one number or `[vertical, horizontal]`;
-padding is one number, `[vertical, horizontal]` or `[top, left, bottom, right]`. Parameters are named
-`<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance.
+One frozen dataclass per statement: its fields are the options (typed, so the checker needs no further knowledge),
+`inputs` is the number of tensors, `build` makes the op. Kernels, strides and dilations are one number or
+`[vertical, horizontal]`; padding is one number, `[vertical, horizontal]` or `[top, left, bottom, right]`. Parameters
+are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The codes of all diagnostics: what `hapir explain CODE` prints.
 
 HAP01xx syntax, 02xx names and arguments, 03xx shapes, types and units, 04xx weights and data, 05xx passes, 06xx machine
-and mapping, 07xx targets, 08xx tools and environment. A code never changes its meaning; one that is no longer given stays
-unused. A test checks that every code that the sources give is explained here.
+and mapping, 07xx targets, 08xx tools and environment. A code never changes its meaning; one that is no longer given
+stays unused. A test checks that every code that the sources give is explained here.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ class Code:
 _SYNTAX = {
     "HAP0101": Code(
         "syntax error",
-        "The text does not continue as the grammar of .hap asks. The message says what could stand here. A new line, `,` "
-        "and `;` separate alike, inside brackets too. After an error the rest of the statement is skipped.",
+        "The text does not continue as the grammar of .hap asks. The message says what could stand here. A new line, "
+        "`,` and `;` separate alike, inside brackets too. After an error the rest of the statement is skipped.",
         "c1 = conv2d(image, channels = )",
     ),
     "HAP0102": Code(
         "meaningless character",
-        "The character belongs to no word of the language. Comments begin with //, strings stand in double quotes, and "
-        "names are made of letters, digits, `_` and `.`.",
+        "The character belongs to no word of the language. Comments begin with //, strings stand in double quotes, "
+        "and names are made of letters, digits, `_` and `.`.",
         "c1 = @relu(image)",
     ),
     "HAP0103": Code(
         "version line",
-        "The first line of a file says the version of the language it is written in, so that a later hapir can read it "
-        "as it was meant.",
+        "The first line of a file says the version of the language it is written in, so that a later hapir can read "
+        "it as it was meant.",
         "hap 2",
     ),
     "HAP0104": Code(
         "too large or too deep",
-        "The file is longer, or its brackets are nested deeper, than any spec needs. Give inner layers names of their own.",
+        "The file is longer, or its brackets are nested deeper, than any spec needs. Give inner layers names of "
+        "their own.",
         "y = relu(relu(relu( ... )))",
     ),
     "HAP0105": Code(
@@ -57,7 +58,8 @@ _SYNTAX = {
     ),
     "HAP0107": Code(
         "unknown unit",
-        "A word follows a number but is not in the closed list of units. Case matters: MHz, KiB, B for bytes, b for bits.",
+        "A word follows a number but is not in the closed list of units. Case matters: MHz, KiB, B for bytes, b for "
+        "bits.",
         "clock = 200 Mhz",
     ),
     "HAP0108": Code(
@@ -101,19 +103,20 @@ _NAMES = {
     ),
     "HAP0207": Code(
         "defined twice",
-        "Names are unique: definitions within a spec and what it imports, layers within a network, parts within a machine. "
-        "Both places are shown.",
+        "Names are unique: definitions within a spec and what it imports, layers within a network, parts within a "
+        "machine. Both places are shown.",
         "c1 = relu(x); c1 = relu(x)",
     ),
     "HAP0208": Code(
         "no such layer",
-        "A glob of a recipe matches no layer of the network, or a map names a layer that does not exist. Unnamed nested "
-        "calls have names too: `f1 = dense(flatten(x))` makes the layer `f1.flatten`.",
+        "A glob of a recipe matches no layer of the network, or a map names a layer that does not exist. Unnamed "
+        "nested calls have names too: `f1 = dense(flatten(x))` makes the layer `f1.flatten`.",
         'prune(layers = "conv*")',
     ),
     "HAP0209": Code(
         "unknown definition",
-        "A schedule or a command names a network, machine, recipe or schedule that neither the spec nor its imports define.",
+        "A schedule or a command names a network, machine, recipe or schedule that neither the spec nor its imports "
+        "define.",
         "schedule s of digits with smal on tiny { }",
     ),
     "HAP0210": Code(
@@ -123,8 +126,8 @@ _NAMES = {
     ),
     "HAP0211": Code(
         "unknown dimension or tensor",
-        "Loop dimensions are N K C P Q R S G: batch, output and input channels, output rows and columns, kernel rows and "
-        "columns, groups. The tensors of a layer are input, weight and output.",
+        "Loop dimensions are N K C P Q R S G: batch, output and input channels, output rows and columns, kernel rows "
+        "and columns, groups. The tensors of a layer are input, weight and output.",
         "at pe { rows = [X] }",
     ),
     "HAP0212": Code(
@@ -134,8 +137,8 @@ _NAMES = {
     ),
     "HAP0213": Code(
         "imports in a circle",
-        "A file imports itself, directly or through others; the message shows the chain. Move what both need into a third "
-        "file.",
+        "A file imports itself, directly or through others; the message shows the chain. Move what both need into a "
+        "third file.",
         'a.hap: import "b.hap"    b.hap: import "a.hap"',
     ),
     "HAP0214": Code(
@@ -187,14 +190,14 @@ _NAMES = {
     ),
     "HAP0230": Code(
         "broken plug-in",
-        "An installed package offers extensions under the entry point `xdsl.universe` but fails when they are loaded. "
-        "Everything else works without it.",
+        "An installed package offers extensions under the entry point `xdsl.universe` but fails when they are "
+        "loaded. Everything else works without it.",
         "pip install a-broken-plug-in",
     ),
     "HAP0231": Code(
         "name clash of plug-ins",
-        "Two packages offer the same name. hapir's and xDSL's own entries come first, then those of the plug-in whose name "
-        "sorts first.",
+        "Two packages offer the same name. hapir's and xDSL's own entries come first, then those of the plug-in "
+        "whose name sorts first.",
         "a plug-in with a pass `quantize`",
     ),
 }
@@ -235,20 +238,20 @@ _SHAPES = {
 _WEIGHTS = {
     "HAP0401": Code(
         "data file cannot be read",
-        "A weights or data file is missing, damaged, or neither .safetensors nor .npz. Paths start at the folder of the "
-        "file that names it.",
+        "A weights or data file is missing, damaged, or neither .safetensors nor .npz. Paths start at the folder of "
+        "the file that names it.",
         'weights from "digts.safetensors"',
     ),
     "HAP0402": Code(
         "missing parameter",
-        "The weights file has no array for a parameter. Keys are `<layer>.<parameter>`: weight, bias, gamma, beta, mean, "
-        "variance.",
+        "The weights file has no array for a parameter. Keys are `<layer>.<parameter>`: weight, bias, gamma, beta, "
+        "mean, variance.",
         "c1 = conv2d(...)    // and a file without c1.weight",
     ),
     "HAP0403": Code(
         "misshapen parameter",
-        "An array of the weights file has another shape than the network gives the parameter. Convolutions are K x C/G x R x S, "
-        "dense layers K x C.",
+        "An array of the weights file has another shape than the network gives the parameter. Convolutions are K x "
+        "C/G x R x S, dense layers K x C.",
         "f1 = dense(x, units = 10)    // and a 12x64 array",
     ),
     "HAP0404": Code(
@@ -258,8 +261,8 @@ _WEIGHTS = {
     ),
     "HAP0405": Code(
         "data does not fit the network",
-        "A calibration or test file lacks an input, its arrays have other shapes than the network's inputs, or its values are "
-        "not finite.",
+        "A calibration or test file lacks an input, its arrays have other shapes than the network's inputs, or its "
+        "values are not finite.",
         'quantize(calibration = "other_images.npz")',
     ),
     "HAP0406": Code(

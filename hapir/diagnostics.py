@@ -9,7 +9,7 @@ Codes are stable (`HAP0301`); `hapir/codes.py` holds what `hapir explain CODE` p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
@@ -113,7 +113,7 @@ class Findings:
 
 
 @contextmanager
-def files_from(folder: Path) -> Iterator[None]:
+def files_from(folder: Path) -> Generator[None]:
     """Diagnostics that leave the block know where their files lie, so that they show the source line."""
     try:
         yield

@@ -1,6 +1,7 @@
 """Plug-ins: the universes that installed packages offer under the entry point `xdsl.universe`, merged with hapir's own.
 
-Invariant: hapir's own entries always win, and a plug-in that is broken or claims a taken name costs its own entries only.
+Invariant: hapir's own entries always win, and a plug-in that is broken or claims a taken name loses its own entries
+only.
 """
 
 from __future__ import annotations

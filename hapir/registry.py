@@ -3,7 +3,7 @@
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
 
-- a pass, layer, unit or dataflow is a dataclass; its fields are the options that a spec may give, its docstring the help;
+- a pass, layer, unit or dataflow is a dataclass; its fields are the options of the spec, its docstring the help;
 - a pass option named `layers` is a glob (or several) over layer names, and one that matches no layer is an error;
 - `__post_init__` may raise ValueError for options out of range; it is reported at the statement.
 """

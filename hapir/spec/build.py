@@ -1,7 +1,7 @@
 """From a checked spec to IR: the network, machine and schedule that one schedule names, and the network's weights.
 
-Every op carries the place of its statement; names in the IR are those of the spec. The weights go to the context's store
-under the keys of the file, each with the shape that the network gives it, f32 and finite.
+Every op carries the place of its statement; names in the IR are those of the spec. The weights go to the context's
+store under the keys of the file, each with the shape that the network gives it, f32 and finite.
 """
 
 from __future__ import annotations

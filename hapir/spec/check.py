@@ -1,4 +1,4 @@
-"""From a file to a checked `Spec`: imports followed, names resolved, options typed, shapes fitted, all errors in one run.
+"""From a file to a checked `Spec`: imports followed, names resolved, options typed, shapes fitted; all errors at once.
 
 A `Spec` that exists is sound but for what lies outside the text: the contents of weight and data files (`build.py`).
 """
@@ -54,7 +54,7 @@ def load_spec(path: Path, *, allow_outside: bool = False) -> Spec:
 
 
 def load_spec_text(text: str, name: str, folder: Path, *, allow_outside: bool = False) -> Spec:
-    """Check a spec that is not (yet) a file: it is treated as `folder / name`. Raises HapirError as `load_spec` does."""
+    """Check a spec that is no file (yet); it is treated as `folder / name`. Raises HapirError as `load_spec` does."""
     return _load(folder / name, text, allow_outside)
 
 

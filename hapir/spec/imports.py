@@ -1,8 +1,8 @@
 """Imports: from one file to all the files that it needs.
 
 An import is looked for beside the importing file, then in hapir's library (`machines/`, `networks/`) and among the
-machines of plug-ins. Unless the caller allows more, files stay inside the project folder, which is that of the root file,
-and library files inside the library. A file is read once however often it is imported; cycles are errors.
+machines of plug-ins. Unless the caller allows more, files stay inside the project folder, which is that of the root
+file, and library files inside the library. A file is read once however often it is imported; cycles are errors.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import dataclasses
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.resources import files
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation
@@ -20,10 +20,9 @@ from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp, UnitOp
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.networks import location_of
-from hapir.spec.options import Measure, measured, read_options
+from hapir.spec.options import Measure, measured_in, read_options
 from hapir.spec.resolve import resolve
 
-T = TypeVar("T", bound=Operation)
 Held = Literal["input", "weight", "output", "psum"]
 
 
@@ -32,18 +31,18 @@ class MachineSettings:
     """What a `machine` block may set."""
 
     technology: str
-    clock: Measure = measured("frequency")
+    clock: Measure = field(metadata=measured_in("frequency"))
 
 
 @dataclass(frozen=True)
 class MemorySettings:
     """What a `memory` block may set; sizes in words count data of what the memory holds."""
 
-    size: Measure | None = measured("size", "words", default=None)
-    width: Measure | None = measured("size", default=None)
+    size: Measure | None = field(default=None, metadata=measured_in("size", "words"))
+    width: Measure | None = field(default=None, metadata=measured_in("size"))
     banks: int | None = None
-    bandwidth: Measure | None = measured("rate per cycle", "rate per second", default=None)
-    latency: Measure | None = measured("cycles", "time", default=None)
+    bandwidth: Measure | None = field(default=None, metadata=measured_in("rate per cycle", "rate per second"))
+    latency: Measure | None = field(default=None, metadata=measured_in("cycles", "time"))
     holds: tuple[Held, ...] | None = None
     double_buffered: bool = False
 

@@ -1,22 +1,23 @@
 """A `network` block as an `nn.network`: the one place where layers meet shapes.
 
 The checker and the builder both run this; it goes on after an error. A value that could not be built is None, and what
-depends on it is passed over in silence, so that each mistake is reported once. All ops carry the place of their statement.
+depends on it is passed over in silence, so that each mistake is reported once. Ops carry the place of their statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from xdsl.dialects.builtin import FileLineColLoc, FunctionType, IntAttr, StringAttr, TensorType, f32
+from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, text
+from hapir.dialects.num import shape_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.options import integer_format, read_options, show
@@ -48,6 +49,7 @@ class NetworkBuilder:
     """Builds one network; errors go to the findings."""
 
     def __init__(self, network: syntax.Network, findings: Findings):
+        """`findings` holds what is found in this network alone: an error in it leaves the op unfinished."""
         self._network = network
         self._findings = findings
         self._values: dict[str, _Value] = {}
@@ -222,7 +224,7 @@ class NetworkBuilder:
         try:
             op = definition.build(inputs, parameter, layer)
             op.verify()
-            _check_size(op.results[0].type.get_shape())
+            _check_size(shape_of(op.results[0]))
         except (ShapeError, VerifyException, ValueError) as error:
             labels = [
                 Label(argument.span, f"this is {type_text(value.type)}")
@@ -296,8 +298,6 @@ class NetworkBuilder:
 
 
 def _names(names: Sequence[str]) -> Attribute:
-    from xdsl.dialects.builtin import ArrayAttr
-
     return ArrayAttr([StringAttr(name) for name in names])
 
 
@@ -317,5 +317,6 @@ def type_text(type_: Attribute) -> str:
     """A tensor type as the spec writes it: `f32[1, 10]`."""
     if not isinstance(type_, TensorType):
         return str(type_)
-    element = str(type_.get_element_type()).replace("si", "i").replace("ui", "u")
-    return f"{element}[{', '.join(map(str, type_.get_shape()))}]"
+    shaped = cast("TensorType[Attribute]", type_)
+    element = str(shaped.get_element_type()).replace("si", "i").replace("ui", "u")
+    return f"{element}[{', '.join(map(str, shaped.get_shape()))}]"

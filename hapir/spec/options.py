@@ -14,7 +14,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -40,11 +40,9 @@ class Measure:
     dimension: Dimension
 
 
-def measured(*units: Dimension, default: object = MISSING) -> Any:
-    """A dataclass field that takes quantities of these dimensions."""
-    if default is MISSING:
-        return field(metadata={"units": units})
-    return field(default=default, metadata={"units": units})
+def measured_in(*units: Dimension) -> dict[str, tuple[Dimension, ...]]:
+    """The metadata of a dataclass field that takes quantities of these dimensions."""
+    return {"units": units}
 
 
 class Mismatch(Exception):

@@ -17,7 +17,7 @@ from lark import Lark, Token, Tree
 
 from hapir.diagnostics import Findings, Span, fail
 from hapir.spec import syntax
-from hapir.spec.recovery import MAXIMUM_ERRORS, Recovery
+from hapir.spec.recovery import Recovery
 from hapir.spec.units import UNITS
 
 LANGUAGE_VERSION = 1

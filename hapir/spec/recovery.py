@@ -7,11 +7,11 @@ the next statement of the same block, and parsing goes on. The tree of a text wi
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, cast
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec.units import UNITS
@@ -63,6 +63,44 @@ _STATEMENT = re.compile(
 )
 
 
+class _LineCounter(Protocol):
+    char_pos: int
+    line: int
+    column: int
+    line_start_pos: int
+
+
+class _LexerState(Protocol):
+    line_ctr: _LineCounter
+
+
+class _Lexer(Protocol):
+    state: _LexerState
+
+    def lex(self, parser_state: _State, /) -> Iterator[Token]: ...
+
+
+class _Tables(Protocol):
+    states: Mapping[int, Mapping[str, object]]
+
+
+class _State(Protocol):
+    parse_conf: _Tables
+    state_stack: list[int]
+    value_stack: list[object]
+
+
+class _Parser(Protocol):
+    """What is used here of lark's InteractiveParser, whose own annotations leave most of it open."""
+
+    parser_state: _State
+    lexer_thread: _Lexer
+
+    def feed_token(self, token: Token, /) -> Tree[Token] | None: ...
+
+    def accepts(self) -> set[str]: ...
+
+
 class Recovery:
     """One parse of one text that survives syntax errors."""
 
@@ -70,7 +108,7 @@ class Recovery:
         self._text = text
         self._file = file
         self._findings = findings
-        self._parser: InteractiveParser = grammar.parse_interactive(text)
+        self._parser = cast(_Parser, cast(Any, grammar).parse_interactive(text))
         self._previous: Token | None = None
         """The last token that was accepted and is no separator."""
         self._separated = False
@@ -87,21 +125,22 @@ class Recovery:
                 if token.type == "$END" or not self._resume(token.start_pos or 0):
                     return None
             except UnexpectedCharacters as error:
-                self._unexpected_character(error.pos_in_stream)
-                if not self._resume(error.pos_in_stream):
+                position = cast(int, error.pos_in_stream)
+                self._unexpected_character(position)
+                if not self._resume(position):
                     return None
         return None
 
     def _feed(self) -> Tree[Token]:
-        last: Token | None = None
         for token in self._parser.lexer_thread.lex(self._parser.parser_state):
             self._parser.feed_token(token)
-            last = token
             self._separated = token.type == "_SEP"
             if not self._separated:
                 self._previous = token
-        end = Token("$END", "", len(self._text), *self._position(len(self._text))) if last is None else None
-        return cast("Tree[Token]", self._parser.feed_token(end) if end else self._parser.feed_eof(last))
+        line, column = self._position(len(self._text))
+        tree = self._parser.feed_token(Token("$END", "", len(self._text), line, column))
+        assert tree is not None
+        return tree
 
     def _unexpected_token(self, token: Token) -> None:
         if self._bad_unit(token):
@@ -113,7 +152,7 @@ class Recovery:
         # a brace is worth a word only where the file ends without its partner
         if opened is not None and (opened.line or 0) < line and (opened.type != "LBRACE" or token.type == "$END"):
             labels.append(Label(_token_span(opened, self._file), f"`{opened}` opens here"))
-        accepted = cast("set[str]", self._parser.accepts())
+        accepted = self._parser.accepts()
         known = [k for k in _KEYWORDS if k.upper() in accepted]
         help = did_you_mean(token, known) if token.type == "NAME" else None
         self._findings.error(
@@ -179,16 +218,16 @@ class Recovery:
         counter.line_start_pos = target - counter.column + 1
         return True
 
-    def _actions(self, state: Any) -> set[str]:
+    def _actions(self, state: int) -> set[str]:
         return set(self._parser.parser_state.parse_conf.states[state])
 
-    def _begins_statement(self, state: Any) -> bool:
+    def _begins_statement(self, state: int) -> bool:
         actions = self._actions(state)
         # after the NAME of an item another NAME and `}` are possible too, but no NUMBER
         return {"NAME", "NUMBER", "RBRACE"} <= actions or "NETWORK" in actions
 
     def _in_block(self) -> bool:
-        return "RBRACE" in self._actions(self._parser.parser_state.position)
+        return "RBRACE" in self._actions(self._parser.parser_state.state_stack[-1])
 
     def _next_statement(self, position: int, depth: int, in_block: bool) -> int | None:
         """Where the next statement of this block begins, or its closing brace; `depth` brackets are open."""
@@ -206,11 +245,14 @@ class Recovery:
                 return match.start()
             elif text == "}":
                 braces, depth = max(0, braces - 1), 0
-            elif text in ("\n", ",", ";") and braces == 0:
-                if depth == 0 or _STATEMENT.match(self._text, match.start()):
-                    separator = _SEPARATOR.match(self._text, match.start())
-                    return separator.end() if separator else match.end()
+            elif text in ("\n", ",", ";") and braces == 0 and self._ends_statement(match.start(), depth):
+                separator = _SEPARATOR.match(self._text, match.start())
+                return separator.end() if separator else match.end()
         return None
+
+    def _ends_statement(self, separator: int, depth: int) -> bool:
+        """Whether a separator is one between statements: no bracket is open, or what follows looks like a statement."""
+        return depth == 0 or _STATEMENT.match(self._text, separator) is not None
 
     def _open_bracket(self) -> Token | None:
         """The innermost bracket that is open where the parser stands."""

@@ -1,4 +1,4 @@
-"""A `schedule` block as a `dataflow.schedule`: the dataflow, and the maps that pin loops of layers to parts of a machine."""
+"""A `schedule` block as a `dataflow.schedule`: the dataflow, and maps that pin loops of layers to a machine's parts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The closed list of units, and what a quantity is worth in hapir's own units.
 
 Internally sizes are bits, rates bits per cycle or bits per second, clocks hertz, times seconds, energies picojoules,
-areas square micrometres, and ratios plain numbers (`50 %` is 0.5, `1 point` of accuracy is 0.01). K, M and G before B and
-b are decimal; Ki, Mi and Gi are binary (IEC 80000-13).
+areas square micrometres, and ratios plain numbers (`50 %` is 0.5, `1 point` of accuracy is 0.01). K, M and G before B
+and b are decimal; Ki, Mi and Gi are binary (IEC 80000-13).
 """
 
 from __future__ import annotations
