@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 
 from hapir.diagnostics import fail
 from hapir.weights import WeightStore
@@ -13,10 +14,19 @@ from hapir.weights import WeightStore
 
 @dataclass
 class HapirContext(Context):
-    """An xDSL context with a weight store and the project folder that relative data paths start from."""
+    """An xDSL context with a weight store and the project folder that relative data paths start from.
+
+    `original` is the module as the recipe found it, with `original_weights`: what `keep_accuracy` compares with.
+    """
 
     weights: WeightStore = field(default_factory=WeightStore)
     folder: Path = field(default_factory=Path)
+    original: ModuleOp | None = None
+    original_weights: WeightStore = field(default_factory=WeightStore)
+
+    def remember_original(self, module: ModuleOp) -> None:
+        """Keep a copy of the module and of its weights as they are now, before a recipe."""
+        self.original, self.original_weights = module.clone(), self.weights.copy()
 
     def clone(self) -> HapirContext:
         """A context with the same dialects and a store of its own."""
@@ -30,6 +40,8 @@ class HapirContext(Context):
             base._registered_dialects,
             self.weights.copy(),
             self.folder,
+            self.original,
+            self.original_weights,
         )
 
 

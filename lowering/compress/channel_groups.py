@@ -1,0 +1,171 @@
+"""Which channels of a network must be removed together.
+
+Every channel of every activation belongs to a group, numbered from 0. Ops that work channel by channel (batch norm,
+ReLU, pools) pass groups on, `add` joins those of its operands, `concat` puts them side by side, flatten repeats each
+for its map, a depthwise filter joins its input's; a grouped convolution joins equal places in all of its filter groups,
+so that they stay of one size. Convolutions and dense layers mix channels: their outputs start new groups. Groups of
+network inputs and results, and of softmax and argmax operands, are fixed: without one the network would be another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn
+from hapir.dialects.num import shape_of
+
+Indices = npt.NDArray[np.int64]
+MixingOp = nn.Conv2dOp | nn.DenseOp
+"""Ops whose outputs depend on all of their input channels (of a filter group)."""
+
+CHANNELWISE = (
+    nn.BatchNormOp,
+    nn.ReluOp,
+    nn.ClipOp,
+    nn.MaxPoolOp,
+    nn.AvgPoolOp,
+    nn.GlobalAvgPoolOp,
+    nn.GlobalMaxPoolOp,
+)
+
+
+@dataclass(frozen=True)
+class ChannelGroups:
+    """The groups of a network: for each activation one group number per index of axis 1, and the fixed groups."""
+
+    of: dict[SSAValue, Indices]
+    fixed: frozenset[int]
+
+    def free(self, value: SSAValue) -> list[int]:
+        """The groups of an activation that may be removed, in order of their first channel."""
+        return [g for g in dict.fromkeys(self.of[value].tolist()) if g not in self.fixed]
+
+
+def channel_groups(network: nn.NetworkOp) -> ChannelGroups:
+    """Find the groups of a float network. Raises HapirError (HAP0511) at an op whose channels cannot be followed."""
+    walk = _Walk()
+    for argument in network.body.block.args:
+        walk.of[argument] = walk.fresh(_channels(argument))
+        walk.fix(argument)
+    for op in network.body.block.ops:
+        if not isinstance(op, nn.WeightOp):
+            walk.visit(op)
+    return walk.result()
+
+
+def is_depthwise(op: nn.Conv2dOp) -> bool:
+    """Whether each filter of a convolution sees one input channel, out of several."""
+    return shape_of(op.w)[1] == 1 and op.groups.value.data > 1
+
+
+def filter_groups(op: MixingOp) -> int:
+    """The number of filter groups: 1 for a dense layer."""
+    return op.groups.value.data if isinstance(op, nn.Conv2dOp) else 1
+
+
+def _channels(value: SSAValue) -> int:
+    shape = shape_of(value)
+    return shape[1] if len(shape) > 1 else 1
+
+
+class _Walk:
+    """One pass over a network: gives channels fresh numbers and collects which of them are one group."""
+
+    def __init__(self) -> None:
+        self.of: dict[SSAValue, Indices] = {}
+        self._joined: nx.Graph[int] = nx.Graph()
+        self._fixed: set[int] = set()
+
+    def fresh(self, count: int) -> Indices:
+        start = self._joined.number_of_nodes()
+        numbers = np.arange(start, start + count)
+        self._joined.add_nodes_from(numbers.tolist())
+        return numbers
+
+    def fix(self, value: SSAValue) -> None:
+        self._fixed.update(self.of[value].tolist())
+
+    def join(self, a: Indices, b: Indices) -> None:
+        self._joined.add_edges_from(zip(a.tolist(), b.tolist(), strict=True))
+
+    def visit(self, op: Operation) -> None:
+        match op:
+            case nn.Conv2dOp() | nn.DenseOp():
+                self.of[op.result] = self._mix(op)
+            case nn.AddOp():
+                self.join(self.of[op.lhs], self.of[op.rhs])
+                self.of[op.result] = self.of[op.lhs]
+            case nn.ConcatOp():
+                self.of[op.result] = self._concat(op)
+            case nn.FlattenOp():
+                self.of[op.result] = np.repeat(self.of[op.x], shape_of(op.result)[1] // shape_of(op.x)[1])
+            case nn.LayerOp() if isinstance(op, CHANNELWISE):
+                self.of[op.results[0]] = self.of[op.operands[0]]
+            case nn.SoftmaxOp() | nn.ArgmaxOp():
+                self.fix(op.x)
+                self.of[op.result] = self.of[op.x][: _channels(op.result)]
+            case nn.ReturnOp():
+                for value in op.values:
+                    self.fix(value)
+            case _:
+                fail("HAP0511", f"channels cannot be followed through {op.name}", at=op, help="prune before quantize")
+
+    def _mix(self, op: MixingOp) -> Indices:
+        outputs, inputs = self.fresh(shape_of(op.w)[0]), self.of[op.x]
+        groups = filter_groups(op)
+        if isinstance(op, nn.Conv2dOp) and is_depthwise(op):
+            self.join(outputs, np.repeat(inputs, len(outputs) // len(inputs)))
+        elif groups > 1:
+            for channels in (outputs, inputs):
+                places = channels.reshape(groups, -1)
+                for group in places[1:]:
+                    self.join(places[0], group)
+        return outputs
+
+    def _concat(self, op: nn.ConcatOp) -> Indices:
+        parts = [self.of[v] for v in op.inputs]
+        if op.axis.value.data == 1:
+            return np.concatenate(parts)
+        for part in parts[1:]:
+            self.join(parts[0], part)
+        return parts[0]
+
+    def result(self) -> ChannelGroups:
+        """Number the groups by their first channel."""
+        number = np.zeros(self._joined.number_of_nodes(), dtype=np.int64)
+        for group, members in enumerate(sorted(map(sorted, self._components()))):
+            number[members] = group
+        fixed = frozenset(int(number[channel]) for channel in self._fixed)
+        return ChannelGroups({value: number[channels] for value, channels in self.of.items()}, fixed)
+
+    def _components(self) -> Iterator[set[int]]:
+        return nx.connected_components(self._joined)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Which groups leave a network, as masks over the channels of activations."""
+
+    groups: ChannelGroups
+    removed: frozenset[int]
+
+    def kept(self, value: SSAValue) -> npt.NDArray[np.bool_]:
+        """For each index along axis 1 of an activation, whether it stays."""
+        return ~np.isin(self.groups.of[value], list(self.removed))
+
+    def kept_inputs(self, op: MixingOp) -> npt.NDArray[np.bool_]:
+        """For each index along axis 1 of the op's weights (C/G of a grouped convolution), whether it stays.
+
+        A depthwise filter loses its one input together with itself, so its axis 1 stays.
+        """
+        kept = self.kept(op.x)
+        if isinstance(op, nn.Conv2dOp) and is_depthwise(op):
+            return np.ones(1, dtype=np.bool_)
+        return kept.reshape(filter_groups(op), -1)[0]

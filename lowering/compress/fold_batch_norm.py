@@ -1,0 +1,156 @@
+"""Fold batch norms into the convolution or dense layer before them.
+
+Law: exact up to float rounding: the folded parameters are computed in float64 and stored as f32. With
+`g = gamma / sqrt(variance + epsilon)`: `w'[k] = g[k] w[k]`, `b'[k] = g[k] (b[k] - mean[k]) + beta[k]` (Jacob et al.,
+CVPR 2018, section 3.2). A batch norm whose operand is not the single-use result of a conv2d or dense has nothing to be
+folded into: it stays, or becomes a 1x1 depthwise convolution (`standalone = convolution`; on N C tensors a dense layer
+with a diagonal matrix), which is exact too.
+
+```
+%c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : ...
+%n = nn.batch_norm %c, %gamma, %beta, %mean, %variance epsilon 1.0e-05 layer "n1" : ...
+```
+becomes
+```
+%c = nn.conv2d %x, %w_folded bias %b_folded window <3x3> groups 1 layer "c1" : ...
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.passes import ModulePass
+
+from hapir.context import hapir_context
+from hapir.diagnostics import fail
+from hapir.dialects.nn import BatchNormOp, Conv2dOp, DenseOp, NetworkOp
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import shape_of
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_weight,
+    key_stem,
+    networks_of,
+    real_weight_of,
+    replace,
+    weight_op_of,
+)
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class FoldBatchNormPass(ModulePass):
+    """Fold batch norms into the layer before them. Exact up to float rounding.
+
+    `standalone`: what happens to one that cannot be folded: keep it, or make it a depthwise convolution.
+    `strict`: one that cannot be folded is an error (HAP0503).
+    """
+
+    name = "fold_batch_norm"
+    standalone: Literal["keep", "convolution"] = "keep"
+    strict: bool = False
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        weights = hapir_context(ctx).weights
+        for network in networks_of(op):
+            for norm in batch_norms(network):
+                target = fold_target(norm)
+                if target is not None:
+                    fold_into(target, norm, weights)
+                elif self.strict:
+                    fail(
+                        "HAP0503",
+                        "this batch norm does not follow a conv2d or dense layer that only it reads",
+                        at=norm,
+                        help="drop `strict`, or use standalone = convolution",
+                    )
+                elif self.standalone == "convolution":
+                    batch_norm_to_convolution(norm, weights)
+            erase_unused_weights(network)
+
+
+def batch_norms(network: NetworkOp) -> list[BatchNormOp]:
+    """The batch norms of a network, in program order."""
+    return [op for op in network.body.block.ops if isinstance(op, BatchNormOp)]
+
+
+def fold_target(norm: BatchNormOp) -> Conv2dOp | DenseOp | None:
+    """The layer a batch norm can be folded into, or None."""
+    producer = norm.x.owner
+    return producer if isinstance(producer, Conv2dOp | DenseOp) and norm.x.has_one_use() else None
+
+
+def scale_and_offset(
+    norm: BatchNormOp, weights: WeightStore
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A batch norm as `y = scale * x + offset`, float64 of shape C.
+
+    Raises HapirError (HAP0404) where a variance is so negative that the root does not exist.
+    """
+    gamma, beta, mean, variance = (
+        real_weight_of(v, weights) for v in (norm.gamma, norm.beta, norm.mean, norm.variance)
+    )
+    shifted = variance + norm.epsilon.value.data
+    if (shifted <= 0).any():
+        channel = int(np.argmax(shifted <= 0))
+        fail("HAP0404", f"variance + epsilon of channel {channel} is {shifted[channel]:g}, not positive", at=norm)
+    scale = gamma / np.sqrt(shifted)
+    return scale, beta - scale * mean
+
+
+def fold_into(layer: Conv2dOp | DenseOp, norm: BatchNormOp, weights: WeightStore) -> None:
+    """Fold a batch norm into the layer that makes its operand, giving the layer a bias where it has none."""
+    scale, offset = scale_and_offset(norm, weights)
+    w = real_weight_of(layer.w, weights)
+    bias = np.zeros(w.shape[0]) if layer.bias is None else real_weight_of(layer.bias, weights)
+    folded_w = w * scale.reshape(-1, *[1] * (w.ndim - 1))
+    folded_bias = scale * bias + offset
+    stem = key_stem(layer)
+    bias_key = f"{stem}.bias" if layer.bias is None else weight_op_of(layer.bias).key.data
+    new_w = insert_weight(
+        layer, f"{weight_op_of(layer.w).key.data}.folded", folded_w.astype(np.float32), f32, weights, layer.w.name_hint
+    )
+    new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias.astype(np.float32), f32, weights)
+    if isinstance(layer, Conv2dOp):
+        folded = Conv2dOp(
+            layer.x,
+            new_w,
+            new_bias,
+            window=layer.window.window,
+            groups=layer.groups.value.data,
+            layer=layer.layer_name,
+        )
+    else:
+        folded = DenseOp(layer.x, new_w, new_bias, layer=layer.layer_name)
+    replace(layer, folded)
+    norm.result.replace_all_uses_with(folded.result)
+    norm.detach()
+    norm.erase()
+
+
+def batch_norm_to_convolution(norm: BatchNormOp, weights: WeightStore) -> Conv2dOp | DenseOp:
+    """Replace a batch norm: over N C H W by a 1x1 depthwise convolution, over N C by a dense layer of a diagonal.
+
+    Raises HapirError (HAP0503) for other ranks.
+    """
+    scale, offset = scale_and_offset(norm, weights)
+    shape = shape_of(norm.x)
+    stem, bias = key_stem(norm), offset.astype(np.float32)
+    if len(shape) == 4:
+        w = insert_weight(norm, f"{stem}.weight", scale.reshape(-1, 1, 1, 1).astype(np.float32), f32, weights)
+        b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)
+        new = Conv2dOp(norm.x, w, b, window=Window((1, 1)), groups=shape[1], layer=norm.layer_name)
+    elif len(shape) == 2:
+        w = insert_weight(norm, f"{stem}.weight", np.diag(scale).astype(np.float32), f32, weights)
+        b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)
+        new = DenseOp(norm.x, w, b, layer=norm.layer_name)
+    else:
+        fail("HAP0503", f"a batch norm over {len(shape)} dimensions has no equal convolution", at=norm)
+    replace(norm, new)
+    return new

@@ -1,0 +1,261 @@
+"""Rewrite a float network into the quantized form, given the type of each activation.
+
+One rule per op. A value lives as integers, as floats, or as both: `_integers` and `_reals` make the missing one where
+it is first needed, so float tails (softmax) and float results get their `num.dequantize` and nothing else does.
+Invariants: new ops carry the location and layer name of the op they replace; the network verifies afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn, num
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, shape_of, signed
+from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
+from hapir.lowering.compress.activation_types import PRESERVING
+from hapir.lowering.compress.layer_parameters import IntegerParameters, quantize_parameters
+from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_points
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_before,
+    insert_weight,
+    key_stem,
+    layer_name,
+    real_weight_of,
+    set_type,
+    weight_op_of,
+)
+from hapir.reference.nn import window_sizes
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class IntegerFormat:
+    """What the integers of weights and requantizers look like."""
+
+    weight_width: int
+    per_channel: bool
+    multiplier_bits: int
+    max_shift: int
+    rounding: Rounding
+
+
+@dataclass
+class IntegerRewrite:
+    """The rewriting of one network. `types` holds the affine type of each float activation."""
+
+    network: nn.NetworkOp
+    weights: WeightStore
+    types: dict[SSAValue, AffineType]
+    format: IntegerFormat
+    _as_integers: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    _as_reals: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    _replaced: list[Operation] = field(default_factory=list[Operation])
+
+    def run(self) -> None:
+        """Rewrite in program order, then drop the float ops. Raises HapirError (HAP0508, HAP0509) from the rules."""
+        for op in list(self.network.body.block.ops):
+            match op:
+                case nn.WeightOp():
+                    continue
+                case nn.Conv2dOp() | nn.DenseOp():
+                    result = self._sum_of_products(op)
+                case nn.AddOp():
+                    result = self._add(op)
+                case nn.AvgPoolOp() | nn.GlobalAvgPoolOp():
+                    result = self._average(op)
+                case nn.ConcatOp():
+                    result = self._concat(op)
+                case nn.LayerOp() if isinstance(op, PRESERVING):
+                    result = self._same_integers(op)
+                case _:
+                    for index, value in enumerate(op.operands):
+                        op.operands[index] = self._reals(value, op)
+                    continue
+            result.name_hint = op.results[0].name_hint
+            self._as_integers[op.results[0]] = result
+            self._replaced.append(op)
+        for op in reversed(self._replaced):
+            op.detach()
+            op.erase()
+        erase_unused_weights(self.network)
+        self.network.set_result_types()
+
+    def _integers(self, value: SSAValue, user: Operation) -> SSAValue:
+        """The value as integers; quantized before `user` where it has none yet."""
+        if value not in self._as_integers:
+            if value not in self.types:
+                fail("HAP0508", "this operand has no observed range: it is a parameter or an integer", at=user)
+            type_ = TensorType(self.types[value], shape_of(value))
+            quantize = num.QuantizeOp(value, type_, Rounding.half_even, layer_name(user))
+            insert_before(user, [quantize])
+            quantize.result.name_hint = value.name_hint
+            self._as_integers[value] = quantize.result
+        return self._as_integers[value]
+
+    def _reals(self, value: SSAValue, user: Operation) -> SSAValue:
+        """The value as floats; dequantized before `user` where only integers are left of it."""
+        if value.owner not in self._replaced:
+            return value
+        if value not in self._as_reals:
+            owner = value.owner
+            assert isinstance(owner, Operation)
+            dequantize = num.DequantizeOp(self._as_integers[value], layer_name(owner))
+            insert_before(user, [dequantize], owner)
+            dequantize.result.name_hint = value.name_hint
+            self._as_reals[value] = dequantize.result
+        return self._as_reals[value]
+
+    def _sum_of_products(self, op: nn.Conv2dOp | nn.DenseOp) -> SSAValue:
+        x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
+        parameters = quantize_parameters(
+            real_weight_of(op.w, self.weights),
+            None if op.bias is None else real_weight_of(op.bias, self.weights),
+            x_type.scale.data,
+            y_type.scale.data,
+            width=self.format.weight_width,
+            per_channel=self.format.per_channel,
+        )
+        self._prove_fits(op, parameters, x_type)
+        w, bias = self._parameter_values(op, parameters)
+        if isinstance(op, nn.Conv2dOp):
+            window, groups = op.window.window, op.groups.value.data
+            accumulate = nn.Conv2dOp(x, w, bias, window=window, groups=groups, layer=op.layer_name)
+        else:
+            accumulate = nn.DenseOp(x, w, bias, layer=op.layer_name)
+        insert_before(op, [accumulate])
+        return self._requantize(op, accumulate.result, parameters.ratios, y_type)
+
+    def _prove_fits(self, op: nn.Conv2dOp | nn.DenseOp, parameters: IntegerParameters, x_type: AffineType) -> None:
+        bound = accumulator_bound(parameters.w, parameters.bias, _magnitude(x_type))
+        if bound.max() >= ACCUMULATOR_LIMIT:
+            channel = int(bound.argmax())
+            fail(
+                "HAP0509",
+                f"the accumulator of output channel {channel} may reach {bound[channel]}, more than si32 holds",
+                at=op,
+                help="use fewer bits for weights or activations",
+            )
+
+    def _parameter_values(
+        self, op: nn.Conv2dOp | nn.DenseOp, parameters: IntegerParameters
+    ) -> tuple[SSAValue, SSAValue | None]:
+        key, storage = weight_op_of(op.w).key.data, signed(self.format.weight_width)
+        if self.format.per_channel:
+            scale_key = self.weights.put_new(f"{key}.scale", parameters.scales)
+            element: Attribute = PerChannelType(storage, IntAttr(0), StringAttr(scale_key))
+        else:
+            element = AffineType(storage, FloatData(float(parameters.scales[0])), IntAttr(0))
+        w = insert_weight(op, f"{key}.integer", parameters.w, element, self.weights, op.w.name_hint)
+        if op.bias is None or parameters.bias is None:
+            return w, None
+        key = f"{weight_op_of(op.bias).key.data}.integer"
+        bias = parameters.bias.astype(np.int32)
+        return w, insert_weight(op, key, bias, signed(32), self.weights, op.bias.name_hint)
+
+    def _requantize(
+        self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
+    ) -> SSAValue:
+        """Bring accumulators to the output's type by integer multipliers and shifts."""
+        try:
+            multipliers, shifts = fixed_points(ratios, self.format.multiplier_bits, self.format.max_shift)
+        except RatioError as error:
+            fail("HAP0508", f"the output cannot be rescaled: {error}", at=op, help="use more `multiplier_bits`")
+        width = 16 if self.format.multiplier_bits <= 16 else 32
+        stored = multipliers.astype(np.dtype(f"uint{width}"))
+        stem = key_stem(op)
+        multiplier = insert_weight(op, f"{stem}.multiplier", stored, num.unsigned(width), self.weights)
+        shift = insert_weight(op, f"{stem}.shift", shifts, num.UI8, self.weights)
+        low, high = integer_range(y_type.storage)
+        result = TensorType(y_type, shape_of(accumulator))
+        requantize = num.RequantizeOp(
+            accumulator,
+            multiplier,
+            shift,
+            result,
+            rounding=self.format.rounding,
+            low=low,
+            high=high,
+            layer=layer_name(op),
+        )
+        insert_before(op, [requantize])
+        return requantize.result
+
+    def _add(self, op: nn.AddOp) -> SSAValue:
+        left, right = self._integers(op.lhs, op), self._integers(op.rhs, op)
+        common = common_scale(self.types[op.lhs].scale.data, self.types[op.rhs].scale.data)
+        wide = [num.WidenOp(left, common.left, op.layer_name), num.WidenOp(right, common.right, op.layer_name)]
+        total = nn.AddOp(wide[0].result, wide[1].result, layer=op.layer_name)
+        insert_before(op, [*wide, total])
+        y_type = self.types[op.result]
+        return self._requantize(op, total.result, np.array([common.scale / y_type.scale.data]), y_type)
+
+    def _average(self, op: nn.AvgPoolOp | nn.GlobalAvgPoolOp) -> SSAValue:
+        x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
+        if isinstance(op, nn.AvgPoolOp):
+            window, divisor = op.window.window, _divisor(op)
+        else:
+            window = Window((shape_of(op.x)[2], shape_of(op.x)[3]))
+            divisor = window.kernel[0] * window.kernel[1]
+        reach = window.kernel[0] * window.kernel[1] * _magnitude(x_type)
+        if reach >= ACCUMULATOR_LIMIT:
+            fail("HAP0509", f"the sum over a window may reach {reach}, more than si32 holds", at=op)
+        total = nn.SumPoolOp(x, window=window, layer=op.layer_name)
+        insert_before(op, [total])
+        ratio = x_type.scale.data / (divisor * y_type.scale.data)
+        return self._requantize(op, total.result, np.array([ratio]), y_type)
+
+    def _concat(self, op: nn.ConcatOp) -> SSAValue:
+        y_type = self.types[op.result]
+        inputs = [self._converted(self._integers(v, op), y_type, op) for v in op.inputs]
+        joined = nn.ConcatOp(inputs, axis=op.axis.value.data, layer=op.layer_name)
+        insert_before(op, [joined])
+        return joined.result
+
+    def _converted(self, value: SSAValue, y_type: AffineType, op: nn.ConcatOp) -> SSAValue:
+        """Integers of another affine type, by widening and requantizing; the same value where the type is the same."""
+        x_type = element_type(value)
+        assert isinstance(x_type, AffineType)
+        if x_type == y_type:
+            return value
+        wide = num.WidenOp(value, 1, op.layer_name)
+        insert_before(op, [wide])
+        return self._requantize(op, wide.result, np.array([x_type.scale.data / y_type.scale.data]), y_type)
+
+    def _same_integers(self, op: nn.LayerOp) -> SSAValue:
+        """Ops that mean the same on integers: cloned onto them."""
+        integers = self._integers(op.operands[0], op)
+        clone = op.clone({op.operands[0]: integers})
+        set_type(clone.results[0], clone.result_type())
+        insert_before(op, [clone])
+        return clone.results[0]
+
+
+def _magnitude(type_: AffineType) -> int:
+    """The largest |q - zero_point| of an affine type."""
+    low, high = integer_range(type_.storage)
+    return largest_magnitude(low, high, type_.zero_point.data)
+
+
+def _divisor(op: nn.AvgPoolOp) -> int:
+    """The divisor of an average pool. Raises HapirError (HAP0508) where it differs from window to window."""
+    window = op.window.window
+    if op.count_include_pad.value.data:
+        return window.kernel[0] * window.kernel[1]
+    _, _, height, width = shape_of(op.x)
+    sizes = window_sizes(height, width, window)
+    if sizes.min() != sizes.max():
+        fail(
+            "HAP0508",
+            f"the windows of this average pool hold {sizes.min()} to {sizes.max()} elements: one divisor is needed",
+            at=op,
+            help="set count_include_pad = true, or pool without padding",
+        )
+    return int(sizes.min())

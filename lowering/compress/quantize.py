@@ -1,0 +1,130 @@
+"""Post-training quantization: the float network becomes integers with float edges.
+
+Law: lossy, deterministic; `sqnr_per_layer` reports what each layer lost. Weights are symmetric, activations affine over
+the range that calibration data shows; accumulators are proven to fit si32 from the actual weights, never assumed.
+Softmax and argmax stay float. A batch norm must be folded first; one that stands alone becomes a depthwise convolution.
+
+```
+%c = nn.conv2d %x, %w bias %b window <3x3> groups 1 layer "c1" : (tensor<1x1x8x8xf32>, ...) -> tensor<1x4x6x6xf32>
+%r = nn.relu %c layer "r1" : tensor<1x4x6x6xf32> -> tensor<1x4x6x6xf32>
+```
+becomes, with `!a` and `!b` affine types on ui8,
+```
+%q = num.quantize %x half_even layer "c1" : tensor<1x1x8x8xf32> -> tensor<1x1x8x8x!a>
+%a = nn.conv2d %q, %wq bias %bq window <3x3> groups 1 layer "c1" : (tensor<1x1x8x8x!a>,
+    tensor<4x1x3x3x!num.per_channel<si8, 0, "c1.weight.scale">>, tensor<4xsi32>) -> tensor<1x4x6x6xsi32>
+%c = num.requantize %a, %m, %s half_up bounds 0, 255 layer "c1" : ... -> tensor<1x4x6x6x!b>
+%r = nn.relu %c layer "r1" : tensor<1x4x6x6x!b> -> tensor<1x4x6x6x!b>
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerType, ModuleOp
+from xdsl.passes import ModulePass
+
+from hapir.context import HapirContext, hapir_context
+from hapir.diagnostics import fail
+from hapir.dialects import num
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import Rounding, signed, unsigned
+from hapir.lowering.compress.activation_types import activation_types
+from hapir.lowering.compress.fold_batch_norm import (
+    batch_norm_to_convolution,
+    batch_norms,
+    fold_into,
+    fold_target,
+)
+from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
+from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
+from hapir.lowering.network_edits import networks_of
+from hapir.weights import WeightStore
+
+
+def storage_named(name: str) -> IntegerType:
+    """The explicit-sign type behind a format name: `i8` is si8, `u4` is ui4."""
+    width = int(name[1:])
+    return signed(width) if name[0] == "i" else unsigned(width)
+
+
+@dataclass(frozen=True)
+class QuantizePass(ModulePass):
+    """Post-training quantization from calibration data. Lossy; accumulators proven to fit.
+
+    `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
+    `samples`: use only the first so many. `method`: extremes, two-sided percentile, or the clipping that maximizes the
+    signal-to-quantization-noise ratio. `granularity`: one weight scale per output channel or per tensor.
+    `multiplier_bits`, `max_shift`, `rounding`: what the requantizer of the target does.
+    """
+
+    name = "quantize"
+    calibration: str
+    weights: Literal["i2", "i3", "i4", "i5", "i6", "i7", "i8"] = "i8"
+    activations: Literal["u2", "u3", "u4", "u5", "u6", "u7", "u8", "i2", "i3", "i4", "i5", "i6", "i7", "i8"] = "u8"
+    granularity: Literal["channel", "tensor"] = "channel"
+    method: Literal["min_max", "percentile", "sqnr"] = "min_max"
+    percentile: float = 99.99
+    multiplier_bits: int = 16
+    max_shift: int = 47
+    rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_up"
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        ranges = (
+            ("percentile", self.percentile, 50 < self.percentile <= 100, "above 50 and at most 100"),
+            ("multiplier_bits", self.multiplier_bits, 2 <= self.multiplier_bits <= 31, "2 to 31"),
+            ("max_shift", self.max_shift, 0 <= self.max_shift <= num.RequantizeOp.MAX_SHIFT, "0 to 62"),
+            ("samples", self.samples, self.samples is None or self.samples > 0, "at least 1"),
+        )
+        for option, value, fits, allowed in ranges:
+            if not fits:
+                raise ValueError(f"`{option}` of quantize is {value}, it must be {allowed}")
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        context = hapir_context(ctx)
+        for network in networks_of(op):
+            self._quantize(network, context)
+
+    def _quantize(self, network: NetworkOp, context: HapirContext) -> None:
+        reject_quantized(network)
+        convert_batch_norms(network, context.weights)
+        data = calibration_data(network, context.folder / self.calibration, self.samples)
+        seen = observe_activations(network, context.weights, data, histograms=self.method != "min_max")
+        storage = storage_named(self.activations)
+        types = activation_types(network, seen, storage, self.method, self.percentile)
+        integer_format = IntegerFormat(
+            weight_width=storage_named(self.weights).width.data,
+            per_channel=self.granularity == "channel",
+            multiplier_bits=self.multiplier_bits,
+            max_shift=self.max_shift,
+            rounding=Rounding(self.rounding),
+        )
+        IntegerRewrite(network, context.weights, types, integer_format).run()
+
+
+def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
+    """Make batch norms that stand alone convolutions, and fold those that follow them.
+
+    Raises HapirError (HAP0507) where one could have been folded into a layer of the spec.
+    """
+    for norm in batch_norms(network):
+        if fold_target(norm) is not None:
+            what = "this batch norm is not folded into the layer before it"
+            fail("HAP0507", what, at=norm, help="call fold_batch_norm() before quantize")
+    for norm in batch_norms(network):
+        layer = fold_target(norm)
+        if layer is None:
+            batch_norm_to_convolution(norm, weights)
+        else:
+            fold_into(layer, norm, weights)
+
+
+def reject_quantized(network: NetworkOp) -> None:
+    """Raise HapirError (HAP0506) where a network already computes on integers."""
+    for op in network.body.walk():
+        if isinstance(op, num.QuantizeOp | num.DequantizeOp | num.RequantizeOp | num.WidenOp):
+            fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")

@@ -1,0 +1,125 @@
+"""Edits that all passes over `nn.network` share: parameters read and written by key, replacement that keeps locations.
+
+Invariants: an op made here carries the location of the op it stands for; a changed parameter gets a new key, the old
+array stays in the store; parameters that nothing reads any more leave the IR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.weights import Array, WeightStore
+
+
+def networks_of(module: ModuleOp) -> list[NetworkOp]:
+    """The networks of a module, in order."""
+    return [op for op in module.body.block.ops if isinstance(op, NetworkOp)]
+
+
+def layer_name(op: Operation) -> str | None:
+    """The `.hap` name an op carries, whichever dialect it is of."""
+    name = op.properties.get("layer")
+    return name.data if isinstance(name, StringAttr) else None
+
+
+def key_stem(op: Operation) -> str:
+    """What keys of parameters made for an op start with: its layer's name, else the op's own."""
+    return layer_name(op) or op.name.rpartition(".")[2]
+
+
+def set_type(value: SSAValue, type_: Attribute) -> None:
+    """Change the type of a value in place, keeping its uses and location."""
+    value._type = type_  # pyright: ignore[reportPrivateUsage]  # xDSL's own setter would drop a block argument's location
+
+
+def sole_user(value: SSAValue) -> Operation | None:
+    """The op that reads a value, where exactly one operand does."""
+    return value.get_user_of_unique_use()
+
+
+def weight_op_of(value: SSAValue) -> WeightOp:
+    """The `nn.weight` behind a parameter operand. Raises HapirError (HAP0502) where it is computed."""
+    owner = value.owner
+    if isinstance(owner, WeightOp):
+        return owner
+    fail(
+        "HAP0502",
+        "this pass needs a parameter that is stored, and this one is computed",
+        at=owner if isinstance(owner, Operation) else None,
+        help="make it an `nn.weight`",
+    )
+
+
+def weight_of(value: SSAValue, weights: WeightStore) -> Array:
+    """The stored array of a parameter operand. Raises HapirError (HAP0402, HAP0403): missing or misshapen."""
+    op = weight_op_of(value)
+    if op.key.data not in weights:
+        fail("HAP0402", f"the weights hold no array `{op.key.data}`", at=op, help="check the name in the weights file")
+    array = weights[op.key.data]
+    assert isinstance(op.result.type, TensorType)
+    declared = op.result.type.get_shape()
+    if array.shape != declared:
+        fail("HAP0403", f"the array `{op.key.data}` has shape {array.shape}, the network needs {declared}", at=op)
+    return array
+
+
+def real_weight_of(value: SSAValue, weights: WeightStore) -> npt.NDArray[np.float64]:
+    """The stored array of a parameter operand as float64. Raises HapirError (HAP0404) where it is not finite."""
+    array = weight_of(value, weights).astype(np.float64)
+    if not np.isfinite(array).all():
+        op = weight_op_of(value)
+        fail("HAP0404", f"the array `{op.key.data}` holds infinities or not-a-number", at=op, help="train it again")
+    return array
+
+
+def insert_weight(
+    user: Operation, key: str, array: Array, element: Attribute, weights: WeightStore, hint: str | None = None
+) -> SSAValue:
+    """Store an array under a new key and read it by a new `nn.weight` just before its user; returns the value."""
+    op = WeightOp(weights.put_new(key, array), TensorType(element, array.shape))
+    insert_before(user, [op])
+    op.result.name_hint = hint
+    return op.result
+
+
+def insert_before(anchor: Operation, ops: Sequence[Operation], location_of: Operation | None = None) -> None:
+    """Insert ops before another one, at the location of `location_of` (the anchor's where it is not given)."""
+    block = anchor.parent
+    assert block is not None
+    for op in ops:
+        op.location = (location_of or anchor).location
+    block.insert_ops_before(list(ops), anchor)
+
+
+def replace(old: Operation, new: Operation) -> None:
+    """Put an op with one result in the place of another: same uses, name hint and location."""
+    insert_before(old, [new])
+    new.results[0].name_hint = new.results[0].name_hint or old.results[0].name_hint
+    old.results[0].replace_all_uses_with(new.results[0])
+    old.detach()
+    old.erase()
+
+
+def set_operand(op: Operation, index: int, value: SSAValue) -> None:
+    """Let one operand read another value."""
+    op.operands[index] = value
+
+
+def erase_unused_weights(network: NetworkOp) -> None:
+    """Drop the `nn.weight` ops that nothing reads."""
+    for op in list(network.body.walk()):
+        if isinstance(op, WeightOp) and not op.result.uses:
+            op.detach()
+            op.erase()
+
+
+def layers_named(network: NetworkOp, name: str) -> list[LayerOp]:
+    """The network ops that carry a `.hap` name, in order."""
+    return [op for op in network.body.block.ops if isinstance(op, LayerOp) and op.layer_name == name]
