@@ -222,7 +222,7 @@ class NetworkOp(IRDLOperation):
         if body is None:
             body = Region(Block(arg_types=[t for _, t in inputs]))
             for argument, (hint, _) in zip(body.block.args, inputs, strict=True):
-                argument.name_hint = hint
+                argument.name_hint = hint if argument.is_valid_name(hint) else None
         super().__init__(
             regions=[body],
             properties={
