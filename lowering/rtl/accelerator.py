@@ -236,7 +236,7 @@ def _activations(
     storing: Signal,
     load: dict[str, Signal],
 ) -> tuple[Signal, Signal, dict[str, Wire]]:
-    """Address generators and banks: (a pixel's aligned activations, the banks' words, nets of the banks' other users)."""
+    """Address generators and banks: (aligned activations of a pixel, words of all banks, nets of other users)."""
     rows, width = machine.rows, machine.memory_bits
     bank_address = address_width(machine.bank_depth)
     bits = machine.activation.width.data
@@ -256,9 +256,12 @@ def _activations(
     group, used = m.reg("tile_group", feed["group"].width, None), m.reg("tile_rows", feed["rows"].width, None)
     group.set(feed["group"], tile_start)
     used.set(feed["rows"], tile_start)
+    pixel_valid = m.delay(walk["tokens"].bit(pixel_walk.TOKENS.index("valid")), 2, "pixel_valid", reset=True)
     acts: list[Signal] = []
     data: list[Signal] = []
     for r in range(rows):
+        in_use = m.reg(f"row_used_{r}", 1, None)
+        in_use.set(used.uge(r + 1) if r + 1 < 1 << used.width else m.const(0, 1))
         address = m.instance(
             parts.row_address,
             f"address_{r}",
@@ -277,7 +280,7 @@ def _activations(
             f"bank_{r}",
             read_half=m.mux(storing, ~half, half),
             read_addr=m.mux(storing, nets["store_addr"], address["word_addr"]),
-            read_en=m.mux(storing, nets["store_en"], m.const(1, 1)),
+            read_en=m.mux(storing, nets["store_en"], pixel_valid & in_use),
             write_half=m.mux(load["receiving"], half, ~half),
             write_addr=m.mux(
                 load["receiving"], load["write_addr"], nets["write_addrs"].bits(r * bank_address, bank_address)
@@ -291,8 +294,6 @@ def _activations(
             write_en=m.mux(load["receiving"], load["write_en"].bit(r), nets["write_en"].bit(r)),
         )["read_data"]
         data.append(word)
-        in_use = m.reg(f"row_used_{r}", 1, None)
-        in_use.set(used.uge(r + 1) if r + 1 < 1 << used.width else m.const(0, 1))
         acts.append(_select(m, word, address, in_use, fields["pad"], bits, r, width))
     return m.cat(*reversed(acts)), m.cat(*reversed(data)), nets
 

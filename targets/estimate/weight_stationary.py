@@ -1,0 +1,126 @@
+"""The estimate of the weight-stationary machine: cycles of its own RTL, energy and area from the technology table.
+
+Energy of a layer = accesses of each memory x energy per access at that memory's size and width + MACs +
+requantizations. Multipliers of unequal operands count as square ones of the same product of widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hapir.lowering.schedule.weight_stationary import LayerPlan
+from hapir.lowering.schedule.ws_machine import WsMachine
+from hapir.lowering.schedule.ws_timing import layer_cycles
+from hapir.lowering.schedule.ws_traffic import LayerTraffic, layer_traffic
+from hapir.targets.estimate.report import EstimateReport, LayerEstimate, Roofline
+from hapir.targets.estimate.technology import Constant, Technology, load_technology
+
+
+def estimate_plans(network: str, plans: Sequence[LayerPlan]) -> EstimateReport:
+    """Estimate a planned network. Raises HapirError HAP0605 where the machine names no known technology."""
+    machine = plans[0].machine
+    technology = load_technology(machine.technology, machine.op)
+    constants = _constants(machine, technology)
+    layers = tuple(_layer(plan, constants) for plan in plans)
+    return EstimateReport(
+        network=network,
+        machine=machine.name,
+        basis="emitted",
+        clock_hz=machine.clock_hz,
+        layers=layers,
+        area_um2=_area(machine, technology),
+        constants=tuple(constants.values()),
+    )
+
+
+def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
+    """Energy per action, by the name under which it is reported."""
+    bank_bytes = machine.activation_bits // machine.rows // 8
+    word = machine.memory_bits / table.entries["sram_access"].word_bits
+    row = machine.cols * 8 / table.entries["sram_access"].word_bits
+    psums = machine.cols * machine.accumulator_bits
+    accumulator_bytes = machine.accumulator_depth * psums / 8
+    psum = psums / table.entries["sram_access"].word_bits
+    factor = machine.multiplier_bits * machine.accumulator_bits
+    act_bits, weight_bits = machine.activation.width.data, machine.weight.width.data
+    found = {
+        machine.dram: table.constant(
+            "dram_access",
+            f"access of {machine.dram}",
+            scale=machine.memory_bits / table.entries["dram_access"].word_bits,
+        ),
+        machine.activations: table.constant(
+            "sram_access", f"access of a bank of {machine.activations}", bank_bytes, word
+        ),
+        machine.weights: table.constant(
+            "sram_access", f"access of a row of {machine.weights}", machine.weight_buffer_bits / 8, row
+        ),
+        machine.accumulator: table.constant(
+            "sram_access", f"access of a row of {machine.accumulator}", accumulator_bytes, psum
+        ),
+        "weight_reg": table.constant("register_access", "access of a weight register", scale=weight_bits),
+        "multiply": table.constant("integer_multiply", "multiplication in a PE", (act_bits * weight_bits) ** 0.5),
+        "add": table.constant("integer_add", "addition in a PE", machine.accumulator_bits),
+        "requantize": table.constant("integer_multiply", "requantization of one sum", factor**0.5),
+    }
+    return found
+
+
+def _layer(plan: LayerPlan, constants: dict[str, Constant]) -> LayerEstimate:
+    machine, cycles, traffic = plan.machine, layer_cycles(plan), layer_traffic(plan)
+    energy = {"mac": traffic.macs_issued * (constants["multiply"].value + constants["add"].value)}
+    energy["requantize"] = traffic.requantizations * constants["requantize"].value
+    for access in traffic.accesses:
+        cost = (access.reads + access.writes) * constants[access.memory].value
+        energy[access.memory] = energy.get(access.memory, 0.0) + cost
+    peak = machine.rows * machine.cols
+    return LayerEstimate(
+        name=plan.work.name,
+        cycles=cycles,
+        total_cycles=cycles.total,
+        ideal_cycles=plan.ideal_cycles,
+        macs_useful=traffic.macs_useful,
+        macs_issued=traffic.macs_issued,
+        utilization=traffic.macs_useful / (cycles.total * peak),
+        accesses=traffic.accesses,
+        energy_pj=energy,
+        roofline=_roofline(machine, traffic, cycles.total),
+    )
+
+
+def _roofline(machine: WsMachine, traffic: LayerTraffic, cycles: int) -> Roofline:
+    peak = machine.rows * machine.cols
+    moved = sum((a.reads + a.writes) * a.word_bits // 8 for a in traffic.accesses if a.memory == machine.dram)
+    intensity = traffic.macs_useful / moved
+    memory = intensity * machine.word_bytes
+    return Roofline(
+        macs_per_byte=intensity,
+        compute_macs_per_cycle=peak,
+        memory_macs_per_cycle=memory,
+        bound="compute" if memory >= peak else "memory",
+        achieved_macs_per_cycle=traffic.macs_useful / cycles,
+    )
+
+
+def _area(machine: WsMachine, table: Technology) -> dict[str, float]:
+    """Area by part: arithmetic and storage; wiring and control are not in the table."""
+    act_bits, weight_bits = machine.activation.width.data, machine.weight.width.data
+    pes = machine.rows * machine.cols
+    multiplier = table.constant("integer_multiply_area", "multiplier", (act_bits * weight_bits) ** 0.5).value
+    adder = table.constant("integer_add_area", "adder", machine.accumulator_bits).value
+    scaler = table.constant(
+        "integer_multiply_area", "scaler", (machine.multiplier_bits * machine.accumulator_bits) ** 0.5
+    )
+    register = table.constant("register_area", "register bit").value
+    sram = table.constant("sram_area", "SRAM bit").value
+    pe_bits = 2 * weight_bits + act_bits + machine.accumulator_bits
+    psum_bits = machine.accumulator_depth * machine.accumulator_bits
+    return {
+        "multipliers": pes * multiplier,
+        "adders": pes * adder,
+        "pe registers": pes * pe_bits * register,
+        "requantizers": machine.cols * scaler.value,
+        machine.accumulator: machine.cols * psum_bits * sram,
+        machine.activations: machine.activation_bits * sram,
+        machine.weights: machine.weight_buffer_bits * sram,
+    }
