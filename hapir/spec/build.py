@@ -6,14 +6,19 @@ store under the keys of the file, each with the shape that the network gives it,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, TensorType
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import Findings, did_you_mean, fail, files_from, span_of
+from hapir.diagnostics import Findings, Span, did_you_mean, fail, files_from
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
+from hapir.dialects.num import shape_of
 from hapir.spec import syntax
 from hapir.spec.check import Spec, named
 from hapir.spec.imports import confined
@@ -46,7 +51,7 @@ def build_module(
             ops += [op for op in (machine, planned) if op is not None]
         findings.raise_errors()
         if weights:
-            load_weights(spec, definition, ops[0], ctx.weights)
+            _load_weights(spec, definition, ops[0], builder.layers, ctx.weights).raise_errors()
     ctx.folder = spec.sources[definition.span.file]
     module = ModuleOp(ops)
     module.location = ops[0].location
@@ -57,16 +62,16 @@ def diagnose(spec: Spec) -> None:
     """Check what `load_spec` leaves out: the weights of every network. Raises HapirError with all that is wrong."""
     findings = Findings()
     for network in spec.networks.values():
-        built = NetworkBuilder(network, Findings()).build()
-        findings.add(_weight_problems(spec, network, built, WeightStore()).sorted())
+        builder = NetworkBuilder(network, Findings())
+        findings.add(_load_weights(spec, network, builder.build(), builder.layers, WeightStore()).sorted())
     with files_from(spec.folder):
         findings.raise_errors()
 
 
 def _default(spec: Spec) -> tuple[str | None, str | None]:
-    """The only schedule, or the only network where there is no schedule."""
-    if len(spec.schedules) == 1:
-        return next(iter(spec.schedules)), None
+    """The only schedule of the root file, or the only network where there is no schedule."""
+    if len(spec.default_schedules) == 1:
+        return spec.default_schedules[0], None
     if spec.schedules:
         fail("HAP0222", "the spec has several schedules", help=f"choose one of {', '.join(spec.schedules)}")
     if len(spec.networks) == 1:
@@ -75,12 +80,10 @@ def _default(spec: Spec) -> tuple[str | None, str | None]:
     fail("HAP0222", f"the spec has {len(spec.networks) or 'no'} networks and no schedule", help=known)
 
 
-def load_weights(spec: Spec, network: syntax.Network, op: Operation, store: WeightStore) -> None:
-    """Put the parameters of a network into a store. Raises HapirError with all that is missing or wrong (HAP04xx)."""
-    _weight_problems(spec, network, op, store).raise_errors()
-
-
-def _weight_problems(spec: Spec, network: syntax.Network, op: Operation, store: WeightStore) -> Findings:
+def _load_weights(
+    spec: Spec, network: syntax.Network, op: Operation, layers: Mapping[str, Span], store: WeightStore
+) -> Findings:
+    """Put the parameters of a network into a store; the findings tell which are missing or wrong (HAP04xx)."""
     findings = Findings()
     statements = [s for s in network.statements if isinstance(s, syntax.Weights)]
     if not statements:
@@ -91,16 +94,15 @@ def _weight_problems(spec: Spec, network: syntax.Network, op: Operation, store: 
     folder = spec.sources[statement.span.file]
     path = confined(folder, statement.path, folder, allow_outside=spec.allow_outside)
     arrays = load_arrays(path, statement.path.span)
-    for weight in op.walk():
-        if not isinstance(weight, nn.WeightOp):
-            continue
-        key, at = weight.key.data, span_of(weight.location)
-        array = arrays.get(key)
-        type_ = weight.result.type
-        assert isinstance(type_, TensorType)
-        shape = type_.get_shape()
+    weights = [weight for weight in op.walk() if isinstance(weight, nn.WeightOp)]
+    unused = sorted(set(arrays) - {weight.key.data for weight in weights})
+    for weight in weights:
+        key = weight.key.data
+        at = layers[key.rpartition(".")[0]]
+        array: npt.NDArray[Any] | None = arrays.get(key)
+        shape = shape_of(weight.result)
         if array is None:
-            help = did_you_mean(key, arrays) or f"it has {_some(sorted(arrays))}"
+            help = did_you_mean(key, unused) or f"it has {_some(sorted(arrays))}"
             findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, help=help)
         elif array.shape != shape:
             message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"
@@ -109,7 +111,7 @@ def _weight_problems(spec: Spec, network: syntax.Network, op: Operation, store: 
             message = f"`{key}` is {array.dtype} in `{path.name}`, parameters are float32"
             findings.error("HAP0406", message, at=at, help="convert it before it is saved")
         elif not np.isfinite(array).all():
-            bad = int(np.count_nonzero(~np.isfinite(array.astype(np.float64))))
+            bad = np.count_nonzero(~np.isfinite(array))
             findings.error("HAP0404", f"`{key}` holds {bad} values that are NaN or infinite", at=at)
         else:
             store.put(key, array)
@@ -117,4 +119,6 @@ def _weight_problems(spec: Spec, network: syntax.Network, op: Operation, store: 
 
 
 def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "") if keys else "no array"
+    if not keys:
+        return "no array"
+    return ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")

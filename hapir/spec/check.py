@@ -43,6 +43,12 @@ class Spec:
         """The project folder: that of the root file."""
         return self.path.parent
 
+    @property
+    def default_schedules(self) -> tuple[str, ...]:
+        """The names to choose a default from: the root file's own schedules, or the imported ones where it has none."""
+        own = tuple(n for n, s in self.schedules.items() if s.name.span.file == self.path.name)
+        return own or tuple(self.schedules)
+
 
 def load_spec(path: Path, *, allow_outside: bool = False) -> Spec:
     """Read and check a spec file.
