@@ -270,6 +270,111 @@ _WEIGHTS = {
         "The arrays of a weights file are float32; quantization is the work of the recipe.",
         "a float64 array c1.weight",
     ),
+    "HAP0420": Code(
+        "the inputs are not the network's",
+        "A run needs one array for each input that the network declares, under its name, and no others.",
+        "np.savez('d.npz', picture = x) for a network whose input is `image`",
+    ),
+    "HAP0421": Code(
+        "an input of another shape or type",
+        "An input array must have the declared element type, and the declared shape but for its first axis, which is "
+        "the batch: any size of at least 1, the same for all inputs.",
+        "images of 28x28 for `image: f32[1, 1, 8, 8]`",
+    ),
+    "HAP0422": Code(
+        "values that cannot be computed with",
+        "Inputs, weights and scales must be finite, scales positive, and integers must lie in the range of their type. "
+        "NaN and infinity are reported here, never passed on.",
+        "an image with a NaN pixel",
+    ),
+    "HAP0423": Code(
+        "missing array",
+        "The IR names a weight or a scale by a key that the weight store does not hold.",
+        'nn.weight "c1.weigth"',
+    ),
+    "HAP0424": Code(
+        "an array that differs from its type",
+        "The array stored under a key has another shape or element type than the IR says.",
+        "a 5x5 kernel stored for a 3x3 convolution",
+    ),
+    "HAP0425": Code(
+        "an op without a meaning",
+        "The reference interpreter runs ops that have an entry in its tables, one table per dialect; the network holds "
+        "an op that has none.",
+        "an op of a plug-in that brings no meaning",
+    ),
+}
+
+_DRIVER = {
+    "HAP0480": Code(
+        "input array missing or unknown",
+        "The arrays of an input file are named like the network's inputs. One is missing, or one has a name that is no "
+        "input; `label` alone may stand beside them.",
+        "hapir run digits.hap --input data.npz    // and arrays `x`, `y` for a network with the input `image`",
+    ),
+    "HAP0481": Code(
+        "misshapen input array",
+        "Axis 0 of an input counts images, a multiple of the declared batch and the same for all inputs; the other axes "
+        "are as declared. Labels are whole numbers, one per image.",
+        "hapir run digits.hap --input data.npz    // and `image` of shape 8x8 instead of images x1x8x8",
+    ),
+    "HAP0482": Code(
+        "unusable input values",
+        "An input holds values that are not finite, or that the type of the network's input cannot hold.",
+        "an `image` with NaN, or with 300 for an input of u8",
+    ),
+    "HAP0485": Code(
+        "integer overflow",
+        "An accumulator left 32 bits on this input. hapir never lets integers wrap in silence.",
+        "a dense layer of 300 000 inputs, all at their largest value",
+    ),
+    "HAP0590": Code(
+        "pass cannot be applied",
+        "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",
+        "a plug-in's pass that knows no concat",
+    ),
+    "HAP0591": Code(
+        "pass left invalid IR",
+        "After the pass the IR does not verify: the pass has a bug. Run it through `hapir opt --print-ir-after-change` "
+        "to see what it did.",
+        "a plug-in's pass that changes a type on one side only",
+    ),
+    "HAP0790": Code(
+        "unknown target",
+        "`--target` names something that hapir cannot emit.",
+        "hapir compile digits.hap -o out --target vhdl",
+    ),
+    "HAP0791": Code(
+        "target cannot take this network",
+        "Hardware and estimates need a schedule that names a machine, and a network on integers: a recipe that quantizes.",
+        "hapir run digits.hap --on rtl --recipe none --input digits_test.npz",
+    ),
+    "HAP0792": Code(
+        "target not installed",
+        "This installation of hapir lacks the files of a target.",
+        "a partial copy of the package",
+    ),
+    "HAP0880": Code(
+        "extra not installed",
+        "The command needs a package that only an extra of hapir installs; the help line names it.",
+        "hapir run digits.hap --on rtl    // without `pip install 'hapir[rtl]'`",
+    ),
+    "HAP0881": Code(
+        "output folder is not hapir's",
+        "hapir replaces a folder as a whole, so it does this only with folders that it wrote (they hold its manifest.json "
+        "or summary.json) and with empty ones.",
+        "hapir compile digits.hap -o ~/documents",
+    ),
+    "HAP0883": Code(
+        "unknown name",
+        "`hapir explain` knows codes, passes, layers, units, dataflows, machines, targets and dialects.",
+        "hapir explain conv3d",
+    ),
+    "HAP0884": Code(
+        "cannot write",
+        "The output cannot be written: no permission, no space, or the folder is a file.",
+        "hapir compile digits.hap -o /proc/out",
+    ),
 }
 
 CODES: dict[str, Code] = {
@@ -277,6 +382,7 @@ CODES: dict[str, Code] = {
     **_NAMES,
     **_SHAPES,
     **_WEIGHTS,
+    **_DRIVER,
 }
 
 

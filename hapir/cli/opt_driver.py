@@ -16,6 +16,8 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
 from xdsl.printer import Printer
+from xdsl.targets import get_all_targets
+from xdsl.transforms import get_all_passes
 from xdsl.utils.arg_spec import parse_pipeline
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
@@ -23,7 +25,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError, did_you_mean
 from hapir.files import write_atomically
-from hapir.registry import universe
+from hapir.registry import make_context, universe
 from hapir.weights import WeightStore
 
 
@@ -57,16 +59,14 @@ class HapirOpt(xDSLOptMain):
         return cast(HapirContext, self.ctx)
 
     def register_all_dialects(self) -> None:
-        self.ctx = HapirContext()
-        for name, factory in universe().all_dialects.items():
-            self.ctx.register_dialect(name, factory)
+        self.ctx = make_context()
 
     def register_all_passes(self) -> None:
-        for name, factory in universe().all_passes.items():
+        for name, factory in {**get_all_passes(), **universe().all_passes}.items():
             self.register_pass(name, factory)
 
     def register_all_targets(self) -> None:
-        self.available_targets.update(universe().all_targets)
+        self.available_targets.update({**get_all_targets(), **universe().all_targets})
 
     def register_all_frontends(self) -> None:
         super().register_all_frontends()

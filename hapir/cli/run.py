@@ -1,0 +1,65 @@
+"""`hapir run`: run a network on data, on the reference, as C or as Verilog, and compare with the reference."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hapir.cli.command import Command, add_choice, add_spec, positive
+from hapir.cli.console import Console
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_spec(parser)
+    add_choice(parser)
+    parser.add_argument(
+        "--on",
+        choices=("reference", "c", "rtl"),
+        default="reference",
+        help="who computes the body: numpy, the generated C, or the generated Verilog in simulation",
+    )
+    parser.add_argument(
+        "--input",
+        metavar="FILE.npz",
+        required=True,
+        help="arrays named like the network's inputs, axis 0 the images; `label` gives the expected classes",
+    )
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    parser.add_argument("--output", metavar="FILE.npz", help="write the network's results")
+
+
+def _execute(args: argparse.Namespace, console: Console) -> int:
+    from hapir.driver import load
+    from hapir.weights import load_arrays
+
+    scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
+    arrays = load_arrays(Path(args.input))
+    result = scheduled.run(args.on, arrays, limit=args.limit)
+    if args.output:
+        _write(Path(args.output), result.outputs)
+    console.result(result.to_text, result.to_json())
+    return 0
+
+
+def _write(path: Path, arrays: object) -> None:
+    """The arrays as `.npz`, in one step. The time stamps inside are fixed, so equal results are equal files."""
+    import io
+    from collections.abc import Mapping
+    from typing import Any, cast
+
+    import numpy as np
+
+    from hapir.files import write_atomically
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **cast(Mapping[str, Any], arrays))
+    write_atomically(path, buffer.getvalue())
+
+
+COMMAND = Command(
+    "run",
+    "run a network on data and compare with the reference",
+    "hapir run digits.hap --on c --input digits_test.npz --limit 100",
+    _add_arguments,
+    _execute,
+)

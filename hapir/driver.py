@@ -1,0 +1,289 @@
+"""The driver: from a spec to everything that comes out of it, for scripts and for the commands alike.
+
+```python
+design = hapir.load("digits.hap")
+scheduled = design.schedule("on_tiny")
+result = scheduled.run(on="c", inputs={"image": images})
+scheduled.compile("out")
+```
+
+What a `Scheduled` holds is computed when it is first asked for, and kept. Targets are reached through
+`hapir.witnesses`, so nothing here knows how one is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from xdsl.dialects.builtin import Float32Type, ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from hapir.context import HapirContext
+from hapir.data import Array, Dataset, check_dataset
+from hapir.diagnostics import Diagnostic, files_from
+from hapir.dialects.dataflow import ScheduleOp
+from hapir.dialects.machine import MachineOp
+from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.num import PerChannelType, element_type
+from hapir.lowering.cut_integer_body import Cut, cut
+from hapir.pipeline import Stage, Step, run_steps
+from hapir.registry import make_context, universe
+from hapir.report.results import RunResult
+from hapir.report.summary import CheckReport, summarize
+from hapir.spec.build import build_module, diagnose
+from hapir.spec.check import Spec, load_spec, recipe_passes
+from hapir.weights import WeightStore
+
+if TYPE_CHECKING:
+    from hapir.artifacts import CompileReport
+    from hapir.targets.estimate import EstimateReport
+
+AnyOp = TypeVar("AnyOp", bound=Operation)
+Witness = Literal["reference", "c", "rtl"]
+NO_RECIPE = "none"
+"""The recipe name that keeps the float network."""
+
+
+def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Design:
+    """Read and check a spec.
+
+    `allow_outside` lets it import and read files outside its folder. Raises HapirError with all that is wrong in it.
+    """
+    return Design(load_spec(Path(path), allow_outside=allow_outside))
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A checked spec: what it defines, and the way to its schedules."""
+
+    spec: Spec
+
+    @property
+    def path(self) -> Path:
+        """The spec's file."""
+        return self.spec.path
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of the networks, in the order written."""
+        return tuple(self.spec.networks)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The names of the machines."""
+        return tuple(self.spec.machines)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The names of the recipes."""
+        return tuple(self.spec.recipes)
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The names of the schedules."""
+        return tuple(self.spec.schedules)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What the checker found odd but not wrong."""
+        return self.spec.warnings
+
+    def schedule(self, name: str | None = None, *, recipe: str | None = None) -> Scheduled:
+        """A schedule by name; the only one is the default, and a spec with one network and no schedule is one as well.
+
+        `recipe` replaces the schedule's own; `"none"` keeps the float network. Raises HapirError: HAP0222 where a name is
+        needed, HAP0209 where it is unknown.
+        """
+        schedules = self.spec.schedules
+        if name is None and len(self.spec.default_schedules) == 1:
+            name = self.spec.default_schedules[0]
+        ctx = make_context()
+        # building chooses the default and refuses an unknown name; its diagnostics are the language's
+        module = build_module(self.spec, name, ctx)
+        own = None if name is None else schedules[name].recipe
+        chosen = recipe or (own.text if own else NO_RECIPE)
+        steps = [] if chosen == NO_RECIPE else recipe_passes(self.spec, chosen)
+        return Scheduled(
+            self,
+            name,
+            None if chosen == NO_RECIPE else chosen,
+            module,
+            ctx,
+            tuple(Step(step.pass_, step.span) for step in steps),
+        )
+
+    def check(self) -> CheckReport:
+        """Check what lies outside the text as well (weight files), and count. Raises HapirError with all that is wrong."""
+        diagnose(self.spec)
+        networks: list[NetworkOp] = []
+        for name in self.networks:
+            module = build_module(self.spec, None, make_context(), name, weights=False)
+            networks.append(_only(module, NetworkOp))
+        return CheckReport(
+            self.path.name, tuple(map(summarize, networks)), self.machines, self.recipes, self.schedules
+        )
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A schedule after its recipe and fusion: the module, its weights, and what was done."""
+
+    module: ModuleOp
+    weights: WeightStore
+    stages: tuple[Stage, ...]
+    snapshots: tuple[tuple[str, ModuleOp], ...]
+    """The module after each stage, by the stage's name; the first is `built`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scheduled:
+    """A network under a recipe, on a machine where the schedule names one.
+
+    `name` is None where the spec has no schedule, `recipe` where no recipe is applied.
+    """
+
+    design: Design
+    name: str | None
+    recipe: str | None
+    float_module: ModuleOp = field(repr=False)
+    """The module as it was built, before any pass."""
+    _float_ctx: HapirContext = field(repr=False)
+    _steps: Sequence[Step] = field(repr=False)
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """Recipe and fusion applied. Raises HapirError, with the place of the recipe's step, where one fails."""
+        module, ctx = self.float_module.clone(), self._float_ctx.clone()
+        snapshots = [("built", self.float_module)]
+        steps = (*self._steps, Step(universe().all_passes["fuse"]()()))
+        with files_from(self.design.spec.folder):
+            stages = run_steps(module, ctx, steps, lambda name, m: snapshots.append((name, m.clone())))
+        ctx.weights.retain(used_keys(module))
+        return Compiled(module, ctx.weights, stages, tuple(snapshots))
+
+    @property
+    def module(self) -> ModuleOp:
+        """The module after recipe and fusion."""
+        return self.compiled.module
+
+    @property
+    def weights(self) -> WeightStore:
+        """The arrays that the module names."""
+        return self.compiled.weights
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The passes that ran, with their times."""
+        return self.compiled.stages
+
+    @property
+    def network(self) -> NetworkOp:
+        """The network after recipe and fusion."""
+        return _only(self.module, NetworkOp)
+
+    @property
+    def machine(self) -> MachineOp | None:
+        """The machine, where the schedule names one."""
+        return next((op for op in self.module.body.block.ops if isinstance(op, MachineOp)), None)
+
+    @property
+    def schedule_op(self) -> ScheduleOp | None:
+        """The schedule's op, where it names a machine."""
+        return next((op for op in self.module.body.block.ops if isinstance(op, ScheduleOp)), None)
+
+    @cached_property
+    def cut(self) -> Cut:
+        """Prologue, body and epilogue of the network. Raises HapirError (HAP0510)."""
+        with files_from(self.design.spec.folder):
+            return cut(self.network)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the network has an integer body; else all of it computes on floats."""
+        return not any(is_float(value) for value in self.cut.body.body.block.args)
+
+    @property
+    def shown_name(self) -> str:
+        """The schedule's name, or the network's where the spec has no schedule."""
+        return self.name or self.network.sym_name.data
+
+    def run(
+        self, on: Witness = "reference", inputs: Mapping[str, Array] | Dataset | None = None, *, limit: int | None = None
+    ) -> RunResult:
+        """Run the network on arrays by input name (axis 0 is the batch), the body on the witness `on`.
+
+        An array `label` beside the inputs gives the accuracy. Raises HapirError: HAP048x for inputs that do not fit,
+        HAP07xx where the witness cannot run this network, HAP08xx where its tools are missing.
+        """
+        from hapir.execution import execute
+
+        with files_from(self.design.spec.folder):
+            network = _only(self.float_module, NetworkOp)
+            data = inputs if isinstance(inputs, Dataset) else check_dataset(inputs or {}, network, limit)
+            return execute(self, on, data)
+
+    def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
+        """Write one target's files (`c` or `verilog`) into a folder and return their paths.
+
+        Existing files of the same names are replaced, each in one step. Raises HapirError.
+        """
+        from hapir.files import write_atomically
+        from hapir.witnesses import emit
+
+        with files_from(self.design.spec.folder):
+            files = emit(target, self)
+        folder = Path(out_dir)
+        paths: list[Path] = []
+        for name in sorted(files):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, files[name])
+            paths.append(path)
+        return tuple(paths)
+
+    def estimate(self) -> EstimateReport:
+        """Cycles, energy, traffic and area on the schedule's machine. Raises HapirError (HAP0791 without a machine)."""
+        from hapir.witnesses import estimate
+
+        with files_from(self.design.spec.folder):
+            return estimate(self)
+
+    def compile(
+        self, out_dir: str | os.PathLike[str], targets: Iterable[str] | None = None
+    ) -> CompileReport:
+        """Write IR, the targets' files, the estimate, weights and a manifest into a folder, all or nothing.
+
+        Raises HapirError: HAP0881 where the folder holds something that hapir did not write.
+        """
+        from hapir.artifacts import compile_to
+
+        return compile_to(self, Path(out_dir), None if targets is None else tuple(targets))
+
+
+def used_keys(module: ModuleOp) -> set[str]:
+    """The weight keys that a module names: parameters, and the scales of per-channel types."""
+    keys: set[str] = set()
+    for op in module.walk():
+        if isinstance(op, WeightOp):
+            keys.add(op.key.data)
+            element = element_type(op.result)
+            if isinstance(element, PerChannelType):
+                keys.add(element.scales.data)
+    return keys
+
+
+def is_float(value: SSAValue) -> bool:
+    """Whether a tensor holds floats."""
+    return isinstance(element_type(value), Float32Type)
+
+
+def _only(module: ModuleOp, kind: type[AnyOp]) -> AnyOp:
+    """The one op of a kind at the top of a module."""
+    (found,) = (op for op in module.body.block.ops if isinstance(op, kind))
+    return found
+
