@@ -102,7 +102,8 @@ def _load_weights(
         array: npt.NDArray[Any] | None = arrays.get(key)
         shape = shape_of(weight.result)
         if array is None:
-            help = did_you_mean(key, unused) or f"it has {_some(sorted(arrays))}"
+            of_layer = [k for k in unused if k.rpartition(".")[0] == key.rpartition(".")[0]]
+            help = did_you_mean(key, of_layer) or did_you_mean(key, unused) or f"it has {_some(sorted(arrays))}"
             findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, help=help)
         elif array.shape != shape:
             message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"

@@ -185,24 +185,32 @@ class NetworkBuilder:
         definition = resolve(universe().layers, kind, "layer", "HAP0201", self._findings)
         layer = name if name is not None else self._nested_name(f"{statement}.{kind.text}")
         self._layers[layer] = call.span
-        inputs = [self._tensor(a, None, statement) for a in call.arguments]
+        if definition is not None and not self._takes(definition, call):
+            definition = None
+        # a second look at arguments of the wrong kind would only repeat that their number is wrong
+        tensors = [a for a in call.arguments if definition or isinstance(a, syntax.Name | syntax.Call)]
+        inputs = [self._tensor(a, None, statement) for a in tensors]
         if definition is None:
             return None
         options = read_options(definition, call.options, at=call.span, what=f"`{kind.text}`", findings=self._findings)
-        wanted = definition.inputs
-        if len(inputs) != wanted if wanted is not None else not inputs:
-            count = "at least one tensor" if wanted is None else "one tensor" if wanted == 1 else f"{wanted} tensors"
-            self._findings.error(
-                "HAP0205",
-                f"`{kind.text}` takes {count}, {len(inputs)} given",
-                at=call.span,
-                help="options are written with their names: `name = value`" if len(inputs) > (wanted or 0) else None,
-            )
-            return None
         known = [value for value in inputs if value is not None]
         if options is None or len(known) < len(inputs):
             return None
         return self._layer(options, known, layer, call)
+
+    def _takes(self, definition: type[LayerDefinition], call: syntax.Call) -> bool:
+        """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
+        wanted, given = definition.inputs, len(call.arguments)
+        if given == wanted or (wanted is None and given):
+            return True
+        count = "at least one tensor" if wanted is None else "one tensor" if wanted == 1 else f"{wanted} tensors"
+        self._findings.error(
+            "HAP0205",
+            f"`{call.function.text}` takes {count}, {given} given",
+            at=call.span,
+            help="options are written with their names: `name = value`" if given > (wanted or 0) else None,
+        )
+        return False
 
     def _nested_name(self, wanted: str) -> str:
         name, n = wanted, 1
@@ -230,7 +238,7 @@ class NetworkBuilder:
                 Label(argument.span, f"this is {type_text(value.type)}")
                 for argument, value in zip(call.arguments, inputs, strict=True)
             ]
-            message = str(error).removeprefix("Operation does not verify: ")
+            message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
             self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=self._origins(call, labels))
             return None
         for made in (*weights, op):
@@ -276,7 +284,8 @@ class NetworkBuilder:
 
     def _finish(self) -> None:
         for name, known in self._values.items():
-            if not known.used:
+            # after an error the statement that uses it may be the one that could not be read
+            if not known.used and not self._findings.failed:
                 self._findings.warning("HAP0220", f"`{name}` is never used", at=known.span)
         names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
         for index, parameter in enumerate(self._network.results):

@@ -136,10 +136,17 @@ def describe(hint: Any) -> str:
     if origin is tuple and set(arguments) == {IntegerType}:
         return "a product of integer formats like " + " * ".join(("u8", "i8", "i8", "i8")[: len(arguments)])
     if origin is tuple:
-        return f"a list of {len(arguments)}: {', '.join(describe(a) for a in arguments)}"
+        plural = {(int,): f"{len(arguments)} integers", (float,): f"{len(arguments)} numbers"}.get(
+            tuple(set(arguments))
+        )
+        return f"a list of {plural or ' and '.join(describe(a) for a in arguments)}"
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(a) for a in arguments if a is not type(None))
+        return _alternatives([describe(a) for a in arguments if a is not type(None)])
     return str(hint)
+
+
+def _alternatives(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def convert(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, ...] | None = None) -> Any:
@@ -259,14 +266,17 @@ def _convert_union(value: syntax.Value, arms: tuple[Any, ...], name: str, units:
             failures.append(mismatch)
     if len(failures) == 1 or failures[0].code == "HAP0302":
         raise failures[0]
-    wanted = " or ".join(describe(a) for a in arms if a is not type(None))
+    wanted = _alternatives([describe(a) for a in arms if a is not type(None)])
     raise Mismatch("HAP0304", f"`{name}` takes {wanted}, not {show(value)}", value.span)
 
 
 def _convert_tuple(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, ...] | None) -> tuple[Any, ...]:
     arguments = get_args(hint)
     variadic = len(arguments) == 2 and arguments[1] is Ellipsis
-    elements = _elements(value, name)
+    formats = IntegerType in arguments
+    if isinstance(value, syntax.Product) != formats:
+        raise Mismatch("HAP0304", f"`{name}` takes {describe(hint)}, not {show(value)}", value.span)
+    elements = value.factors if isinstance(value, syntax.Product) else _elements(value, name)
     if not variadic and len(elements) != len(arguments):
         raise Mismatch("HAP0304", f"`{name}` takes {describe(hint)}, not {show(value)}", value.span)
     hints = [arguments[0]] * len(elements) if variadic else arguments
@@ -274,9 +284,7 @@ def _convert_tuple(value: syntax.Value, hint: Any, name: str, units: tuple[Dimen
 
 
 def _elements(value: syntax.Value, name: str) -> tuple[syntax.Value, ...]:
-    """The members of a list, product or range; anything else is its own only member."""
-    if isinstance(value, syntax.Product):
-        return value.factors
+    """The members of a list or range; anything else is its own only member."""
     if isinstance(value, syntax.Call) and value.function.text == "range":
         return tuple(syntax.Number(n, value.span) for n in expand_range(value))
     if not isinstance(value, syntax.Sequence):

@@ -155,6 +155,8 @@ class Recovery:
         accepted = self._parser.accepts()
         known = [k for k in _KEYWORDS if k.upper() in accepted]
         help = did_you_mean(token, known) if token.type == "NAME" else None
+        if token.type == "LBRACE" and {"NAME", "EQUAL"} <= accepted:
+            help = f"a block has a name: `{self._previous} name {{ ... }}`"
         self._findings.error(
             "HAP0101", f"expected {expected(accepted)}, found {found}", at=at, labels=labels, help=help
         )
