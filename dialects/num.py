@@ -184,6 +184,12 @@ def zero_point_of(element: Attribute) -> int:
     return element.zero_point.data if isinstance(element, AffineType) else 0
 
 
+def on_grid(element: AffineType, value: float) -> int:
+    """The integer of an affine type closest to a real, ties to even, clamped to the storage type's range."""
+    low, high = integer_range(element.storage)
+    return int(min(max(np.rint(value / element.scale.data) + element.zero_point.data, low), high))
+
+
 def element_type(value: SSAValue) -> Attribute:
     """The element type of a tensor value."""
     type_ = value.type

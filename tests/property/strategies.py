@@ -25,29 +25,10 @@ from hapir.weights import WeightStore
 Shape = tuple[int, ...]
 FloatArray = npt.NDArray[np.float32]
 
-FEATURES = frozenset(
-    [
-        "conv2d",
-        "groups",
-        "stride",
-        "padding",
-        "dilation",
-        "bias",
-        "max_pool",
-        "avg_pool",
-        "global_avg_pool",
-        "global_max_pool",
-        "relu",
-        "clip",
-        "batch_norm",
-        "add",
-        "concat",
-        "flatten",
-        "dense",
-        "softmax",
-        "argmax",
-    ]
-)
+_WINDOW_FEATURES = ("groups", "stride", "padding", "dilation", "bias")
+_POOLS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
+_REST = ("relu", "clip", "batch_norm", "add", "concat", "flatten", "dense", "softmax", "argmax")
+FEATURES = frozenset(("conv2d", *_WINDOW_FEATURES, *_POOLS, *_REST))
 """Everything that `networks` may draw; `allow` restricts it. `groups stride padding dilation bias` are of windows."""
 
 SEQUENTIAL = FEATURES - {"add", "concat"}

@@ -1,0 +1,197 @@
+"""Run a network: each op by its dialect's table of meanings, batched along axis 0.
+
+Inputs and weights are checked before anything runs: names, dtypes, shapes beyond the batch axis, and that every float
+is finite. An array is dropped after its last use, so memory follows the widest point of the network, not its depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from hapir.diagnostics import did_you_mean, fail
+from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.nn_shapes import text
+from hapir.dialects.num import PerChannelType, element_type, integer_range, shape_of, storage_of
+from hapir.reference import dataflow, nn, num
+from hapir.reference.values import Array, Meaning, Setting, dtype_of
+
+MEANINGS: Mapping[type[Operation], Meaning] = {**nn.MEANINGS, **num.MEANINGS, **dataflow.MEANINGS}
+"""Every op class that computes, over all dialects."""
+
+Observer = Callable[[Operation, tuple[Array, ...]], None]
+"""Called with each op that has results, in order of execution, and with its results."""
+
+
+def run_network(
+    network: NetworkOp,
+    weights: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    *,
+    observe: Observer | None = None,
+) -> dict[str, Array]:
+    """The results of a network, by name, for a batch of inputs.
+
+    `inputs` has one array per input name, of the declared shape but for axis 0, which is the same batch size for all:
+    float32 for f32, else the numpy integer that `values.dtype_of` gives. Results have the same batch size. `observe`
+    also sees the ops inside a `dataflow.layer`, and then the layer.
+
+    Raises HapirError: HAP0420 for missing or unknown inputs, HAP0421 for a wrong shape or dtype, HAP0422 for data that
+    are not finite or not in their type's range, HAP0423 for missing weights, HAP0424 for weights that differ from
+    their type, HAP0425 for an op without a meaning. Raises OverflowError where an accumulator leaves si32.
+    """
+    arguments = _bind_inputs(network, inputs)
+    _check_weights(network, weights)
+    results = _Run(weights, observe).block(network.body.block, arguments)
+    return {name.data: result for name, result in zip(network.result_names, results, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run: where arrays come from and who watches."""
+
+    weights: Mapping[str, Array]
+    observe: Observer | None
+
+    def block(self, block: Block, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """Run a block's ops; the operands of its terminator."""
+        terminator = block.last_op
+        assert terminator is not None
+        setting = Setting(self.weights, self.block)
+        last_use = {operand: op for op in block.ops for operand in op.operands}
+        values: dict[SSAValue, Array] = dict(zip(block.args, arguments, strict=True))
+        for op in block.ops:
+            if op is terminator:
+                break
+            results = self._op(op, [values[operand] for operand in op.operands], setting)
+            values.update(zip(op.results, results, strict=True))
+            for value in (*op.operands, *op.results):
+                if last_use.get(value, op) is op:
+                    values.pop(value, None)
+        return tuple(values[operand] for operand in terminator.operands)
+
+    def _op(self, op: Operation, operands: Sequence[Array], setting: Setting) -> tuple[Array, ...]:
+        meaning = MEANINGS.get(type(op))
+        if meaning is None:
+            fail(
+                "HAP0425",
+                f"the reference interpreter does not know the op `{op.name}`",
+                at=op,
+                help="give the op a meaning in its dialect's table under hapir/reference",
+            )
+        try:
+            results = meaning(op, operands, setting)
+        except FloatingPointError as error:
+            fail("HAP0422", f"{error}, at {_place(op)}", at=op, help="look for weights or inputs of absurd size")
+        except OverflowError as error:
+            error.add_note(f"at {_place(op)}")
+            raise
+        if self.observe is not None:
+            self.observe(op, results)
+        return results
+
+
+def _place(op: Operation) -> str:
+    layer = op.properties.get("layer")
+    return f"{op.name} {layer}" if layer is not None else op.name
+
+
+def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array]) -> list[Array]:
+    """The input arrays in the network's order, checked."""
+    declared = {name.data: value for name, value in zip(network.input_names, network.body.block.args, strict=True)}
+    wanted = ", ".join(f"`{name}`: {_words(value)}" for name, value in declared.items())
+    for name in inputs:
+        if name not in declared:
+            hint = did_you_mean(name, declared) or f"the inputs are {wanted}"
+            fail("HAP0420", f"the network `{network.sym_name.data}` has no input `{name}`", at=network, help=hint)
+    missing = [name for name in declared if name not in inputs]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        fail("HAP0420", f"no array is given for the input {names}", at=network, help=f"the inputs are {wanted}")
+    batch = len(next(iter(inputs.values()))) if inputs and next(iter(inputs.values())).ndim else 0
+    for name, value in declared.items():
+        _check_input(network, name, value, inputs[name], batch)
+    return [inputs[name] for name in declared]
+
+
+def _words(value: SSAValue) -> str:
+    """A tensor's type as numpy words: `float32 of shape Nx1x8x8`."""
+    return f"{dtype_of(element_type(value))} of shape {'x'.join(['N', *map(str, shape_of(value)[1:])])}"
+
+
+def _check_input(network: NetworkOp, name: str, value: SSAValue, array: Array, batch: int) -> None:
+    """One input has the declared dtype and shape, the batch size of all, and sound values."""
+    shape, dtype = shape_of(value), dtype_of(element_type(value))
+    expected = f"it must be {_words(value)}"
+    if array.dtype != dtype:
+        fail("HAP0421", f"the input `{name}` is {array.dtype}", at=network, help=expected)
+    if array.ndim != len(shape) or array.shape[1:] != shape[1:]:
+        fail("HAP0421", f"the input `{name}` has shape {text(array.shape)}", at=network, help=expected)
+    if len(array) != batch or batch == 0:
+        fail(
+            "HAP0421",
+            f"the input `{name}` holds {len(array)} items",
+            at=network,
+            help="every input needs the same number of items, at least one",
+        )
+    _check_values(network, f"the input `{name}`", array, element_type(value))
+
+
+def _check_values(op: Operation, what: str, array: Array, element: Attribute) -> None:
+    """Floats must be finite; integers of an odd width must lie in its range."""
+    if array.dtype.kind == "f":
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            place: list[int] = bad[0].tolist()
+            message = f"{what} has {len(bad)} values that are not finite, the first ({array[tuple(place)]}) at {place}"
+            fail("HAP0422", message, at=op, help="clean the data: every value must be a finite number")
+        return
+    storage = storage_of(element)
+    if storage is not None and array.size and storage.width.data != 8 * array.dtype.itemsize:
+        low, high = integer_range(storage)
+        if array.min() < low or array.max() > high:
+            message = f"{what} has values from {array.min()} to {array.max()}, {storage} holds {low} to {high}"
+            fail("HAP0422", message, at=op, help="quantize the data to the type's range")
+
+
+def _check_weights(network: NetworkOp, weights: Mapping[str, Array]) -> None:
+    """Every array that the IR names is there, and is what its type says."""
+    for op in network.walk():
+        if isinstance(op, WeightOp):
+            array = _stored(op, op.key.data, weights)
+            expected = (dtype_of(element_type(op.result)), shape_of(op.result))
+            if (array.dtype, array.shape) != expected:
+                fail(
+                    "HAP0424",
+                    f"the weights `{op.key.data}` are {array.dtype} of shape {text(array.shape)}",
+                    at=op,
+                    help=f"the network reads them as {expected[0]} of shape {text(expected[1])}",
+                )
+            _check_values(op, f"the array `{op.key.data}`", array, element_type(op.result))
+        for result in op.results:
+            if isinstance(result.type, TensorType):
+                element, shape = element_type(result), shape_of(result)
+                if isinstance(element, PerChannelType):
+                    _check_scales(op, element, shape, weights)
+
+
+def _stored(op: Operation, key: str, weights: Mapping[str, Array]) -> Array:
+    array = weights.get(key)
+    if array is None:
+        help = did_you_mean(key, weights) or f"the file holds {len(weights)} arrays, none of a similar name"
+        fail("HAP0423", f"there are no weights `{key}`", at=op, help=help)
+    return array
+
+
+def _check_scales(op: Operation, element: PerChannelType, shape: tuple[int, ...], weights: Mapping[str, Array]) -> None:
+    key, channels = element.scales.data, shape[element.axis.data]
+    scales = _stored(op, key, weights)
+    if scales.dtype.kind != "f" or scales.shape != (channels,):
+        message = f"the scales `{key}` are {scales.dtype} of shape {text(scales.shape)}"
+        fail("HAP0424", message, at=op, help=f"axis {element.axis.data} needs {channels} floating-point scales")
+    if not (np.isfinite(scales) & (scales > 0)).all():
+        fail("HAP0422", f"the scales `{key}` are not all positive and finite", at=op, help="quantize the network again")

@@ -1,0 +1,254 @@
+"""What the ops of `nn` compute, on arrays N C H W and N C.
+
+Every function treats axis 0 as the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS
+in f32: `conv2d` and `dense` sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a
+window first, top to bottom, then the columns, left to right; all roundings are f32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+from xdsl.dialects.builtin import Float32Type
+from xdsl.ir import Operation
+
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import AffineType, element_type, on_grid, zero_point_of
+from hapir.reference.values import Array, Meaning, Setting, exact_dtype, largest, single, to_si32
+
+Reals = npt.NDArray[np.float32]
+Sums = npt.NDArray[np.int32]
+
+PATCH_BYTES = 1 << 27
+"""The most memory that the patches of one convolution step may take."""
+
+
+def conv2d(x: Array, w: Array, bias: Array | None, window: Window, groups: int = 1) -> Reals:
+    """Float convolution: x N C H W, w K C/G R S, bias K -> N K P Q; zeros pad."""
+    sums = _correlate(x, w, window, groups, np.dtype(np.float32))
+    return sums if bias is None else sums + bias[:, None, None]
+
+
+def conv2d_integer(
+    x: Array, w: Array, bias: Array | None, window: Window, groups: int = 1, zero_point: int = 0
+) -> Sums:
+    """Integer convolution of `x - zero_point`, exact; padding adds nothing. Raises OverflowError past si32."""
+    dtype = exact_dtype(_bound(x, w, bias, zero_point))
+    sums = _correlate(x, w, window, groups, dtype, zero_point)
+    return to_si32(sums if bias is None else sums + bias.astype(dtype)[:, None, None])
+
+
+def dense(x: Array, w: Array, bias: Array | None) -> Reals:
+    """Float fully connected layer: x N C, w K C, bias K -> N K."""
+    sums = x @ w.T
+    return sums if bias is None else sums + bias
+
+
+def dense_integer(x: Array, w: Array, bias: Array | None, zero_point: int = 0) -> Sums:
+    """Integer fully connected layer of `x - zero_point`, exact. Raises OverflowError past si32."""
+    dtype = exact_dtype(_bound(x, w, bias, zero_point))
+    sums = _shifted(x, zero_point, dtype) @ w.astype(dtype).T
+    return to_si32(sums if bias is None else sums + bias.astype(dtype))
+
+
+def _bound(x: Array, w: Array, bias: Array | None, zero_point: int) -> int:
+    """The most any partial sum of an output can reach, proven from the values at hand: max|x| * sum|w| + max|b|."""
+    magnitudes = np.abs(w.reshape(len(w), -1).astype(np.int64))
+    per_output = int(magnitudes.sum(axis=1).max()) if w.size else 0
+    return largest(x, zero_point) * per_output + (0 if bias is None else largest(bias))
+
+
+def _shifted(x: Array, zero_point: int, dtype: np.dtype[Any]) -> Array:
+    """`x - zero_point` in `dtype`; the callers have proven that it fits."""
+    values: Array = x.astype(dtype)
+    return np.subtract(values, zero_point, dtype=dtype) if zero_point else values
+
+
+def _correlate(x: Array, w: Array, window: Window, groups: int, dtype: np.dtype[Any], zero_point: int = 0) -> Array:
+    """Sums of products in `dtype`: the patches of a block of images and rows as a matrix, times the weights."""
+    (n, c, *_), (k, _, r, s) = x.shape, w.shape
+    p, q = window.output(*x.shape[2:])
+    kernels = w.reshape(groups, k // groups, -1).astype(dtype)
+    sums = np.empty((n, k, p, q), dtype)
+    for images, rows in _blocks(n, p, c * q * r * s * dtype.itemsize):
+        padded = _padded(_shifted(x[images], zero_point, dtype), window.padding, 0)
+        patches = _patches(padded, window)[:, :, rows]
+        b, height = patches.shape[0], patches.shape[2]
+        # N C P Q R S -> G, C/G R S, N P Q
+        matrix = patches.transpose(1, 4, 5, 0, 2, 3).reshape(groups, -1, b * height * q)
+        block = (kernels @ matrix).reshape(k, b, height, q)
+        sums[images, :, rows] = block.transpose(1, 0, 2, 3)
+    return sums
+
+
+def _blocks(images: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and output rows whose patches stay within `PATCH_BYTES`, one row of one image at the least."""
+    rows_at_once = max(1, PATCH_BYTES // row_bytes)
+    image_step, row_step = max(1, rows_at_once // rows), min(rows, rows_at_once)
+    for first, row in product(range(0, images, image_step), range(0, rows, row_step)):
+        yield slice(first, min(first + image_step, images)), slice(row, min(row + row_step, rows))
+
+
+def _padded(x: Array, padding: tuple[int, int, int, int], value: object) -> Array:
+    """x N C H W with rows and columns of `value` around it."""
+    top, left, bottom, right = padding
+    if not any(padding):
+        return x
+    n, c, h, w = x.shape
+    out = np.full((n, c, h + top + bottom, w + left + right), value, x.dtype)
+    out[:, :, top : top + h, left : left + w] = x
+    return out
+
+
+def _patches(padded: Array, window: Window) -> Array:
+    """A view N C P Q R S of a padded map."""
+    (stride_h, stride_w), (dilation_h, dilation_w) = window.stride, window.dilation
+    view = sliding_window_view(padded, window.extent, axis=(2, 3))
+    return view[:, :, ::stride_h, ::stride_w, ::dilation_h, ::dilation_w]
+
+
+def _reduce_windows(x: Array, window: Window, combine: Callable[[Array, Array], Array], padding: object) -> Array:
+    """Windows combined along their rows, then along their columns."""
+    p, q = window.output(*x.shape[2:])
+    (r, s), (stride_h, stride_w) = window.kernel, window.stride
+    padded = _padded(x, window.padding, padding)
+    rows = padded[:, :, : (p - 1) * stride_h + 1 : stride_h]
+    for i in range(1, r):
+        rows = combine(rows, padded[:, :, i : i + (p - 1) * stride_h + 1 : stride_h])
+    columns = rows[:, :, :, : (q - 1) * stride_w + 1 : stride_w]
+    for j in range(1, s):
+        columns = combine(columns, rows[:, :, :, j : j + (q - 1) * stride_w + 1 : stride_w])
+    return np.ascontiguousarray(columns)
+
+
+def max_pool(x: Array, window: Window) -> Array:
+    """Maximum over windows of floats or integers; padding never wins."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return _reduce_windows(x, window, np.maximum, lowest)
+
+
+def avg_pool(x: Array, window: Window, count_include_pad: bool) -> Reals:
+    """Mean over windows of f32; the divisor is R*S, or the number of real elements without `count_include_pad`."""
+    sums = _reduce_windows(x, window, np.add, 0)
+    sizes = window.kernel[0] * window.kernel[1] if count_include_pad else window_sizes(x.shape[2], x.shape[3], window)
+    return np.divide(sums, sizes, dtype=np.float32)
+
+
+def window_sizes(height: int, width: int, window: Window) -> npt.NDArray[np.int64]:
+    """How many elements of an H x W map lie in each of its P x Q windows."""
+    ones = np.ones((1, 1, height, width), np.int64)
+    return _reduce_windows(ones, window, np.add, 0)[0, 0]
+
+
+def sum_pool(x: Array, window: Window, zero_point: int) -> Sums:
+    """Sum of `x - zero_point` over windows, exact. Raises OverflowError past si32."""
+    dtype = exact_dtype(largest(x, zero_point) * window.kernel[0] * window.kernel[1])
+    return to_si32(_reduce_windows(_shifted(x, zero_point, dtype), window, np.add, 0))
+
+
+def global_avg_pool(x: Array) -> Reals:
+    """Mean over the map of f32: N C H W -> N C 1 1."""
+    flat = x.reshape(*x.shape[:2], -1)
+    return flat.mean(axis=2, dtype=np.float32)[:, :, None, None]
+
+
+def global_max_pool(x: Array) -> Array:
+    """Maximum over the map: N C H W -> N C 1 1."""
+    return x.max(axis=(2, 3), keepdims=True)
+
+
+def relu(x: Array, zero_point: int = 0) -> Array:
+    """`max(x, zero_point)`."""
+    return np.maximum(x, x.dtype.type(zero_point))
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """`min(max(x, low), high)` in the type of x."""
+    return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
+
+
+def add(a: Array, b: Array) -> Array:
+    """Sum of equal shapes; of integers exact. Raises OverflowError where an int32 sum leaves si32."""
+    return a + b if a.dtype.kind == "f" else to_si32(a.astype(np.int64) + b)
+
+
+def concat(inputs: Sequence[Array], axis: int) -> Array:
+    """Arrays joined along an axis; one that holds a single item (a parameter) serves the whole batch."""
+    batch = max(len(x) for x in inputs)
+    return np.concatenate([np.broadcast_to(x, (batch, *x.shape[1:])) for x in inputs], axis)
+
+
+def batch_norm(x: Reals, gamma: Reals, beta: Reals, mean: Reals, variance: Reals, epsilon: float) -> Reals:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over axis 1, in f32."""
+    axes = (slice(None), *(None,) * (x.ndim - 2))
+    deviation = np.sqrt(variance + np.float32(epsilon))
+    return (x - mean[axes]) / deviation[axes] * gamma[axes] + beta[axes]
+
+
+def softmax(x: Array) -> Reals:
+    """`exp(x - max) / sum(exp(x - max))` along axis 1, in f32."""
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def argmax(x: Array) -> Sums:
+    """Index of the largest value along axis 1; the lowest index wins a tie."""
+    return np.argmax(x, axis=1).astype(np.int32)
+
+
+def _bias(operands: Sequence[Array]) -> Array | None:
+    return operands[2] if len(operands) == 3 else None
+
+
+def _conv2d_op(op: nn.Conv2dOp, operands: Sequence[Array], _: Setting) -> Array:
+    x, w, bias = operands[0], operands[1], _bias(operands)
+    window, groups = op.window.window, op.groups.value.data
+    if isinstance(element_type(op.x), Float32Type):
+        return conv2d(x, w, bias, window, groups)
+    return conv2d_integer(x, w, bias, window, groups, zero_point_of(element_type(op.x)))
+
+
+def _dense_op(op: nn.DenseOp, operands: Sequence[Array], _: Setting) -> Array:
+    x, w, bias = operands[0], operands[1], _bias(operands)
+    if isinstance(element_type(op.x), Float32Type):
+        return dense(x, w, bias)
+    return dense_integer(x, w, bias, zero_point_of(element_type(op.x)))
+
+
+def _clip_op(op: nn.ClipOp, operands: Sequence[Array], _: Setting) -> Array:
+    low, high, element = op.low.value.data, op.high.value.data, element_type(op.x)
+    if isinstance(element, AffineType):
+        return clip(operands[0], on_grid(element, low), on_grid(element, high))
+    return clip(operands[0], low, high)
+
+
+MEANINGS: dict[type[Operation], Meaning] = dict(
+    (
+        single(nn.Conv2dOp, _conv2d_op),
+        single(nn.DenseOp, _dense_op),
+        single(nn.ClipOp, _clip_op),
+        single(nn.WeightOp, lambda op, _, setting: setting.weights[op.key.data]),
+        single(nn.MaxPoolOp, lambda op, v, _: max_pool(v[0], op.window.window)),
+        single(
+            nn.AvgPoolOp,
+            lambda op, v, _: avg_pool(v[0], op.window.window, bool(op.count_include_pad.value.data)),
+        ),
+        single(nn.SumPoolOp, lambda op, v, _: sum_pool(v[0], op.window.window, zero_point_of(element_type(op.x)))),
+        single(nn.GlobalAvgPoolOp, lambda _, v, __: global_avg_pool(v[0])),
+        single(nn.GlobalMaxPoolOp, lambda _, v, __: global_max_pool(v[0])),
+        single(nn.ReluOp, lambda op, v, _: relu(v[0], zero_point_of(element_type(op.x)))),
+        single(nn.AddOp, lambda _, v, __: add(v[0], v[1])),
+        single(nn.ConcatOp, lambda op, v, _: concat(v, op.axis.value.data)),
+        single(nn.FlattenOp, lambda _, v, __: v[0].reshape(len(v[0]), -1)),
+        single(nn.BatchNormOp, lambda op, v, _: batch_norm(v[0], v[1], v[2], v[3], v[4], op.epsilon.value.data)),
+        single(nn.SoftmaxOp, lambda _, v, __: softmax(v[0])),
+        single(nn.ArgmaxOp, lambda _, v, __: argmax(v[0])),
+    )
+)
+"""The op classes of `nn` and what they compute; `nn.network` and `nn.return` are the interpreter's own."""

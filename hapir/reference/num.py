@@ -1,0 +1,145 @@
+"""What the conversions of `num` compute.
+
+Reals are scaled in f64: a scale is a double, and a quantizer that computed in f32 would place ties differently.
+Requantization is integers only, so every witness can repeat it bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Attribute, Operation
+
+from hapir.dialects import num
+from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, storage_of
+from hapir.reference.values import Array, Meaning, Setting, dtype_of, single, to_si32
+
+
+def round_real(values: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArray[np.float64]:
+    """Reals to whole reals, exactly: 0.49999999999999994 goes to 0, where adding 0.5 first would give 1."""
+    if rounding == Rounding.half_even:
+        return np.rint(values)
+    if rounding == Rounding.floor:
+        return np.floor(values)
+    magnitude = np.abs(values)
+    below = np.floor(magnitude)
+    fraction = magnitude - below  # exact, because the magnitude is not negative
+    tie_goes_out = values > 0 if rounding == Rounding.half_up else True
+    return np.copysign(below + ((fraction > 0.5) | ((fraction == 0.5) & tie_goes_out)), values)
+
+
+def quantize(
+    x: Array, scale: Array | float, zero_point: int, bounds: tuple[int, int], rounding: Rounding
+) -> npt.NDArray[np.float64]:
+    """`clamp(round(x / scale) + zero_point)` as whole doubles; the division and the rounding are in f64."""
+    rounded = round_real(np.asarray(x, np.float64) / scale, rounding)
+    return np.clip(rounded + zero_point, *bounds)
+
+
+def dequantize(q: Array, scale: Array | float, zero_point: int) -> npt.NDArray[np.float32]:
+    """`scale * (q - zero_point)`, in f64 and rounded once to f32."""
+    return ((q.astype(np.float64) - zero_point) * scale).astype(np.float32)
+
+
+def shift_right(products: npt.NDArray[np.int64], shift: Array | int, rounding: Rounding) -> npt.NDArray[np.int64]:
+    """`round(products / 2^shift)` for shifts 0..62, exact for every int64.
+
+    Rounds the floor up by looking at the remainder: adding half of 2^shift first could leave 64 bits.
+    """
+    shifts = np.asarray(shift, np.int64)
+    below = products >> shifts
+    if rounding == Rounding.floor:
+        return below
+    one = np.int64(1)
+    remainder = products & ((one << shifts) - one)
+    # a shift by 0 leaves no remainder; its half must not read as reached
+    half = np.where(shifts > 0, one << np.maximum(shifts - one, 0), one)
+    if rounding == Rounding.half_up:
+        return below + (remainder >= half)
+    tie_goes_up = (below & one) == 1 if rounding == Rounding.half_even else products > 0
+    return below + ((remainder > half) | ((remainder == half) & tie_goes_up))
+
+
+def requantize(
+    acc: Array,
+    multiplier: Array | int,
+    shift: Array | int,
+    zero_point: int,
+    bounds: tuple[int, int],
+    rounding: Rounding,
+) -> npt.NDArray[np.int64]:
+    """`clamp(round(acc * multiplier / 2^shift) + zero_point, low, high)`.
+
+    acc int32, multiplier unsigned of at most 32 bits, shift 0..62. The product is at most 2^31 * (2^32 - 1) < 2^63, so
+    it is exact in int64; the clamp comes before the zero point is added, which therefore cannot leave int64 either.
+    """
+    product = acc.astype(np.int64) * np.asarray(multiplier, np.int64)
+    low, high = bounds
+    return np.clip(shift_right(product, shift, rounding), low - zero_point, high - zero_point) + zero_point
+
+
+def widen(q: Array, zero_point: int, multiplier: int) -> npt.NDArray[np.int32]:
+    """`(q - zero_point) * multiplier`, exact. Raises OverflowError past si32."""
+    return to_si32((q.astype(np.int64) - zero_point) * multiplier)
+
+
+def along(values: Array, axis: int, rank: int) -> Array:
+    """A vector shaped so that it broadcasts along one axis of a tensor of `rank` dimensions."""
+    return values.reshape([-1 if i == axis else 1 for i in range(rank)])
+
+
+def _scale_of(element: Attribute, rank: int, setting: Setting) -> tuple[Array | float, int]:
+    """Scale (broadcastable) and zero point of a quantized element type."""
+    if isinstance(element, PerChannelType):
+        return along(setting.scales(element), element.axis.data, rank), 0
+    assert isinstance(element, AffineType)
+    return element.scale.data, element.zero_point.data
+
+
+def _bounds_of(element: Attribute) -> tuple[int, int]:
+    storage = storage_of(element)
+    assert storage is not None
+    return integer_range(storage)
+
+
+def _quantize_op(op: num.QuantizeOp, operands: Sequence[Array], setting: Setting) -> Array:
+    element = element_type(op.result)
+    if not np.isfinite(operands[0]).all():
+        raise FloatingPointError("a value to quantize is not finite")
+    scale, zero_point = _scale_of(element, operands[0].ndim, setting)
+    q = quantize(operands[0], scale, zero_point, _bounds_of(element), op.rounding.data)
+    return q.astype(dtype_of(element))
+
+
+def _dequantize_op(op: num.DequantizeOp, operands: Sequence[Array], setting: Setting) -> Array:
+    scale, zero_point = _scale_of(element_type(op.q), operands[0].ndim, setting)
+    return dequantize(operands[0], scale, zero_point)
+
+
+def _widen_op(op: num.WidenOp, operands: Sequence[Array], _: Setting) -> Array:
+    return widen(operands[0], num.zero_point_of(element_type(op.q)), op.multiplier.value.data)
+
+
+def _requantize_op(op: num.RequantizeOp, operands: Sequence[Array], _: Setting) -> Array:
+    acc, multiplier, shift = operands
+    if (shift > op.MAX_SHIFT).any():
+        raise OverflowError(f"a shift of {shift.max()} is past {op.MAX_SHIFT}")
+    element = element_type(op.result)
+    if acc.ndim > 1:
+        multiplier, shift = along(multiplier, 1, acc.ndim), along(shift, 1, acc.ndim)
+    bounds = op.low.value.data, op.high.value.data
+    q = requantize(acc, multiplier, shift, num.zero_point_of(element), bounds, op.rounding.data)
+    return q.astype(dtype_of(element))
+
+
+MEANINGS: dict[type[Operation], Meaning] = dict(
+    (
+        single(num.QuantizeOp, _quantize_op),
+        single(num.DequantizeOp, _dequantize_op),
+        single(num.WidenOp, _widen_op),
+        single(num.RequantizeOp, _requantize_op),
+    )
+)
+"""The op classes of `num` and what they compute."""
