@@ -82,7 +82,7 @@ class PrunePass(ModulePass):
             erase_unused_weights(network)
 
     def _selected(self, network: nn.NetworkOp) -> list[MixingOp]:
-        """The layers to prune, in order. Raises HapirError (HAP0201) where a glob selects none."""
+        """The layers to prune, in order. Raises HapirError (HAP0208) where a glob selects none."""
         patterns = (self.layers,) if isinstance(self.layers, str) else self.layers
         layers = [op for op in network.body.block.ops if isinstance(op, nn.Conv2dOp | nn.DenseOp)]
         names = [op.layer_name or "" for op in layers]
@@ -91,7 +91,7 @@ class PrunePass(ModulePass):
                 what = f"`{pattern}` selects no convolution or dense layer of `{network.sym_name.data}`"
                 known = ", ".join(f"`{name}`" for name in names if name) or "none"
                 hint = did_you_mean(pattern, names) or f"it has {known}"
-                fail("HAP0201", what, at=network, help=hint)
+                fail("HAP0208", what, at=network, help=hint)
         return [op for op, name in zip(layers, names, strict=True) if any(fnmatchcase(name, p) for p in patterns)]
 
 
