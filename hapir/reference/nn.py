@@ -186,9 +186,12 @@ def concat(inputs: Sequence[Array], axis: int) -> Array:
 
 def batch_norm(x: Reals, gamma: Reals, beta: Reals, mean: Reals, variance: Reals, epsilon: float) -> Reals:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over axis 1, in f32."""
-    axes = (slice(None), *(None,) * (x.ndim - 2))
-    deviation = np.sqrt(variance + np.float32(epsilon))
-    return (x - mean[axes]) / deviation[axes] * gamma[axes] + beta[axes]
+
+    def channels(values: Reals) -> Reals:
+        return values.reshape(-1, *(1,) * (x.ndim - 2))
+
+    deviation = channels(np.sqrt(variance + np.float32(epsilon)))
+    return (x - channels(mean)) / deviation * channels(gamma) + channels(beta)
 
 
 def softmax(x: Array) -> Reals:
