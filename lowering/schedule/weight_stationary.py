@@ -121,11 +121,13 @@ class LayerPlan:
     @property
     def ideal_cycles(self) -> int:
         """Every tile at the larger of its pixels and the rows it must load: no latency, no fill, no drain."""
-        return self.column_tiles * sum(
-            max(self.pixels(pixel_tile), self.row_tiles.rows(row_tile))
-            for pixel_tile in range(self.pixel_tiles)
-            for row_tile in range(self.row_tiles.count)
-        )
+        tiles = self.row_tiles
+        cycles = 0
+        for pixel_tile, repeats in ((0, self.pixel_tiles - 1), (self.pixel_tiles - 1, 1)):
+            pixels = self.pixels(pixel_tile)
+            full = (tiles.count - tiles.tail) * max(pixels, tiles.full_rows)
+            cycles += repeats * (full + tiles.tail * max(pixels, tiles.tail_rows))
+        return self.column_tiles * cycles
 
 
 def row_tiles(work: ConvWork, rows: int, *, from_outside: bool) -> RowTiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,7 +187,7 @@ def _layer_op(
     weights.put(f"{name}.b", rng.integers(-20000, 20000, k).astype(np.int32))
     weights.put(f"{name}.ws", np.ones(k, np.float32))
     # sums have a deviation of about 74 * 74 * sqrt(fan_in); spread them over 0.2 to 2 ranges
-    factor = rng.uniform(0.2, 2.0, k) * 256 / (2 * 74 * 74 * fan_in**0.5)
+    factor = rng.uniform(0.2, 2.0, k) * 256 / (2 * 74 * 74 * math.sqrt(fan_in))
     shift = np.floor(15 - np.log2(factor)).astype(np.int64)
     weights.put(f"{name}.m", np.minimum(np.round(factor * 2.0**shift), 65535).astype(np.uint16))
     weights.put(f"{name}.s", shift.astype(np.uint8))
