@@ -1,0 +1,424 @@
+"""From a network to its C program: kernels, layouts, fusion of stages, in-place writes.
+
+Law: exact on integers; on floats the sums run over (r, s, c) in f32. What a `dataflow.layer` groups becomes one kernel
+where it can: pointwise ops join the step that makes their operand, widening joins an add's operands, a max pool joins a
+convolution and runs on its rows as they appear. Ops outside layers are steps of their own.
+
+Before: `dataflow.layer "c1" { conv2d; requantize; max_pool }`. After: one `Convolution` with a `Requantize` stage and a
+`Pooled`, its weights packed, its input channels-last, its patch and sums in the arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import PurePath
+
+import numpy as np
+from xdsl.dialects.builtin import Float32Type
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from hapir.diagnostics import fail, span_of
+from hapir.dialects import dataflow, nn, num
+from hapir.dialects.nn_shapes import Window, text
+from hapir.dialects.num import AffineType, element_type, on_grid, shape_of, zero_point_of
+from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_products import plan_products
+from hapir.lowering.kernel.plan_stages import (
+    POINTWISE,
+    activation_of,
+    constant,
+    ctype_of,
+    range_of,
+    stages_of,
+)
+from hapir.lowering.kernel.program import (
+    Argmax,
+    Concat,
+    Convolution,
+    Depthwise,
+    Elementwise,
+    Geometry,
+    Operand,
+    Origin,
+    Pool,
+    Pooled,
+    Port,
+    Program,
+    Relayout,
+    Softmax,
+    Step,
+    Table,
+)
+from hapir.lowering.kernel.program_draft import Draft, Value, finish
+from hapir.weights import WeightStore
+
+Order = tuple[int, int, int]
+
+
+def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
+    """The program of a network, fused or not.
+
+    Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
+    """
+    return _Planner(network, weights).run()
+
+
+def map_order(shape: Sequence[int]) -> Order | None:
+    """The (C, H, W) of a map whose channels-last order differs from the network's; None where both are the same."""
+    if len(shape) != 4 or shape[1] == 1 or shape[2] * shape[3] == 1:
+        return None
+    return shape[1], shape[2], shape[3]
+
+
+class _Planner:
+    """Walks a network once; a table from op class to method does the rest."""
+
+    def __init__(self, network: nn.NetworkOp, weights: WeightStore):
+        self.network, self.weights = network, weights
+        self.draft = Draft()
+        self.values: dict[SSAValue, Value] = {}
+        self.layer: str | None = None
+        self.plans: dict[type[Operation], Callable[..., None]] = {
+            nn.Conv2dOp: self.product,
+            nn.DenseOp: self.product,
+            nn.MaxPoolOp: self.pool,
+            nn.AvgPoolOp: self.pool,
+            nn.SumPoolOp: self.pool,
+            nn.GlobalAvgPoolOp: self.pool,
+            nn.GlobalMaxPoolOp: self.pool,
+            nn.AddOp: self.add,
+            nn.ConcatOp: self.concat,
+            nn.FlattenOp: self.flatten,
+            nn.SoftmaxOp: self.rows,
+            nn.ArgmaxOp: self.rows,
+            dataflow.LayerOp: self.group,
+            **dict.fromkeys(POINTWISE, self.pointwise),
+        }
+
+    def run(self) -> Program:
+        """Inputs, ops, results."""
+        block = self.network.body.block
+        inputs = tuple(self.input(v, n.data) for v, n in zip(block.args, self.network.input_names, strict=True))
+        self.block(block)
+        returned, names = self.network.return_op.values, self.network.result_names
+        results = tuple(self.result(v, n.data) for v, n in zip(returned, names, strict=True))
+        for buffer in self.draft.buffers:
+            if buffer.size_bytes > INT32_MAX:
+                fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        return finish(self.draft, self.network.sym_name.data, inputs, results)
+
+    def block(self, block: Block) -> None:
+        """Plan the ops of a block in order."""
+        for op in block.ops:
+            if isinstance(op, nn.ReturnOp | dataflow.YieldOp | nn.WeightOp):
+                continue
+            plan = self.plans.get(type(op))
+            if plan is None:
+                fail("HAP0709", f"the C target has no kernel for {op.name}", at=op)
+            plan(op)
+
+    def group(self, op: dataflow.LayerOp) -> None:
+        """A layer: its ops may join into one step; its values are closed at its end."""
+        self.layer = op.layer_name
+        for argument, operand in zip(op.body.block.args, op.inputs, strict=True):
+            self.values[argument] = self.value(operand, op)
+        self.block(op.body.block)
+        for result, inner in zip(op.outputs, op.yield_op.values, strict=True):
+            self.values[result] = replace(self.value(inner, op), step=None)
+        self.layer = None
+
+    # Values
+
+    def value(self, v: SSAValue, at: Operation) -> Value:
+        """Where a value lies; a parameter used as an activation becomes a constant buffer."""
+        if v not in self.values:
+            array = constant(self.weights, v, at)
+            assert isinstance(v.owner, nn.WeightOp)
+            order = map_order(array.shape)
+            flat = (array if order is None else array.transpose(0, 2, 3, 1)).reshape(-1)
+            table = Table(v.owner.key.data, ctype_of(element_type(v), at), np.ascontiguousarray(flat))
+            bounds = range_of(element_type(v))
+            self.values[v] = Value(self.draft.constant(table), array.shape, order, bounds)
+        return self.values[v]
+
+    def plain(self, v: SSAValue, at: Operation) -> Value:
+        """A value in the network's own order, moved there by a step where needed."""
+        value = self.value(v, at)
+        return value if value.order is None else self.relayout(value, at, channels_last=False)
+
+    def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
+        """The same map in the other order."""
+        order = value.order or map_order(value.shape)
+        assert order is not None
+        c, h, w = order
+        old = self.draft.buffers[value.buffer]
+        buffer = self.draft.buffer(old.ctype, old.length)
+        words = "to channels-last" if channels_last else "to channels-first"
+        step = Relayout(self.origin(at, words), buffer, (), value.buffer, value.shape[0], c, h * w, channels_last)
+        self.draft.add(step)
+        return replace(value, buffer=buffer, order=order if channels_last else None, step=None)
+
+    def set(self, v: SSAValue, buffer: int, bounds: tuple[int, int] | None, step: int | None) -> None:
+        """Record an op's result, which lies channels-last where it is a map."""
+        open_step = step if self.layer is not None else None
+        self.values[v] = Value(buffer, shape_of(v), map_order(shape_of(v)), bounds, open_step)
+
+    def target(self, v: SSAValue, at: Operation) -> int:
+        """A buffer for a new value."""
+        return self.draft.buffer(ctype_of(element_type(v), at), prod(shape_of(v)))
+
+    def open_step(self, v: SSAValue, value: Value) -> int | None:
+        """The step that made a value, where nothing else uses the value: it may absorb the user."""
+        return value.step if value.step is not None and len(list(v.uses)) == 1 else None
+
+    def input(self, v: SSAValue, name: str) -> Port:
+        """A port for an input, and its channels-last copy where one is needed."""
+        element = element_type(v)
+        buffer = self.draft.buffer(ctype_of(element, self.network), prod(shape_of(v)))
+        self.draft.place_at(buffer, "input")
+        self.values[v] = Value(buffer, shape_of(v), None, range_of(element))
+        if map_order(shape_of(v)) is not None:
+            self.layer = name
+            self.values[v] = self.relayout(self.values[v], self.network, channels_last=True)
+            self.layer = None
+        return Port(name, buffer, shape_of(v), str(element))
+
+    def result(self, v: SSAValue, name: str) -> Port:
+        """A port for a result: the buffer itself moves to the caller where it can, else it is copied there."""
+        at = self.network.return_op
+        self.layer = name
+        value = self.value(v, at)
+        if value.order is not None:
+            value = self.relayout(value, at, channels_last=False)
+        elif self.draft.buffers[value.buffer].home != "arena":
+            copy = self.target(v, at)
+            operand = Operand(value.buffer)
+            length = prod(value.shape)
+            self.draft.add(Elementwise(self.origin(at, "copy"), copy, (), (operand,), length, 1, 1))
+            value = replace(value, buffer=copy)
+        self.layer = None
+        self.draft.place_at(value.buffer, "output")
+        return Port(name, value.buffer, shape_of(v), str(element_type(v)))
+
+    def origin(self, op: Operation, words: str) -> Origin:
+        """Where a step comes from; only the file's name is kept of its path."""
+        own = op.properties.get("layer")
+        name = self.layer or (own.data if isinstance(own, nn.StringAttr) else op.name.split(".")[-1])
+        span = span_of(op.location)
+        place = None if span is None else f"{PurePath(span.file).name}:{span.line}"
+        return Origin(name, words, place)
+
+    # Ops
+
+    def product(self, op: nn.Conv2dOp | nn.DenseOp) -> None:
+        """conv2d and dense."""
+        x = self.value(op.x, op)
+        if isinstance(op, nn.DenseOp):
+            words = f"dense {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        else:
+            r, s = op.window.window.kernel
+            words = f"conv2d {r}x{s}, {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
+        index = self.draft.add(step)
+        self.set(op.result, step.target, bounds, index)
+
+    def pointwise(self, op: Operation) -> None:
+        """One operand: a stage of the step that makes it, or a step of its own."""
+        v, result = activation_of(op), op.results[0]
+        x = self.value(v, op)
+        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
+        stages = stages_of(op, self.weights, origin.layer)
+        bounds = _bounds_after(op, x.bounds, element_type(result))
+        index = self.open_step(v, x)
+        step = None if index is None else self.draft.steps[index]
+        if index is not None and step is not None and getattr(step, "pool", None) is None:
+            self.draft.steps[index] = replace(step, stages=step.stages + stages)
+            self.draft.retype(step.target, stages[-1].ctype)
+            self.values[result] = replace(x, bounds=bounds, shape=shape_of(result))
+            return
+        buffer = self.target(result, op)
+        index = self.draft.add(Elementwise(origin, buffer, stages, (Operand(x.buffer),), *_flat(x)))
+        self.values[result] = replace(x, buffer=buffer, bounds=bounds, step=None if self.layer is None else index)
+
+    def add(self, op: nn.AddOp) -> None:
+        """Two operands; what only feeds the add (a widening) is done on the way in."""
+        values = [self.value(v, op) for v in (op.lhs, op.rhs)]
+        values = [self._same_order(v, values, op) for v in values]
+        operands: list[Operand] = []
+        for v, value in zip((op.lhs, op.rhs), values, strict=True):
+            index = self.open_step(v, value)
+            step = None if index is None else self.draft.steps[index]
+            if index is not None and isinstance(step, Elementwise) and len(step.operands) == 1:
+                source = step.operands[0]
+                operands.append(Operand(source.buffer, source.stages + step.stages))
+                self.draft.steps[index] = None
+            else:
+                operands.append(Operand(value.buffer))
+        bounds = _sum_bounds(op, values[0].bounds, values[1].bounds)
+        buffer = self.target(op.result, op)
+        origin = self.origin(op, f"add {text(shape_of(op.result))}")
+        index = self.draft.add(Elementwise(origin, buffer, (), tuple(operands), *_flat(values[0])))
+        open_step = None if self.layer is None else index
+        self.values[op.result] = replace(values[0], buffer=buffer, bounds=bounds, step=open_step)
+
+    def _same_order(self, value: Value, others: Sequence[Value], at: Operation) -> Value:
+        """A value in the network's order where one of the others is; flattened maps may differ."""
+        if value.order is None or all(o.order == value.order for o in others):
+            return value
+        return self.relayout(value, at, channels_last=False)
+
+    def pool(self, op: nn.WindowPoolOp | nn.GlobalAvgPoolOp | nn.GlobalMaxPoolOp) -> None:
+        """All pools; a max pool joins the convolution before it."""
+        x = self.value(op.x, op)
+        (n, c, h, w), (_, _, p, q) = shape_of(op.x), shape_of(op.result)
+        window = op.window.window if isinstance(op, nn.WindowPoolOp) else Window((h, w))
+        kind = op.name.split(".")[-1]
+        index = self.open_step(op.x, x)
+        step = None if index is None else self.draft.steps[index]
+        joins = isinstance(step, Convolution | Depthwise) and step.pool is None and step.geometry.height > 0
+        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution | Depthwise):
+            self._pool_rows(op, step, index, x)
+            return
+        buffer = self.target(op.result, op)
+        zero_point = zero_point_of(element_type(op.x)) if isinstance(op, nn.SumPoolOp) else 0
+        name = "max" if "max" in kind else "sum" if "sum" in kind else "mean"
+        sums = self.draft.buffer("int32_t" if name == "sum" else self.draft.buffers[x.buffer].ctype, c)
+        step = Pool(
+            self.origin(op, f"{kind} {text(shape_of(op.x))} -> {text(shape_of(op.result))}"),
+            buffer,
+            (),
+            source=x.buffer,
+            geometry=Geometry(n, c, h, w, c, p, q, window),
+            kind=name,
+            zero_point=zero_point,
+            count_padding=isinstance(op, nn.AvgPoolOp) and bool(op.count_include_pad.value.data),
+            sums=sums,
+        )
+        bounds = _pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
+        self.set(op.result, buffer, bounds, self.draft.add(step))
+
+    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
+        """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
+        window = op.window.window
+        p, q = shape_of(op.result)[2:]
+        ctype = self.draft.buffers[x.buffer].ctype
+        row_length = step.geometry.columns * step.geometry.filters
+        ring = self.draft.buffer(ctype, window.kernel[0] * row_length)
+        buffer = self.target(op.result, op)
+        words = f"{step.origin.text}, max_pool -> {text(shape_of(op.result))}"
+        pooled = Pooled(window, p, q, ring)
+        self.draft.steps[index] = replace(step, pool=pooled, target=buffer, origin=replace(step.origin, text=words))
+        self.set(op.result, buffer, x.bounds, index)
+
+    def concat(self, op: nn.ConcatOp) -> None:
+        """Blocks one after the other; maps lie channels-last, so their axis moves."""
+        axis, shape = op.axis.value.data, shape_of(op.result)
+        order = map_order(shape)
+        if order is None:
+            values = [self.plain(v, op) for v in op.inputs]
+            outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
+        else:
+            values = [self._map(v, op) for v in op.inputs]
+            place = {1: 3, 2: 1, 3: 2}[axis]
+            shapes = [(n, h, w, c) for n, c, h, w in (shape_of(v) for v in op.inputs)]
+            outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
+        buffer = self.target(op.result, op)
+        origin = self.origin(op, f"concat -> {text(shape)}")
+        self.draft.add(Concat(origin, buffer, (), tuple(v.buffer for v in values), outer, tuple(lengths)))
+        known = [v.bounds for v in values if v.bounds is not None]
+        bounds = (min(b[0] for b in known), max(b[1] for b in known)) if known else None
+        self.set(op.result, buffer, bounds, None)
+
+    def _map(self, v: SSAValue, at: Operation) -> Value:
+        """A map's value; both orders are the same for one channel or one pixel."""
+        value = self.value(v, at)
+        assert value.order == map_order(value.shape)
+        return value
+
+    def flatten(self, op: nn.FlattenOp) -> None:
+        """A view: the elements stay channels-last where only dense layers read them, whose columns are moved."""
+        x = self.value(op.x, op)
+        if x.order is not None and not all(_read_by_dense(use.operation, use.index) for use in op.result.uses):
+            x = self.relayout(x, op, channels_last=False)
+        self.values[op.result] = replace(x, shape=shape_of(op.result), step=None)
+
+    def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
+        """softmax and argmax along axis 1 of N C."""
+        x = self.plain(op.x, op)
+        buffer = self.target(op.result, op)
+        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.x))}")
+        n, c = shape_of(op.x)
+        kind: type[Step] = Softmax if isinstance(op, nn.SoftmaxOp) else Argmax
+        self.draft.add(kind(origin, buffer, (), x.buffer, n, c))  # pyright: ignore[reportCallIssue]  # both take these
+        bounds = (0, c - 1) if isinstance(op, nn.ArgmaxOp) else None
+        self.set(op.result, buffer, bounds, None)
+
+
+def _read_by_dense(user: Operation, index: int) -> bool:
+    """Whether an operand only feeds dense layers, seen through `dataflow.layer`."""
+    if isinstance(user, dataflow.LayerOp):
+        inner = user.body.block.args[index]
+        return all(_read_by_dense(use.operation, use.index) for use in inner.uses)
+    return isinstance(user, nn.DenseOp) and index == 0
+
+
+def _flat(value: Value) -> tuple[int, int, int]:
+    """outer x channels x inner of a value as it lies."""
+    shape = value.shape
+    if value.order is not None or len(shape) == 2:
+        channels = shape[1]
+        return prod(shape) // channels, channels, 1
+    if len(shape) < 2:
+        return prod(shape), 1, 1
+    if map_order(shape) is None and len(shape) == 4:  # one channel or one pixel
+        return shape[0] * shape[2] * shape[3], shape[1], 1
+    return shape[0], shape[1], prod(shape[2:])
+
+
+def _bounds_after(op: Operation, before: tuple[int, int] | None, element: Attribute) -> tuple[int, int] | None:
+    """What an integer can be after a pointwise op."""
+    if isinstance(element, Float32Type):
+        return None
+    if isinstance(op, num.RequantizeOp):
+        return op.low.value.data, op.high.value.data
+    if isinstance(op, num.WidenOp) and before is not None:
+        zero_point, factor = zero_point_of(element_type(op.q)), op.multiplier.value.data
+        ends = [(v - zero_point) * factor for v in before]
+        return min(ends), max(ends)
+    if isinstance(op, nn.ReluOp) and before is not None:
+        floor = zero_point_of(element)
+        return max(before[0], floor), max(before[1], floor)
+    if isinstance(op, nn.ClipOp) and before is not None and isinstance(element, AffineType):
+        floor, ceiling = on_grid(element, op.low.value.data), on_grid(element, op.high.value.data)
+        return min(max(before[0], floor), ceiling), min(max(before[1], floor), ceiling)
+    return range_of(element)
+
+
+def _sum_bounds(op: nn.AddOp, left: tuple[int, int] | None, right: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The range of an integer sum. Raises HapirError (HAP0710) where it is not proven to fit si32."""
+    if left is None or right is None:
+        return None
+    low, high = left[0] + right[0], left[1] + right[1]
+    if low < -INT32_MAX - 1 or high > INT32_MAX:
+        fail(
+            "HAP0710",
+            f"this sum can reach {low if -low > high else high}, more than si32 holds",
+            at=op,
+            help="requantize or widen the operands by smaller factors first",
+        )
+    return low, high
+
+
+def _pool_bounds(
+    op: Operation, before: tuple[int, int] | None, zero_point: int, window: Window
+) -> tuple[int, int] | None:
+    """The range of a sum over a window. Raises HapirError (HAP0710) where it is not proven to fit si32."""
+    if before is None:
+        return None
+    count = prod(window.kernel)
+    low, high = min(0, before[0] - zero_point) * count, max(0, before[1] - zero_point) * count
+    if low < -INT32_MAX - 1 or high > INT32_MAX:
+        fail("HAP0710", f"a window of {count} elements can sum to more than si32 holds", at=op, help="pool twice")
+    return low, high

@@ -1,0 +1,189 @@
+"""Pointwise ops as stages: what a kernel applies to each element before it is stored.
+
+A stage sees one element and its channel; its constants are numbers or one table with an entry per channel.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import Float32Type, IntegerType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn, num
+from hapir.dialects.num import AffineType, PerChannelType, element_type, integer_range, storage_of, zero_point_of
+from hapir.lowering.kernel.program import (
+    DTYPES,
+    Clamp,
+    CType,
+    Dequantize,
+    Quantize,
+    Requantize,
+    ScaleShift,
+    Stage,
+    Table,
+    Widen,
+)
+from hapir.weights import Array, WeightStore
+
+POINTWISE = (
+    num.RequantizeOp,
+    num.WidenOp,
+    num.QuantizeOp,
+    num.DequantizeOp,
+    nn.ReluOp,
+    nn.ClipOp,
+    nn.BatchNormOp,
+)
+"""Ops with one activation operand (the first) that work element by element."""
+
+
+def ctype_of(element: Attribute, at: Operation) -> CType:
+    """The C type that holds an element type. Raises HapirError (HAP0701) where there is none."""
+    if isinstance(element, Float32Type):
+        return "float"
+    storage = storage_of(element)
+    if storage is None or storage.width.data > 32:
+        fail("HAP0701", f"the C target has no type for {element}", at=at, help="use f32 or integers up to 32 bits")
+    bits = next(bits for bits in (8, 16, 32) if storage.width.data <= bits)
+    return cast(CType, f"{'int' if num.is_signed(storage) else 'uint'}{bits}_t")
+
+
+def range_of(element: Attribute) -> tuple[int, int] | None:
+    """The range of an integer element type; None of floats."""
+    storage = storage_of(element)
+    return None if storage is None else integer_range(storage)
+
+
+def stored(weights: WeightStore, key: str, at: Operation) -> Array:
+    """An array of the store. Raises HapirError (HAP0423) where the key is missing."""
+    if key not in weights:
+        fail("HAP0423", f"there are no weights `{key}`", at=at, help="name the weights file with `weights from`")
+    return weights[key]
+
+
+def constant(weights: WeightStore, value: SSAValue, at: Operation) -> Array:
+    """The array behind a parameter operand, in the dtype of its type.
+
+    Raises HapirError: HAP0703 where it is not an `nn.weight`, HAP0704 where a value is not finite.
+    """
+    owner = value.owner
+    if not isinstance(owner, nn.WeightOp):
+        fail("HAP0703", f"the C target needs constant parameters for {at.name}", at=at, help="use an `nn.weight`")
+    array = stored(weights, owner.key.data, owner)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        fail("HAP0704", f"the weights `{owner.key.data}` hold values that are not finite", at=at)
+    return array.astype(DTYPES[ctype_of(element_type(value), at)], copy=False).reshape(num.shape_of(value))
+
+
+def activation_of(op: Operation) -> SSAValue:
+    """The operand of a pointwise op that flows through the network."""
+    return op.operands[0]
+
+
+def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ...]:
+    """The stages of a pointwise op; `role` names its tables. Raises HapirError as `constant` and `ctype_of` do."""
+    match op:
+        case num.RequantizeOp():
+            return (_requantize(op, weights, role),)
+        case num.WidenOp():
+            storage = storage_of(element_type(op.q))
+            assert storage is not None
+            return (Widen(zero_point_of(element_type(op.q)), op.multiplier.value.data, storage.width.data > 16),)
+        case num.QuantizeOp():
+            return (_quantize(op, weights, role),)
+        case num.DequantizeOp():
+            scale, zero_point = _scale(element_type(op.q), op, weights, role)
+            return (Dequantize(scale, zero_point),)
+        case nn.ReluOp():
+            element = element_type(op.x)
+            return (Clamp(zero_point_of(element), None, ctype_of(element, op)),)
+        case nn.ClipOp():
+            return (_clip(op),)
+        case nn.BatchNormOp():
+            return (_batch_norm(op, weights, role),)
+        case _:
+            raise AssertionError(f"{op.name} is not pointwise")
+
+
+def _requantize(op: num.RequantizeOp, weights: WeightStore, role: str) -> Requantize:
+    multiplier, shift = constant(weights, op.multiplier, op), constant(weights, op.shift, op)
+    if int(shift.max()) > op.MAX_SHIFT:
+        fail("HAP0705", f"a shift of {shift.max()} is past {op.MAX_SHIFT}", at=op)
+    element = element_type(op.result)
+    multiplier_type = ctype_of(element_type(op.multiplier), op)
+    return Requantize(
+        multiplier=_number_or_table(multiplier, f"{role}.multiplier", multiplier_type),
+        shift=_number_or_table(shift, f"{role}.shift", "uint8_t"),
+        rounding=op.rounding.data,
+        zero_point=zero_point_of(element),
+        low=op.low.value.data,
+        high=op.high.value.data,
+        narrow=int(multiplier.max()) < 1 << 31,
+        ctype=ctype_of(element, op),
+    )
+
+
+def _number_or_table(values: Array, role: str, ctype: CType) -> Table | int:
+    return int(values.flat[0]) if values.size == 1 else Table(role, ctype, values.reshape(-1))
+
+
+def _quantize(op: num.QuantizeOp, weights: WeightStore, role: str) -> Quantize:
+    element = element_type(op.result)
+    scale, zero_point = _scale(element, op, weights, role)
+    bounds = range_of(element)
+    assert bounds is not None
+    return Quantize(scale, zero_point, op.rounding.data, *bounds, ctype_of(element, op))
+
+
+def _scale(element: Attribute, op: Operation, weights: WeightStore, role: str) -> tuple[Table | float, int]:
+    """The scale (a number, or a table over channels) and zero point of a quantized activation."""
+    if isinstance(element, AffineType):
+        return element.scale.data, element.zero_point.data
+    assert isinstance(element, PerChannelType)
+    if element.axis.data != 1:
+        fail("HAP0706", f"the C target scales activations along axis 1, not {element.axis.data}", at=op)
+    scales = stored(weights, element.scales.data, op).astype(np.float64).reshape(-1)
+    return Table(f"{role}.scale", "double", scales), 0
+
+
+def _clip(op: nn.ClipOp) -> Clamp:
+    element, low, high = element_type(op.x), op.low.value.data, op.high.value.data
+    ctype = ctype_of(element, op)
+    if isinstance(element, AffineType):
+        return Clamp(num.on_grid(element, low), num.on_grid(element, high), ctype)
+    if isinstance(element, IntegerType):
+        fail("HAP0707", "clip has no meaning on raw integers", at=op, help="requantize first")
+    largest = float(np.finfo(np.float32).max)
+    return Clamp(low if low >= -largest else None, high if high <= largest else None, ctype)
+
+
+def _batch_norm(op: nn.BatchNormOp, weights: WeightStore, role: str) -> ScaleShift:
+    gamma, beta, mean, variance = (
+        constant(weights, v, op).astype(np.float64) for v in (op.gamma, op.beta, op.mean, op.variance)
+    )
+    scale = gamma / np.sqrt(variance + op.epsilon.value.data)
+    shift = beta - mean * scale
+    return ScaleShift(
+        Table(f"{role}.scale", "float", scale.astype(np.float32)),
+        Table(f"{role}.shift", "float", shift.astype(np.float32)),
+    )
+
+
+def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
+    """The tables that stages read, in order."""
+    found: list[Table] = []
+    for stage in stages:
+        match stage:
+            case Requantize():
+                parameters: tuple[object, ...] = (stage.multiplier, stage.shift)
+            case Quantize() | Dequantize():
+                parameters = (stage.scale,)
+            case ScaleShift():
+                parameters = (stage.scale, stage.shift)
+            case Clamp() | Widen():
+                parameters = ()
+        found += [p for p in parameters if isinstance(p, Table)]
+    return found

@@ -1,0 +1,348 @@
+"""The C program of a network as data: what an emitter prints, with every decision already made.
+
+A `Program` is a list of steps over numbered buffers. A step names its kernel, its geometry, its constant tables (packed
+already) and the stages that finish each element; a buffer knows its home and, in the arena, its byte offset. Maps lie
+channels-last (N H W C) inside the program; inputs and results keep the network's order (N C H W).
+
+Invariants: steps are in execution order; a buffer in the arena overlaps no other that is live at the same step; every
+integer sum was proven to fit 32 bits with the weights at hand, so the C text needs no overflow check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import Rounding
+from hapir.weights import Array
+
+ALIGNMENT = 64
+"""Bytes; every buffer and table starts at a multiple (one cache line, one 512-bit vector)."""
+
+CType = Literal["uint8_t", "int8_t", "uint16_t", "int16_t", "uint32_t", "int32_t", "float", "double"]
+
+DTYPES: dict[CType, np.dtype[np.generic]] = {
+    "uint8_t": np.dtype(np.uint8),
+    "int8_t": np.dtype(np.int8),
+    "uint16_t": np.dtype(np.uint16),
+    "int16_t": np.dtype(np.int16),
+    "uint32_t": np.dtype(np.uint32),
+    "int32_t": np.dtype(np.int32),
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
+}
+
+
+def size_of(ctype: CType) -> int:
+    """Bytes of one element."""
+    return DTYPES[ctype].itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A constant array; `role` is its name before mangling (`c1.weight`). Values are flat and of the ctype's dtype."""
+
+    role: str
+    ctype: CType
+    values: Array = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in the weights unit."""
+        return self.values.size * size_of(self.ctype)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory of one value. `offset` is in bytes within the arena; `table` is set for constants only."""
+
+    ctype: CType
+    length: int
+    home: Literal["arena", "input", "output", "constant"]
+    offset: int = 0
+    table: Table | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes, without alignment."""
+        return self.length * size_of(self.ctype)
+
+
+@dataclass(frozen=True)
+class Requantize:
+    """`clamp(round(v * multiplier / 2^shift) + zero_point, low, high)`, the product exact in 64 bits.
+
+    `multiplier` and `shift` are one number or a table with one entry per channel. `narrow` says that every multiplier
+    is below 2^31, so that half of 2^shift can be added to the product without overflow.
+    """
+
+    multiplier: Table | int
+    shift: Table | int
+    rounding: Rounding
+    zero_point: int
+    low: int
+    high: int
+    narrow: bool
+    ctype: CType
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """`min(max(v, low), high)`; a missing bound does not bind."""
+
+    low: float | int | None
+    high: float | int | None
+    ctype: CType
+
+
+@dataclass(frozen=True)
+class Widen:
+    """`(v - zero_point) * multiplier` in int32; `wide` where the difference alone may need 64 bits."""
+
+    zero_point: int
+    multiplier: int
+    wide: bool
+    ctype: CType = "int32_t"
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double."""
+
+    scale: Table | float
+    zero_point: int
+    rounding: Rounding
+    low: int
+    high: int
+    ctype: CType
+
+
+@dataclass(frozen=True)
+class Dequantize:
+    """`(v - zero_point) * scale`, in double and rounded once to float."""
+
+    scale: Table | float
+    zero_point: int
+    ctype: CType = "float"
+
+
+@dataclass(frozen=True)
+class ScaleShift:
+    """`v * scale[c] + shift[c]`: batch norm with its four parameters folded to two."""
+
+    scale: Table
+    shift: Table
+    ctype: CType = "float"
+
+
+Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift
+"""What happens to one element on its way out; `ctype` is the type it gives."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+
+    layer: str
+    text: str
+    place: str | None
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A windowed op on one map: H x W x C to P x Q x K."""
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    filters: int
+    rows: int
+    columns: int
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A register block: `pixels` x `filters` sums are kept in registers."""
+
+    pixels: int
+    filters: int
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
+
+    window: Window
+    rows: int
+    columns: int
+    rows_buffer: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all steps share: where from, the buffer written, the finishing stages."""
+
+    origin: Origin
+    target: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Convolution(Step):
+    """Dot products of weight rows with patches of the input; a dense layer is the 1x1 case over a row of N pixels.
+
+    Integers: weights lie `[group][filter][row_length]`, zero padded; the patch is copied to `patch` (zero padded, and
+    lifted by 128 to unsigned where `lift`), or read in place where `patch` is None. The zero point is folded into the
+    bias, and padding writes `pad_value`. Floats: weights lie `[group][filter block][patch element][filter]`.
+    """
+
+    source: int
+    geometry: Geometry
+    weights: Table
+    bias: Table | None
+    tile: Tile
+    row_length: int
+    patch: int | None
+    patch_ctype: CType
+    lift: bool
+    pad_value: int
+    sums: int
+    pool: Pooled | None = None
+
+
+@dataclass(frozen=True)
+class Depthwise(Step):
+    """One filter per channel; weights lie `[r][s][channel]`, the inner loop runs over channels."""
+
+    source: int
+    geometry: Geometry
+    weights: Table
+    bias: Table | None
+    zero_point: int
+    sums: int
+    pool: Pooled | None = None
+
+
+@dataclass(frozen=True)
+class Pool(Step):
+    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats)."""
+
+    source: int
+    geometry: Geometry
+    kind: Literal["max", "sum", "mean"]
+    zero_point: int
+    count_padding: bool
+    sums: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A buffer read by an elementwise step, and what happens to each element on the way in."""
+
+    buffer: int
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Elementwise(Step):
+    """One or two equal shapes, element by element; two operands are added. Shape outer x channels x inner."""
+
+    operands: tuple[Operand, ...]
+    outer: int
+    channels: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Relayout(Step):
+    """N C H W to N H W C (`channels_last`) or back."""
+
+    source: int
+    batch: int
+    channels: int
+    pixels: int
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class Concat(Step):
+    """Blocks of the sources laid one after the other, `outer` times; lengths in elements."""
+
+    sources: tuple[int, ...]
+    outer: int
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Softmax(Step):
+    """Softmax of each row."""
+
+    source: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Argmax(Step):
+    """The lowest index of each row's largest value."""
+
+    source: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or result: its name in the spec, its buffer, its shape in the network's order, its type in words."""
+
+    name: str
+    buffer: int
+    shape: tuple[int, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network ready to be printed. `live_bytes` is the lower bound: the most bytes live at one step."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    results: tuple[Port, ...]
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    tables: tuple[Table, ...]
+    arena_bytes: int
+    live_bytes: int
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all constant tables."""
+        return sum(t.size_bytes for t in self.tables)
+
+
+def reads(step: Step) -> tuple[int, ...]:
+    """The buffers whose contents a step needs."""
+    if isinstance(step, Elementwise):
+        return tuple(o.buffer for o in step.operands)
+    if isinstance(step, Concat):
+        return step.sources
+    assert isinstance(step, Convolution | Depthwise | Pool | Relayout | Softmax | Argmax)
+    return (step.source,)
+
+
+def scratch(step: Step) -> tuple[int, ...]:
+    """The buffers a step uses only while it runs."""
+    found: list[int] = []
+    if isinstance(step, Convolution) and step.patch is not None:
+        found.append(step.patch)
+    if isinstance(step, Convolution | Depthwise | Pool):
+        found.append(step.sums)
+    if isinstance(step, Convolution | Depthwise) and step.pool is not None:
+        found.append(step.pool.rows_buffer)
+    return tuple(found)

@@ -1,0 +1,257 @@
+"""From C files to a shared object that Python calls: for tests, `hapir run --on c`, and benchmarks.
+
+The compiler is `CC`, or the first of cc, gcc, clang. Objects are cached under a hash of the text, the compiler and its
+flags; each build happens in a folder of its own and is renamed into the cache, so two processes never see half a file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hapir.diagnostics import fail
+from hapir.files import write_atomically
+from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
+from hapir.targets.c.emit import CArtefact, PortLayout
+from hapir.targets.c.text import c
+from hapir.weights import Array
+
+FAST_FLAGS = ("-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno")
+CACHE_LIMIT_BYTES = 256 << 20
+"""Past this the objects used longest ago are removed."""
+ERROR_LINES = 12
+"""How much of a compiler's complaint is shown."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A command and what it says about itself (part of the cache's key)."""
+
+    command: tuple[str, ...]
+    version: str
+
+
+def find_compiler(cc: str | None = None) -> Compiler:
+    """`cc`, else the environment's `CC`, else cc, gcc or clang. Raises HapirError (HAP0801) where there is none."""
+    wanted = cc or os.environ.get("CC")
+    for candidate in [wanted] if wanted else ["cc", "gcc", "clang"]:
+        command = shlex.split(candidate)
+        if command and shutil.which(command[0]):
+            return Compiler(tuple(command), _version(tuple(command)))
+    fail(
+        "HAP0801",
+        f"the C compiler `{wanted}` was not found" if wanted else "no C compiler was found",
+        help="install gcc or clang, or set CC to the command of one",
+    )
+
+
+@cache
+def _version(command: tuple[str, ...]) -> str:
+    # the target matters with -march=native: a cache on a shared disk may meet another machine
+    text = ""
+    for arguments in (("--version",), ("-march=native", "-E", "-v", "-x", "c", os.devnull)):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        text += done.stdout + done.stderr
+    return text
+
+
+def cache_folder() -> Path:
+    """`HAPIR_CACHE`, else `hapir` in the user's cache folder."""
+    if own := os.environ.get("HAPIR_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hapir"
+
+
+class CModule:
+    """A compiled network: `run` takes named arrays and gives named arrays."""
+
+    def __init__(self, path: Path, artefact: CArtefact):
+        self.artefact = artefact
+        self.library = ctypes.CDLL(str(path))
+        self._batch = self.library.hapir_batch
+        self._batch.restype = ctypes.c_int
+        pointers = ctypes.POINTER(ctypes.c_void_p)
+        self._batch.argtypes = [ctypes.c_void_p, ctypes.c_size_t, pointers, pointers]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run a whole batch: axis 0 of every input is a multiple of the declared N, the same for all.
+
+        Inputs must have the declared element types. Raises HapirError (HAP0420, HAP0421) where an input is missing or
+        does not fit. Safe to call from several threads: each call has a context of its own.
+        """
+        runs, arrays = self._check(inputs)
+        results = [np.empty((runs * p.shape[0], *p.shape[1:]), DTYPES[p.ctype]) for p in self.artefact.results]
+        memory = np.empty(self.artefact.arena_bytes + ALIGNMENT, np.uint8)
+        context = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
+        status = self._batch(context, runs, _pointers(arrays), _pointers(results))
+        if status != 0:
+            raise AssertionError(f"{self.artefact.name}_run returned {status}")
+        return {p.name: array for p, array in zip(self.artefact.results, results, strict=True)}
+
+    def _check(self, inputs: Mapping[str, Array]) -> tuple[int, list[Array]]:
+        arrays: list[Array] = []
+        counts: set[int] = set()
+        for port in self.artefact.inputs:
+            if port.name not in inputs:
+                known = ", ".join(sorted(inputs)) or "nothing"
+                fail("HAP0420", f"the input `{port.name}` is missing", help=f"the data holds {known}")
+            array = np.ascontiguousarray(inputs[port.name], _dtype(port, inputs[port.name]))
+            if array.ndim != len(port.shape) or array.shape[1:] != port.shape[1:] or array.shape[0] % port.shape[0]:
+                fail(
+                    "HAP0421",
+                    f"the input `{port.name}` has shape {array.shape}, the network takes {port.shape}",
+                    help="axis 0 may be a multiple of the declared batch",
+                )
+            arrays.append(array)
+            counts.add(array.shape[0] // port.shape[0])
+        if len(counts) > 1:
+            fail("HAP0421", "the inputs hold different numbers of images", help="give as many of each")
+        return counts.pop() if counts else 1, arrays
+
+
+def _dtype(port: PortLayout, array: Array) -> np.dtype[np.generic]:
+    expected = DTYPES[port.ctype]
+    # floats of any width become f32; integers must be what the network reads
+    if array.dtype != expected and not (expected.kind == "f" and array.dtype.kind in "fiu"):
+        fail("HAP0421", f"the input `{port.name}` holds {array.dtype}, the network takes {expected}")
+    return expected
+
+
+def _pointers(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
+
+
+def batch_driver(artefact: CArtefact) -> str:
+    """C that runs many images in one call; part of the shared object only."""
+    name = artefact.name
+    feeds = [f"in.{p.member} = (const {p.ctype} *)inputs[{i}] + n * {p.length};" for i, p in enumerate(artefact.inputs)]
+    takes = [f"out.{p.member} = ({p.ctype} *)results[{i}] + n * {p.length};" for i, p in enumerate(artefact.results)]
+    return (
+        c(
+            """
+        #include "$name.h"
+
+        #include <stddef.h>
+
+        _Static_assert(sizeof(struct $name_ctx) == $UPPER_ARENA_BYTES, "the report is exact");
+
+        int hapir_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results);
+
+        int hapir_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results)
+        {
+            for (size_t n = 0; n < images; ++n) {
+                struct $name_in in = {0};
+                struct $name_out out = {0};
+                $feeds
+                $takes
+                const int status = $name_run(ctx, &in, &out);
+                if (status != 0) {
+                    return status;
+                }
+            }
+            (void)inputs;
+            (void)results;
+            return 0;
+        }
+        """.replace("$name", name).replace("$UPPER", name.upper()),
+            feeds="\n".join(feeds),
+            takes="\n".join(takes),
+        )
+        + "\n"
+    )
+
+
+def build_c(
+    artefact: CArtefact, *, cc: str | None = None, flags: Sequence[str] = FAST_FLAGS, cache: bool = True
+) -> CModule:
+    """Compile a network for this machine and load it.
+
+    Raises HapirError: HAP0801 without a compiler, HAP0802 where it fails, HAP0803 where the cache cannot be written.
+    """
+    compiler = find_compiler(cc)
+    files = artefact.files | {f"{artefact.name}_batch.c": batch_driver(artefact)}
+    if not cache:
+        with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
+            # the loader keeps the object mapped after its file is gone
+            return CModule(_compile(compiler, flags, files, artefact.name, Path(folder)), artefact)
+    folder = cache_folder() / "c"
+    cached = folder / f"{_key(compiler, flags, files)}.so"
+    if not cached.is_file():
+        _make(folder)
+        with tempfile.TemporaryDirectory(prefix="hapir-") as build:
+            made = _compile(compiler, flags, files, artefact.name, Path(build))
+            write_atomically(cached, made.read_bytes())
+        _trim(folder, CACHE_LIMIT_BYTES, keep=cached)
+    return _load(cached, compiler, flags, files, artefact)
+
+
+def _load(
+    cached: Path, compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], artefact: CArtefact
+) -> CModule:
+    """Load a cached object; build it privately where another process trimmed it away in between."""
+    try:
+        os.utime(cached)  # the age that `_trim` goes by
+        return CModule(cached, artefact)
+    except OSError:
+        with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
+            return CModule(_compile(compiler, flags, files, artefact.name, Path(folder)), artefact)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail("HAP0803", f"cannot make the cache folder: {error.strerror}", help="set HAPIR_CACHE to a folder of yours")
+
+
+def _key(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> str:
+    state = hashlib.sha256()
+    for part in (*compiler.command, compiler.version, *flags, *(x for pair in sorted(files.items()) for x in pair)):
+        state.update(f"{len(part)}:".encode())
+        state.update(part.encode())
+    return state.hexdigest()[:40]
+
+
+def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], name: str, folder: Path) -> Path:
+    """Compile all C files into `<name>.so` in a folder. Raises HapirError (HAP0802) with the compiler's first lines."""
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    sources = [file for file in files if file.endswith(".c")]
+    target = folder / f"{name}.so"
+    command = [*compiler.command, *flags, "-shared", "-fPIC", "-o", target.name, *sources, "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()[:ERROR_LINES]
+        said = "\n".join(lines) or f"it said nothing, exit code {done.returncode}"
+        fail("HAP0802", f"the C compiler `{compiler.command[0]}` failed:\n{said}", help="check CC and the flags")
+    return target
+
+
+def _trim(folder: Path, limit: int, keep: Path) -> None:
+    """Remove the objects used longest ago until the rest fits; a file another process removed first is fine."""
+    ages: list[tuple[float, int, Path]] = []
+    for path in folder.glob("*.so"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        ages.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in ages)
+    for _, size, path in sorted(ages):
+        if total <= limit:
+            break
+        if path != keep:
+            path.unlink(missing_ok=True)
+            total -= size

@@ -1,0 +1,165 @@
+"""Stages as C: what happens to one element between a sum and its store, and the helpers that this needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hapir.dialects.num import Rounding, float_text
+from hapir.lowering.kernel.program import (
+    Clamp,
+    CType,
+    Dequantize,
+    Quantize,
+    Requantize,
+    ScaleShift,
+    Stage,
+    Table,
+    Widen,
+)
+
+_ROUND_REAL = {
+    Rounding.half_even: "    const double r = rint(v);",
+    Rounding.floor: "    const double r = floor(v);",
+    # the fraction is exact, while v + 0.5 may round
+    Rounding.half_up: (
+        "    const double below = floor(v);\n    const double r = below + (v - below >= 0.5 ? 1.0 : 0.0);"
+    ),
+    Rounding.half_away: (
+        "    const double below = floor(v);\n    const double fraction = v - below;\n"
+        "    const double r = below + ((fraction > 0.5 || (fraction == 0.5 && v > 0.0)) ? 1.0 : 0.0);"
+    ),
+}
+
+# On a remainder of 0 .. 2^shift - 1. `half` is 2^(shift - 1), and 1 for shift 0, where the remainder is 0.
+_ROUND_UP = {
+    Rounding.half_up: "remainder >= half",
+    Rounding.half_even: "remainder + (below & 1) > half",
+    Rounding.half_away: "remainder + (product > 0) > half",
+}
+
+
+@dataclass
+class Symbols:
+    """Identifiers of tables by object, and the helper functions asked for so far (name to text, in order)."""
+
+    tables: Mapping[int, str]
+    helpers: dict[str, str] = field(default_factory=dict[str, str])
+
+    def of(self, table: Table) -> str:
+        """The identifier of a table."""
+        return self.tables[id(table)]
+
+    def parameter(self, value: Table | int | float, channel: str) -> str:
+        """A constant, or a table's entry for a channel."""
+        if isinstance(value, Table):
+            return f"{self.of(value)}[{channel}]"
+        return float_text(value) if isinstance(value, float) else integer(value)
+
+
+def integer(value: int) -> str:
+    """An integer literal of any value of up to 32 bits, negative ones in parentheses."""
+    if value == -(1 << 31):
+        return "INT32_MIN"
+    if value > (1 << 31) - 1:
+        return f"{value}U"
+    return f"({value})" if value < 0 else str(value)
+
+
+def bound(value: int) -> str:
+    """A bound that is compared in 64 bits."""
+    return f"INT64_C({value})" if abs(value) >= 1 << 31 else integer(value)
+
+
+def float32(value: float) -> str:
+    """A float literal; the value is rounded to f32 first, as the text of a double might round to another."""
+    text = f"{float_text(float(np.float32(value)))}f"
+    return f"({text})" if value < 0 else text
+
+
+def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str, symbols: Symbols) -> str:
+    """The expression that sends `value` (of `ctype`) through the stages; its type is that of the last stage."""
+    for stage in stages:
+        match stage:
+            case Requantize():
+                value = _requantize(value, stage, channel, symbols)
+            case Clamp():
+                value = _clamp(value, stage, ctype, symbols)
+            case Widen():
+                wide = "int64_t" if stage.wide else "int32_t"
+                value = f"(int32_t)((({wide})({value}) - {integer(stage.zero_point)}) * {integer(stage.multiplier)})"
+            case Quantize():
+                value = _quantize(value, stage, channel, symbols)
+            case Dequantize():
+                scale = symbols.parameter(stage.scale, channel)
+                value = f"(float)(((double)({value}) - {integer(stage.zero_point)}) * {scale})"
+            case ScaleShift():
+                value = f"({value}) * {symbols.parameter(stage.scale, channel)} + " + symbols.parameter(
+                    stage.shift, channel
+                )
+        ctype = stage.ctype
+    return value
+
+
+def _requantize(value: str, stage: Requantize, channel: str, symbols: Symbols) -> str:
+    exact = stage.rounding != Rounding.half_up or not stage.narrow
+    name = f"requantize__{stage.rounding}" + ("_wide" if stage.rounding == Rounding.half_up and exact else "")
+    lines = [
+        f"static inline int64_t {name}(int32_t v, uint32_t multiplier, uint32_t shift, int64_t zero_point,",
+        "                              int64_t low, int64_t high)",
+        "{",
+        "    const int64_t product = (int64_t)v * (int64_t)multiplier;",
+    ]
+    if stage.rounding == Rounding.floor:
+        lines.append("    const int64_t q = (product >> shift) + zero_point;")
+    elif not exact:
+        # product is below 2^62, so half of 2^62 can be added to it
+        lines.append("    const int64_t q = ((product + ((INT64_C(1) << shift) >> 1)) >> shift) + zero_point;")
+    else:
+        lines += [
+            "    const int64_t below = product >> shift;",
+            "    const int64_t remainder = product & ((INT64_C(1) << shift) - 1);",
+            "    const int64_t half = ((INT64_C(1) << shift) + 1) >> 1;",
+            f"    const int64_t q = below + (int64_t)({_ROUND_UP[stage.rounding]}) + zero_point;",
+        ]
+    lines += ["    return q < low ? low : q > high ? high : q;", "}"]
+    symbols.helpers.setdefault(name, "\n".join(lines))
+    multiplier, shift = (symbols.parameter(p, channel) for p in (stage.multiplier, stage.shift))
+    bounds = ", ".join(bound(v) for v in (stage.zero_point, stage.low, stage.high))
+    return f"({stage.ctype}){name}({value}, {multiplier}, {shift}, {bounds})"
+
+
+def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
+    number = float32 if ctype == "float" else integer
+    suffix = "float" if ctype == "float" else ctype.removesuffix("_t")
+    for what, limit, sign in (("at_least", stage.low, "<"), ("at_most", stage.high, ">")):
+        if limit is None:
+            continue
+        name = f"{what}__{suffix}"
+        body = f"    return v {sign} limit ? limit : v;"
+        symbols.helpers.setdefault(name, f"static inline {ctype} {name}({ctype} v, {ctype} limit)\n{{\n{body}\n}}")
+        text = number(float(limit)) if ctype == "float" else number(int(limit))
+        value = f"{name}({value}, {text})"
+    return value
+
+
+def _quantize(value: str, stage: Quantize, channel: str, symbols: Symbols) -> str:
+    name = f"quantize__{stage.rounding}"
+    symbols.helpers.setdefault(
+        name,
+        "\n".join(
+            (
+                f"static inline int64_t {name}(float x, double scale, double zero_point, double low, double high)",
+                "{",
+                "    const double v = (double)x / scale;",
+                _ROUND_REAL[stage.rounding],
+                "    const double q = r + zero_point;",
+                "    return (int64_t)(!(q > low) ? low : q > high ? high : q); /* a NaN becomes low */",
+                "}",
+            )
+        ),
+    )
+    bounds = ", ".join(f"{v}.0" for v in (stage.zero_point, stage.low, stage.high))
+    return f"({stage.ctype}){name}({value}, {symbols.parameter(stage.scale, channel)}, {bounds})"

@@ -1,0 +1,83 @@
+"""Register blocks: helpers that keep pixels x filters sums in registers over a whole row of products.
+
+They are inlined with constant lengths, so a compiler sees every trip count.
+"""
+
+from __future__ import annotations
+
+from hapir.lowering.kernel.program import CType
+from hapir.targets.c.print_stages import Symbols
+from hapir.targets.c.text import c, sink, source
+
+
+def integer_tile(pixels: int, filters: int, x: CType, w: CType, symbols: Symbols) -> str:
+    """The name of the helper for dot products of rows of x and rows of w.
+
+    Each sum is a scalar of its own: compilers vectorize such reductions with dot-product instructions.
+    """
+    name = f"dot__{pixels}x{filters}_{x.removesuffix('_t')}_{w.removesuffix('_t')}"
+    rows, columns = range(pixels), range(filters)
+    body = c(
+        """
+        $start
+        for (int32_t i = 0; i < length; ++i) {
+            const int32_t $loads_x;
+            const int32_t $loads_w;
+            $add
+        }
+        $store
+        """,
+        start="\n".join("int32_t " + ", ".join(f"s{i}{j} = 0" for j in columns) + ";" for i in rows),
+        loads_x=", ".join(f"x{i} = x[{i} * x_stride + i]" for i in rows),
+        loads_w=", ".join(f"w{j} = w[{j} * length + i]" for j in columns),
+        add="\n".join(f"s{i}{j} += x{i} * w{j};" for i in rows for j in columns),
+        store="\n".join(f"sums[{i} * sums_stride + {j}] = s{i}{j};" for i in rows for j in columns),
+    )
+    return _helper(name, x, w, "int32_t", body, symbols)
+
+
+def float_tile(pixels: int, filters: int, symbols: Symbols) -> str:
+    """The name of the helper for sums of products over rows of x; w holds `filters` weights per element of a row.
+
+    One array per pixel: so written, compilers keep all of them in vector registers.
+    """
+    name = f"outer__{pixels}x{filters}_float"
+    rows = range(pixels)
+    body = c(
+        """
+        float $start;
+        for (int32_t i = 0; i < length; ++i) {
+            const float $loads_x;
+            for (int32_t j = 0; j < $filters; ++j) {
+                const float wj = w[i * $filters + j];
+                $add
+            }
+        }
+        for (int32_t j = 0; j < $filters; ++j) {
+            $store
+        }
+        """,
+        filters=filters,
+        start=", ".join(f"s{i}[{filters}] = {{0}}" for i in rows),
+        loads_x=", ".join(f"x{i} = x[{i} * x_stride + i]" for i in rows),
+        add="\n".join(f"s{i}[j] += x{i} * wj;" for i in rows),
+        store="\n".join(f"sums[{i} * sums_stride + j] = s{i}[j];" for i in rows),
+    )
+    return _helper(name, "float", "float", "float", body, symbols)
+
+
+def _helper(name: str, x: CType, w: CType, sums: CType, body: str, symbols: Symbols) -> str:
+    if name not in symbols.helpers:
+        parameters = [source(x, "x"), "int32_t x_stride", source(w, "w"), sink(sums, "sums")]
+        symbols.helpers[name] = c(
+            """
+            HAPIR__INLINE void $name($parameters)
+            {
+                $body
+            }
+            """,
+            name=name,
+            parameters=", ".join([*parameters, "int32_t sums_stride", "int32_t length"]),
+            body=body,
+        )
+    return name
