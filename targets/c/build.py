@@ -77,10 +77,9 @@ def cache_folder() -> Path:
 class CModule:
     """A compiled network: `run` takes named arrays and gives named arrays."""
 
-    def __init__(self, path: Path, artefact: CArtefact):
+    def __init__(self, library: ctypes.CDLL, artefact: CArtefact):
         self.artefact = artefact
-        self.library = ctypes.CDLL(str(path))
-        self._batch = self.library.hapir_batch
+        self._batch = library[f"{artefact.name}_batch"]
         self._batch.restype = ctypes.c_int
         pointers = ctypes.POINTER(ctypes.c_void_p)
         self._batch.argtypes = [ctypes.c_void_p, ctypes.c_size_t, pointers, pointers]
@@ -147,9 +146,9 @@ def batch_driver(artefact: CArtefact) -> str:
 
         _Static_assert(sizeof(struct $name_ctx) == $UPPER_ARENA_BYTES, "the report is exact");
 
-        int hapir_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results);
+        int $name_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results);
 
-        int hapir_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results)
+        int $name_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results)
         {
             for (size_t n = 0; n < images; ++n) {
                 struct $name_in in = {0};
@@ -180,33 +179,45 @@ def build_c(
 
     Raises HapirError: HAP0801 without a compiler, HAP0802 where it fails, HAP0803 where the cache cannot be written.
     """
+    return build_c_together([artefact], cc=cc, flags=flags, cache=cache)[0]
+
+
+def build_c_together(
+    artefacts: Sequence[CArtefact], *, cc: str | None = None, flags: Sequence[str] = FAST_FLAGS, cache: bool = True
+) -> list[CModule]:
+    """Compile several networks, whose names must differ, into one shared object with one call of the compiler.
+
+    Raises HapirError as `build_c` does.
+    """
+    assert len({a.name for a in artefacts}) == len(artefacts), "networks in one object need different names"
     compiler = find_compiler(cc)
-    files = artefact.files | {f"{artefact.name}_batch.c": batch_driver(artefact)}
-    if not cache:
-        with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
-            # the loader keeps the object mapped after its file is gone
-            return CModule(_compile(compiler, flags, files, artefact.name, Path(folder)), artefact)
+    files: dict[str, str] = {}
+    for artefact in artefacts:
+        files |= artefact.files | {f"{artefact.name}_batch.c": batch_driver(artefact)}
+    library = (_cached if cache else _built)(compiler, flags, files)
+    return [CModule(library, artefact) for artefact in artefacts]
+
+
+def _built(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> ctypes.CDLL:
+    """Build in a folder of its own, load, and forget the file: the loader keeps it mapped."""
+    with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
+        return ctypes.CDLL(str(_compile(compiler, flags, files, Path(folder))))
+
+
+def _cached(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> ctypes.CDLL:
+    """Load from the cache, building first where the object is not there."""
     folder = cache_folder() / "c"
     cached = folder / f"{_key(compiler, flags, files)}.so"
     if not cached.is_file():
         _make(folder)
         with tempfile.TemporaryDirectory(prefix="hapir-") as build:
-            made = _compile(compiler, flags, files, artefact.name, Path(build))
-            write_atomically(cached, made.read_bytes())
+            write_atomically(cached, _compile(compiler, flags, files, Path(build)).read_bytes())
         _trim(folder, CACHE_LIMIT_BYTES, keep=cached)
-    return _load(cached, compiler, flags, files, artefact)
-
-
-def _load(
-    cached: Path, compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], artefact: CArtefact
-) -> CModule:
-    """Load a cached object; build it privately where another process trimmed it away in between."""
     try:
         os.utime(cached)  # the age that `_trim` goes by
-        return CModule(cached, artefact)
-    except OSError:
-        with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
-            return CModule(_compile(compiler, flags, files, artefact.name, Path(folder)), artefact)
+        return ctypes.CDLL(str(cached))
+    except OSError:  # another process trimmed it away in between
+        return _built(compiler, flags, files)
 
 
 def _make(folder: Path) -> None:
@@ -224,12 +235,15 @@ def _key(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> 
     return state.hexdigest()[:40]
 
 
-def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], name: str, folder: Path) -> Path:
-    """Compile all C files into `<name>.so` in a folder. Raises HapirError (HAP0802) with the compiler's first lines."""
+def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], folder: Path) -> Path:
+    """Compile all C files into one shared object in a folder.
+
+    Raises HapirError (HAP0802) with the compiler's first lines.
+    """
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
     sources = [file for file in files if file.endswith(".c")]
-    target = folder / f"{name}.so"
+    target = folder / "network.so"
     command = [*compiler.command, *flags, "-shared", "-fPIC", "-o", target.name, *sources, "-lm"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -86,7 +86,7 @@ def print_program(program: Program, name: str | None = None) -> CArtefact:
     """Print a program; decides nothing but identifiers."""
     identifier = mangle(program.name if name is None else name)
     macros = [f"{identifier.upper()}_{word}" for word in ("H", "ALIGNED", "ARENA_BYTES", "WEIGHT_BYTES")]
-    public = Names(*macros, *(f"{identifier}_{word}" for word in ("run", "ctx", "in", "out", "no_weights")))
+    public = Names(*macros, *(f"{identifier}_{word}" for word in ("run", "batch", "ctx", "in", "out", "no_weights")))
     tables = {id(t): public.fresh(f"{identifier}_{t.role}") for t in program.tables}
     ports = _layouts(program.inputs, program, macros), _layouts(program.results, program, macros)
     symbols = Symbols(tables)
@@ -113,7 +113,7 @@ class _Steps:
 
 def _print_steps(identifier: str, program: Program, symbols: Symbols, tables: dict[int, str]) -> _Steps:
     """Each step's functions, named after its layer."""
-    names = Names(*tables.values(), f"{identifier}_run")
+    names = Names(*tables.values(), f"{identifier}_run", f"{identifier}_batch")
     functions: list[str] = []
     calls: list[tuple[str, tuple[int, ...]]] = []
     for step in program.steps:
