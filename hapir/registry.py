@@ -67,6 +67,7 @@ HAPIR = HapirUniverse(
         "num": lazy("dialects.num", "Num"),
         "machine": lazy("dialects.machine", "Machine"),
         "dataflow": lazy("dialects.dataflow", "Dataflow"),
+        "rtl": lazy("dialects.rtl", "Rtl"),
     },
     all_passes={
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
@@ -76,7 +77,9 @@ HAPIR = HapirUniverse(
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
     },
-    all_targets={},
+    all_targets={
+        "verilog": lazy("targets.verilog.printer", "VerilogTarget"),
+    },
     layers={
         "conv2d": lazy("dialects.nn_layers", "Conv2d"),
         "dense": lazy("dialects.nn_layers", "Dense"),
