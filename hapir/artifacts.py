@@ -4,7 +4,7 @@
 manifest.json                     versions, choices, the cut, and the SHA-256 of every other file
 ir/00_built.mlir ...              the module after each pass; then the parts of the cut
 c/  verilog/                      the targets' files
-report/estimate.json, .txt        where the schedule has a machine
+report/estimate.json, .txt        with the verilog
 weights.safetensors               the arrays that the last IR names
 ```
 
@@ -62,8 +62,8 @@ class CompileReport:
 def compile_to(scheduled: Scheduled, folder: Path, targets: Sequence[str] | None) -> CompileReport:
     """Write everything about a schedule to `folder`, which is replaced as a whole where hapir wrote it.
 
-    `targets` defaults to all that can take the network. Raises HapirError (HAP0790, HAP0881, HAP0884, and what passes and
-    targets say); then `folder` is as it was.
+    `targets` defaults to all that can take the network. Raises HapirError (HAP0790, HAP0881, HAP0884, and what
+    passes and targets say); then `folder` is as it was.
     """
     with files_from(scheduled.design.spec.folder), replaced_folder(folder, MANIFEST) as place:
         chosen = default_targets(scheduled) if targets is None else check_targets(targets)
@@ -93,7 +93,7 @@ def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
     files["weights.safetensors"] = _weights(scheduled.weights)
     for target in targets:
         files |= {f"{target}/{name}": data for name, data in emit(target, scheduled).items()}
-    if scheduled.machine is not None and scheduled.is_integer:
+    if "verilog" in targets:  # what the machine makes of the network belongs with the machine
         report = estimate(scheduled)
         files["report/estimate.json"] = _json(report.to_json())
         files["report/estimate.txt"] = f"{report.to_text()}\n".encode()

@@ -1,7 +1,7 @@
 """Many specs at once: each compiled into a folder of its own, by several processes, a bad one failing alone.
 
-The folder of a spec is named by its file; of equal names the later ones get a number (`net`, `net.2`). `summary.json` is
-written last, in one step.
+The folder of a spec is named by its file; of equal names the later ones get a number (`net`, `net.2`).
+`summary.json` is written last, in one step.
 """
 
 from __future__ import annotations

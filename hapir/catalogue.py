@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, cast
 
 from xdsl.dialects.builtin import IntegerType
 
@@ -97,7 +97,7 @@ def _written(value: object) -> str:
         case IntegerType():
             return str(value).replace("si", "i").replace("ui", "u")
         case tuple():
-            parts: tuple[object, ...] = value
+            parts = cast("tuple[object, ...]", value)
             formats = bool(parts) and all(isinstance(v, IntegerType) for v in parts)
             return " * ".join(map(_written, parts)) if formats else f"[{', '.join(map(_written, parts))}]"
         case _:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import Float32Type, TensorType
-from xdsl.ir import Attribute
+from xdsl.dialects.builtin import Float32Type
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.nn_shapes import text
-from hapir.dialects.num import integer_range, storage_of
+from hapir.dialects.num import element_type, integer_range, shape_of, storage_of
 from hapir.reference.values import dtype_of
 from hapir.weights import load_arrays
 
@@ -52,19 +52,19 @@ def check_dataset(
     Raises HapirError (HAP0480 a missing or unknown name, HAP0481 a wrong shape or batch, HAP0482 values the input's
     type cannot hold).
     """
-    types = {n.data: t for n, t in zip(network.input_names, network.function_type.inputs, strict=True)}
-    known = {*types, LABEL}
+    arguments = {n.data: a for n, a in zip(network.input_names, network.body.block.args, strict=True)}
+    known = {*arguments, LABEL}
     for name in sorted(arrays):
         if name not in known:
-            hint = did_you_mean(name, known) or f"the inputs are {', '.join(types)}"
+            hint = did_you_mean(name, known) or f"the inputs are {', '.join(arguments)}"
             fail("HAP0480", f"{source} holds `{name}`, which is no input of `{network.sym_name.data}`", help=hint)
     inputs: dict[str, Array] = {}
-    for name, type_ in types.items():
+    for name, argument in arguments.items():
         if name not in arrays:
             held = ", ".join(sorted(arrays)) or "nothing"
             fail("HAP0480", f"{source} has no array `{name}`", at=network, help=f"it holds {held}")
-        inputs[name] = _checked(arrays[name], name, type_, network, source)
-    labels = None if LABEL in types or LABEL not in arrays else _labels(arrays[LABEL], inputs, source)
+        inputs[name] = _checked(arrays[name], name, argument, network, source)
+    labels = None if LABEL in arguments or LABEL not in arrays else _labels(arrays[LABEL], inputs, source)
     images = _images(inputs, network, source)
     if limit is not None and limit < images:
         batch = _batch(network)
@@ -77,15 +77,12 @@ def check_dataset(
 
 
 def _batch(network: NetworkOp) -> int:
-    type_ = network.function_type.inputs.data[0]
-    assert isinstance(type_, TensorType)
-    return type_.get_shape()[0]
+    return shape_of(network.body.block.args[0])[0]
 
 
-def _checked(array: Array, name: str, type_: Attribute, network: NetworkOp, source: str) -> Array:
+def _checked(array: Array, name: str, argument: SSAValue, network: NetworkOp, source: str) -> Array:
     """One array in the shape and type that its input declares."""
-    assert isinstance(type_, TensorType)
-    declared = type_.get_shape()
+    declared = shape_of(argument)
     if array.ndim != len(declared) or array.shape[1:] != declared[1:]:
         wanted = "x".join(["images", *map(str, declared[1:])])
         fail(
@@ -94,7 +91,7 @@ def _checked(array: Array, name: str, type_: Attribute, network: NetworkOp, sour
             at=network,
             help="axis 0 counts images; reshape the array",
         )
-    return _converted(array, name, type_.get_element_type(), source)
+    return _converted(array, name, element_type(argument), source)
 
 
 def _converted(array: Array, name: str, element: Attribute, source: str) -> Array:
@@ -137,10 +134,11 @@ def _images(inputs: Mapping[str, Array], network: NetworkOp, source: str) -> int
 def _labels(labels: Array, inputs: Mapping[str, Array], source: str) -> Array:
     """The labels, which must be whole numbers, one per image."""
     images = len(next(iter(inputs.values())))
-    if labels.dtype.kind not in "iu" or labels.shape != (images,):
+    shape: tuple[int, ...] = labels.shape
+    if labels.dtype.kind not in "iu" or shape != (images,):
         fail(
             "HAP0481",
-            f"`{LABEL}` of {source} is {labels.dtype} of shape {text(labels.shape)}",
+            f"`{LABEL}` of {source} is {labels.dtype} of shape {text(shape)}",
             help=f"labels are whole numbers, one for each of the {images} images",
         )
     return labels

@@ -96,8 +96,8 @@ class Design:
     def schedule(self, name: str | None = None, *, recipe: str | None = None) -> Scheduled:
         """A schedule by name; the only one is the default, and a spec with one network and no schedule is one as well.
 
-        `recipe` replaces the schedule's own; `"none"` keeps the float network. Raises HapirError: HAP0222 where a name is
-        needed, HAP0209 where it is unknown.
+        `recipe` replaces the schedule's own; `"none"` keeps the float network. Raises HapirError: HAP0222 where a
+        name is needed, HAP0209 where it is unknown.
         """
         schedules = self.spec.schedules
         if name is None and len(self.spec.default_schedules) == 1:
@@ -118,15 +118,16 @@ class Design:
         )
 
     def check(self) -> CheckReport:
-        """Check what lies outside the text as well (weight files), and count. Raises HapirError with all that is wrong."""
+        """Check what lies outside the text as well (weight files), and count.
+
+        Raises HapirError with all that is wrong.
+        """
         diagnose(self.spec)
         networks: list[NetworkOp] = []
         for name in self.networks:
             module = build_module(self.spec, None, make_context(), name, weights=False)
             networks.append(_only(module, NetworkOp))
-        return CheckReport(
-            self.path.name, tuple(map(summarize, networks)), self.machines, self.recipes, self.schedules
-        )
+        return CheckReport(self.path.name, tuple(map(summarize, networks)), self.machines, self.recipes, self.schedules)
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Scheduled:
         module, ctx = self.float_module.clone(), self._float_ctx.clone()
         snapshots = [("built", self.float_module)]
         steps = (*self._steps, Step(universe().all_passes["fuse"]()()))
+        ctx.remember_original(module)
         with files_from(self.design.spec.folder):
             stages = run_steps(module, ctx, steps, lambda name, m: snapshots.append((name, m.clone())))
         ctx.weights.retain(used_keys(module))
@@ -213,11 +215,17 @@ class Scheduled:
         return self.name or self.network.sym_name.data
 
     def run(
-        self, on: Witness = "reference", inputs: Mapping[str, Array] | Dataset | None = None, *, limit: int | None = None
+        self,
+        on: Witness = "reference",
+        inputs: Mapping[str, Array] | Dataset | None = None,
+        *,
+        limit: int | None = None,
+        cache: bool = True,
     ) -> RunResult:
         """Run the network on arrays by input name (axis 0 is the batch), the body on the witness `on`.
 
-        An array `label` beside the inputs gives the accuracy. Raises HapirError: HAP048x for inputs that do not fit,
+        An array `label` beside the inputs gives the accuracy, `limit` takes the first images only, `cache` reuses what an
+        earlier run built. Raises HapirError: HAP048x for inputs that do not fit,
         HAP07xx where the witness cannot run this network, HAP08xx where its tools are missing.
         """
         from hapir.execution import execute
@@ -225,7 +233,7 @@ class Scheduled:
         with files_from(self.design.spec.folder):
             network = _only(self.float_module, NetworkOp)
             data = inputs if isinstance(inputs, Dataset) else check_dataset(inputs or {}, network, limit)
-            return execute(self, on, data)
+            return execute(self, on, data, cache=cache)
 
     def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
         """Write one target's files (`c` or `verilog`) into a folder and return their paths.
@@ -253,9 +261,7 @@ class Scheduled:
         with files_from(self.design.spec.folder):
             return estimate(self)
 
-    def compile(
-        self, out_dir: str | os.PathLike[str], targets: Iterable[str] | None = None
-    ) -> CompileReport:
+    def compile(self, out_dir: str | os.PathLike[str], targets: Iterable[str] | None = None) -> CompileReport:
         """Write IR, the targets' files, the estimate, weights and a manifest into a folder, all or nothing.
 
         Raises HapirError: HAP0881 where the folder holds something that hapir did not write.
@@ -286,4 +292,3 @@ def _only(module: ModuleOp, kind: type[AnyOp]) -> AnyOp:
     """The one op of a kind at the top of a module."""
     (found,) = (op for op in module.body.block.ops if isinstance(op, kind))
     return found
-

@@ -1,7 +1,7 @@
 """Run a schedule on a witness and compare it with the reference where the integer body ends.
 
-The host runs prologue and epilogue with the reference interpreter, the witness runs the body. The reference runs the body
-as well, on the same inputs, so each value at the end of the body has its expected value.
+The host runs prologue and epilogue with the reference interpreter, the witness runs the body. The reference runs the
+body as well, on the same inputs, so each value at the end of the body has its expected value.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from hapir.driver import Scheduled, Witness
 
 
-def execute(scheduled: Scheduled, on: Witness, data: Dataset) -> RunResult:
-    """Run a checked data set. Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx)."""
+def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = True) -> RunResult:
+    """Run a checked data set; `cache` lets the witness reuse what an earlier run built. Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx)."""
     cut = scheduled.cut
     seconds: dict[str, float] = {}
     runner = None
     if on != "reference":
         started = time.perf_counter()
-        runner = body_runner(on, scheduled)
+        runner = body_runner(on, scheduled, cache)
         seconds["build"] = time.perf_counter() - started
     expected: dict[str, Array] = {}
     found: dict[str, Array] = {}

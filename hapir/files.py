@@ -6,6 +6,7 @@ Two writers of one place do not disturb each other: each has a temporary place o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -42,12 +43,19 @@ def _umask() -> int:
 def check_folder(folder: Path, mark: str) -> None:
     """Make sure that a folder may be (re)placed: absent, empty, or holding the file `mark` that hapir leaves.
 
-    Raises HapirError (HAP0881) for anything else: somebody's files would be lost.
+    Raises HapirError (HAP0881) for anything else: somebody's files would be lost, or the ground under their feet.
     """
-    if not folder.exists() and not folder.is_symlink():
+    if Path.cwd().is_relative_to(folder):
+        fail("HAP0881", f"`{folder}` holds the current folder, which cannot be replaced", help="name another folder")
+    # one listing decides: between two questions, another writer may move the folder away
+    try:
+        held = [entry.name for entry in folder.iterdir()]
+        if (not held or mark in held) and not folder.is_symlink():
+            return
+    except FileNotFoundError:
         return
-    if folder.is_dir() and not folder.is_symlink() and ((folder / mark).is_file() or not any(folder.iterdir())):
-        return
+    except OSError:  # a file, or a folder that may not be read
+        pass
     fail(
         "HAP0881",
         f"`{folder}` exists and hapir did not write it",
@@ -62,7 +70,7 @@ def replaced_folder(folder: Path, mark: str) -> Generator[Path]:
     `mark` names the file by which hapir knows its own folders (see `check_folder`, which is asked first and last).
     Raises HapirError (HAP0881, HAP0884).
     """
-    folder = Path(os.path.abspath(folder))  # `resolve` would follow a link that is to be replaced
+    folder = Path(os.path.normpath(Path.cwd() / folder))  # `resolve` would follow a link that is to be replaced
     check_folder(folder, mark)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +100,26 @@ def _take_place(temporary: Path, folder: Path, mark: str) -> None:
             try:
                 temporary.rename(folder)
                 return
-            except OSError:
-                if not folder.exists():
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     _restore(old, folder)
                     raise
         finally:
-            shutil.rmtree(old, ignore_errors=True)
+            _discard(old, mark)
+
+
+def _discard(folder: Path, mark: str) -> None:
+    """Delete a folder, its mark last: whoever still lists it under its old name sees that hapir wrote it."""
+    for entry in [p for p in folder.iterdir() if p.name != mark] if folder.exists() else []:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _restore(old: Path, folder: Path) -> None:
     """Put back what was moved away, where there was anything."""
     if any(old.iterdir()):
-        old.rename(folder)
+        with contextlib.suppress(OSError):  # somebody else's result stands there by now
+            old.rename(folder)

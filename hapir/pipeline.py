@@ -1,7 +1,7 @@
 """Passes over a module, one after the other: verified, timed, and with the place in the spec that asked for each.
 
-Invariant: whatever goes wrong in a pass leaves this file as a HapirError that names the pass and its `.hap` place; only a
-bug in a pass (an exception that is none of the expected ones) passes through.
+Invariant: whatever goes wrong in a pass leaves this file as a HapirError that names the pass and its `.hap` place;
+only a bug in a pass (an exception that is none of the expected ones) passes through.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def run_steps(
 ) -> tuple[Stage, ...]:
     """Run passes on a module in place; `observe` sees the module after each, with the pass's name.
 
-    Raises HapirError: what a pass says, HAP0590 where it fails without words of its own, HAP0591 where it leaves invalid
-    IR.
+    Raises HapirError: what a pass says, HAP0590 where it fails without words of its own, HAP0591 where it leaves
+    invalid IR.
     """
     stages: list[Stage] = []
     for step in steps:

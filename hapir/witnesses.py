@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -65,7 +65,7 @@ class _Target:
 
     takes: Callable[[Scheduled], bool]
     emit: Callable[[Scheduled], dict[str, bytes]]
-    runner: Callable[[Scheduled], BodyRunner]
+    runner: Callable[[Scheduled, bool], BodyRunner]
 
 
 def check_targets(names: Sequence[str]) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ def emit(name: str, scheduled: Scheduled) -> dict[str, bytes]:
         return TARGETS[name].emit(scheduled)
 
 
-def body_runner(on: str, scheduled: Scheduled) -> BodyRunner:
-    """A built body on `c` or `rtl`. Raises HapirError (HAP0791, HAP07xx, HAP08xx)."""
+def body_runner(on: str, scheduled: Scheduled, cache: bool) -> BodyRunner:
+    """A built body on `c` or `rtl`; `cache` reuses what an earlier run built. Raises HapirError (HAP0791, HAP07xx, HAP08xx)."""
     with naming_extras():
-        return TARGETS[{"rtl": "verilog"}.get(on, on)].runner(scheduled)
+        return TARGETS[{"rtl": "verilog"}.get(on, on)].runner(scheduled, cache)
 
 
 def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
@@ -123,3 +123,59 @@ def _module(name: str) -> Any:
         if error.name is None or not error.name.startswith("hapir."):
             raise
         fail("HAP0792", f"the target `{name}` is not part of this installation", help="install hapir again")
+
+
+def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
+    from hapir.targets.c.emit import emit_c
+
+    return _as_bytes(emit_c(scheduled.cut.body, scheduled.weights).files)
+
+
+def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
+    from hapir.targets.c.build import build_c
+    from hapir.targets.c.emit import emit_c
+
+    artefact = emit_c(scheduled.cut.body, scheduled.weights)
+    sizes = {
+        "arena_bytes": artefact.arena_bytes,
+        "live_bytes": artefact.live_bytes,
+        "weight_bytes": artefact.weight_bytes,
+        "layers": [asdict(layer) for layer in artefact.layers],
+    }
+    return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)
+
+
+def _emit_verilog(scheduled: Scheduled) -> dict[str, bytes]:
+    return _as_bytes(_verilog(scheduled).files)
+
+
+def _run_verilog(scheduled: Scheduled, cache: bool) -> BodyRunner:
+    simulation = _module("verilog").simulate(_verilog(scheduled), cache=cache)
+    return BodyRunner(simulation.run, lambda: {"cycles": simulation.cycles})
+
+
+def _verilog(scheduled: Scheduled) -> Any:
+    machine, schedule = _machine_of(scheduled)
+    body = scheduled.cut.body
+    return _module("verilog").emit_verilog(body, scheduled.weights, machine, schedule, body.sym_name.data)
+
+
+def estimate(scheduled: Scheduled) -> EstimateReport:
+    """The estimate of a schedule on its machine. Raises HapirError (HAP0791, HAP06xx)."""
+    machine, schedule = _machine_of(scheduled)
+    from hapir.targets.estimate import estimate as estimate_body
+
+    return estimate_body(scheduled.cut.body, scheduled.weights, machine, schedule)
+
+
+def _as_bytes(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
+    return {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
+
+
+TARGETS = {
+    "c": _Target(lambda scheduled: True, _emit_c, _run_c),
+    "verilog": _Target(
+        lambda scheduled: scheduled.machine is not None and scheduled.is_integer, _emit_verilog, _run_verilog
+    ),
+}
+"""The targets by the name that `--target` takes."""

@@ -26,7 +26,11 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
 
 
 def _text(entry: Entry) -> str:
-    lines = [f"{entry.kind} {entry.name}", "", entry.text if entry.kind != "code" else f"{entry.summary}\n\n{entry.text}"]
+    lines = [
+        f"{entry.kind} {entry.name}",
+        "",
+        entry.text if entry.kind != "code" else f"{entry.summary}\n\n{entry.text}",
+    ]
     if entry.options:
         from hapir.report.table import table
 

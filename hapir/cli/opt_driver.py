@@ -23,7 +23,7 @@ from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyExcepti
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from hapir.context import HapirContext
-from hapir.diagnostics import HapirError, did_you_mean
+from hapir.diagnostics import HapirError, did_you_mean, files_from
 from hapir.files import write_atomically
 from hapir.registry import make_context, universe
 from hapir.weights import WeightStore
@@ -85,6 +85,7 @@ class HapirOpt(xDSLOptMain):
         arg_parser.add_argument("--weights", metavar="FILE", help="the weights that .mlir input names (.safetensors)")
         arg_parser.add_argument("--save-weights", metavar="FILE", help="write the weights that the passes left")
         arg_parser.add_argument("--allow-outside", action="store_true", help="let a spec read outside its folder")
+        arg_parser.add_argument("--schedule", metavar="NAME", help="which schedule of a spec; the only one by default")
         printing = arg_parser.add_argument_group("IR on stderr")
         printing.add_argument("--print-ir-after-all", action="store_true", help="after each pass")
         printing.add_argument("--print-ir-after-change", action="store_true", help="after each pass that changed it")
@@ -117,12 +118,13 @@ class HapirOpt(xDSLOptMain):
         try:
             chunks, extension = self.prepare_input()
         except (OSError, ValueError) as error:
-            raise OptError(f"cannot read the input: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise OptError(f"cannot read `{self.get_input_name()}`: {reason}") from error
         output = StringIO()
         for index, (chunk, offset) in enumerate(chunks):
             if index:
                 output.write("// -----\n")
-            with chunk:
+            with chunk, files_from(self._folder()):
                 self._run_chunk(chunk, offset, extension, output)
         if self.args.save_weights:
             self._save_weights(Path(self.args.save_weights))
@@ -156,15 +158,22 @@ class HapirOpt(xDSLOptMain):
         """A spec becomes its module; what its weights, imports and data name is read from its folder."""
         from hapir.spec import build_module, load_spec, load_spec_text
 
+        outside = self.args.allow_outside
         if self.args.input_file is None:
-            spec = load_spec_text(stream.read().decode(errors="replace"), "stdin.hap", Path.cwd())
+            text = stream.read().decode()
+            spec = load_spec_text(text, "stdin.hap", self._folder(), allow_outside=outside)
         else:
-            spec = load_spec(Path(self.args.input_file), allow_outside=self.args.allow_outside)
-        return build_module(spec, self.hapir_ctx)
+            spec = load_spec(Path(self.args.input_file), allow_outside=outside)
+        return build_module(spec, self.args.schedule, self.hapir_ctx)
+
+    def _folder(self) -> Path:
+        """The folder of the input, from which diagnostics read source lines."""
+        return Path(self.args.input_file).parent if self.args.input_file else Path()
 
     def apply_passes(self, prog: ModuleOp) -> None:
         """Run the pipeline pass by pass: verify, time and print around each, and keep what reproduces a crash."""
         self._verify(prog, None)
+        self.hapir_ctx.remember_original(prog)
         for index, step in enumerate(self.pipeline.passes):
             if step.name in self.args.print_ir_before:
                 _print_ir(f"before {step.name}", prog)
@@ -221,8 +230,11 @@ class HapirOpt(xDSLOptMain):
     def _emitted(self, module: ModuleOp) -> str:
         try:
             return self.output_resulting_program(module)
-        except ValueError as error:
-            raise OptError(f"in the target `{self.args.target}`: {error}") from error
+        except (HapirError, DiagnosticException):
+            raise
+        except Exception as error:  # xDSL's targets say in any way that they cannot print an op
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise OptError(f"the target `{self.args.target}` cannot print this module: {reason}") from error
 
     def _save_weights(self, path: Path) -> None:
         from safetensors.numpy import save

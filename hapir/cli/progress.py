@@ -23,7 +23,9 @@ class Progress:
         self._done += 1
         if self.enabled and sys.stderr.isatty():
             left = (time.monotonic() - self._started) / self._done * (self.total - self._done)
-            print(f"\r\x1b[K{self._done}/{self.total} {self.what}, {left:.0f} s left", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r\x1b[K{self._done}/{self.total} {self.what}, {left:.0f} s left", end="", file=sys.stderr, flush=True
+            )
 
     def __enter__(self) -> Progress:
         return self

@@ -25,6 +25,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="arrays named like the network's inputs, axis 0 the images; `label` gives the expected classes",
     )
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    parser.add_argument("--no-cache", action="store_true", help="build anew what an earlier run has built")
     parser.add_argument("--output", metavar="FILE.npz", help="write the network's results")
 
 
@@ -34,7 +35,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
 
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     arrays = load_arrays(Path(args.input))
-    result = scheduled.run(args.on, arrays, limit=args.limit)
+    result = scheduled.run(args.on, arrays, limit=args.limit, cache=not args.no_cache)
     if args.output:
         _write(Path(args.output), result.outputs)
     console.result(result.to_text, result.to_json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +47,9 @@ class Difference:
 class RunResult:
     """A run of a schedule on one witness.
 
-    `outputs` are the network's results; `body` holds the tensors at the end of the integer body (of a float network: its
-    results), where witnesses are compared. `seconds` is wall time per part; `details` is what only this witness knows
-    (arena bytes, cycles per layer).
+    `outputs` are the network's results; `body` holds the tensors at the end of the integer body (of a float network:
+    its results), where witnesses are compared. `seconds` is wall time per part; `details` is what only this
+    witness knows (arena bytes, cycles per layer).
     """
 
     on: str
@@ -123,7 +123,7 @@ def _described(array: Array) -> dict[str, object]:
 def _detail(name: str, value: object) -> str:
     """A detail in text: a list of like records becomes a table."""
     label = name.replace("_", " ")
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):  # pyright: ignore[reportUnknownVariableType]  # JSON
-        rows: list[dict[str, Any]] = value
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        rows = cast("list[dict[str, Any]]", value)
         return f"{label}:\n{table(list(rows[0]), [list(row.values()) for row in rows])}"
     return f"{label} {value}"

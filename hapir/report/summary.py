@@ -15,7 +15,7 @@ from hapir.report.table import table
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: its name and op, the shape it gives, its parameters and multiply-accumulates for one declared batch."""
+    """One layer: its name, its op, the shape it gives, its parameters, and its MACs for one declared batch."""
 
     name: str
     op: str

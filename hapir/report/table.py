@@ -23,6 +23,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 
 def cell_text(cell: Cell) -> str:
     """A cell as text: thousands apart, four significant digits of a float."""
-    if isinstance(cell, bool) or isinstance(cell, str):
+    if isinstance(cell, bool | str):
         return str(cell)
     return f"{cell:,}".replace(",", " ") if isinstance(cell, int) else f"{cell:.4g}"

@@ -1,0 +1,111 @@
+"""Atomic files and folders: whatever goes wrong, the old state or the new one is there, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from hapir.diagnostics import HapirError
+from hapir.files import replaced_folder, write_atomically
+
+MARK = "manifest.json"
+
+
+def _code(error: pytest.ExceptionInfo[HapirError]) -> str:
+    return error.value.diagnostics[0].code
+
+
+def _fill(place: Path, text: str) -> None:
+    (place / MARK).write_text(text)
+    (place / "sub").mkdir()
+    (place / "sub" / "data").write_text(text * 100)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_in_a_missing_folder_is_a_diagnostic(tmp_path: Path) -> None:
+    with pytest.raises(HapirError) as error:
+        write_atomically(tmp_path / "no" / "a", b"")
+    assert _code(error) == "HAP0884"
+
+
+def test_a_folder_is_made_and_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "out"
+    for text in ("old", "new"):
+        with replaced_folder(folder, MARK) as place:
+            _fill(place, text)
+    assert (folder / MARK).read_text() == "new"
+    assert [p.name for p in folder.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_block_leaves_the_old_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    folder = tmp_path / "out"
+    with replaced_folder(folder, MARK) as place:
+        _fill(place, "old")
+    with pytest.raises(error), replaced_folder(folder, MARK) as place:
+        _fill(place, "new")
+        raise error
+    assert (folder / MARK).read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_strangers_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(HapirError) as error, replaced_folder(folder, MARK):
+        pytest.fail("the block must not run")
+    assert _code(error) == "HAP0881"
+    assert (folder / "thesis.tex").read_text() == "years of work"
+
+
+def test_files_and_links_are_refused_and_empty_folders_taken(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    for name in ("file", "link"):
+        with pytest.raises(HapirError) as error, replaced_folder(tmp_path / name, MARK):
+            pytest.fail("the block must not run")
+        assert _code(error) == "HAP0881"
+    with replaced_folder(tmp_path / "empty", MARK) as place:
+        _fill(place, "new")
+    assert (tmp_path / "empty" / MARK).read_text() == "new"
+
+
+def test_the_current_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", ".."):
+        with pytest.raises(HapirError) as error, replaced_folder(Path(name), MARK):
+            pytest.fail("the block must not run")
+        assert _code(error) == "HAP0881"
+
+
+def test_writers_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+    folder, rounds, errors = tmp_path / "out", 30, list[BaseException]()
+
+    def write(text: str) -> None:
+        try:
+            for _ in range(rounds):
+                with replaced_folder(folder, MARK) as place:
+                    _fill(place, text)
+        except BaseException as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=write, args=(text,)) for text in ("a", "b", "c")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert not errors
+    text = (folder / MARK).read_text()
+    assert (folder / "sub" / "data").read_text() == text * 100
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
