@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import Findings, Span, did_you_mean, fail, files_from
+from hapir.diagnostics import LIBRARY, Findings, Span, did_you_mean, fail, files_from
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
@@ -52,7 +52,9 @@ def build_module(
         findings.raise_errors()
         if weights:
             _load_weights(spec, definition, ops[0], builder.layers, ctx.weights).raise_errors()
-    ctx.folder = spec.sources[definition.span.file]
+    # data paths start at the folder of the file that names them, and the recipe is what names data
+    recipe = spec.recipes.get(chosen.recipe.text) if chosen and chosen.recipe else None
+    ctx.folder = spec.sources[recipe.span.file] if recipe else spec.folder
     module = ModuleOp(ops)
     module.location = ops[0].location
     return module
@@ -92,7 +94,8 @@ def _load_weights(
         findings.error("HAP0207", "the weights are given twice", at=again.span)
     statement = statements[0]
     folder = spec.sources[statement.span.file]
-    path = confined(folder, statement.path, folder, allow_outside=spec.allow_outside)
+    project = folder if statement.span.file.startswith(LIBRARY) else spec.folder
+    path = confined(folder, statement.path, project, allow_outside=spec.allow_outside)
     arrays = load_arrays(path, statement.path.span)
     weights = [weight for weight in op.walk() if isinstance(weight, nn.WeightOp)]
     unused = sorted(set(arrays) - {weight.key.data for weight in weights})

@@ -103,7 +103,7 @@ class MachineBuilder:
 
     def _check_technology(self, name: str, at: Span) -> None:
         known = technologies()
-        if known and name not in known:
+        if name not in known:
             help = did_you_mean(name, known) or f"known: {', '.join(known)}"
             self._findings.error("HAP0219", f"there is no technology table `{name}`", at=at, help=help)
 

@@ -31,13 +31,13 @@ _Node = Tree[Token] | Token
 
 
 @cache
-def grammar() -> Lark:
-    """The LALR parser; built on first use, about 50 ms."""
+def grammar(debug: bool = False) -> Lark:
+    """The LALR parser, built on first use in about 50 ms; with `debug`, lark logs the conflicts it resolves."""
     units = "|".join(re.escape(unit) for unit in sorted(UNITS, key=lambda u: (-len(u), u)) if unit != "%")
     quantity = rf"{_NUMBER}[ \t]*(?:%|(?:{units})(?![A-Za-z0-9_/]))".replace("/", r"\/")
     text = (files("hapir.spec") / "hap.lark").read_text(encoding="utf-8")
     text = text.replace("%declare QUANTITY", f"QUANTITY.2: /{quantity}/")
-    return Lark(text, start="file", parser="lalr", propagate_positions=True, maybe_placeholders=False)
+    return Lark(text, start="file", parser="lalr", propagate_positions=True, maybe_placeholders=False, debug=debug)
 
 
 def parse(text: str, file: str) -> syntax.File:

@@ -1,0 +1,66 @@
+"""The codes of diagnostics: each that the sources give is explained."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import hapir
+from hapir.codes import CODES, explain
+from hapir.diagnostics import HapirError
+from hapir.spec import load_spec_text
+
+PACKAGE = Path(hapir.__file__).parent
+FOLDERS = [PACKAGE, *(PACKAGE / name for name in ("dialects", "lowering", "targets"))]
+SOURCES = sorted({path.resolve() for folder in FOLDERS for path in folder.rglob("*.py")} - {PACKAGE / "codes.py"})
+
+
+def given_codes() -> dict[str, list[str]]:
+    """Each code that stands in a string of the sources, and the files that give it."""
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for code in re.findall(r"\"(HAP\d{4})\"", path.read_text(encoding="utf-8")):
+            found.setdefault(code, []).append(path.name)
+    return found
+
+
+def test_every_given_code_is_explained():
+    given = given_codes()
+    assert len(given) > 40
+    assert {code: files for code, files in given.items() if code not in CODES} == {}
+
+
+def test_every_explained_code_is_given():
+    assert sorted(set(CODES) - set(given_codes())) == []
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_explanations_are_whole(code: str):
+    known = CODES[code]
+    assert re.fullmatch(r"HAP0[1-8]\d\d", code)
+    assert known.title == known.title.strip().rstrip(".")
+    assert known.text.endswith((".", ":"))
+    assert known.example
+    assert code in explain(code.lower())
+    assert known.title in explain(code)
+
+
+def test_unknown_code():
+    with pytest.raises(HapirError, match="there is no code `HAP9999`"):
+        explain("HAP9999")
+
+
+@pytest.mark.parametrize("code", ["HAP0101", "HAP0102", "HAP0103", "HAP0107", "HAP0108", "HAP0201", "HAP0302"])
+def test_examples_give_their_code(code: str):
+    """A statement is tried in a network, a setting in a machine, and anything else as the file that it is."""
+    example = CODES[code].example
+    network = f"hap 1\nnetwork n(image: f32[1, 1, 8, 8]) -> f32[1] {{\n{example}\nreturn image\n}}"
+    machine = f"hap 1\nmachine m {{\n{example}\n}}"
+    found: set[str] = set()
+    for text in (network, machine, example, f"hap 1\n{example}"):
+        with pytest.raises(HapirError) as raised:
+            load_spec_text(text, "t.hap", Path("nowhere"))
+        found |= {d.code for d in raised.value.diagnostics}
+    assert code in found
