@@ -18,7 +18,7 @@ from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.parse import parse
 
-_MAXIMUM_BYTES = 32_000_000
+_MAXIMUM_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from hapir.spec.units import UNITS
 LANGUAGE_VERSION = 1
 MAXIMUM_DEPTH = 50
 """Brackets inside brackets; far more than any network needs, far less than Python's recursion limit."""
-MAXIMUM_CHARACTERS = 8_000_000
+MAXIMUM_CHARACTERS = 2_000_000
 _MAXIMUM_DIGITS = 40
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
