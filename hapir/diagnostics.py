@@ -63,8 +63,19 @@ class Diagnostic:
     folder: Path | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict with the dataclass's fields but the folder."""
-        return {key: value for key, value in asdict(self).items() if key != "folder"}
+        """A JSON-ready dict with the dataclass's fields but the folder; files are as a reader can open them from here."""
+
+        def opened(span: Span) -> dict[str, object]:
+            return {**asdict(span), "file": _shown_path(span, self.folder)}
+
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "span": None if self.span is None else opened(self.span),
+            "labels": [{"span": opened(label.span), "message": label.message} for label in self.labels],
+            "help": self.help,
+        }
 
 
 class HapirError(Exception):

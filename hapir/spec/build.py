@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import LIBRARY, Findings, Span, did_you_mean, fail, files_from
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Span, did_you_mean, fail, files_from
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
@@ -63,10 +63,15 @@ def build_module(
 def diagnose(spec: Spec) -> None:
     """Check what `load_spec` leaves out: the weights of every network. Raises HapirError with all that is wrong."""
     findings = Findings()
-    for network in spec.networks.values():
-        builder = NetworkBuilder(network, Findings())
-        findings.add(_load_weights(spec, network, builder.build(), builder.layers, WeightStore()).sorted())
     with files_from(spec.folder):
+        for network in spec.networks.values():
+            builder = NetworkBuilder(network, Findings())
+            try:
+                found = _load_weights(spec, network, builder.build(), builder.layers, WeightStore())
+            except HapirError as error:  # a file that cannot be read; the other networks may have more to tell
+                findings.add(error.diagnostics)
+            else:
+                findings.add(found.sorted())
         findings.raise_errors()
 
 

@@ -91,3 +91,11 @@ def test_the_same_from_elsewhere(workplace: Path, monkeypatch: pytest.MonkeyPatc
     far = diagnostics_of(workplace / "05_shape_mismatch.hap")
     assert near == far
     assert "s = add(a, b)" in render(far)
+
+
+def test_json_names_files_as_they_are_opened(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(workplace.parent)
+    for diagnostic in diagnostics_of(Path("broken_specs/08_missing_weight_key.hap")):
+        data = json.loads(json.dumps(diagnostic.to_json()))
+        assert data["span"]["file"] == "broken_specs/08_missing_weight_key.hap"
+        assert Path(data["span"]["file"]).is_file()
