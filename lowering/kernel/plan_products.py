@@ -84,7 +84,9 @@ def _sums_length(geometry: Geometry, tile: Tile) -> int:
 
 def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft: Draft, origin: Origin) -> Convolution:
     per_group = geometry.filters // geometry.groups
-    tile = Tile(min(4, geometry.columns), next((b for b in (4, 8) if per_group <= b), 16))
+    # one pixel alone needs many filters in flight to hide the latency of its sums
+    blocks = (4, 8, 16, 32, 64) if geometry.columns == 1 else (4, 8, 16)
+    tile = Tile(min(4, geometry.columns), next((b for b in blocks if per_group <= b), blocks[-1]))
     elements = rows.shape[1]
     patch = None if _reads_in_place(geometry) else draft.buffer("float", tile.pixels * elements)
     return Convolution(

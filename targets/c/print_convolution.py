@@ -237,53 +237,104 @@ def _tiles(step: Convolution, pixels: int, stride: int, symbols: Symbols, sums: 
     )
 
 
+UNROLLED_TAPS = 25
+"""Kernels of at most so many taps get a loop over channels with all taps in it, where the window lies inside the map."""
+
+
 def _depthwise_row(step: Depthwise, name: str, x: CType, sums: CType, symbols: Symbols) -> str:
-    """Per pixel the taps that lie inside the map, each over all channels."""
+    """Per pixel the taps that lie inside the map, each over all channels; all taps at once where none is outside."""
     g, window = step.geometry, step.geometry.window
-    return c(
+    values = {
+        "k": g.channels,
+        "start": f"{symbols.of(step.bias)}[k]" if step.bias is not None else 0,
+        "r": window.kernel[0],
+        "s": window.kernel[1],
+        "h": times("r", window.dilation[0]),
+        "w": times("s", window.dilation[1]),
+        "height": g.height,
+        "width": g.width,
+        "x": x,
+        "weight_type": step.weights.ctype,
+        "weights": symbols.of(step.weights),
+        "value": "from[k]" if sums == "float" else f"((int32_t)from[k] - {integer(step.zero_point)})",
+    }
+    clipped = c(
         """
-        for (int32_t q = 0; q < $columns; ++q) {
-            for (int32_t k = 0; k < $k; ++k) {
-                sums[k] = $start;
+        for (int32_t k = 0; k < $k; ++k) {
+            sums[k] = $start;
+        }
+        for (int32_t r = 0; r < $r; ++r) {
+            const int32_t h = h0 + $h;
+            if (h < 0 || h >= $height) {
+                continue;
             }
-            for (int32_t r = 0; r < $r; ++r) {
-                const int32_t h = $p - $top + $h;
-                if (h < 0 || h >= $height) {
+            for (int32_t s = 0; s < $s; ++s) {
+                const int32_t w = w0 + $w;
+                if (w < 0 || w >= $width) {
                     continue;
                 }
-                for (int32_t s = 0; s < $s; ++s) {
-                    const int32_t w = $q - $left + $w;
-                    if (w < 0 || w >= $width) {
-                        continue;
-                    }
-                    const $x *restrict pixel = x + (h * $width + w) * $k;
-                    const $weight_type *restrict weight = $weights + (r * $s + s) * $k;
-                    for (int32_t k = 0; k < $k; ++k) {
-                        sums[k] += $value * weight[k];
-                    }
+                const $x *restrict from = x + (h * $width + w) * $k;
+                const $weight_type *restrict weight = $weights + (r * $s + s) * $k;
+                for (int32_t k = 0; k < $k; ++k) {
+                    sums[k] += $value * weight[k];
                 }
             }
+        }
+        """,
+        **values,
+    )
+    taps = window.kernel[0] * window.kernel[1]
+    return c(
+        """
+        const int32_t h0 = $p - $top;
+        for (int32_t q = 0; q < $columns; ++q) {
+            const int32_t w0 = $q - $left;
+            $pixel
             $finish(sums, y + q * $k);
         }
         """,
-        columns=g.columns,
-        k=g.channels,
-        start=f"{symbols.of(step.bias)}[k]" if step.bias is not None else 0,
-        r=window.kernel[0],
-        s=window.kernel[1],
         p=times("p", window.stride[0]),
         q=times("q", window.stride[1]),
-        h=times("r", window.dilation[0]),
-        w=times("s", window.dilation[1]),
         top=window.padding[0],
         left=window.padding[1],
-        height=g.height,
-        width=g.width,
-        x=x,
-        weight_type=step.weights.ctype,
-        weights=symbols.of(step.weights),
-        value="pixel[k]" if sums == "float" else f"((int32_t)pixel[k] - {integer(step.zero_point)})",
+        columns=g.columns,
+        pixel=_unrolled_depthwise(step, sums, values, clipped) if taps <= UNROLLED_TAPS else clipped,
         finish=f"{name}__finish",
+        k=g.channels,
+    )
+
+
+def _unrolled_depthwise(step: Depthwise, sums: CType, values: dict[str, object], clipped: str) -> str:
+    g, window = step.geometry, step.geometry.window
+    (dilation_h, dilation_w), (rows, columns) = window.dilation, window.extent
+    zero_point = "" if sums == "float" or step.zero_point == 0 else f" - {integer(step.zero_point)}"
+    taps: list[str] = []
+    for r in range(window.kernel[0]):
+        for s in range(window.kernel[1]):
+            place = offset(str((r * dilation_h * g.width + s * dilation_w) * g.channels), "k")
+            weight = offset(str((r * window.kernel[1] + s) * g.channels), "k")
+            value = f"from[{place}]" if sums == "float" else f"((int32_t)from[{place}]{zero_point})"
+            taps.append(f"sum += {value} * weight[{weight}];")
+    return c(
+        """
+        if (h0 >= 0 && h0 + $extent_h <= $height && w0 >= 0 && w0 + $extent_w <= $width) {
+            const $x *restrict from = x + (h0 * $width + w0) * $k;
+            const $weight_type *restrict weight = $weights;
+            for (int32_t k = 0; k < $k; ++k) {
+                $sum_type sum = $start;
+                $taps
+                sums[k] = sum;
+            }
+        } else {
+            $clipped
+        }
+        """,
+        **values,
+        extent_h=rows,
+        extent_w=columns,
+        sum_type=sums,
+        taps="\n".join(taps),
+        clipped=clipped,
     )
 
 

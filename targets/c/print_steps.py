@@ -150,24 +150,36 @@ def _elementwise(step: Elementwise, name: str, program: Program, symbols: Symbol
     return Printed(function(name, list(parameters.values()), body, step.origin), name, tuple(parameters))
 
 
+RELAYOUT_BLOCK = 16
+"""Squares of so many elements stay in the first-level cache even where a stride is a power of two."""
+
+
 def _relayout(step: Relayout, name: str, program: Program) -> Printed:
     last, first = f"i * {step.channels} + k", f"k * {step.pixels} + i"
-    to, from_ = (last, first) if step.channels_last else (first, last)
+    to, start = (last, first) if step.channels_last else (first, last)
     body = c(
         """
         for (int32_t n = 0; n < $batch; ++n, x += $image, y += $image) {
-            for (int32_t i = 0; i < $pixels; ++i) {
-                for (int32_t k = 0; k < $channels; ++k) {
-                    y[$to] = x[$from];
+            for (int32_t i0 = 0; i0 < $pixels; i0 += $block) {
+                const int32_t i1 = i0 + $block < $pixels ? i0 + $block : $pixels;
+                for (int32_t k0 = 0; k0 < $channels; k0 += $block) {
+                    const int32_t k1 = k0 + $block < $channels ? k0 + $block : $channels;
+                    for (int32_t i = i0; i < i1; ++i) {
+                        for (int32_t k = k0; k < k1; ++k) {
+                            y[$to] = x[$start];
+                        }
+                    }
                 }
             }
         }
-        """.replace("$from", from_),
+        """,
         batch=step.batch,
         image=step.channels * step.pixels,
         pixels=step.pixels,
         channels=step.channels,
+        block=RELAYOUT_BLOCK,
         to=to,
+        start=start,
     )
     return _one_to_one(step, step.source, name, program, body)
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import IntegerType, TensorType
+from xdsl.dialects.builtin import FloatData, IntegerType, StringAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn, num
-from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import (
     AffineType,
     PerChannelType,
@@ -65,7 +64,11 @@ def affine_types() -> st.SearchStrategy[AffineType]:
         low, high = integer_range(storage)
         points = st.one_of(st.sampled_from((low, high, max(low, 0))), st.integers(low, high))
         scales = st.sampled_from((1.0, 0.5, 0.0123, 3.7e-05))
-        return st.builds(lambda scale, point: AffineType(storage, num.FloatData(scale), point), scales, points)
+
+        def affine(scale: float, point: int) -> AffineType:
+            return AffineType(storage, FloatData(scale), point)
+
+        return st.builds(affine, scales, points)
 
     return st.sampled_from(STORAGES).flatmap(of)
 
@@ -77,10 +80,10 @@ def _quantized_weight(build: NetworkBuilder, draw: Draw, name: str, shape: tuple
     values = build.rng.integers(low, high, shape, endpoint=True)
     values[build.rng.random(shape) < 0.2] = draw(st.sampled_from((low, high, 0)))
     build.weights.put(f"{name}.weight", values.astype(np.int8))
-    element: Attribute = AffineType(storage, num.FloatData(0.25), 0)
+    element: Attribute = AffineType(storage, FloatData(0.25), 0)
     if draw(st.booleans()):
         build.weights.put(f"{name}.weight.scale", build.rng.uniform(0.1, 1.0, shape[0]))
-        element = PerChannelType(storage, 0, num.StringAttr(f"{name}.weight.scale"))
+        element = PerChannelType(storage, 0, StringAttr(f"{name}.weight.scale"))
     return build.append(nn.WeightOp(f"{name}.weight", TensorType(element, shape)))
 
 
@@ -172,7 +175,9 @@ def _step(build: NetworkBuilder, draw: Draw, x: SSAValue, earlier: list[SSAValue
         case "relu":
             return build.append(nn.ReluOp(x, layer=build.name("relu")))
         case "clip":
-            scale = element_type(x).scale.data  # pyright: ignore[reportAttributeAccessIssue]  # affine by construction
+            element = element_type(x)
+            assert isinstance(element, AffineType)
+            scale = element.scale.data
             return build.append(nn.ClipOp(x, low=-3.3 * scale, high=19.5 * scale, layer=build.name("clip")))
         case "residual":
             return _residual(build, draw, x, mate)
@@ -184,7 +189,8 @@ def _step(build: NetworkBuilder, draw: Draw, x: SSAValue, earlier: list[SSAValue
             type_ = TensorType(draw(affine_types()), shape_of(x))
             return build.append(num.QuantizeOp(real, type_, draw(st.sampled_from(list(Rounding)))))
         case "max_pool" | "sum_pool":
-            window: Window = draw(windows(*shape_of(x)[2:], pooling=True))
+            _, _, height, width = shape_of(x)
+            window = draw(windows(height, width, pooling=True))
             if kind == "max_pool":
                 return build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
             name = build.name("pool")
