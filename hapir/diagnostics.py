@@ -63,7 +63,7 @@ class Diagnostic:
     folder: Path | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict with the dataclass's fields but the folder; files are as a reader can open them from here."""
+        """A JSON-ready dict with the dataclass's fields but the folder; files as a reader can open them from here."""
 
         def opened(span: Span) -> dict[str, object]:
             return {**asdict(span), "file": _shown_path(span, self.folder)}
@@ -129,8 +129,12 @@ def files_from(folder: Path) -> Generator[None]:
     try:
         yield
     except HapirError as error:
-        found = tuple(d if d.folder else replace(d, folder=folder) for d in error.diagnostics)
-        raise HapirError(found) from error
+        raise HapirError(placed(error.diagnostics, folder)) from error
+
+
+def placed(diagnostics: Iterable[Diagnostic], folder: Path) -> tuple[Diagnostic, ...]:
+    """Diagnostics that know where their files lie; those that know already keep their folder."""
+    return tuple(d if d.folder else replace(d, folder=folder) for d in diagnostics)
 
 
 def span_of(location: Attribute) -> Span | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, fail, files_from
+from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, fail, files_from, placed
 from hapir.dialects.machine import MachineOp
 from hapir.spec import syntax
 from hapir.spec.imports import Importer, Source
@@ -104,7 +104,7 @@ def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
         checker.recipes,
         checker.schedules,
         layers,
-        findings.sorted(),
+        placed(findings.sorted(), path.parent),
         allow_outside,
         {source.name: source.folder for source, _ in importer.files},
     )

@@ -149,6 +149,7 @@ def test_warnings_are_kept():
         ("HAP0220", "warning", "`y` is never used"),
         ("HAP0220", "warning", "`r` is never used"),
     ]
+    assert {d.folder for d in spec.warnings} == {Path("nowhere")}
 
 
 def test_technologies_of_the_library():
