@@ -1,8 +1,9 @@
 """The weight-stationary accelerator: all engines wired to one controller that runs the layer program.
 
-Time of a layer: FETCH reads the instruction, INIT spreads it, RUN loads, computes and drains, STORE (last layer) writes
-the output. `layer_fetch` is high in FETCH, so the cycles between its pulses are the layers' cycles that the estimate
-states. Pixels and weights meet at the array: a pixel issued in cycle n enters it in cycle n + 4, its swap token in
+Time of a layer: FETCH reads the instruction, INIT spreads it, RUN loads and issues pixels. After the last pixel the
+next layer is fetched at once, and its weights arrive while this one drains; the last layer goes through DRAIN and
+STORE, which writes the output. What the drain still needs is kept in a second, late copy of the fields. `layer_fetch`
+is high in FETCH, so the cycles between its pulses are the layers' cycles that the estimate states. Pixels and weights meet at the array: a pixel issued in cycle n enters it in cycle n + 4, its swap token in
 n + 3, a weight row read in cycle n in n + 3.
 """
 
@@ -21,7 +22,20 @@ from hapir.lowering.rtl.program import Program, make_program
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_machine import WsMachine
 
-IDLE, FETCH, INIT, RUN, STORE, DONE = range(6)
+IDLE, FETCH, INIT, RUN, DRAIN, STORE, DONE = range(7)
+
+LATE_FIELDS = (
+    "pad",
+    "zero_point",
+    "low",
+    "high",
+    "cols_last",
+    "output_plane",
+    "output_step",
+    "output_base",
+    "output_words",
+)
+"""Fields that a layer still needs after its last pixel was issued."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +110,11 @@ def _top(name: str, machine: WsMachine, program: Program, parts: _Parts) -> Modu
         {"start": 1, "mem_req_ready": 1, "mem_rsp_valid": 1, "mem_rsp_data": machine.memory_bits},
         doc=f"Weight-stationary accelerator, {machine.rows} x {machine.cols} multiply-accumulate units.",
     )
-    layer_done, store_done = m.wire("layer_done", 1), m.wire("store_done", 1)
-    state, half, fields = _controller(m, program, layer_done, store_done)
-    init = state.eq(INIT).named("init")
-    storing = state.eq(STORE).named("storing")
+    control = _controller(m, program)
+    init, storing = control.init, control.storing
 
-    def ports(module: Module) -> dict[str, Signal]:
+    def ports(module: Module, *, late: bool = False) -> dict[str, Signal]:
+        fields = control.late_fields if late else control.fields
         return {port: fields[port] for port in module.inputs if port in fields}
 
     # -- the memory port: input first, then weights; the output alone at the end
@@ -140,40 +153,40 @@ def _top(name: str, machine: WsMachine, program: Program, parts: _Parts) -> Modu
         parts.walk,
         "pixel_walk",
         init=init,
-        ready=~load["receiving"],
+        ready=~(load["receiving"] | control.draining),
         full=feed["full"],
         first_tile=feed["first_tile"],
         last_tile=feed["last_tile"],
         **ports(parts.walk),
     )
     tile_start.drive(walk["tile_start"])
+    control.all_issued.drive(walk["all_issued"])
 
-    acts, bank_data, nets = _activations(m, machine, parts, fields, feed, walk, tile_start, half, storing, load)
+    acts, bank_data, nets = _activations(m, machine, parts, control, feed, walk, tile_start, load)
     sums = _array(m, machine, parts, acts, feed, buffer, tile_start)
     tokens = m.delay(walk["tokens"], machine.array_latency - 1, "tokens", reset=True)
     out = m.instance(
         parts.output,
         "output_path",
-        init=init,
         tokens=tokens,
         sums=sums,
         params=buffer["params"],
-        **ports(parts.output),
+        **ports(parts.output, late=True),
     )
     params_addr.drive(out["params_addr"])
-    layer_done.drive(out["layer_done"])
+    control.layer_done.drive(out["layer_done"])
     for port in ("write_en", "write_bytes", "write_addrs", "write_mask"):
         nets[port].drive(out[port])
     store = m.instance(
         parts.store,
         "output_store",
-        init=init,
+        init=control.store_init,
         run=storing,
         req_ready=ready,
         bank_data=bank_data,
-        **ports(parts.store),
+        **ports(parts.store, late=True),
     )
-    store_done.drive(store["finished"])
+    control.store_done.drive(store["finished"])
     nets["store_en"].drive(store["read_en"])
     nets["store_addr"].drive(store["read_addr"])
 
@@ -186,60 +199,103 @@ def _top(name: str, machine: WsMachine, program: Program, parts: _Parts) -> Modu
     return m
 
 
-def _controller(
-    m: Module, program: Program, layer_done: Signal, store_done: Signal
-) -> tuple[Signal, Signal, dict[str, Signal]]:
-    """The state machine; returns (state, which half of the banks is read, the instruction's fields)."""
+@dataclass(frozen=True)
+class _Control:
+    """What the controller tells the engines, and the nets on which they answer."""
+
+    init: Signal
+    storing: Signal
+    store_init: Signal
+    draining: Signal
+    read_half: Signal
+    write_half: Signal
+    fields: dict[str, Signal]
+    late_fields: dict[str, Signal]
+    all_issued: Wire
+    layer_done: Wire
+    store_done: Wire
+
+
+def _controller(m: Module, program: Program) -> _Control:
+    """The state machine, the instruction register, and the late copy for the layer that drains."""
+    all_issued, layer_done, store_done = (m.wire(n, 1) for n in ("all_issued", "layer_done", "store_done"))
     state = m.reg("state", 3, IDLE)
     layers = len(program.weight_base)
     pc = m.reg("pc", address_width(layers))
-    half = m.reg("half", 1)
+    fetching, init = state.eq(FETCH).named("fetching"), state.eq(INIT).named("init")
+    storing = state.eq(STORE).named("storing")
     instruction = m.reg("instruction", program.instruction_bits, None)
+    instruction.set(m.rom("program", pc, program.instructions(), program.instruction_bits), fetching)
     fields: dict[str, Signal] = {}
     position = 0
     for field in program.fields:
         fields[field.name] = instruction.bits(position, field.width).named(field.name)
         position += field.width
-    fetching = state.eq(FETCH).named("fetching")
-    instruction.set(m.rom("program", pc, program.instructions(), program.instruction_bits), fetching)
-    running, storing = state.eq(RUN), state.eq(STORE)
-    finished = m.any_of(running & layer_done & ~fields["store"], storing & store_done).named("layer_finished")
-    last = pc.eq(layers - 1)
-    begin = m["start"] & (state.eq(IDLE) | state.eq(DONE))
+
+    stores, last = fields["store"], pc.eq(layers - 1).named("last_layer")
+    issued = (state.eq(RUN) & all_issued).named("issued")
+    drained = (state.eq(DRAIN) & layer_done).named("drained")
+    finished = m.any_of(issued & ~stores, storing & store_done).named("layer_finished")
+    begin = (m["start"] & (state.eq(IDLE) | state.eq(DONE))).named("begin")
     state.set(m.const(INIT, 3), fetching)
-    state.set(m.const(RUN, 3), state.eq(INIT))
-    state.set(m.const(STORE, 3), running & layer_done & fields["store"])
+    state.set(m.const(RUN, 3), init)
+    state.set(m.const(DRAIN, 3), issued & stores)
+    state.set(m.const(STORE, 3), drained)
     state.set(m.mux(last, m.const(DONE, 3), m.const(FETCH, 3)), finished)
     state.set(m.const(FETCH, 3), begin)
     pc.set(pc + 1, finished)
     pc.set(m.const(0, pc.width), begin)
-    half.set(~half, finished)
-    half.set(m.const(0, 1), begin)
+
+    draining = m.reg("draining", 1)
+    draining.set(m.const(0, 1), layer_done)
+    draining.set(m.const(1, 1), issued & ~stores)
+    late = (layer_done | (init & ~draining)).named("late_update")
+    read_half, write_half = m.reg("read_half", 1), m.reg("write_half", 1)
+    read_half.set(~read_half, finished)
+    read_half.set(m.const(0, 1), begin)
+    write_half.set(~read_half, late & ~state.eq(DRAIN))
+    late_fields: dict[str, Signal] = {}
+    for name in LATE_FIELDS:
+        register = m.reg(f"late_{name}", fields[name].width, None)
+        register.set(fields[name], late)
+        late_fields[name] = register
+
     cycles = m.reg("cycles", 32)
     cycles.set(cycles + 1, ~(state.eq(IDLE) | state.eq(DONE)))
     cycles.set(m.const(0, 32), begin)
     m.output("done", state.eq(DONE))
     m.output("layer_fetch", fetching)
     m.output("cycle_count", cycles)
-    return state, half, fields
+    return _Control(
+        init,
+        storing,
+        drained,
+        draining,
+        read_half,
+        write_half,
+        fields,
+        late_fields,
+        all_issued,
+        layer_done,
+        store_done,
+    )
 
 
 def _activations(
     m: Module,
     machine: WsMachine,
     parts: _Parts,
-    fields: dict[str, Signal],
+    control: _Control,
     feed: dict[str, Signal],
     walk: dict[str, Signal],
     tile_start: Signal,
-    half: Signal,
-    storing: Signal,
     load: dict[str, Signal],
 ) -> tuple[Signal, Signal, dict[str, Wire]]:
     """Address generators and banks: (aligned activations of a pixel, words of all banks, nets of other users)."""
     rows, width = machine.rows, machine.memory_bits
     bank_address = address_width(machine.bank_depth)
     bits = machine.activation.width.data
+    storing, fields = control.storing, control.fields
     nets: dict[str, Wire] = {
         "write_en": m.wire("out_write_en", rows),
         "write_bytes": m.wire("out_write_bytes", rows * 8),
@@ -278,10 +334,10 @@ def _activations(
         word = m.instance(
             parts.bank,
             f"bank_{r}",
-            read_half=m.mux(storing, ~half, half),
+            read_half=m.mux(storing, control.write_half, control.read_half),
             read_addr=m.mux(storing, nets["store_addr"], address["word_addr"]),
             read_en=m.mux(storing, nets["store_en"], pixel_valid & in_use),
-            write_half=m.mux(load["receiving"], half, ~half),
+            write_half=m.mux(load["receiving"], control.read_half, control.write_half),
             write_addr=m.mux(
                 load["receiving"], load["write_addr"], nets["write_addrs"].bits(r * bank_address, bank_address)
             ),
@@ -294,7 +350,7 @@ def _activations(
             write_en=m.mux(load["receiving"], load["write_en"].bit(r), nets["write_en"].bit(r)),
         )["read_data"]
         data.append(word)
-        acts.append(_select(m, word, address, in_use, fields["pad"], bits, r, width))
+        acts.append(_select(m, word, address, in_use, control.late_fields["pad"], bits, r, width))
     return m.cat(*reversed(acts)), m.cat(*reversed(data)), nets
 
 

@@ -84,7 +84,6 @@ def output_path(machine: WsMachine, program: Program, column_tiles: int, lane: M
     m = Module(
         "output_path",
         {
-            "init": 1,
             "tokens": len(TOKENS),
             "sums": cols * psum_bits,
             "params": cols * PARAMETER_BITS,
@@ -95,7 +94,7 @@ def output_path(machine: WsMachine, program: Program, column_tiles: int, lane: M
     early = {name: m["tokens"].bit(i) for i, name in enumerate(TOKENS)}
     now = _later(m, m["tokens"], "accumulate")
     totals = _accumulate(m, machine, early, now)
-    m.output("params_addr", _column_tile(m, column_tiles, now))
+    m.output("params_addr", _params_address(m, column_tiles, now))
 
     tokens = now["all"]
     bytes_: list[Signal] = []
@@ -153,12 +152,14 @@ def _accumulate(m: Module, machine: WsMachine, early: dict[str, Signal], now: di
     return totals
 
 
-def _column_tile(m: Module, column_tiles: int, now: dict[str, Signal]) -> Signal:
-    """The output-channel tile whose sums are complete now."""
-    tile = m.reg("col_tile", address_width(column_tiles), None)
+def _params_address(m: Module, column_tiles: int, now: dict[str, Signal]) -> Signal:
+    """The output-channel tile whose sums are complete now, in this layer's half of the parameter store."""
+    tile = m.reg("col_tile", address_width(column_tiles))
     tile.set(tile + 1, now["col_end"])
-    tile.set(m.const(0, tile.width), (now["col_end"] & now["col_last"]) | m["init"])
-    return tile
+    tile.set(m.const(0, tile.width), now["col_end"] & now["col_last"])
+    half = m.reg("params_half", 1, 1)
+    half.set(~half, now["layer_end"])
+    return m.cat(half, tile)
 
 
 def _max_pool(m: Module, bytes_: list[Signal], tokens: dict[str, Signal]) -> Signal:
@@ -180,9 +181,9 @@ def _write(m: Module, machine: WsMachine, program: Program, pooled: Signal, toke
 
     lanes = address_width(machine.word_bytes) if machine.word_bytes > 1 else 0
     pixel_bits = bank_address + lanes
-    pixel = m.reg("out_pixel", pixel_bits, None)
-    tile_pixel = m.reg("out_tile_pixel", pixel_bits, None)
-    group = m.reg("out_group", bank_address, None)
+    pixel = m.reg("out_pixel", pixel_bits)
+    tile_pixel = m.reg("out_tile_pixel", pixel_bits)
+    group = m.reg("out_group", bank_address)
     step = (busy & last_beat).named("out_step")
     column_end = step & kept["col_end"]
     tile_end = (column_end & kept["col_last"]).named("out_tile_end")
@@ -191,13 +192,13 @@ def _write(m: Module, machine: WsMachine, program: Program, pooled: Signal, toke
     pixel.set(m.mux(kept["col_last"], following, tile_pixel), column_end)
     tile_pixel.set(following, tile_end)
     for register in (pixel, tile_pixel):
-        register.set(m.const(0, pixel_bits), m["init"])
+        register.set(m.const(0, pixel_bits), step & kept["layer_end"])
 
     plane = m["output_plane"].fit(bank_address)
     turn, advance = _turn(m, rows, cols, column_end, tile_end)
     moved = group + m["output_step"].fit(bank_address)
     group.set(m.mux(advance, moved + plane, moved) if advance is not None else moved, column_end)
-    group.set(m.const(0, bank_address), tile_end | m["init"])
+    group.set(m.const(0, bank_address), tile_end)
 
     columns = [held.bits(c * 8, 8) for c in range(cols)]
     used = [m.any_of(~kept["col_last"], m["cols_last"].fit(cols.bit_length()).uge(c + 1)) for c in range(cols)]
@@ -214,9 +215,9 @@ def _write(m: Module, machine: WsMachine, program: Program, pooled: Signal, toke
         enables.append(enable & busy)
     base: Signal = group
     if beats > 1:
-        offset = m.reg("beat_group", bank_address, None)
+        offset = m.reg("beat_group", bank_address)
         offset.set(offset + plane, busy & ~last_beat)
-        offset.set(m.const(0, bank_address), step | m["init"])
+        offset.set(m.const(0, bank_address), step)
         base = group + offset
     word = base + (pixel.bits(lanes, bank_address) if lanes else pixel)
     _rotate(m, rows, lane_bytes, enables, word, plane, turn)
@@ -235,7 +236,7 @@ def _hold(
     last = beat.eq(beats - 1).named("last_beat")
     busy = (done | beat.any()).named("write_busy")
     beat.set(beat + 1, busy)
-    beat.set(m.const(0, beat.width), (busy & last) | m["init"])
+    beat.set(m.const(0, beat.width), busy & last)
     kept: dict[str, Signal] = {}
     for name in ("col_end", "col_last", "layer_end"):
         register = m.reg(f"{name}_held", 1, None)
@@ -253,11 +254,11 @@ def _turn(m: Module, rows: int, cols: int, column_end: Signal, tile_end: Signal)
     if remainder == 0:
         return None, None
     wide = (2 * rows).bit_length()
-    turn = m.reg("turn", wide, None)
+    turn = m.reg("turn", wide)
     moved = turn + remainder
     crosses = moved.uge(rows).named("turn_crosses")
     turn.set(m.mux(crosses, moved - rows, moved), column_end)
-    turn.set(m.const(0, wide), tile_end | m["init"])
+    turn.set(m.const(0, wide), tile_end)
     return turn, crosses
 
 

@@ -117,6 +117,7 @@ def pixel_walk(machine: WsMachine, program: Program) -> Module:
         "layer_end": m.all_of(col_end, last_col, last_pixel_tile),
     }
     m.output("tile_start", start)
+    m.output("all_issued", pixel_tile_end & last_pixel_tile)
     m.output("tokens", m.cat(*(tokens[name] & pixel for name in reversed(TOKENS))))
     return m
 

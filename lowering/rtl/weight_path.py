@@ -90,13 +90,14 @@ def _max_width(a: Signal, b: Signal) -> int:
 def weight_buffer(machine: WsMachine, program: Program, column_tiles: int) -> Module:
     """Keeps weight rows in a ring and channel parameters by output-channel tile.
 
-    Rows leave in order, one per `row_take`, appearing on `row_data` one cycle later; `params` are those of tile
-    `params_addr`, one cycle later.
+    Rows leave in order, one per `row_take`, appearing on `row_data` one cycle later; `params` are those at
+    `params_addr`, one cycle later. Layers use the two halves of the parameter store in turn, because a layer's first
+    parameters may arrive while the one before still drains; the top bit of the address is the half.
     """
     ring = machine.slots * machine.rows
     lanes, width = machine.words_per_row, machine.memory_bits
     row_bits = max(program.width("rows_full"), program.width("rows_tail"))
-    params_address = address_width(column_tiles)
+    params_address = 1 + address_width(column_tiles)
     m = Module(
         "weight_buffer",
         {
@@ -152,7 +153,10 @@ def weight_buffer(machine: WsMachine, program: Program, column_tiles: int) -> Mo
         parts.append(memory.read(read_row, f"row_part_{index}", m["row_take"]))
     m.output("row_ready", waiting.any())
     m.output("row_data", m.cat(*reversed(parts)).bits(0, machine.cols * 8))
-    _params_store(m, machine, column_tiles, m["word_valid"] & in_params, params_lane, col_tile)
+    half = m.reg("params_half", 1)
+    half.set(~half, m["init"])
+    address = m.cat(half, col_tile.fit(params_address - 1))
+    _params_store(m, machine, column_tiles, m["word_valid"] & in_params, params_lane, address)
     return m
 
 
@@ -180,12 +184,13 @@ def _lane_counter(m: Module, name: str, lanes: int, step: Signal) -> tuple[Signa
 
 
 def _params_store(
-    m: Module, machine: WsMachine, column_tiles: int, write: Signal, lane: Signal, col_tile: Signal
+    m: Module, machine: WsMachine, column_tiles: int, write: Signal, lane: Signal, address: Signal
 ) -> None:
+    depth = (1 << address_width(column_tiles)) + column_tiles
     parts: list[Signal] = []
     for index in range(machine.parameter_words):
-        memory = m.memory(f"params_{index}", column_tiles, machine.memory_bits)
-        memory.write(col_tile, m["word"], write & lane.eq(index))
+        memory = m.memory(f"params_{index}", depth, machine.memory_bits)
+        memory.write(address, m["word"], write & lane.eq(index))
         parts.append(memory.read(m["params_addr"], f"params_part_{index}"))
     m.output("params", m.cat(*reversed(parts)).bits(0, machine.cols * 64))
 

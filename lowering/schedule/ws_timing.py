@@ -7,13 +7,15 @@ Tiles follow one another; for tile i with w_i memory words, r_i rows and c_i iss
     e_i = max(s_{i-1} + r_i, a_i + 1)             all rows in the shadow registers
     s_i = max(s_{i-1} + c_{i-1}, e_i)             first pixel issued
 
-and the layer ends a fixed drain after the last pixel. Tiles repeat, so the recurrence is followed only until its state
-comes back: cost depends on the number of distinct situations, not on the number of tiles or MACs.
+and the next layer is fetched after the last pixel; its first pixel waits until this layer has drained. Tiles repeat,
+so the recurrence is followed only until its state comes back: cost depends on the number of distinct situations, not
+on the number of tiles or MACs.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hapir.lowering.schedule.weight_stationary import LayerPlan
@@ -29,7 +31,8 @@ class LayerCycles:
     """A layer's cycles by cause; they add up to `total`.
 
     fetch: the instruction; load: input not yet on chip; weights: waiting for weights before or between tiles; compute:
-    issuing pixels; drain: pipeline empties; store: writing the output to the outside memory.
+    issuing pixels; drain: pipelines that empty, of the layer before (seen from its fetch on) and, where the output is
+    stored, of this one; store: writing the output to the outside memory.
     """
 
     fetch: int
@@ -68,39 +71,49 @@ class _Stream:
         self.loaded = deque((e + cycles for e in self.loaded), self.loaded.maxlen)
 
 
-def layer_cycles(plan: LayerPlan) -> LayerCycles:
-    """Cycles of one layer on the emitted accelerator."""
+def network_cycles(plans: Sequence[LayerPlan]) -> list[LayerCycles]:
+    """Cycles of every layer of a network, in order."""
+    return [layer_cycles(plan, before) for plan, before in zip(plans, [None, *plans], strict=False)]
+
+
+def layer_cycles(plan: LayerPlan, before: LayerPlan | None = None) -> LayerCycles:
+    """Cycles of one layer on the emitted accelerator, after the layer `before` it (None: the first)."""
     machine = plan.machine
     first = FETCH_CYCLES
     input_words = plan.input_words if plan.load else 0
-    input_ready = first + input_words + machine.latency if plan.load else first
+    loaded = first + input_words + machine.latency if plan.load else first
+    drained = 0 if before is None or before.store else drain_cycles(before)
+    ready = max(loaded, drained)
     stream = _Stream(first + input_words, deque([0] * machine.slots, machine.slots), first, first)
     compute = 0
-    start_of_compute = -1
     for pixel_tile, repeats in ((0, plan.pixel_tiles - 1), (plan.pixel_tiles - 1, 1)):
         pixels = plan.pixels(pixel_tile)
         per_column_tile = sum(plan.issue_cycles(pixels, r) for r in range(plan.row_tiles.count))
         compute += repeats * plan.column_tiles * per_column_tile
-        start = _run(plan, stream, pixels, repeats * plan.column_tiles, input_ready)
-        if start_of_compute < 0:
-            start_of_compute = start
-    drain = machine.array_latency + machine.output_latency
-    store = STORE_CYCLES + plan.output_words if plan.store else 0
-    load = max(0, input_ready - first)
-    weights = stream.issue_end - first - load - compute
-    return LayerCycles(first, load, weights, compute, drain, store)
+        _run(plan, stream, pixels, repeats * plan.column_tiles, ready)
+    waited = ready - first
+    return LayerCycles(
+        fetch=first,
+        load=loaded - first,
+        weights=stream.issue_end - ready - compute,
+        compute=compute,
+        drain=waited - (loaded - first) + (drain_cycles(plan) if plan.store else 0),
+        store=STORE_CYCLES + plan.output_words if plan.store else 0,
+    )
 
 
-def _run(plan: LayerPlan, stream: _Stream, pixels: int, column_tiles: int, input_ready: int) -> int:
-    """Advance over `column_tiles` equal column tiles; returns when the first pixel of the first one is issued."""
-    first_start = -1
+def drain_cycles(plan: LayerPlan) -> int:
+    """From the cycle after a layer's last pixel is issued to the first in which all its outputs are written."""
+    return plan.machine.array_latency + plan.machine.output_latency
+
+
+def _run(plan: LayerPlan, stream: _Stream, pixels: int, column_tiles: int, input_ready: int) -> None:
+    """Advance over `column_tiles` equal column tiles."""
     seen: dict[tuple[int, ...], tuple[int, int]] = {}
     done = 0
     while done < column_tiles:
         for row_tile in range(plan.row_tiles.count):
             _tile(plan, stream, pixels, row_tile, input_ready)
-            if first_start < 0:
-                first_start = stream.start
         done += 1
         state = stream.relative()
         if state in seen:
@@ -112,7 +125,6 @@ def _run(plan: LayerPlan, stream: _Stream, pixels: int, column_tiles: int, input
             seen.clear()
         else:
             seen[state] = (done, stream.issue_end)
-    return first_start
 
 
 def _tile(plan: LayerPlan, stream: _Stream, pixels: int, row_tile: int, input_ready: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_machine import WsMachine
-from hapir.lowering.schedule.ws_timing import layer_cycles
+from hapir.lowering.schedule.ws_timing import LayerCycles, network_cycles
 from hapir.lowering.schedule.ws_traffic import LayerTraffic, layer_traffic
 from hapir.targets.estimate.report import EstimateReport, LayerEstimate, Roofline
 from hapir.targets.estimate.technology import Constant, Technology, load_technology
@@ -21,7 +21,8 @@ def estimate_plans(network: str, plans: Sequence[LayerPlan]) -> EstimateReport:
     machine = plans[0].machine
     technology = load_technology(machine.technology, machine.op)
     constants = _constants(machine, technology)
-    layers = tuple(_layer(plan, constants) for plan in plans)
+    cycles = network_cycles(plans)
+    layers = tuple(_layer(plan, c, constants) for plan, c in zip(plans, cycles, strict=True))
     return EstimateReport(
         network=network,
         machine=machine.name,
@@ -66,8 +67,8 @@ def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
     return found
 
 
-def _layer(plan: LayerPlan, constants: dict[str, Constant]) -> LayerEstimate:
-    machine, cycles, traffic = plan.machine, layer_cycles(plan), layer_traffic(plan)
+def _layer(plan: LayerPlan, cycles: LayerCycles, constants: dict[str, Constant]) -> LayerEstimate:
+    machine, traffic = plan.machine, layer_traffic(plan)
     energy = {"mac": traffic.macs_issued * (constants["multiply"].value + constants["add"].value)}
     energy["requantize"] = traffic.requantizations * constants["requantize"].value
     for access in traffic.accesses:
