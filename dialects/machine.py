@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import (
+    I64,
     ArrayAttr,
     DictionaryAttr,
     IntAttr,
@@ -32,6 +33,8 @@ from xdsl.irdl import (
     region_def,
     traits_def,
 )
+from xdsl.parser import Parser
+from xdsl.printer import Printer
 from xdsl.traits import HasParent, NoTerminator, SymbolOpInterface, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
@@ -72,7 +75,7 @@ def _positive(op: Operation, **values: IntegerAttr | None) -> None:
             raise VerifyException(f"{op.name}: {name} must be at least 1, got {value.value.data}")
 
 
-def _integer(value: int | None) -> IntegerAttr | None:
+def _integer(value: int | None) -> IntegerAttr[IntegerType] | None:
     return None if value is None else IntegerAttr(value, i64)
 
 
@@ -80,17 +83,17 @@ def _integer(value: int | None) -> IntegerAttr | None:
 class MemoryOp(IRDLOperation):
     """A memory: size in bits or in words of what it holds, ports in bits per cycle, read latency in cycles.
 
-    Example: `machine.memory @dram bandwidth 64 : i64 latency 20 : i64`
+    Example: `machine.memory @dram bandwidth 64 latency 20`
     """
 
     name = "machine.memory"
     sym_name = prop_def(SymbolNameConstraint())
-    size_bits = opt_prop_def(IntegerAttr)
-    size_words = opt_prop_def(IntegerAttr)
-    width_bits = opt_prop_def(IntegerAttr)
-    banks = opt_prop_def(IntegerAttr)
-    bandwidth_bits = opt_prop_def(IntegerAttr)
-    latency_cycles = opt_prop_def(IntegerAttr)
+    size_bits = opt_prop_def(IntegerAttr[I64])
+    size_words = opt_prop_def(IntegerAttr[I64])
+    width_bits = opt_prop_def(IntegerAttr[I64])
+    banks = opt_prop_def(IntegerAttr[I64])
+    bandwidth_bits = opt_prop_def(IntegerAttr[I64])
+    latency_cycles = opt_prop_def(IntegerAttr[I64])
     holds = opt_prop_def(ArrayAttr[StringAttr])
     double_buffered = opt_prop_def(UnitAttr)
     traits = traits_def(SymbolOpInterface())
@@ -213,7 +216,6 @@ class ArrayOp(IRDLOperation):
     cols = prop_def(IntAttr)
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), SymbolTable(), NoTerminator())
-    assembly_format = "$sym_name `rows` $rows `cols` $cols attr-dict-with-keyword $body"
 
     def __init__(self, name: str, rows: int, cols: int, body: Sequence[Operation]):
         super().__init__(
@@ -225,18 +227,40 @@ class ArrayOp(IRDLOperation):
         if self.rows.data < 1 or self.cols.data < 1:
             raise VerifyException(f"an array has at least one row and column, got {self.rows.data} x {self.cols.data}")
 
+    @classmethod
+    def parse(cls, parser: Parser) -> ArrayOp:
+        name = parser.parse_symbol_name()
+        rows = parser.parse_integer(allow_boolean=False, allow_negative=False)
+        parser.parse_keyword("x")
+        columns = parser.parse_integer(allow_boolean=False, allow_negative=False)
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        body = parser.parse_region()
+        return cls.create(
+            properties={"sym_name": name, "rows": IntAttr(rows), "cols": IntAttr(columns)},
+            attributes={} if attributes is None else attributes.data,
+            regions=[body if body.blocks else Region(Block())],
+        )
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_symbol_name(self.sym_name.data)
+        printer.print_string(f" {self.rows.data} x {self.cols.data}")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+        printer.print_string(" ")
+        printer.print_region(self.body)
+
 
 @irdl_op_definition
 class MachineOp(IRDLOperation):
     """A machine: technology table, clock in hertz, and its parts.
 
-    Example: `machine.machine @tiny technology "cmos45" clock 200000000 : i64 { ... }`
+    Example: `machine.machine @tiny technology "cmos45" clock 200000000 { ... }`
     """
 
     name = "machine.machine"
     sym_name = prop_def(SymbolNameConstraint())
     technology = prop_def(StringAttr)
-    clock_hz = prop_def(IntegerAttr)
+    clock_hz = prop_def(IntegerAttr[I64])
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), SymbolTable(), NoTerminator())
     assembly_format = "$sym_name `technology` $technology `clock` $clock_hz attr-dict-with-keyword $body"

@@ -11,11 +11,15 @@ relu, clip, concat and flatten keep their operand's quantized type; `nn.sum_pool
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import cast
 
 from xdsl.dialects.builtin import (
+    I64,
     ArrayAttr,
+    BoolAttr,
     Float32Type,
+    Float64Type,
     FloatAttr,
     FunctionType,
     IntAttr,
@@ -56,7 +60,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window
-from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed
+from hapir.dialects.num import AffineType, PerChannelType, Real, element_type, shape_of, signed, verify_axis
 
 
 @irdl_attr_definition
@@ -257,6 +261,9 @@ class NetworkOp(IRDLOperation):
             raise VerifyException("one input name per input is needed")
         if len(self.result_names) != len(self.function_type.outputs):
             raise VerifyException("one result name per result is needed")
+        for argument in self.body.block.args:
+            if not shape_of(argument) or min(shape_of(argument)) < 1:
+                raise VerifyException(f"an input has a batch axis and static sizes of at least 1, got {argument.type}")
 
     @classmethod
     def parse(cls, parser: Parser) -> NetworkOp:
@@ -314,6 +321,17 @@ class WeightOp(IRDLOperation):
     def __init__(self, key: str, type_: Attribute):
         super().__init__(result_types=[type_], properties={"key": StringAttr(key)})
 
+    def verify_(self) -> None:
+        verify_axis(self.result)
+
+
+def _activation(op: Operation, value: SSAValue) -> Attribute:
+    """The element type of an activation: f32, affine or raw integers, never scaled per channel."""
+    element = element_type(value)
+    if not isinstance(element, Float32Type | AffineType | IntegerType):
+        raise VerifyException(f"{op.name} works on f32, an affine type or integers, got {element}")
+    return element_type(value)
+
 
 def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
     """The element type of a sum of products: f32 of floats, si32 of quantized operands (bias si32)."""
@@ -349,7 +367,7 @@ class Conv2dOp(LayerOp):
     w = operand_def(base(TensorType))
     bias = opt_operand_def(base(TensorType))
     window = prop_def(WindowAttr)
-    groups = prop_def(IntegerAttr)
+    groups = prop_def(IntegerAttr[I64])
     result = result_def(base(TensorType))
     traits = traits_def(Pure())
     assembly_format = (
@@ -444,7 +462,7 @@ class MaxPoolOp(WindowPoolOp):
     name = "nn.max_pool"
 
     def result_type(self) -> Attribute:
-        return TensorType(element_type(self.x), self._pooled())
+        return TensorType(_activation(self, self.x), self._pooled())
 
 
 @irdl_op_definition
@@ -457,7 +475,7 @@ class AvgPoolOp(WindowPoolOp):
     """
 
     name = "nn.avg_pool"
-    count_include_pad = prop_def(IntegerAttr)
+    count_include_pad = prop_def(BoolAttr)
     assembly_format = (
         "$x `window` $window `count_include_pad` $count_include_pad (`layer` $layer^)? attr-dict "
         "`:` type($x) `->` type($result)"
@@ -540,7 +558,7 @@ class GlobalMaxPoolOp(UnaryOp):
     name = "nn.global_max_pool"
 
     def result_type(self) -> Attribute:
-        return TensorType(element_type(self.x), _shape(lambda: nn_shapes.global_pool(shape_of(self.x))))
+        return TensorType(_activation(self, self.x), _shape(lambda: nn_shapes.global_pool(shape_of(self.x))))
 
 
 @irdl_op_definition
@@ -553,6 +571,7 @@ class ReluOp(UnaryOp):
     name = "nn.relu"
 
     def result_type(self) -> Attribute:
+        _activation(self, self.x)
         return self.x.type
 
 
@@ -565,11 +584,15 @@ class ClipOp(LayerOp):
 
     name = "nn.clip"
     x = operand_def(base(TensorType))
-    low = prop_def(FloatAttr)
-    high = prop_def(FloatAttr)
+    low = prop_def(FloatAttr[Float64Type])
+    high = prop_def(FloatAttr[Float64Type])
     result = result_def(base(TensorType))
     traits = traits_def(Pure())
-    assembly_format = "$x `from` $low `to` $high (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    assembly_format = (
+        "$x `from` custom<Real>($low) `to` custom<Real>($high) (`layer` $layer^)? attr-dict "
+        "`:` type($x) `->` type($result)"
+    )
+    custom_directives = (Real,)
 
     def __init__(self, x: SSAValue, *, low: float, high: float, layer: str | None = None):
         super().__init__(
@@ -579,8 +602,13 @@ class ClipOp(LayerOp):
         )
 
     def result_type(self) -> Attribute:
-        if self.low.value.data > self.high.value.data:
-            raise VerifyException(f"the bounds {self.low.value.data}..{self.high.value.data} are empty")
+        if not isinstance(element_type(self.x), Float32Type | AffineType):
+            raise VerifyException(f"nn.clip works on f32 or an affine type, got {element_type(self.x)}")
+        low, high = self.low.value.data, self.high.value.data
+        if not (isfinite(low) and isfinite(high)):
+            raise VerifyException(f"the bounds must be finite, got {low}..{high}")
+        if low > high:
+            raise VerifyException(f"the bounds {low}..{high} are empty")
         return self.x.type
 
 
@@ -604,7 +632,7 @@ class AddOp(LayerOp):
 
     def result_type(self) -> Attribute:
         left, right = element_type(self.lhs), element_type(self.rhs)
-        if left != right or not isinstance(left, Float32Type | IntegerType):
+        if left != right or left not in (f32, signed(32)):
             raise VerifyException(f"nn.add needs two f32 or two si32 operands, got {left} and {right}")
         return TensorType(left, _shape(lambda: nn_shapes.same(shape_of(self.lhs), shape_of(self.rhs), "nn.add")))
 
@@ -618,7 +646,7 @@ class ConcatOp(LayerOp):
 
     name = "nn.concat"
     inputs = var_operand_def(base(TensorType))
-    axis = prop_def(IntegerAttr)
+    axis = prop_def(IntegerAttr[I64])
     result = result_def(base(TensorType))
     traits = traits_def(Pure())
     assembly_format = "$inputs `axis` $axis (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
@@ -632,7 +660,9 @@ class ConcatOp(LayerOp):
         _infer(self)
 
     def result_type(self) -> Attribute:
-        elements = [element_type(v) for v in self.inputs]
+        elements = [_activation(self, v) for v in self.inputs]
+        if not elements:
+            raise VerifyException("nn.concat joins at least one tensor")
         if any(e != elements[0] for e in elements):
             raise VerifyException(f"nn.concat joins one element type, got {', '.join(map(str, elements))}")
         shape = _shape(lambda: nn_shapes.concat([shape_of(v) for v in self.inputs], self.axis.value.data))
@@ -649,7 +679,7 @@ class FlattenOp(UnaryOp):
     name = "nn.flatten"
 
     def result_type(self) -> Attribute:
-        return TensorType(element_type(self.x), _shape(lambda: nn_shapes.flatten(shape_of(self.x))))
+        return TensorType(_activation(self, self.x), _shape(lambda: nn_shapes.flatten(shape_of(self.x))))
 
 
 @irdl_op_definition
@@ -666,13 +696,14 @@ class BatchNormOp(LayerOp):
     beta = operand_def(base(TensorType))
     mean = operand_def(base(TensorType))
     variance = operand_def(base(TensorType))
-    epsilon = prop_def(FloatAttr)
+    epsilon = prop_def(FloatAttr[Float64Type])
     result = result_def(base(TensorType))
     traits = traits_def(Pure())
     assembly_format = (
-        "$x `,` $gamma `,` $beta `,` $mean `,` $variance `epsilon` $epsilon (`layer` $layer^)? attr-dict "
+        "$x `,` $gamma `,` $beta `,` $mean `,` $variance `epsilon` custom<Real>($epsilon) (`layer` $layer^)? attr-dict "
         "`:` functional-type(operands, results)"
     )
+    custom_directives = (Real,)
 
     def __init__(
         self,
@@ -694,8 +725,8 @@ class BatchNormOp(LayerOp):
 
     def result_type(self) -> Attribute:
         _need_float(self, *self.operands)
-        if self.epsilon.value.data < 0:
-            raise VerifyException(f"epsilon must not be negative, got {self.epsilon.value.data}")
+        if not (isfinite(self.epsilon.value.data) and self.epsilon.value.data >= 0):
+            raise VerifyException(f"epsilon must be finite and not negative, got {self.epsilon.value.data}")
         shapes = [shape_of(v) for v in self.operands]
         return TensorType(f32, _shape(lambda: nn_shapes.per_channel(shapes[0], shapes[1:], "batch_norm")))
 
@@ -724,6 +755,7 @@ class ArgmaxOp(UnaryOp):
     name = "nn.argmax"
 
     def result_type(self) -> Attribute:
+        _activation(self, self.x)
         return TensorType(signed(32), _shape(lambda: nn_shapes.argmax(shape_of(self.x))))
 
 

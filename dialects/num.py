@@ -10,11 +10,13 @@ real = scale * (integer - zero_point)
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    I64,
     Float32Type,
+    FloatAttr,
     FloatData,
     IntAttr,
     IntegerAttr,
@@ -38,7 +40,14 @@ from xdsl.irdl import (
     result_def,
     traits_def,
 )
-from xdsl.parser import AttrParser
+from xdsl.irdl.declarative_assembly_format import (
+    AttributeVariable,
+    CustomDirective,
+    ParsingState,
+    PrintingState,
+    irdl_custom_directive,
+)
+from xdsl.parser import AttrParser, Parser
 from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
@@ -169,6 +178,22 @@ def float_text(value: float) -> str:
     return text
 
 
+@irdl_custom_directive
+class Real(CustomDirective):
+    """A finite f64 property as `float_text` writes it; xDSL's own form of some values does not read back untyped."""
+
+    value: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        self.value.set(state, FloatAttr(float(parser.parse_number()), 64))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        attribute = self.value.get(op)
+        assert isinstance(attribute, FloatAttr)
+        state.print_whitespace(printer)
+        printer.print_string(float_text(attribute.value.data))
+
+
 QUANTIZED = (AffineType, PerChannelType)
 
 
@@ -176,7 +201,7 @@ def storage_of(element: Attribute) -> IntegerType | None:
     """The integers behind an element type: of a quantized type its storage, of an integer itself, of a float None."""
     if isinstance(element, AffineType | PerChannelType):
         return element.storage
-    return element if isinstance(element, IntegerType) else None
+    return cast(IntegerType, element) if isinstance(element, IntegerType) else None
 
 
 def zero_point_of(element: Attribute) -> int:
@@ -195,7 +220,7 @@ def element_type(value: SSAValue) -> Attribute:
     type_ = value.type
     if not isinstance(type_, TensorType):
         raise VerifyException(f"expected a tensor, got {type_}")
-    return type_.get_element_type()
+    return cast(TensorType[Attribute], type_).get_element_type()
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
@@ -204,6 +229,13 @@ def shape_of(value: SSAValue) -> tuple[int, ...]:
     if not isinstance(type_, TensorType):
         raise VerifyException(f"expected a tensor, got {type_}")
     return type_.get_shape()
+
+
+def verify_axis(value: SSAValue) -> None:
+    """Raise VerifyException where a tensor's per-channel type scales along an axis that the tensor does not have."""
+    element = element_type(value)
+    if isinstance(element, PerChannelType) and element.axis.data >= len(shape_of(value)):
+        raise VerifyException(f"{element} scales along axis {element.axis.data} of a tensor of shape {shape_of(value)}")
 
 
 def _same_shape(a: SSAValue, b: SSAValue) -> None:
@@ -241,6 +273,7 @@ class QuantizeOp(IRDLOperation):
             raise VerifyException(f"quantizes f32, got {element_type(self.x)}")
         if not isinstance(element_type(self.result), QUANTIZED):
             raise VerifyException(f"gives a quantized type, got {element_type(self.result)}")
+        verify_axis(self.result)
 
 
 @irdl_op_definition
@@ -268,6 +301,7 @@ class DequantizeOp(IRDLOperation):
         _same_shape(self.q, self.result)
         if not isinstance(element_type(self.q), QUANTIZED):
             raise VerifyException(f"dequantizes a quantized type, got {element_type(self.q)}")
+        verify_axis(self.q)
         if not isinstance(element_type(self.result), Float32Type):
             raise VerifyException(f"gives f32, got {element_type(self.result)}")
 
@@ -284,7 +318,7 @@ class WidenOp(IRDLOperation):
 
     name = "num.widen"
     q = operand_def(base(TensorType))
-    multiplier = prop_def(IntegerAttr)
+    multiplier = prop_def(IntegerAttr[I64])
     result = result_def(base(TensorType))
     layer = opt_prop_def(StringAttr)
     traits = traits_def(Pure())
@@ -334,8 +368,8 @@ class RequantizeOp(IRDLOperation):
     multiplier = operand_def(base(TensorType))
     shift = operand_def(base(TensorType))
     rounding = prop_def(RoundingAttr)
-    low = prop_def(IntegerAttr)
-    high = prop_def(IntegerAttr)
+    low = prop_def(IntegerAttr[I64])
+    high = prop_def(IntegerAttr[I64])
     result = result_def(base(TensorType))
     layer = opt_prop_def(StringAttr)
     traits = traits_def(Pure())
@@ -376,9 +410,9 @@ class RequantizeOp(IRDLOperation):
         element = element_type(self.result)
         if not isinstance(element, AffineType):
             raise VerifyException(f"gives an affine type, got {element}")
-        multiplier = element_type(self.multiplier)
-        if not isinstance(multiplier, IntegerType) or multiplier.signedness.data != Signedness.UNSIGNED:
-            raise VerifyException(f"the multiplier is an unsigned integer, got {multiplier}")
+        multiplier = storage_of(element_type(self.multiplier))
+        if multiplier is None or multiplier.signedness.data != Signedness.UNSIGNED:
+            raise VerifyException(f"the multiplier is an unsigned integer, got {element_type(self.multiplier)}")
         if multiplier.width.data > 32:
             raise VerifyException(f"the multiplier has at most 32 bits, got {multiplier}: the product must fit 64")
         if element_type(self.shift) != unsigned(8):

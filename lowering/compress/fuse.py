@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import I64, IntegerAttr, ModuleOp, i64
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
@@ -87,7 +87,7 @@ def _fold_into_bounds(op: nn.ReluOp | nn.ClipOp) -> None:
     element = element_type(value)
     assert isinstance(element, AffineType)
 
-    def clamped(bound: IntegerAttr) -> IntegerAttr:
+    def clamped(bound: IntegerAttr[I64]) -> IntegerAttr[I64]:
         q = bound.value.data
         if isinstance(op, nn.ReluOp):
             return IntegerAttr(max(q, element.zero_point.data), i64)

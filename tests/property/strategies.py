@@ -39,9 +39,12 @@ INTEGER_BODY = FEATURES - {"softmax", "argmax"}
 
 NASTY_NAMES = (
     *("int", "reg", "module", "for", "main", "wire", "step", "weight", "x", "input", "_", "NULL", "EOF", "c1"),
-    *("a.b", "a_b", "a__b", "a.b.c", "A_B", "größe", "λ", "long_" * 12 + "name", "conv2d", "end", "double", "run"),
+    *("a.b", "a_b", "a__b", "a.b.c", "A_B", "long_" * 12 + "name", "conv2d", "end", "double", "run"),
 )
-"""Layer names that are keywords of C or Verilog, collide after naive mangling, or are not ASCII."""
+"""Layer names that are keywords of C or Verilog, collide after naive mangling, or are long.
+
+All are names of the spec language, which are ASCII.
+"""
 
 
 @dataclass(frozen=True)
