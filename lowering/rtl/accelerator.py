@@ -3,8 +3,10 @@
 Time of a layer: FETCH reads the instruction, INIT spreads it, RUN loads and issues pixels. After the last pixel the
 next layer is fetched at once, and its weights arrive while this one drains; the last layer goes through DRAIN and
 STORE, which writes the output. What the drain still needs is kept in a second, late copy of the fields. `layer_fetch`
-is high in FETCH, so the cycles between its pulses are the layers' cycles that the estimate states. Pixels and weights meet at the array: a pixel issued in cycle n enters it in cycle n + 4, its swap token in
-n + 3, a weight row read in cycle n in n + 3.
+is high in FETCH, so the cycles between its pulses are the layers' cycles that the estimate states.
+
+Pixels and weights meet at the array: a pixel issued in cycle n enters it in cycle n + 4, its swap token in n + 3, a
+weight row read in cycle n in n + 3.
 """
 
 from __future__ import annotations
