@@ -32,6 +32,8 @@ class Choice:
     side: Literal["input", "output"]
     sparsity: float
     scope: Literal["layer", "global"]
+    named: frozenset[str] = frozenset()
+    """Layers that the recipe selects by name and not by a pattern: they must have channels to remove."""
 
 
 def choose_groups(
@@ -42,13 +44,10 @@ def choose_groups(
     Raises HapirError (HAP0512) where nothing is free, (HAP0513) where the count would empty a layer.
     """
     candidates = {op: groups.free(op.result if choice.side == "output" else op.x) for op in selected}
-    if not any(candidates.values()):
-        fail(
-            "HAP0512",
-            f"no {choice.side} channel of the selected layers may be removed: the network's inputs and results stay",
-            at=selected[0],
-            help="select inner layers, or prune with grain = weight",
-        )
+    for op, free in candidates.items():
+        if not free and (op.layer_name in choice.named or not any(candidates.values())):
+            what = f"no {choice.side} channel of `{op.layer_name}` may leave: the network's inputs and results stay"
+            fail("HAP0512", what, at=op, help="select inner layers, or prune with grain = weight")
     scores = _scores(network, groups, choice.side, weights)
     domains = _domains(candidates)
     if choice.scope == "global":

@@ -75,15 +75,20 @@ class PrunePass(ModulePass):
                 prune_weights(selected, weights, self.sparsity, kernels=self.grain == "kernel", scope=self.scope)
             else:
                 groups = channel_groups(network)
-                choice = Choice("output" if self.grain == "filter" else "input", self.sparsity, self.scope)
+                side = "output" if self.grain == "filter" else "input"
+                choice = Choice(side, self.sparsity, self.scope, frozenset(self._patterns))
                 chosen = choose_groups(network, groups, selected, choice, weights)
                 change = remove_channels if self.shrink else mask_channels
                 change(network, Removal(groups, chosen), weights)
             erase_unused_weights(network)
 
+    @property
+    def _patterns(self) -> tuple[str, ...]:
+        return (self.layers,) if isinstance(self.layers, str) else self.layers
+
     def _selected(self, network: nn.NetworkOp) -> list[MixingOp]:
         """The layers to prune, in order. Raises HapirError (HAP0208) where a glob selects none."""
-        patterns = (self.layers,) if isinstance(self.layers, str) else self.layers
+        patterns = self._patterns
         layers = [op for op in network.body.block.ops if isinstance(op, nn.Conv2dOp | nn.DenseOp)]
         names = [op.layer_name or "" for op in layers]
         for pattern in patterns:

@@ -5,49 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from hapir.reference.interpret import run_network
-from xdsl.ir import Operation
+import numpy.typing as npt
+from xdsl.dialects.builtin import Float32Type
+from xdsl.ir import Operation, SSAValue
 
-from hapir.dialects.dataflow import LayerOp as FusedLayerOp
+from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import AffineType, element_type
 from hapir.lowering.compress.calibration import sqnr_db
-from hapir.lowering.network_edits import layer_name
+from hapir.lowering.network_edits import layer_name, sole_user
+from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore
 
 
 def sqnr_per_layer(
     float_network: NetworkOp, quantized_network: NetworkOp, weights: WeightStore, data: Mapping[str, Array]
 ) -> dict[str, float]:
-    """The ratio in dB between each layer's float result and the error of its quantized one, by layer name.
+    """The ratio in dB of each layer's float result to the error of its quantized one, by layer name.
 
-    The two networks read one store: passes keep the arrays of the float network. Layers that have no affine result in
-    the quantized network are left out, so are those whose channels were pruned in between.
+    A layer that only a ReLU or clip reads is measured behind it: its integers hold only what that lets through. The two
+    networks read one store: passes keep the arrays of the float network. Layers without integers in the quantized
+    network are left out, so are those whose channels were pruned in between.
     """
     exact = _results_by_layer(float_network, weights, data)
-    approximate = _results_by_layer(quantized_network, weights, data, quantized=True)
+    approximate = _results_by_layer(quantized_network, weights, data)
     return {
-        name: sqnr_db(exact[name].astype(np.float64), approximate[name].astype(np.float64))
-        for name in approximate
-        if name in exact and exact[name].shape == approximate[name].shape
+        name: sqnr_db(exact[name][0], reals)
+        for name, (reals, is_affine) in approximate.items()
+        if is_affine and name in exact and exact[name][0].shape == reals.shape
     }
 
 
 def _results_by_layer(
-    network: NetworkOp, weights: WeightStore, data: Mapping[str, Array], *, quantized: bool = False
-) -> dict[str, Array]:
-    """The last result of each named layer as reals."""
-    found: dict[str, Array] = {}
+    network: NetworkOp, weights: WeightStore, data: Mapping[str, Array]
+) -> dict[str, tuple[npt.NDArray[np.float64], bool]]:
+    """The last real result of each named layer, and whether it was affine integers."""
+    names: dict[SSAValue, list[str]] = {}
+    for op in network.walk():
+        name = layer_name(op)
+        if name is not None and not isinstance(op, dataflow.LayerOp | num.QuantizeOp | num.DequantizeOp):
+            names.setdefault(_behind_activation(op.results[0]), []).append(name)
+    found: dict[str, tuple[npt.NDArray[np.float64], bool]] = {}
 
     def observe(op: Operation, results: tuple[Array, ...]) -> None:
-        name = layer_name(op)
-        if name is None or isinstance(op, FusedLayerOp) or op.name == "num.quantize":
-            return
-        element = element_type(op.results[0])
-        if isinstance(element, AffineType):
-            found[name] = element.scale.data * (results[0].astype(np.float64) - element.zero_point.data)
-        elif not quantized:
-            found[name] = results[0]
+        for value, array in zip(op.results, results, strict=True):
+            element = element_type(value)
+            reals = array.astype(np.float64)
+            if isinstance(element, AffineType):
+                reals = element.scale.data * (reals - element.zero_point.data)
+            if isinstance(element, AffineType | Float32Type):
+                found.update((name, (reals, isinstance(element, AffineType))) for name in names.get(value, ()))
 
     run_network(network, weights, data, observe=observe)
     return found
+
+
+def _behind_activation(value: SSAValue) -> SSAValue:
+    user = sole_user(value)
+    while isinstance(user, nn.ReluOp | nn.ClipOp):
+        value = user.result
+        user = sole_user(value)
+    return value
