@@ -14,41 +14,11 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.spec.expected import KEYWORDS, describe, expected
 from hapir.spec.units import UNITS
 
 MAXIMUM_ERRORS = 10
 
-_VALUE = {"NAME", "NUMBER", "QUANTITY", "STRING", "LSQB"}
-_WORDS = {
-    "_SEP": "a new line",
-    "NAME": "a name",
-    "NUMBER": "a number",
-    "STRING": "a quoted string",
-    "COLON": "`:`",
-    "EQUAL": "`=`",
-    "__ANON_0": "`->`",
-    "LPAR": "`(`",
-    "LSQB": "`[`",
-    "LBRACE": "`{`",
-    "RPAR": "`)`",
-    "RSQB": "`]`",
-    "RBRACE": "`}`",
-    "$END": "the end of the file",
-}
-_KEYWORDS = (
-    "hap",
-    "import",
-    "network",
-    "machine",
-    "recipe",
-    "schedule",
-    "of",
-    "with",
-    "on",
-    "from",
-    "return",
-    "weights",
-)
 _HINTS = {
     "'": 'strings stand in double quotes: "c1"',
     "#": "comments begin with //",
@@ -145,7 +115,7 @@ class Recovery:
     def _unexpected_token(self, token: Token) -> None:
         if self._bad_unit(token):
             return
-        found = _describe(token)
+        found = describe(token)
         at, labels = self._place(token), list[Label]()
         opened = self._open_bracket()
         line = self._position(token.start_pos or 0)[0]
@@ -153,7 +123,7 @@ class Recovery:
         if opened is not None and (opened.line or 0) < line and (opened.type != "LBRACE" or token.type == "$END"):
             labels.append(Label(_token_span(opened, self._file), f"`{opened}` opens here"))
         accepted = self._parser.accepts()
-        known = [k for k in _KEYWORDS if k.upper() in accepted]
+        known = [k for k in KEYWORDS if k.upper() in accepted]
         help = did_you_mean(token, known) if token.type == "NAME" else None
         if token.type == "LBRACE" and {"NAME", "EQUAL"} <= accepted:
             help = f"a block has a name: `{self._previous} name {{ ... }}`"
@@ -273,36 +243,6 @@ class Recovery:
     def _position(self, offset: int) -> tuple[int, int]:
         line = self._text.count("\n", 0, offset) + 1
         return line, offset - self._text.rfind("\n", 0, offset)
-
-
-def expected(accepted: set[str]) -> str:
-    """What the parser would take, in words: ``a name, `)` or the end of the file``."""
-    rest = set(accepted) - ({"HAP"} if "IMPORT" in accepted else set[str]())
-    words: list[str] = []
-    if rest >= _VALUE:
-        words.append("a statement" if "RBRACE" in rest else "a value")
-        rest -= _VALUE | ({"RETURN", "WEIGHTS"} if "RBRACE" in rest else set())
-    words.extend(f"`{k}`" for k in _KEYWORDS if k.upper() in rest)
-    rest -= {k.upper() for k in _KEYWORDS}
-    if "LPAR" in rest and "_SEP" in rest:
-        rest.discard("LSQB")  # a type or an array's size may follow as well, but a call is what was meant
-    if len(rest) + len(words) > 1 and rest & {"RPAR", "RSQB"}:
-        rest.discard("_SEP")
-        words.append("`,`") if "_SEP" in accepted and not accepted >= _VALUE else None
-    if words:
-        rest.discard("_SEP")
-    words.extend(word for terminal, word in _WORDS.items() if terminal in rest)
-    if len(words) < 2:
-        return words[0] if words else "something else"
-    return f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _describe(token: Token) -> str:
-    if token.type == "$END":
-        return "the end of the file"
-    if token.type == "_SEP":
-        return f"`{token[0]}`" if token.startswith((",", ";")) else "the end of the line"
-    return f"`{token}`" if len(token) <= 40 else f"`{token[:37]}...`"
 
 
 def _token_span(token: Token, file: str) -> Span:
