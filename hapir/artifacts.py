@@ -24,6 +24,7 @@ from hapir.diagnostics import files_from
 from hapir.dialects.dataflow import LayerOp
 from hapir.dialects.nn import NetworkOp
 from hapir.files import replaced_folder
+from hapir.pipeline import ir_text
 from hapir.versions import versions
 from hapir.weights import WeightStore
 from hapir.witnesses import check_targets, default_targets, emit, estimate
@@ -87,9 +88,9 @@ def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
     """All files but the manifest, by path."""
     files: dict[str, bytes] = {}
     for index, (name, module) in enumerate(scheduled.compiled.snapshots):
-        files[f"ir/{index:02}_{name}.mlir"] = f"{module}\n".encode()
+        files[f"ir/{index:02}_{name}.mlir"] = ir_text(module).encode()
     for name, part in _parts(scheduled).items():
-        files[f"ir/{name}.mlir"] = f"{part}\n".encode()
+        files[f"ir/{name}.mlir"] = ir_text(part).encode()
     files["weights.safetensors"] = _weights(scheduled.weights)
     for target in targets:
         files |= {f"{target}/{name}": data for name, data in emit(target, scheduled).items()}

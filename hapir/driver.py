@@ -224,9 +224,9 @@ class Scheduled:
     ) -> RunResult:
         """Run the network on arrays by input name (axis 0 is the batch), the body on the witness `on`.
 
-        An array `label` beside the inputs gives the accuracy, `limit` takes the first images only, `cache` reuses what an
-        earlier run built. Raises HapirError: HAP048x for inputs that do not fit,
-        HAP07xx where the witness cannot run this network, HAP08xx where its tools are missing.
+        An array `label` beside the inputs gives the accuracy, `limit` takes the first images only, `cache` reuses
+        what an earlier run built. Raises HapirError: HAP048x for inputs that do not fit, HAP07xx where the witness
+        cannot run this network, HAP08xx where its tools are missing.
         """
         from hapir.execution import execute
 

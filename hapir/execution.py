@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = True) -> RunResult:
-    """Run a checked data set; `cache` lets the witness reuse what an earlier run built. Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx)."""
+    """Run a checked data set; `cache` lets the witness reuse what an earlier run built.
+
+    Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx).
+    """
     cut = scheduled.cut
     seconds: dict[str, float] = {}
     runner = None

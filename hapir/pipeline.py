@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
+from xdsl.printer import Printer
 from xdsl.utils.exceptions import DiagnosticException, VerifyException
 
 from hapir.context import HapirContext
@@ -55,6 +58,13 @@ def run_steps(
         if observe is not None:
             observe(step.what.name, module)
     return tuple(stages)
+
+
+def ir_text(op: Operation) -> str:
+    """An op as `hapir opt` reads it."""
+    text = StringIO()
+    Printer(stream=text).print_op(op)
+    return f"{text.getvalue()}\n"
 
 
 def _run(step: Step, module: ModuleOp, ctx: HapirContext) -> None:

@@ -90,7 +90,10 @@ def emit(name: str, scheduled: Scheduled) -> dict[str, bytes]:
 
 
 def body_runner(on: str, scheduled: Scheduled, cache: bool) -> BodyRunner:
-    """A built body on `c` or `rtl`; `cache` reuses what an earlier run built. Raises HapirError (HAP0791, HAP07xx, HAP08xx)."""
+    """A built body on `c` or `rtl`; `cache` reuses what an earlier run built.
+
+    Raises HapirError (HAP0791, HAP07xx, HAP08xx).
+    """
     with naming_extras():
         return TARGETS[{"rtl": "verilog"}.get(on, on)].runner(scheduled, cache)
 
@@ -115,14 +118,14 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
     return machine, schedule
 
 
-def _module(name: str) -> Any:
-    """A target's package. Raises HapirError (HAP0792) where this installation does not have it."""
+def _function(target: str, name: str) -> Any:
+    """A function of a target's package. Raises HapirError (HAP0792) where this installation does not have it."""
     try:
-        return import_module(f"hapir.targets.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("hapir."):
+        return getattr(import_module(f"hapir.targets.{target}"), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hapir."):
             raise
-        fail("HAP0792", f"the target `{name}` is not part of this installation", help="install hapir again")
+        fail("HAP0792", f"the target `{target}` is not part of this installation", help="install hapir again")
 
 
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
@@ -150,14 +153,16 @@ def _emit_verilog(scheduled: Scheduled) -> dict[str, bytes]:
 
 
 def _run_verilog(scheduled: Scheduled, cache: bool) -> BodyRunner:
-    simulation = _module("verilog").simulate(_verilog(scheduled), cache=cache)
+    artefact = _verilog(scheduled)
+    simulation = _function("verilog", "simulate")(artefact, cache=cache)
     return BodyRunner(simulation.run, lambda: {"cycles": simulation.cycles})
 
 
 def _verilog(scheduled: Scheduled) -> Any:
     machine, schedule = _machine_of(scheduled)
     body = scheduled.cut.body
-    return _module("verilog").emit_verilog(body, scheduled.weights, machine, schedule, body.sym_name.data)
+    emit_verilog = _function("verilog", "emit_verilog")
+    return emit_verilog(body, scheduled.weights, machine, schedule, body.sym_name.data)
 
 
 def estimate(scheduled: Scheduled) -> EstimateReport:

@@ -1,20 +1,18 @@
-"""Small projects for tests: a spec with weights, calibration and labelled data, and a way to run commands in process."""
+"""Small projects for tests: a spec with weights, calibration and labelled data; and commands run in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from safetensors.numpy import save_file
 
 from hapir.cli.main import main
+from hapir.weights import WeightStore
 
 SPEC = """\
 hap 1
@@ -63,7 +61,7 @@ class Outcome:
         return json.loads(self.out)
 
 
-def run_main(*argv: str | Path) -> Outcome:
+def run_main(*argv: object) -> Outcome:
     """Run a command line in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -82,20 +80,12 @@ def write_project(folder: Path, *, seed: int = 0) -> Path:
         return draw.normal(size=shape).astype(np.float32)
 
     weights = {"c1.weight": normal(4, 2, 3, 3), "c1.bias": normal(4), "f1.weight": normal(3, 16), "f1.bias": normal(3)}
-    save_file(weights, folder / "tiny.safetensors")
+    WeightStore(weights).save(folder / "tiny.safetensors")
     np.savez(folder / "calib.npz", image=normal(16, 2, 6, 6))
     np.savez(folder / "test.npz", image=normal(IMAGES, 2, 6, 6), label=draw.integers(0, 3, IMAGES))
     spec = folder / "tiny.hap"
     spec.write_text(SPEC.format(name="tiny"), encoding="utf-8")
     return spec
-
-
-@contextlib.contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield
 
 
 def tree(folder: Path) -> dict[str, bytes]:

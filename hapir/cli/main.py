@@ -1,17 +1,19 @@
 """The command `hapir`: one parser, one file per subcommand, and one place where errors become exit codes.
 
 Exit codes: 0 good, 1 the user's spec or data is wrong, 2 wrong usage, 70 a bug in hapir, 130 interrupted, 141 the
-reader of our output went away.
+reader of our output went away, 143 terminated.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import cast
 
 from hapir.cli.command import Command
@@ -71,7 +73,10 @@ def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line (default: the process's own) and return its exit code; nothing is raised but SystemExit(2)."""
+    """Run a command line (default: the process's own) and return its exit code; nothing is raised but SystemExit."""
+    if argv is None:
+        # ending by an exception lets what is half done be cleared away
+        signal.signal(signal.SIGTERM, _terminated)
     arguments = list(sys.argv[1:] if argv is None else argv)
     console = Console()
     try:
@@ -95,6 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _failed(error, console)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _failed(error: Exception, console: Console) -> int:

@@ -15,7 +15,6 @@ from typing import IO, cast
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
-from xdsl.printer import Printer
 from xdsl.targets import get_all_targets
 from xdsl.transforms import get_all_passes
 from xdsl.utils.arg_spec import parse_pipeline
@@ -25,6 +24,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError, did_you_mean, files_from
 from hapir.files import write_atomically
+from hapir.pipeline import ir_text
 from hapir.registry import make_context, universe
 from hapir.weights import WeightStore
 
@@ -36,9 +36,7 @@ def _moved(error: ParseError, lines: int) -> ParseError:
 
 
 def _print_ir(title: str, module: ModuleOp) -> None:
-    print(f"// IR {title}", file=sys.stderr)
-    Printer(stream=sys.stderr).print_op(module)
-    print(file=sys.stderr)
+    print(f"// IR {title}\n{ir_text(module)}", end="", file=sys.stderr)
 
 
 class OptError(Exception):
@@ -221,9 +219,7 @@ class HapirOpt(xDSLOptMain):
             beside = path.with_suffix(".safetensors")
             weights.save(beside)
             command += f" --weights {beside.name}"
-        text = StringIO()
-        Printer(stream=text).print_op(module)
-        path.write_text(f"// {command}\n{text.getvalue()}\n", encoding="utf-8")
+        path.write_text(f"// {command}\n{ir_text(module)}", encoding="utf-8")
         print(f"a pass crashed; IR and command to repeat it are in {path}", file=sys.stderr)
         return path
 

@@ -51,9 +51,14 @@ def test_an_interrupted_block_leaves_the_old_folder(tmp_path: Path, error: type[
     folder = tmp_path / "out"
     with replaced_folder(folder, MARK) as place:
         _fill(place, "old")
-    with pytest.raises(error), replaced_folder(folder, MARK) as place:
-        _fill(place, "new")
-        raise error
+
+    def interrupted() -> None:
+        with replaced_folder(folder, MARK) as place:
+            _fill(place, "new")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
     assert (folder / MARK).read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
