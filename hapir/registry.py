@@ -78,6 +78,7 @@ HAPIR = HapirUniverse(
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
     },
     all_targets={
+        "c": lazy("targets.c.target", "CTarget"),
         "verilog": lazy("targets.verilog.printer", "VerilogTarget"),
     },
     layers={

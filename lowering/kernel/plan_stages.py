@@ -164,7 +164,10 @@ def _batch_norm(op: nn.BatchNormOp, weights: WeightStore, role: str) -> ScaleShi
     gamma, beta, mean, variance = (
         constant(weights, v, op).astype(np.float64) for v in (op.gamma, op.beta, op.mean, op.variance)
     )
-    scale = gamma / np.sqrt(variance + op.epsilon.value.data)
+    deviation = np.sqrt(np.maximum(variance + op.epsilon.value.data, 0.0))
+    if not deviation.all():
+        fail("HAP0704", "a channel of this batch norm has no variance", at=op, help="raise epsilon")
+    scale = gamma / deviation
     shift = beta - mean * scale
     return ScaleShift(
         Table(f"{role}.scale", "float", scale.astype(np.float32)),

@@ -238,7 +238,7 @@ def _tiles(step: Convolution, pixels: int, stride: int, symbols: Symbols, sums: 
 
 
 UNROLLED_TAPS = 25
-"""Kernels of at most so many taps get a loop over channels with all taps in it, where the window lies inside the map."""
+"""Kernels of at most so many taps get a loop over channels with all taps in it, where the window lies inside."""
 
 
 def _depthwise_row(step: Depthwise, name: str, x: CType, sums: CType, symbols: Symbols) -> str:
