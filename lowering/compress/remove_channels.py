@@ -65,7 +65,8 @@ def _edit_parameters(
         for kept, axis in cuts:
             array = change(array, kept, axis)
         key = f"{weight_op_of(op.operands[index]).key.data}.{suffix}"
-        op.operands[index] = insert_weight(op, key, array.astype(np.float32), f32, weights)
+        hint = op.operands[index].name_hint
+        op.operands[index] = insert_weight(op, key, array.astype(np.float32), f32, weights, hint)
 
     for op in list(network.body.block.ops):
         match op:
