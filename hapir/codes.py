@@ -314,8 +314,8 @@ _DRIVER = {
     ),
     "HAP0481": Code(
         "misshapen input array",
-        "Axis 0 of an input counts images, a multiple of the declared batch and the same for all inputs; the other axes "
-        "are as declared. Labels are whole numbers, one per image.",
+        "Axis 0 of an input counts images, a multiple of the declared batch and the same for all inputs; the other "
+        "axes are as declared. Labels are whole numbers, one per image.",
         "hapir run digits.hap --input data.npz    // and `image` of shape 8x8 instead of images x1x8x8",
     ),
     "HAP0482": Code(
@@ -346,7 +346,8 @@ _DRIVER = {
     ),
     "HAP0791": Code(
         "target cannot take this network",
-        "Hardware and estimates need a schedule that names a machine, and a network on integers: a recipe that quantizes.",
+        "Hardware and estimates need a schedule that names a machine, and a network on integers: a recipe that "
+        "quantizes.",
         "hapir run digits.hap --on rtl --recipe none --input digits_test.npz",
     ),
     "HAP0792": Code(
@@ -361,8 +362,8 @@ _DRIVER = {
     ),
     "HAP0881": Code(
         "output folder is not hapir's",
-        "hapir replaces a folder as a whole, so it does this only with folders that it wrote (they hold its manifest.json "
-        "or summary.json) and with empty ones.",
+        "hapir replaces a folder as a whole, so it does this only with folders that it wrote (they hold its "
+        "manifest.json or summary.json) and with empty ones.",
         "hapir compile digits.hap -o ~/documents",
     ),
     "HAP0883": Code(
@@ -403,7 +404,7 @@ _PASSES = {
     "HAP0507": Code(
         "batch norm before quantization",
         "A batch norm has no integer form of its own: fold it into the layer before it first.",
-        "recipe small { quantize(calibration = \"d.npz\") }    // without fold_batch_norm() before it",
+        'recipe small { quantize(calibration = "d.npz") }    // without fold_batch_norm() before it',
     ),
     "HAP0508": Code(
         "no integer form",
@@ -506,8 +507,8 @@ _C = {
     ),
     "HAP0703": Code(
         "parameter is not constant",
-        "Weights, biases, multipliers and shifts are packed when the C is written, so they must be `nn.weight` ops, and "
-        "not computed by the network.",
+        "Weights, biases, multipliers and shifts are packed when the C is written, so they must be `nn.weight` ops, "
+        "and not computed by the network.",
         "nn.dense %x, %w   // where %w is an input of the network",
     ),
     "HAP0704": Code(
@@ -543,8 +544,8 @@ _C = {
     ),
     "HAP0710": Code(
         "sum may overflow",
-        "With these weights, and any input that the types allow, a sum can leave 32 bits. Integer sums are proven to fit "
-        "and never checked at run time.",
+        "With these weights, and any input that the types allow, a sum can leave 32 bits. Integer sums are proven to "
+        "fit and never checked at run time.",
         "a dense layer of 100000 inputs, all weights 127",
     ),
     "HAP0801": Code(
