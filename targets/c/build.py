@@ -78,7 +78,7 @@ class CModule:
     """A compiled network: `run` takes named arrays and gives named arrays."""
 
     def __init__(self, library: ctypes.CDLL, artefact: CArtefact):
-        self.artefact = artefact
+        self.artefact, self.library = artefact, library
         self._batch = library[f"{artefact.name}_batch"]
         self._batch.restype = ctypes.c_int
         pointers = ctypes.POINTER(ctypes.c_void_p)
