@@ -7,8 +7,8 @@ result = scheduled.run(on="c", inputs={"image": images})
 scheduled.compile("out")
 ```
 
-What a `Scheduled` holds is computed when it is first asked for, and kept. Targets are reached through
-`hapir.witnesses`, so nothing here knows how one is made.
+What a `Scheduled` holds is computed when it is first asked for, and kept. Targets are reached through `hapir.witnesses`,
+so nothing here knows how one is made; what only some uses need is imported there, so that `hapir check` starts fast.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from xdsl.dialects.builtin import Float32Type, ModuleOp
 from xdsl.ir import Operation, SSAValue
 
 from hapir.context import HapirContext
-from hapir.data import Array, Dataset, check_dataset
 from hapir.diagnostics import Diagnostic, files_from
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
@@ -33,7 +32,6 @@ from hapir.dialects.num import PerChannelType, element_type
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.pipeline import Stage, Step, run_steps
 from hapir.registry import make_context, universe
-from hapir.report.results import RunResult
 from hapir.report.summary import CheckReport, summarize
 from hapir.spec.build import build_module, diagnose
 from hapir.spec.check import Spec, load_spec, recipe_passes
@@ -41,6 +39,8 @@ from hapir.weights import WeightStore
 
 if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
+    from hapir.data import Array, Dataset
+    from hapir.report.results import RunResult
     from hapir.targets.estimate import EstimateReport
 
 AnyOp = TypeVar("AnyOp", bound=Operation)
@@ -228,6 +228,7 @@ class Scheduled:
         what an earlier run built. Raises HapirError: HAP048x for inputs that do not fit, HAP07xx where the witness
         cannot run this network, HAP08xx where its tools are missing.
         """
+        from hapir.data import Dataset, check_dataset
         from hapir.execution import execute
 
         with files_from(self.design.spec.folder):

