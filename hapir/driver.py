@@ -7,8 +7,9 @@ result = scheduled.run(on="c", inputs={"image": images})
 scheduled.compile("out")
 ```
 
-What a `Scheduled` holds is computed when it is first asked for, and kept. Targets are reached through `hapir.witnesses`,
-so nothing here knows how one is made; what only some uses need is imported there, so that `hapir check` starts fast.
+What a `Scheduled` holds is computed when it is first asked for, and kept. Targets are reached through
+`hapir.witnesses`, so nothing here knows how one is made; what only some uses need is imported there, so that
+`hapir check` starts fast.
 """
 
 from __future__ import annotations
