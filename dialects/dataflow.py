@@ -2,8 +2,8 @@
 
 Rationale. `dataflow.layer` groups the ops that run as one (a convolution with its requantization, ReLU, pooling): an
 isolated region, so an emitter sees everything a layer needs and nothing else; its meaning is its body's meaning.
-`dataflow.schedule` says which network runs on which machine by which dataflow; `dataflow.map` pins loops of one layer at
-the levels of the machine, from the outside in. What a map does not say is chosen by the scheduling pass.
+`dataflow.schedule` says which network runs on which machine by which dataflow; `dataflow.map` pins loops of one layer
+at the levels of the machine, from the outside in. What a map does not say is chosen by the scheduling pass.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from xdsl.parser import AttrParser, Parser
 from xdsl.printer import Printer
 from xdsl.traits import HasParent, IsolatedFromAbove, IsTerminator, NoTerminator, Pure, SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
+
+from hapir.dialects.assembly import Body
 
 DIMENSIONS = ("N", "K", "C", "P", "Q", "R", "S", "G")
 """Loop dimensions: batch, output and input channels, output rows and columns, kernel rows and columns, groups."""
@@ -114,7 +116,8 @@ class MapOp(IRDLOperation):
     layer = prop_def(StringAttr)
     body = region_def("single_block")
     traits = traits_def(NoTerminator())
-    assembly_format = "$layer attr-dict-with-keyword $body"
+    assembly_format = "$layer attr-dict-with-keyword custom<Body>($body)"
+    custom_directives = (Body,)
 
     def __init__(self, layer: str, levels: Sequence[Operation]):
         super().__init__(properties={"layer": StringAttr(layer)}, regions=[Region(Block(levels))])
@@ -135,8 +138,10 @@ class ScheduleOp(IRDLOperation):
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), NoTerminator())
     assembly_format = (
-        "$sym_name `network` $network `machine` $machine `dataflow` $dataflow attr-dict-with-keyword $body"
+        "$sym_name `network` $network `machine` $machine `dataflow` $dataflow attr-dict-with-keyword "
+        "custom<Body>($body)"
     )
+    custom_directives = (Body,)
 
     def __init__(self, name: str, network: str, machine: str, dataflow: str, maps: Sequence[Operation] = ()):
         super().__init__(

@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
     IntAttr,
     IntegerAttr,
     IntegerType,
+    Signedness,
     StringAttr,
     SymbolNameConstraint,
     UnitAttr,
@@ -33,11 +34,10 @@ from xdsl.irdl import (
     region_def,
     traits_def,
 )
-from xdsl.parser import Parser
-from xdsl.printer import Printer
 from xdsl.traits import HasParent, NoTerminator, SymbolOpInterface, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
+from hapir.dialects.assembly import Body, Grid
 from hapir.dialects.num import SI8, SI32, UI8, UI16, Rounding, is_signed
 
 HELD = ("input", "weight", "output", "psum")
@@ -77,6 +77,11 @@ def _positive(op: Operation, **values: IntegerAttr | None) -> None:
 
 def _integer(value: int | None) -> IntegerAttr[IntegerType] | None:
     return None if value is None else IntegerAttr(value, i64)
+
+
+def _is_format(attribute: Attribute) -> bool:
+    """Whether an attribute is an integer type that says its sign."""
+    return isinstance(attribute, IntegerType) and cast(IntegerType, attribute).signedness.data != Signedness.SIGNLESS
 
 
 @irdl_op_definition
@@ -195,10 +200,14 @@ class UnitOp(IRDLOperation):
         try:
             if self.kind.data == MacUnit.name:
                 unit = self.mac()
+                if not all(_is_format(f) for f in (*unit.multiply, unit.accumulate)):
+                    raise VerifyException("a mac multiplies and accumulates integers whose type says the sign")
                 if not is_signed(unit.accumulate):
                     raise VerifyException(f"a mac accumulates in a signed format, got {unit.accumulate}")
-            elif self.kind.data == RequantizeUnit.name and is_signed(self.requantize().multiplier):
-                raise VerifyException("the multiplier of a requantize unit is unsigned")
+            elif self.kind.data == RequantizeUnit.name:
+                multiplier = self.requantize().multiplier
+                if not _is_format(multiplier) or is_signed(multiplier):
+                    raise VerifyException(f"the multiplier of a requantize unit is unsigned, got {multiplier}")
         except (KeyError, ValueError) as error:
             raise VerifyException(f"unit {self.kind.data} has bad options: {error}") from error
 
@@ -216,6 +225,8 @@ class ArrayOp(IRDLOperation):
     cols = prop_def(IntAttr)
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), SymbolTable(), NoTerminator())
+    assembly_format = "$sym_name custom<Grid>($rows, $cols) attr-dict-with-keyword custom<Body>($body)"
+    custom_directives = (Grid, Body)
 
     def __init__(self, name: str, rows: int, cols: int, body: Sequence[Operation]):
         super().__init__(
@@ -226,28 +237,6 @@ class ArrayOp(IRDLOperation):
     def verify_(self) -> None:
         if self.rows.data < 1 or self.cols.data < 1:
             raise VerifyException(f"an array has at least one row and column, got {self.rows.data} x {self.cols.data}")
-
-    @classmethod
-    def parse(cls, parser: Parser) -> ArrayOp:
-        name = parser.parse_symbol_name()
-        rows = parser.parse_integer(allow_boolean=False, allow_negative=False)
-        parser.parse_keyword("x")
-        columns = parser.parse_integer(allow_boolean=False, allow_negative=False)
-        attributes = parser.parse_optional_attr_dict_with_keyword()
-        body = parser.parse_region()
-        return cls.create(
-            properties={"sym_name": name, "rows": IntAttr(rows), "cols": IntAttr(columns)},
-            attributes={} if attributes is None else attributes.data,
-            regions=[body if body.blocks else Region(Block())],
-        )
-
-    def print(self, printer: Printer) -> None:
-        printer.print_string(" ")
-        printer.print_symbol_name(self.sym_name.data)
-        printer.print_string(f" {self.rows.data} x {self.cols.data}")
-        printer.print_op_attributes(self.attributes, print_keyword=True)
-        printer.print_string(" ")
-        printer.print_region(self.body)
 
 
 @irdl_op_definition
@@ -263,7 +252,8 @@ class MachineOp(IRDLOperation):
     clock_hz = prop_def(IntegerAttr[I64])
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), SymbolTable(), NoTerminator())
-    assembly_format = "$sym_name `technology` $technology `clock` $clock_hz attr-dict-with-keyword $body"
+    assembly_format = "$sym_name `technology` $technology `clock` $clock_hz attr-dict-with-keyword custom<Body>($body)"
+    custom_directives = (Body,)
 
     def __init__(self, name: str, technology: str, clock_hz: int, body: Sequence[Operation]):
         super().__init__(

@@ -59,8 +59,9 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
+from hapir.dialects.assembly import Real
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window
-from hapir.dialects.num import AffineType, PerChannelType, Real, element_type, shape_of, signed, verify_axis
+from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, verify_axis
 
 
 @irdl_attr_definition

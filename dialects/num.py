@@ -16,7 +16,6 @@ import numpy as np
 from xdsl.dialects.builtin import (
     I64,
     Float32Type,
-    FloatAttr,
     FloatData,
     IntAttr,
     IntegerAttr,
@@ -40,18 +39,13 @@ from xdsl.irdl import (
     result_def,
     traits_def,
 )
-from xdsl.irdl.declarative_assembly_format import (
-    AttributeVariable,
-    CustomDirective,
-    ParsingState,
-    PrintingState,
-    irdl_custom_directive,
-)
-from xdsl.parser import AttrParser, Parser
+from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
+
+from hapir.dialects.assembly import float_text
 
 
 class Rounding(StrEnum):
@@ -167,31 +161,6 @@ class PerChannelType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         _verify_storage(self.storage)
-
-
-def float_text(value: float) -> str:
-    """The shortest text that reads back as the same double, always with a point or an exponent MLIR accepts."""
-    text = repr(float(value))
-    if "e" in text and "." not in text:
-        mantissa, exponent = text.split("e")
-        text = f"{mantissa}.0e{exponent}"
-    return text
-
-
-@irdl_custom_directive
-class Real(CustomDirective):
-    """A finite f64 property as `float_text` writes it; xDSL's own form of some values does not read back untyped."""
-
-    value: AttributeVariable
-
-    def parse(self, parser: Parser, state: ParsingState) -> None:
-        self.value.set(state, FloatAttr(float(parser.parse_number()), 64))
-
-    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
-        attribute = self.value.get(op)
-        assert isinstance(attribute, FloatAttr)
-        state.print_whitespace(printer)
-        printer.print_string(float_text(attribute.value.data))
 
 
 QUANTIZED = (AffineType, PerChannelType)

@@ -1,0 +1,82 @@
+"""Pieces of custom syntax that the dialects share: directives for `assembly_format`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from xdsl.dialects.builtin import FloatAttr, IntAttr
+from xdsl.ir import Block
+from xdsl.irdl import IRDLOperation
+from xdsl.irdl.declarative_assembly_format import (
+    AttributeVariable,
+    CustomDirective,
+    ParsingState,
+    PrintingState,
+    RegionVariable,
+    irdl_custom_directive,
+)
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+
+
+def float_text(value: float) -> str:
+    """The shortest text that reads back as the same finite double, always with a point or an exponent MLIR accepts."""
+    text = repr(float(value))
+    if "e" in text and "." not in text:
+        mantissa, exponent = text.split("e")
+        text = f"{mantissa}.0e{exponent}"
+    return text
+
+
+@irdl_custom_directive
+class Real(CustomDirective):
+    """A finite f64 property, as `float_text` writes it: xDSL's own text of some values needs the type behind it."""
+
+    value: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        self.value.set(state, FloatAttr(float(parser.parse_number()), 64))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        attribute = self.value.get(op)
+        assert isinstance(attribute, FloatAttr)
+        state.print_whitespace(printer)
+        printer.print_string(float_text(attribute.value.data))
+
+
+@irdl_custom_directive
+class Grid(CustomDirective):
+    """Two integer properties, rows and columns: `8 x 8`."""
+
+    rows: AttributeVariable
+    columns: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        self.rows.set(state, IntAttr(parser.parse_integer(allow_boolean=False, allow_negative=False)))
+        parser.parse_keyword("x")
+        self.columns.set(state, IntAttr(parser.parse_integer(allow_boolean=False, allow_negative=False)))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        rows, columns = cast(IntAttr, self.rows.get(op)), cast(IntAttr, self.columns.get(op))
+        state.print_whitespace(printer)
+        printer.print_string(f"{rows.data} x {columns.data}")
+
+
+@irdl_custom_directive
+class Body(CustomDirective):
+    """A region of one block without arguments; `{}` is an empty block, where xDSL would read no block."""
+
+    body: RegionVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        region = parser.parse_region()
+        if not region.blocks:
+            region.add_block(Block())
+        self.body.set(state, region)
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        if self.body.get(op).block.is_empty:
+            state.print_whitespace(printer)
+            printer.print_string("{}")
+        else:
+            self.body.print(printer, state, op)

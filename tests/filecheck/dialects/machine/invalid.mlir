@@ -1,0 +1,156 @@
+// RUN: hapir opt %s --verify-diagnostics --parsing-diagnostics --split-input-file | filecheck %s
+
+// Every way in which the verifiers of machine refuse.
+
+
+// CHECK: machine.machine: clock must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 0 {}
+
+// -----
+
+// CHECK: machine.memory: size must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf size 0
+}
+
+// -----
+
+// CHECK: machine.memory: words must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf words 0
+}
+
+// -----
+
+// CHECK: machine.memory: width must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf width 0
+}
+
+// -----
+
+// CHECK: machine.memory: banks must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf banks 0
+}
+
+// -----
+
+// CHECK: machine.memory: bandwidth must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf bandwidth 0
+}
+
+// -----
+
+// CHECK: latency must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf latency -1
+}
+
+// -----
+
+// CHECK: a memory holds one of input, weight, output, psum, not bias
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf size 8 holds ["weight", "bias"]
+}
+
+// -----
+
+// CHECK: an array has at least one row and column, got 0 x 8
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.array @pe 0 x 8 {}
+}
+
+// -----
+
+// CHECK: an array has at least one row and column, got 8 x 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.array @pe 8 x 0 {}
+}
+
+// -----
+
+// CHECK: Expected 'x'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.array @pe 8 by 8 {}
+}
+
+// -----
+
+// CHECK: unit mac has bad options: 'multiply'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {accumulate = si32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: a mac accumulates in a signed format, got ui32
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = [ui8, si8], accumulate = ui32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: unit mac has bad options: not enough values to unpack
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = [ui8], accumulate = si32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: a mac multiplies and accumulates integers whose type says the sign
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = ["u8", si8], accumulate = si32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: a mac multiplies and accumulates integers whose type says the sign
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = [ui8, i8], accumulate = si32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: unit requantize has bad options: 'rounding'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "requantize" {multiplier = ui16}
+}
+
+// -----
+
+// CHECK: unit requantize has bad options: 'up' is not a valid Rounding
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "requantize" {multiplier = ui16, rounding = "up"}
+}
+
+// -----
+
+// CHECK: the multiplier of a requantize unit is unsigned, got si16
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "requantize" {multiplier = si16, rounding = "half_up"}
+}
+
+// -----
+
+// CHECK: Redefinition of symbol "buf"
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @buf size 8
+  machine.memory @buf size 8
+}
+
+// -----
+
+// CHECK: 'machine.memory' expects parent op to be one of
+machine.memory @buf size 8
+
+// -----
+
+// CHECK: 'machine.unit' expects parent op to be one of
+machine.unit "mac" {multiply = [ui8, si8], accumulate = si32, multiplier = "exact"}
+
+// -----
+
+// CHECK: 'machine.array' expects parent op 'machine.machine'
+machine.array @pe 1 x 1 {}

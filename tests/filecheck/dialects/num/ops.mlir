@@ -1,0 +1,24 @@
+// RUN: hapir opt %s | filecheck %s
+// RUN: hapir opt %s | hapir opt | filecheck %s
+// RUN: hapir opt %s --print-op-generic | hapir opt | filecheck %s
+
+// Every op and type of num in its custom syntax.
+
+nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] results ["y"] {
+  %q = num.quantize %x half_even layer "c1.input" : tensor<1x4xf32> -> tensor<1x4x!num.affine<ui8, 0.0078125 : 128>>
+  %wide = num.widen %q by -181 layer "a" : tensor<1x4x!num.affine<ui8, 0.0078125 : 128>> -> tensor<1x4xsi32>
+  %m = nn.weight "m" : tensor<4xui16>
+  %s = nn.weight "s" : tensor<1xui8>
+  %r = num.requantize %wide, %m, %s half_up bounds -128, 127 layer "c1" : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<si8, 1.0e-2 : -3>>
+  %r2 = num.requantize %wide, %m, %s half_away bounds 0, 15 : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<ui4, 3 : 0>>
+  %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
+  %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
+  nn.return %y : tensor<1x4xf32>
+}
+
+// CHECK:      %q = num.quantize %x half_even layer "c1.input" : tensor<1x4xf32> -> tensor<1x4x!num.affine<ui8, 0.0078125 : 128>>
+// CHECK-NEXT: %wide = num.widen %q by -181 layer "a" : tensor<1x4x!num.affine<ui8, 0.0078125 : 128>> -> tensor<1x4xsi32>
+// CHECK:      %r = num.requantize %wide, %m, %s half_up bounds -128, 127 layer "c1" : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<si8, 0.01 : -3>>
+// CHECK-NEXT: num.requantize %wide, %m, %s half_away bounds 0, 15 : {{.*}} -> tensor<1x4x!num.affine<ui4, 3.0 : 0>>
+// CHECK-NEXT: %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
+// CHECK-NEXT: %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
