@@ -288,6 +288,8 @@ def _compile(designs: Sequence[Design], runtime: Sequence[Path], flags: Sequence
     cases: list[str] = []
     for index, design in enumerate(designs):
         included += _verilate(design, f"V{index}", folder / f"d{index}")
+        # each design brings a list of headers that wants to be the only one of its kind
+        included.append("#undef VL_PCH_INCLUDED")
         cases.append(f"case {index}: return new Simulated<V{index}, {design.memory_bits // 8}>(settings);")
     factory = f"""\
 namespace hapir {{
@@ -299,8 +301,8 @@ Circuit* make(uint64_t design, const Settings& settings) {{
 }}
 """
     include = tools.verilator_root() / "include"
-    unit = "".join(f'#include "{path}"\n' for path in included)
-    (folder / "unit.cpp").write_text(f"{unit}{_harness()}{factory}", encoding="utf-8")
+    unit = "\n".join([*included, _harness(), factory])
+    (folder / "unit.cpp").write_text(unit, encoding="utf-8")
     objects = [str(path) for path in runtime]
     command = [*tools.cxx(), *flags, "-shared", f"-I{include}", f"-I{include / 'vltstd'}"]
     command += [f"-Id{index}" for index in range(len(designs))]
@@ -309,11 +311,11 @@ Circuit* make(uint64_t design, const Settings& settings) {{
 
 
 def _verilate(design: Design, prefix: str, folder: Path) -> list[str]:
-    """Generate a design's C++ into `folder`; returns what to include, relative to the parent folder."""
+    """Generate a design's C++ into `folder`; returns the lines that include it from the parent folder."""
     folder.mkdir()
     for name, text in design.files.items():
         (folder / name).write_text(text, encoding="utf-8")
     arguments = ["--cc", "--top-module", design.top, "--prefix", prefix, "--Mdir", ".", "--no-timing", "-O3"]
     arguments += ["--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style", *sorted(design.files)]
     tools.check(tools.run_verilator(arguments, folder), "Verilator")
-    return sorted(f"{folder.name}/{path.name}" for path in folder.glob(f"{prefix}*.cpp"))
+    return sorted(f'#include "{folder.name}/{path.name}"' for path in folder.glob(f"{prefix}*.cpp"))
