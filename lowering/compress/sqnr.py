@@ -9,9 +9,10 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Operation, SSAValue
 
-from hapir.dialects import dataflow, nn, num
+from hapir.dialects import dataflow, num
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import AffineType, element_type
+from hapir.lowering.compress.activation_types import PRESERVING
 from hapir.lowering.compress.calibration import sqnr_db
 from hapir.lowering.network_edits import layer_name, sole_user
 from hapir.reference.interpret import run_network
@@ -23,9 +24,10 @@ def sqnr_per_layer(
 ) -> dict[str, float]:
     """The ratio in dB of each layer's float result to the error of its quantized one, by layer name.
 
-    A layer that only a ReLU or clip reads is measured behind it: its integers hold only what that lets through. The two
-    networks read one store: passes keep the arrays of the float network. Layers without integers in the quantized
-    network are left out, so are those whose channels were pruned in between.
+    `float_network` is what quantize started from, with its batch norms folded: a layer that took one in gives other
+    values than before. A layer that only a ReLU, clip, max pool or flatten reads is measured behind it: its integers
+    hold only what that lets through. The two networks read one store: passes keep the arrays of the float network.
+    Layers without integers in the quantized network are left out, so are those that were pruned in between.
     """
     exact = _results_by_layer(float_network, weights, data)
     approximate = _results_by_layer(quantized_network, weights, data)
@@ -44,7 +46,7 @@ def _results_by_layer(
     for op in network.walk():
         name = layer_name(op)
         if name is not None and not isinstance(op, dataflow.LayerOp | num.QuantizeOp | num.DequantizeOp):
-            names.setdefault(_behind_activation(op.results[0]), []).append(name)
+            names.setdefault(_where_measured(op.results[0]), []).append(name)
     found: dict[str, tuple[npt.NDArray[np.float64], bool]] = {}
 
     def observe(op: Operation, results: tuple[Array, ...]) -> None:
@@ -60,9 +62,15 @@ def _results_by_layer(
     return found
 
 
-def _behind_activation(value: SSAValue) -> SSAValue:
-    user = sole_user(value)
-    while isinstance(user, nn.ReluOp | nn.ClipOp):
-        value = user.result
+def _where_measured(value: SSAValue) -> SSAValue:
+    """The last value that has the same integers, following them out of fused layers."""
+    while True:
         user = sole_user(value)
-    return value
+        if isinstance(user, PRESERVING):
+            value = user.results[0]
+        elif isinstance(user, dataflow.YieldOp):
+            layer = user.parent_op()
+            assert isinstance(layer, dataflow.LayerOp)
+            value = layer.outputs[list(user.values).index(value)]
+        else:
+            return value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import reject
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -20,7 +22,6 @@ from hapir.lowering.compress.fuse import FusePass
 from hapir.lowering.compress.quantize import QuantizePass
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
-from hapir.weights import Array
 from tests.property.strategies import Sample
 
 CALIBRATION = "calibration.npz"
@@ -45,12 +46,12 @@ class Compilation:
             self.module.verify()
         return self
 
-    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """The network's results by the reference."""
         return run_network(self.network, self.ctx.weights, inputs)
 
 
-def compilation(sample: Sample, calibration: dict[str, Array] | None = None) -> Compilation:
+def compilation(sample: Sample, calibration: Mapping[str, npt.NDArray[Any]] | None = None) -> Compilation:
     """A fresh copy of a sample in a module; `calibration` is written where `CALIBRATION` names it."""
     ctx = HapirContext(weights=sample.weights.copy())
     if calibration is not None:
@@ -59,22 +60,21 @@ def compilation(sample: Sample, calibration: dict[str, Array] | None = None) -> 
     return Compilation(sample.module(), ctx)
 
 
-def quantized(sample: Sample, inputs: dict[str, Array], **options: object) -> Compilation:
+def quantized(sample: Sample, inputs: Mapping[str, npt.NDArray[Any]], **options: Any) -> Compilation:
     """A sample folded and quantized on the given inputs; one with no integer form is rejected."""
     return quantize(compilation(sample, inputs).apply(FoldBatchNormPass()), **options)
 
 
-def quantize(compiled: Compilation, **options: object) -> Compilation:
+def quantize(compiled: Compilation, **options: Any) -> Compilation:
     """Quantize on the calibration data; a sample with no integer form (a pool with several divisors) is rejected."""
-    step = partial(QuantizePass, calibration=CALIBRATION)(**options)
     try:
-        return compiled.apply(step)
+        return compiled.apply(QuantizePass(calibration=CALIBRATION, **options))
     except HapirError as error:
         if error.diagnostics[0].code == "HAP0508" and "one divisor" in error.diagnostics[0].message:
             reject()
         raise
 
 
-def fused(sample: Sample, inputs: dict[str, Array], **options: object) -> Compilation:
+def fused(sample: Sample, inputs: Mapping[str, npt.NDArray[Any]], **options: Any) -> Compilation:
     """A sample folded, quantized and fused."""
     return quantized(sample, inputs, **options).apply(FusePass())

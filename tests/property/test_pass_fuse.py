@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from hypothesis import given, settings
 from xdsl.dialects.builtin import UnknownLoc
@@ -25,7 +27,7 @@ from tests.property.strategies import NASTY_NAMES, Sample, networks
 SAMPLES = networks(max_layers=7)
 
 
-def assert_equal(found: dict[str, Array], expected: dict[str, Array]) -> None:
+def assert_equal(found: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
@@ -34,7 +36,7 @@ def assert_equal(found: dict[str, Array], expected: dict[str, Array]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(SAMPLES)
 def test_fusing_integers_is_exact(sample: Sample) -> None:
-    inputs = dict(sample.inputs(batch=6))
+    inputs = sample.inputs(batch=6)
     compiled = quantized(sample, inputs)
     # twice the calibrated range: the clamps are reached on both sides
     wide = {name: 2 * array for name, array in inputs.items()}
@@ -45,7 +47,7 @@ def test_fusing_integers_is_exact(sample: Sample) -> None:
 @settings(max_examples=60, deadline=None)
 @given(SAMPLES)
 def test_fusing_floats_is_exact(sample: Sample) -> None:
-    inputs = dict(sample.inputs(batch=2))
+    inputs = sample.inputs(batch=2)
     compiled = compilation(sample)
     expected = compiled.run(inputs)
     assert_equal(compiled.apply(FusePass()).run(inputs), expected)
@@ -55,7 +57,7 @@ def test_fusing_floats_is_exact(sample: Sample) -> None:
 @given(SAMPLES)
 def test_layers_hold_their_ops(sample: Sample) -> None:
     """Main ops live in layers, one each; no ReLU stays behind a requantization that only it reads."""
-    compiled = fused(sample, dict(sample.inputs(batch=4)))
+    compiled = fused(sample, sample.inputs(batch=4))
     names: list[str] = []
     for op in compiled.network.body.block.ops:
         assert not isinstance(op, MAIN)
@@ -71,15 +73,15 @@ def test_layers_hold_their_ops(sample: Sample) -> None:
 @settings(max_examples=60, deadline=None)
 @given(SAMPLES)
 def test_parts_of_the_cut_are_the_whole(sample: Sample) -> None:
-    inputs = dict(sample.inputs(batch=4))
+    inputs = sample.inputs(batch=4)
     compiled = fused(sample, inputs)
     parts = cut(compiled.network)
 
-    def run(part: NetworkOp, values: dict[str, Array]) -> dict[str, Array]:
+    def run(part: NetworkOp, values: Mapping[str, Array]) -> dict[str, Array]:
         part.verify()
         return run_network(part, compiled.ctx.weights, values)
 
-    assert_equal(parts.run(inputs, lambda part, values: run(part, dict(values))), compiled.run(inputs))
+    assert_equal(parts.run(inputs, run), compiled.run(inputs))
     for value in (*parts.body.body.block.args, *parts.body.return_op.values):
         assert num.storage_of(element_type(value)) is not None
 
@@ -88,7 +90,7 @@ def test_parts_of_the_cut_are_the_whole(sample: Sample) -> None:
 @given(networks(max_layers=7, names=[name for name in NASTY_NAMES if name.isascii()]))
 def test_text_reads_back_after_quantize_and_fuse(sample: Sample) -> None:
     """xDSL 0.74 writes other than ASCII strings as bytes that it does not read as strings: those names are left out."""
-    compiled = quantized(sample, dict(sample.inputs(batch=4)))
+    compiled = quantized(sample, sample.inputs(batch=4))
     for step in ((), (FusePass(),)):
         compiled.apply(*step)
         text = str(compiled.module)
@@ -107,7 +109,7 @@ def assert_all_located(compiled: Compilation, *networks: NetworkOp) -> None:
 @settings(max_examples=40, deadline=None)
 @given(SAMPLES)
 def test_every_op_keeps_a_location(sample: Sample) -> None:
-    compiled = compilation(sample, dict(sample.inputs(batch=4)))
+    compiled = compilation(sample, sample.inputs(batch=4))
     compiled.apply(FoldBatchNormPass())
     assert_all_located(compiled)
     if any(isinstance(op, nn.Conv2dOp | nn.DenseOp) for op in compiled.network.walk()):
@@ -119,6 +121,6 @@ def test_every_op_keeps_a_location(sample: Sample) -> None:
 @settings(max_examples=40, deadline=None)
 @given(SAMPLES)
 def test_inferring_types_changes_nothing_that_is_right(sample: Sample) -> None:
-    compiled = fused(sample, dict(sample.inputs(batch=4)))
+    compiled = fused(sample, sample.inputs(batch=4))
     before = str(compiled.module)
     assert str(compiled.apply(InferNnShapesPass()).module) == before

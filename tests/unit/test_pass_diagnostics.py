@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Operation, SSAValue
@@ -40,11 +42,11 @@ class Spec:
         self.network.body.block.add_op(op)
         return op.results[0]
 
-    def weight(self, key: str, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> SSAValue:
+    def weight(self, key: str, array: npt.NDArray[np.float64]) -> SSAValue:
         self.ctx.weights.put(key, array.astype(np.float32))
         return self.add(nn.WeightOp(key, TensorType(f32, array.shape)))
 
-    def dense(self, name: str, x: SSAValue, w: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> SSAValue:
+    def dense(self, name: str, x: SSAValue, w: npt.NDArray[np.float64]) -> SSAValue:
         return self.add(nn.DenseOp(x, self.weight(f"{name}.weight", w), layer=name))
 
     def module(self, result: SSAValue) -> ModuleOp:
@@ -53,7 +55,7 @@ class Spec:
         self.network.verify()
         return ModuleOp([self.network])
 
-    def calibrate(self, **arrays: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+    def calibrate(self, **arrays: npt.NDArray[Any]) -> None:
         np.savez(self.ctx.folder / "d.npz", allow_pickle=False, **arrays)
 
     def refuse(self, step: ModulePass, module: ModuleOp) -> Diagnostic:
