@@ -315,6 +315,8 @@ def _activations(
     group.set(feed["group"], tile_start)
     used.set(feed["rows"], tile_start)
     pixel_valid = m.delay(walk["tokens"].bit(pixel_walk.TOKENS.index("valid")), 2, "pixel_valid", reset=True)
+    # the half turns over with the fetch of the next layer, when the last two pixels have not been read yet
+    pixel_half = m.delay(control.read_half, 2, "pixel_half")
     acts: list[Signal] = []
     data: list[Signal] = []
     for r in range(rows):
@@ -336,7 +338,7 @@ def _activations(
         word = m.instance(
             parts.bank,
             f"bank_{r}",
-            read_half=m.mux(storing, control.write_half, control.read_half),
+            read_half=m.mux(storing, control.write_half, pixel_half),
             read_addr=m.mux(storing, nets["store_addr"], address["word_addr"]),
             read_en=m.mux(storing, nets["store_en"], pixel_valid & in_use),
             write_half=m.mux(load["receiving"], control.read_half, control.write_half),
