@@ -76,7 +76,7 @@ def _correlate(x: Array, w: Array, window: Window, groups: int, dtype: np.dtype[
     p, q = window.output(*x.shape[2:])
     kernels = w.reshape(groups, k // groups, -1).astype(dtype)
     sums = np.empty((n, k, p, q), dtype)
-    for images, rows in _blocks(n, p, c * q * r * s * dtype.itemsize):
+    for images, rows in blocks(n, p, c * q * r * s * dtype.itemsize):
         padded = _padded(_shifted(x[images], zero_point, dtype), window.padding, 0)
         patches = _patches(padded, window)[:, :, rows]
         b, height = patches.shape[0], patches.shape[2]
@@ -87,7 +87,7 @@ def _correlate(x: Array, w: Array, window: Window, groups: int, dtype: np.dtype[
     return sums
 
 
-def _blocks(images: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+def blocks(images: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
     """Slices of images and output rows whose patches stay within `PATCH_BYTES`, one row of one image at the least."""
     rows_at_once = max(1, PATCH_BYTES // row_bytes)
     image_step, row_step = max(1, rows_at_once // rows), min(rows, rows_at_once)
