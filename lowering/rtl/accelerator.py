@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.hw import HWModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr, SymbolRefAttr
+from xdsl.dialects.hw import HWModuleOp, InstanceOp
 
 from hapir.dialects.rtl import address_width
 from hapir.lowering.rtl import activation_memory, memory_port, output_path, pe_array, pixel_walk, weight_path
@@ -100,10 +100,20 @@ def build_accelerator(plans: Sequence[LayerPlan], name: str) -> Accelerator:
     top = _top(name, machine, program, parts)
     modules = [pe, row, parts.array, parts.bank, parts.row_address, parts.fetch, parts.buffer, parts.feed]
     modules += [parts.walk, lane, parts.output, parts.load, parts.store, top]
-    ops: list[HWModuleOp] = [m.finish() for m in modules]
+    ops = [m.finish() for m in modules]
     for op in ops:
         op.location = machine.op.location
+        _prefix(op, name)
     return Accelerator(ModuleOp(list(ops)), name, program, machine, tuple(plans))
+
+
+def _prefix(op: HWModuleOp, top: str) -> None:
+    """Name parts after the top module, so that several accelerators live in one project."""
+    if op.sym_name.data != top:
+        op.sym_name = StringAttr(f"{top}_{op.sym_name.data}")
+    for part in op.body.block.ops:
+        if isinstance(part, InstanceOp):
+            part.module_name = SymbolRefAttr(f"{top}_{part.module_name.string_value()}")
 
 
 def _top(name: str, machine: WsMachine, program: Program, parts: _Parts) -> Module:

@@ -105,12 +105,12 @@ def layer_data(work: ConvWork, weights: Mapping[str, npt.NDArray[np.generic]]) -
 def network_work(body: NetworkOp, target: str) -> list[ConvWork]:
     """The layers of an integer body in order, each reading what the one before wrote.
 
-    Raises HapirError HAP0701 (an op the engine lacks) or HAP0702 (a network that is not a chain) naming `target`.
+    Raises HapirError HAP0720 (an op the engine lacks) or HAP0721 (a network that is not a chain) naming `target`.
     """
     block = body.body.block
     if len(block.args) != 1 or len(body.return_op.values) != 1:
         fail(
-            "HAP0702",
+            "HAP0721",
             f"{target} runs networks with one input and one output, this one has {len(block.args)} and "
             f"{len(body.return_op.values)}",
             at=body,
@@ -119,7 +119,7 @@ def network_work(body: NetworkOp, target: str) -> list[ConvWork]:
     current = cast(SSAValue, block.args[0])
     shape = shape_of(current)
     if shape[0] != 1:
-        fail("HAP0702", f"{target} runs one image at a time, the network declares N = {shape[0]}", at=body,
+        fail("HAP0721", f"{target} runs one image at a time, the network declares N = {shape[0]}", at=body,
              help="declare the input with a leading 1")  # fmt: skip
     works: list[ConvWork] = []
     for op in block.ops:
@@ -128,18 +128,18 @@ def network_work(body: NetworkOp, target: str) -> list[ConvWork]:
         if not isinstance(op, LayerOp | FlattenOp):
             _no_engine(op, target)
         if list(op.operands) != [current]:
-            fail("HAP0702", f"{target} runs layers in a chain; this one reads an earlier value", at=op,
+            fail("HAP0721", f"{target} runs layers in a chain; this one reads an earlier value", at=op,
                  help="residual and branching networks run on C")  # fmt: skip
         if isinstance(op, LayerOp):
             works.append(_layer_work(op, current, target))
         current = cast(SSAValue, op.results[0])
     if not works:
-        fail("HAP0701", f"the network has no layer that {target} could run", at=body, help="quantize it first")
+        fail("HAP0720", f"the network has no layer that {target} could run", at=body, help="quantize it first")
     return works
 
 
 def _no_engine(op: Operation, target: str) -> NoReturn:
-    fail("HAP0701", f"{target} cannot run `{op.name}`", at=op,
+    fail("HAP0720", f"{target} cannot run `{op.name}`", at=op,
          help="it runs conv2d and dense with requantize, relu, clip and max_pool; the rest runs on C")  # fmt: skip
 
 
@@ -149,13 +149,13 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
     if not isinstance(main, Conv2dOp | DenseOp):
         _no_engine(ops[0], target)
     if not isinstance(requantize, RequantizeOp):
-        fail("HAP0701", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
+        fail("HAP0720", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
              help="quantize the network and let fuse group its layers")  # fmt: skip
     pool = _pool(rest, target)
     channels, height, width = _map_shape(source)
     if isinstance(main, Conv2dOp):
         if main.groups.value.data != 1:
-            fail("HAP0701", f"{target} has no grouped convolution, layer `{layer.layer_name}` has "
+            fail("HAP0720", f"{target} has no grouped convolution, layer `{layer.layer_name}` has "
                  f"{main.groups.value.data} groups", at=main, help="run it on C")  # fmt: skip
         window = main.window.window
     else:
@@ -197,11 +197,11 @@ def _pool(rest: list[Operation | None], target: str) -> Window | None:
     if not isinstance(pool, MaxPoolOp) or len(rest) > 1:
         culprit = pool if not isinstance(pool, MaxPoolOp) else rest[1]
         assert culprit is not None
-        fail("HAP0701", f"{target} cannot run `{culprit.name}` on the way out of a layer", at=culprit,
+        fail("HAP0720", f"{target} cannot run `{culprit.name}` on the way out of a layer", at=culprit,
              help="it pools maxima there; the rest runs on C")  # fmt: skip
     window = pool.window.window
     if window.padding != (0, 0, 0, 0):
-        fail("HAP0701", f"{target} pools without padding, this window has {window.padding}", at=pool,
+        fail("HAP0720", f"{target} pools without padding, this window has {window.padding}", at=pool,
              help="use padding = 0, or run it on C")  # fmt: skip
     return window
 

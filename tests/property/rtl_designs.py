@@ -32,7 +32,7 @@ class LayerDraw:
 
 @dataclass(frozen=True)
 class DesignDraw:
-    """A machine, an input map and one or two layers."""
+    """A machine, an input map and one to three layers."""
 
     rows: int
     cols: int
@@ -118,8 +118,10 @@ def designs(draw: st.DrawFn, *, tiled: bool = False) -> DesignDraw:
     filters = st.integers(cols + 1 if tiled else 1, 40)
     first = draw(_layers(height, width, filters))
     layers = [first]
-    if draw(st.integers(0, 3)) == 0:
-        layers.append(draw(_layers(*_size(first, height, width), st.integers(1, 20))))
+    size = _size(first, height, width)
+    for _ in range(draw(st.sampled_from((0, 1, 1, 2)))):
+        layers.append(draw(_layers(*size, st.integers(1, 20))))
+        size = _size(layers[-1], *size)
     p, q = _size(first, height, width)
     window = max(1, first.pool**2)
     most = max(layer.pool for layer in layers) ** 2 or 1
