@@ -26,7 +26,7 @@ from hapir.targets.c.mangle import Names, mangle
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_steps import print_step
 from hapir.targets.c.print_weights import declare_table, print_table
-from hapir.targets.c.text import c, comment_text
+from hapir.targets.c.text import c, comment_text, listed
 from hapir.weights import WeightStore
 
 
@@ -269,13 +269,14 @@ def _run(
     def address(index: int) -> str:
         buffer = program.buffers[index]
         if buffer.home == "arena":
-            return f"({buffer.ctype} *)(void *)(ctx->arena + {buffer.offset})"
+            start = f"(ctx->arena + {buffer.offset})" if buffer.offset else "ctx->arena"
+            return f"({buffer.ctype} *)(void *){start}"
         return places[index] if buffer.table is None else symbols.of(buffer.table)
 
     pointers = ["ctx", "in", "out"]
     members = [f"in->{p.member}" for p in inputs] + [f"out->{p.member}" for p in results]
     null = "\n    || ".join([" || ".join(f"{p} == NULL" for p in pointers), *(f"{m} == NULL" for m in members)])
-    calls = [f"{f}({', '.join(address(b) for b in arguments)});" for f, arguments in steps.calls]
+    calls = [listed(f"{f}(", [address(b) for b in arguments], ");") for f, arguments in steps.calls]
     return c(
         """
         int $name_run(struct $name_ctx *ctx, const struct $name_in *in, struct $name_out *out)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hapir.lowering.kernel.pack_weights import round_up
 from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Pooled, Program
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
-from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 from hapir.targets.c.tiles import float_tile, integer_tile
 
 
@@ -67,6 +67,12 @@ def _patch(step: Convolution, name: str, x: CType) -> str:
     def start(column: str) -> str:
         return offset("x", times(f"(h * {g.width} + {column})", g.channels), group)
 
+    parameters = [source(x, "x"), sink(step.patch_ctype, "patch"), "int32_t p", "int32_t q"]
+    parameters += ["int32_t group"] if g.groups > 1 else []
+    if window.kernel == (1, 1) and not any(window.padding):
+        pixel = f"({times('p', window.stride[0])} * {g.width} + {times('q', window.stride[1])})"
+        start_of_pixel = offset("x", times(pixel, g.channels), group)
+        return function(f"{name}__patch", parameters, _copy("patch", start_of_pixel, per_group, step, x))
     whole_row = ""
     if g.groups == 1 and window.dilation[1] == 1:
         whole_row = c(
@@ -83,7 +89,7 @@ def _patch(step: Convolution, name: str, x: CType) -> str:
     column = offset("patch", times("s", per_group))
     body = c(
         """
-        const int32_t h0 = $p - $top, w0 = $q - $left;
+        const int32_t h0 = $top, w0 = $left;
         for (int32_t r = 0; r < $r; ++r, patch += $row) {
             const int32_t h = h0 + $h;
             if (h < 0 || h >= $height) {
@@ -101,12 +107,10 @@ def _patch(step: Convolution, name: str, x: CType) -> str:
             }
         }
         """,
-        p=times("p", window.stride[0]),
-        q=times("q", window.stride[1]),
+        top=minus(times("p", window.stride[0]), top),
+        left=minus(times("q", window.stride[1]), left),
         h=times("r", window.dilation[0]),
         w=times("s", window.dilation[1]),
-        top=top,
-        left=left,
         r=r,
         s=s,
         row=s * per_group,
@@ -117,21 +121,25 @@ def _patch(step: Convolution, name: str, x: CType) -> str:
         fill_pixel=_fill(column, per_group, step),
         copy_pixel=_copy(column, start("w"), per_group, step, x),
     )
-    parameters = [source(x, "x"), sink(step.patch_ctype, "patch"), "int32_t p", "int32_t q"]
-    return function(f"{name}__patch", [*parameters, *(["int32_t group"] if g.groups > 1 else [])], body)
+    return function(f"{name}__patch", parameters, body)
 
 
 def _fill(to: str, length: int, step: Convolution) -> str:
     if step.pad_value == 0 or step.patch_ctype == "uint8_t":
         return f"memset({to}, {step.pad_value}, sizeof(*patch) * {length});"
-    return _each(length, f"({to})[i] = {integer(step.pad_value)};")
+    return _each(length, f"{_indexable(to)}[i] = {integer(step.pad_value)};")
 
 
 def _copy(to: str, start: str, length: int, step: Convolution, x: CType) -> str:
     if step.lift:
+        to, start = _indexable(to), _indexable(start)
         assert x == "int8_t"
-        return _each(length, f"({to})[i] = (uint8_t)(({start})[i] + 128);")
+        return _each(length, f"{to}[i] = (uint8_t)({start}[i] + 128);")
     return f"memcpy({to}, {start}, sizeof(*patch) * {length});"
+
+
+def _indexable(pointer: str) -> str:
+    return f"({pointer})" if " " in pointer else pointer
 
 
 def _each(length: int, statement: str) -> str:
@@ -244,7 +252,7 @@ UNROLLED_TAPS = 25
 def _depthwise_row(step: Depthwise, name: str, x: CType, sums: CType, symbols: Symbols) -> str:
     """Per pixel the taps that lie inside the map, each over all channels; all taps at once where none is outside."""
     g, window = step.geometry, step.geometry.window
-    values = {
+    values: dict[str, object] = {
         "k": g.channels,
         "start": f"{symbols.of(step.bias)}[k]" if step.bias is not None else 0,
         "r": window.kernel[0],
@@ -286,17 +294,15 @@ def _depthwise_row(step: Depthwise, name: str, x: CType, sums: CType, symbols: S
     taps = window.kernel[0] * window.kernel[1]
     return c(
         """
-        const int32_t h0 = $p - $top;
+        const int32_t h0 = $top;
         for (int32_t q = 0; q < $columns; ++q) {
-            const int32_t w0 = $q - $left;
+            const int32_t w0 = $left;
             $pixel
             $finish(sums, y + q * $k);
         }
         """,
-        p=times("p", window.stride[0]),
-        q=times("q", window.stride[1]),
-        top=window.padding[0],
-        left=window.padding[1],
+        top=minus(times("p", window.stride[0]), window.padding[0]),
+        left=minus(times("q", window.stride[1]), window.padding[1]),
         columns=g.columns,
         pixel=_unrolled_depthwise(step, sums, values, clipped) if taps <= UNROLLED_TAPS else clipped,
         finish=f"{name}__finish",
@@ -372,14 +378,14 @@ def _pooled(step: Convolution | Depthwise, pool: Pooled, row: CType, call: Calla
         $row_type *restrict to = y + n * $image;
         int32_t row = 0;
         for (int32_t p = 0; p < $rows; ++p) {
-            const int32_t top = $p - $top_pad, bottom = top + $r;
+            const int32_t top = $top, bottom = top + $r;
             const int32_t first = top < 0 ? 0 : top, end = bottom > $height ? $height : bottom;
             row = row < first ? first : row;
             for (; row < end; ++row) {
                 $call
             }
             for (int32_t q = 0; q < $columns; ++q, to += $k) {
-                const int32_t left = $q - $left_pad, right = left + $s;
+                const int32_t left = $left, right = left + $s;
                 const int32_t start = left < 0 ? 0 : left, stop = right > $width ? $width : right;
                 memcpy(to, rows + (first % $r) * $length + start * $k, sizeof(*to) * $k);
                 for (int32_t h = first; h < end; ++h) {
@@ -397,10 +403,8 @@ def _pooled(step: Convolution | Depthwise, pool: Pooled, row: CType, call: Calla
         image=pool.rows * pool.columns * g.filters,
         rows=pool.rows,
         columns=pool.columns,
-        p=times("p", window.stride[0]),
-        q=times("q", window.stride[1]),
-        top_pad=window.padding[0],
-        left_pad=window.padding[1],
+        top=minus(times("p", window.stride[0]), window.padding[0]),
+        left=minus(times("q", window.stride[1]), window.padding[1]),
         r=window.kernel[0],
         s=window.kernel[1],
         height=g.rows,

@@ -19,6 +19,7 @@ from hapir.lowering.kernel.program import (
     Table,
     Widen,
 )
+from hapir.targets.c.text import listed
 
 _ROUND_REAL = {
     Rounding.half_even: "    const double r = rint(v);",
@@ -106,9 +107,9 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
 def _requantize(value: str, stage: Requantize, channel: str, symbols: Symbols) -> str:
     exact = stage.rounding != Rounding.half_up or not stage.narrow
     name = f"requantize__{stage.rounding}" + ("_wide" if stage.rounding == Rounding.half_up and exact else "")
+    parameters = ["int32_t v", "uint32_t multiplier", "uint32_t shift", "int64_t zero_point", "int64_t low"]
     lines = [
-        f"static inline int64_t {name}(int32_t v, uint32_t multiplier, uint32_t shift, int64_t zero_point,",
-        "                              int64_t low, int64_t high)",
+        listed(f"static inline int64_t {name}(", [*parameters, "int64_t high"], ")"),
         "{",
         "    const int64_t product = (int64_t)v * (int64_t)multiplier;",
     ]
@@ -132,7 +133,6 @@ def _requantize(value: str, stage: Requantize, channel: str, symbols: Symbols) -
 
 
 def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
-    number = float32 if ctype == "float" else integer
     suffix = "float" if ctype == "float" else ctype.removesuffix("_t")
     for what, limit, sign in (("at_least", stage.low, "<"), ("at_most", stage.high, ">")):
         if limit is None:
@@ -140,7 +140,7 @@ def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
         name = f"{what}__{suffix}"
         body = f"    return v {sign} limit ? limit : v;"
         symbols.helpers.setdefault(name, f"static inline {ctype} {name}({ctype} v, {ctype} limit)\n{{\n{body}\n}}")
-        text = number(float(limit)) if ctype == "float" else number(int(limit))
+        text = float32(limit) if ctype == "float" else integer(int(limit))
         value = f"{name}({value}, {text})"
     return value
 

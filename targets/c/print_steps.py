@@ -18,7 +18,7 @@ from hapir.lowering.kernel.program import (
 )
 from hapir.targets.c.print_convolution import print_convolution
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
-from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
 
 def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -70,10 +70,8 @@ def _pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Printed:
         "height": g.height,
         "width": g.width,
         "k": g.channels,
-        "p": times("p", window.stride[0]),
-        "q": times("q", window.stride[1]),
-        "top_pad": window.padding[0],
-        "left_pad": window.padding[1],
+        "top": minus(times("p", window.stride[0]), window.padding[0]),
+        "left": minus(times("q", window.stride[1]), window.padding[1]),
         "r": window.kernel[0],
         "s": window.kernel[1],
         "x": program.buffers[step.source].ctype,
@@ -83,10 +81,10 @@ def _pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Printed:
         """
         for (int32_t n = 0; n < $batch; ++n) {
             for (int32_t p = 0; p < $rows; ++p) {
-                const int32_t top = $p - $top_pad, bottom = top + $r;
+                const int32_t top = $top, bottom = top + $r;
                 const int32_t first = top < 0 ? 0 : top, end = bottom > $height ? $height : bottom;
                 for (int32_t q = 0; q < $columns; ++q, y += $k) {
-                    const int32_t left = $q - $left_pad, right = left + $s;
+                    const int32_t left = $left, right = left + $s;
                     const int32_t start = left < 0 ? 0 : left, stop = right > $width ? $width : right;
                     $count
                     $begin
@@ -111,7 +109,7 @@ def _pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Printed:
         combine=_COMBINE[step.kind](step),
         value=print_stages(value, sums, step.stages, "k", symbols),
     )
-    x, y = (program.buffers[b].ctype for b in (step.source, step.target))
+    x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     parameters = [source(x, "x"), sink(y, "y"), sink(sums, "sums")]
     return Printed(function(name, parameters, body, step.origin), name, (step.source, step.target, step.sums))
 

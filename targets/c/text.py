@@ -9,6 +9,9 @@ from textwrap import dedent, indent
 
 from hapir.lowering.kernel.program import CType, Origin
 
+LINE_LENGTH = 110
+"""Where lists are broken, before indentation."""
+
 _ALONE = re.compile(r"^( *)\$(\w+)$")
 _NAME = re.compile(r"\$(\w+)")
 
@@ -39,18 +42,20 @@ def c(template: str, **values: object) -> str:
 
 def function(head: str, parameters: Sequence[str], body: str, origin: Origin | None = None) -> str:
     """A static function, under a comment that says which layer it is."""
-    text = c(
-        """
-        static void $head($parameters)
-        {
-            $body
-        }
-        """,
-        head=head,
-        parameters=", ".join(parameters),
-        body=body,
-    )
+    text = c("$head\n{\n    $body\n}", head=listed(f"static void {head}(", parameters, ")"), body=body)
     return text if origin is None else f"{origin_comment(origin)}\n{text}"
+
+
+def listed(head: str, items: Sequence[str], tail: str) -> str:
+    """`head item, item, ... tail`, broken between items where a line would be long."""
+    lines, line = list[str](), head
+    for i, item in enumerate(items):
+        piece = item + ("," if i + 1 < len(items) else tail)
+        if len(line) + len(piece) > LINE_LENGTH and not line.endswith("("):
+            lines.append(line.rstrip())
+            line = " " * min(len(head), 8)
+        line += piece + (" " if i + 1 < len(items) else "")
+    return "\n".join([*lines, line if items else head + tail])
 
 
 def origin_comment(origin: Origin) -> str:
@@ -63,6 +68,11 @@ def comment_text(text: str) -> str:
     """Text that cannot end a comment, start another, join lines or spell a trigraph."""
     safe = text.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
     return "".join(character if character.isprintable() else " " for character in safe)
+
+
+def minus(value: str, number: int) -> str:
+    """`value - number` without a zero."""
+    return value if number == 0 else f"{value} - {number}"
 
 
 def times(factor: str, length: int) -> str:

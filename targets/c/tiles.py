@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from hapir.lowering.kernel.program import CType
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.text import c, sink, source
+from hapir.targets.c.text import c, listed, sink, source
+
+_UNUSED = "(void)x_stride;\n(void)sums_stride;"
+"""One pixel has no next one."""
 
 
 def integer_tile(pixels: int, filters: int, x: CType, w: CType, symbols: Symbols) -> str:
@@ -19,6 +22,7 @@ def integer_tile(pixels: int, filters: int, x: CType, w: CType, symbols: Symbols
     rows, columns = range(pixels), range(filters)
     body = c(
         """
+        $unused
         $start
         for (int32_t i = 0; i < length; ++i) {
             const int32_t $loads_x;
@@ -27,11 +31,12 @@ def integer_tile(pixels: int, filters: int, x: CType, w: CType, symbols: Symbols
         }
         $store
         """,
+        unused=_UNUSED if pixels == 1 else "",
         start="\n".join("int32_t " + ", ".join(f"s{i}{j} = 0" for j in columns) + ";" for i in rows),
-        loads_x=", ".join(f"x{i} = x[{i} * x_stride + i]" for i in rows),
-        loads_w=", ".join(f"w{j} = w[{j} * length + i]" for j in columns),
+        loads_x=", ".join(f"x{i} = x[{_row(i, 'x_stride', 'i')}]" for i in rows),
+        loads_w=", ".join(f"w{j} = w[{_row(j, 'length', 'i')}]" for j in columns),
         add="\n".join(f"s{i}{j} += x{i} * w{j};" for i in rows for j in columns),
-        store="\n".join(f"sums[{i} * sums_stride + {j}] = s{i}{j};" for i in rows for j in columns),
+        store="\n".join(f"sums[{_row(i, 'sums_stride', str(j))}] = s{i}{j};" for i in rows for j in columns),
     )
     return _helper(name, x, w, "int32_t", body, symbols)
 
@@ -45,6 +50,7 @@ def float_tile(pixels: int, filters: int, symbols: Symbols) -> str:
     rows = range(pixels)
     body = c(
         """
+        $unused
         float $start;
         for (int32_t i = 0; i < length; ++i) {
             const float $loads_x;
@@ -58,26 +64,25 @@ def float_tile(pixels: int, filters: int, symbols: Symbols) -> str:
         }
         """,
         filters=filters,
+        unused=_UNUSED if pixels == 1 else "",
         start=", ".join(f"s{i}[{filters}] = {{0}}" for i in rows),
-        loads_x=", ".join(f"x{i} = x[{i} * x_stride + i]" for i in rows),
+        loads_x=", ".join(f"x{i} = x[{_row(i, 'x_stride', 'i')}]" for i in rows),
         add="\n".join(f"s{i}[j] += x{i} * wj;" for i in rows),
-        store="\n".join(f"sums[{i} * sums_stride + j] = s{i}[j];" for i in rows),
+        store="\n".join(f"sums[{_row(i, 'sums_stride', 'j')}] = s{i}[j];" for i in rows),
     )
     return _helper(name, "float", "float", "float", body, symbols)
+
+
+def _row(index: int, stride: str, place: str) -> str:
+    """`index * stride + place` without factors of one and terms of zero."""
+    row = "" if index == 0 else stride if index == 1 else f"{index} * {stride}"
+    return " + ".join(term for term in (row, place) if term not in ("", "0")) or "0"
 
 
 def _helper(name: str, x: CType, w: CType, sums: CType, body: str, symbols: Symbols) -> str:
     if name not in symbols.helpers:
         parameters = [source(x, "x"), "int32_t x_stride", source(w, "w"), sink(sums, "sums")]
-        symbols.helpers[name] = c(
-            """
-            HAPIR__INLINE void $name($parameters)
-            {
-                $body
-            }
-            """,
-            name=name,
-            parameters=", ".join([*parameters, "int32_t sums_stride", "int32_t length"]),
-            body=body,
-        )
+        parameters += ["int32_t sums_stride", "int32_t length"]
+        head = listed(f"HAPIR__INLINE void {name}(", parameters, ")")
+        symbols.helpers[name] = c("$head\n{\n    $body\n}", head=head, body=body)
     return name
