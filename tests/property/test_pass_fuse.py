@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from xdsl.dialects.builtin import UnknownLoc
 from xdsl.parser import Parser
 
@@ -34,10 +35,10 @@ def assert_equal(found: Mapping[str, Array], expected: Mapping[str, Array]) -> N
 
 
 @settings(max_examples=60, deadline=None)
-@given(SAMPLES)
-def test_fusing_integers_is_exact(sample: Sample) -> None:
+@given(SAMPLES, st.sampled_from(("u8", "i8")))
+def test_fusing_integers_is_exact(sample: Sample, activations: str) -> None:
     inputs = sample.inputs(batch=6)
-    compiled = quantized(sample, inputs)
+    compiled = quantized(sample, inputs, activations=activations)
     # twice the calibrated range: the clamps are reached on both sides
     wide = {name: 2 * array for name, array in inputs.items()}
     expected = compiled.run(wide)
