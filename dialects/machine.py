@@ -49,6 +49,8 @@ class MacUnit:
     """`unit mac`: multiply an activation (first) by a weight (second) and accumulate.
 
     Formats are explicit-sign integers; the multiplier is a registered multiplier model (`exact` is two's complement).
+
+    Example: `unit mac { multiply = u8 * i8, accumulate = i32, multiplier = exact }`
     """
 
     name: ClassVar[str] = "mac"
@@ -62,6 +64,8 @@ class RequantizeUnit:
     """`unit requantize`: `clamp(round((psum + bias) * multiplier / 2^shift) + zero_point)` at the foot of each column.
 
     `multiplier` is the unsigned format of the factor; `rounding` is built into the hardware.
+
+    Example: `unit requantize { multiplier = u16, rounding = half_up }`
     """
 
     name: ClassVar[str] = "requantize"

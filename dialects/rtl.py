@@ -3,7 +3,8 @@
 Rationale. A circuit is `hw.module`s of `comb` logic plus the ops here; together they print as Verilog-2005 with no
 choice left to the printer. All values are signless `iN`; only `rtl.mul` knows signs, and says them. State is declared
 first (`rtl.reg`, `rtl.wire`, `rtl.memory`) and driven later (`rtl.next`, `rtl.assign`, `rtl.write`), so feedback needs
-no forward reference and each driver can be checked to be the only one. There is one clock per module; reset is synchronous.
+no forward reference and each driver can be checked to be the only one. There is one clock per module; reset is
+synchronous.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from xdsl.utils.exceptions import VerifyException
 
 @irdl_attr_definition
 class MemoryType(ParametrizedAttribute, TypeAttribute):
-    """A memory of `depth` words of `width` bits: `!rtl.memory<256 x 64>`."""
+    """A memory of `depth` words of `width` bits: `!rtl.memory_type<256 of 64>`."""
 
     name = "rtl.memory_type"
     depth: IntAttr = param_def(converter=IntAttr.get)
@@ -83,7 +84,7 @@ def _single_driver(op: IRDLOperation, target: SSAValue, declared: type[IRDLOpera
 class RegOp(IRDLOperation):
     """A register's current value; driven by one `rtl.next`. With `reset`, a high reset loads `init` at the clock edge.
 
-    Example: `%count = rtl.reg "count" clock %clk reset %rst init <0> : i8`
+    Example: `%count = rtl.reg "count" clock %clk reset %rst init #builtin.int<0> : i8`
     """
 
     name = "rtl.reg"
@@ -112,7 +113,7 @@ class RegOp(IRDLOperation):
 class NextOp(IRDLOperation):
     """What a register holds after the next clock edge (where `enable` is given and low: what it holds now).
 
-    Example: `rtl.next %count, %plus_one when %run : i8`
+    Example: `rtl.next %count, %plus_one when %run : i8, i8`
     """
 
     name = "rtl.next"
@@ -148,7 +149,7 @@ class WireOp(IRDLOperation):
 
 @irdl_op_definition
 class AssignOp(IRDLOperation):
-    """Drives a wire. Example: `rtl.assign %busy, %any : i1`"""
+    """Drives a wire. Example: `rtl.assign %busy, %any : i1, i1`"""
 
     name = "rtl.assign"
     target = operand_def(base(IntegerType))
@@ -195,7 +196,7 @@ class ReadOp(IRDLOperation):
 
     A write to the same word at the same edge is not seen (old data).
 
-    Example: `%d = rtl.read %mem, %a clock %clk when %en "d" : (!rtl.memory_type<256 of 64>, i8) -> i64`
+    Example: `%d = rtl.read %mem, %a clock %clk when %en "d" : !rtl.memory_type<256 of 64>, i8 -> i64`
     """
 
     name = "rtl.read"
@@ -227,7 +228,8 @@ class ReadOp(IRDLOperation):
 class WriteOp(IRDLOperation):
     """A synchronous write port, on one memory at most one; `mask` has one bit per equal lane of the word.
 
-    Example: `rtl.write %mem, %a, %d when %en mask %m clock %clk : !rtl.memory_type<256 of 64>, i8, i64, i8`
+    Example: `rtl.write %mem, %a, %d when %en clock %clk mask %m : i8
+        : !rtl.memory_type<256 of 64>, i8, i64`
     """
 
     name = "rtl.write"
@@ -299,6 +301,8 @@ class RomOp(IRDLOperation):
             raise VerifyException(f"a ROM word is not hexadecimal: {error}") from error
         if not words or len(words) > 1 << width_of(self.address):
             raise VerifyException(f"{len(words)} words do not match a {width_of(self.address)}-bit address")
+        if min(words) < 0:
+            raise VerifyException(f"a word is negative: {min(words)}")
         if max(words) >= 1 << width_of(self.result):
             raise VerifyException(f"a word exceeds {width_of(self.result)} bits")
 
@@ -307,7 +311,7 @@ class RomOp(IRDLOperation):
 class MulOp(IRDLOperation):
     """The exact product of two bit vectors, each read as signed or unsigned; as wide as both together.
 
-    Example: `%p = rtl.mul %a unsigned, %b signed : i8, i8 -> i16`
+    Example: `%p = rtl.mul %a, %b {rhs_signed} : i8, i8 -> i16`
     """
 
     name = "rtl.mul"
@@ -339,7 +343,7 @@ class MulOp(IRDLOperation):
 class DelayOp(IRDLOperation):
     """A value some clock cycles ago: a chain of registers without reset (with one, where `reset` is given: to 0).
 
-    Example: `%late = rtl.delay "late" %x by <3> clock %clk : i8`
+    Example: `%late = rtl.delay "late" %x by #builtin.int<3> clock %clk : i8 -> i8`
     """
 
     name = "rtl.delay"
