@@ -106,15 +106,16 @@ def _pool_window(layer: LayerDraw) -> Window:
 
 
 @st.composite
-def designs(draw: st.DrawFn, *, tiled: bool = False) -> DesignDraw:
+def designs(draw: st.DrawFn, *, tiled: bool = False, packed: bool = False) -> DesignDraw:
     """Arrays 1..16 x 1..16, channels 1..40, maps 1..20, kernels 1..5, strides 1..3, padding 0..2, memory widths.
 
-    `tiled` draws only designs whose first layer needs several tiles in K, C and pixels.
+    `tiled` draws only designs whose first layer needs several tiles in K, C and pixels, `packed` only ones with so few
+    input channels that the array's rows may take several kernel taps.
     """
-    rows, cols = draw(st.integers(1, 16)), draw(st.integers(1, 16))
+    rows, cols = draw(st.integers(2 if packed else 1, 16)), draw(st.integers(1, 16))
     least = 4 if tiled else 1
     height, width = draw(st.integers(least, 20)), draw(st.integers(least, 20))
-    channels = draw(st.integers(rows + 1 if tiled else 1, 40))
+    channels = draw(st.integers(rows + 1 if tiled else 1, rows // 2 if packed else 40))
     filters = st.integers(cols + 1 if tiled else 1, 40)
     first = draw(_layers(height, width, filters))
     layers = [first]
