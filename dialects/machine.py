@@ -220,7 +220,7 @@ class UnitOp(IRDLOperation):
 class ArrayOp(IRDLOperation):
     """A two-dimensional array of processing elements with the units and memories of each.
 
-    Example: `machine.array @pe 8 x 8 { machine.unit "mac" {...} }`
+    Example: `machine.array @pe 8 x 8 { machine.memory @weight_reg words 1 holds ["weight"] }`
     """
 
     name = "machine.array"
@@ -247,7 +247,7 @@ class ArrayOp(IRDLOperation):
 class MachineOp(IRDLOperation):
     """A machine: technology table, clock in hertz, and its parts.
 
-    Example: `machine.machine @tiny technology "cmos45" clock 200000000 { ... }`
+    Example: `machine.machine @tiny technology "cmos45" clock 200000000 { machine.memory @dram bandwidth 64 }`
     """
 
     name = "machine.machine"

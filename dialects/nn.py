@@ -202,7 +202,7 @@ class NetworkOp(IRDLOperation):
     Example:
     ```
     nn.network @tiny (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] results ["y"] {
-      %y = nn.relu %x : tensor<1x4xf32>
+      %y = nn.relu %x : tensor<1x4xf32> -> tensor<1x4xf32>
       nn.return %y : tensor<1x4xf32>
     }
     ```
@@ -359,8 +359,8 @@ class Conv2dOp(LayerOp):
     `y[n,k,p,q] = b[k] + sum_{c,r,s} x[n, c, p*stride - pad + r*dilation, ...] * w[k,c,r,s]`; depthwise is groups = C.
 
     Example:
-    `%y = nn.conv2d %x, %w bias %b window <3x3, pad 1 1 1 1> layer "c1" : (tensor<1x1x8x8xf32>, tensor<16x1x3x3xf32>,
-        tensor<16xf32>) -> tensor<1x16x8x8xf32>`
+    `%y = nn.conv2d %x, %w bias %b window <3x3, pad 1 1 1 1> groups 1 layer "c1" : (tensor<1x1x8x8xf32>,
+        tensor<16x1x3x3xf32>, tensor<16xf32>) -> tensor<1x16x8x8xf32>`
     """
 
     name = "nn.conv2d"
@@ -472,7 +472,8 @@ class AvgPoolOp(WindowPoolOp):
 
     The divisor is the full kernel size where `count_include_pad` is set, else the number of real elements.
 
-    Example: `%y = nn.avg_pool %x window <2x2, stride 2x2> : tensor<1x4x8x8xf32> -> tensor<1x4x4x4xf32>`
+    Example: `%y = nn.avg_pool %x window <2x2, stride 2x2> count_include_pad false
+        : tensor<1x4x8x8xf32> -> tensor<1x4x4x4xf32>`
     """
 
     name = "nn.avg_pool"
@@ -617,7 +618,7 @@ class ClipOp(LayerOp):
 class AddOp(LayerOp):
     """Elementwise sum of two equal shapes, f32 or si32 (see `num.widen`). Overflow of si32 is an error, never silent.
 
-    Example: `%y = nn.add %a, %b : tensor<1x4xf32>`
+    Example: `%y = nn.add %a, %b : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>`
     """
 
     name = "nn.add"

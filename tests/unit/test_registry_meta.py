@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from xdsl.dialects import get_all_dialects
 from xdsl.ir import Operation
+from xdsl.parser import Parser
 from xdsl.targets import get_all_targets
 from xdsl.transforms import get_all_passes
+from xdsl.utils.exceptions import ParseError
 
 from hapir.reference.interpret import MEANINGS
-from hapir.registry import HAPIR
+from hapir.registry import HAPIR, make_context
 
 TESTS = Path(__file__).parents[1]
 PASSES = sorted(HAPIR.all_passes)
@@ -38,6 +40,15 @@ def docstring(thing: Any) -> str:
     assert text, f"{thing} has no docstring"
     assert not text.startswith(f"{getattr(thing, '__name__', '')}("), f"{thing} has a generated docstring"
     return text
+
+
+def syntax_problem(text: str) -> str | None:
+    """What keeps a piece of IR from parsing, other than that its operands come from nowhere."""
+    try:
+        Parser(make_context(), text).parse_module()
+    except ParseError as error:
+        return None if "values used but not defined" in str(error) else str(error)
+    return None
 
 
 def test_names_do_not_clash_with_those_of_xdsl() -> None:
@@ -61,7 +72,12 @@ def test_dialects_are_what_they_are_registered_as(name: str) -> None:
 def test_ops_have_an_example_and_a_test(dialect: str, op: type[Operation]) -> None:
     text = docstring(op)
     assert "Example" in text, f"{op.name} shows no example"
-    assert op.name in text.split("Example", 1)[1], f"the example of {op.name} does not show it"
+    example = text.split("Example", 1)[1]
+    code = re.search(r"```\n(.*?)```", example, re.DOTALL) or re.search(r"`([^`]*)`", example)
+    assert code is not None
+    assert op.name in code[1], f"the example of {op.name} does not show it"
+    problem = syntax_problem(re.sub(r"\s+", " ", code[1]))
+    assert problem is None, f"the example of {op.name} does not parse: {problem}"
     folder = TESTS / "filecheck" / "dialects" / dialect
     texts = [path.read_text() for path in sorted(folder.glob("*.mlir"))]
     assert any(re.search(rf"{re.escape(op.name)}\b", t) for t in texts), f"no filecheck file shows {op.name}"
