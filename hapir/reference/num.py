@@ -54,8 +54,7 @@ def shift_right(products: npt.NDArray[np.int64], shift: Array | int, rounding: R
         return below
     one = np.int64(1)
     remainder = products & ((one << shifts) - one)
-    # a shift by 0 leaves no remainder; its half must not read as reached
-    half = np.where(shifts > 0, one << np.maximum(shifts - one, 0), one)
+    half = one << np.maximum(shifts - one, 0)  # a shift by 0 leaves no remainder, which stays below its half of 1
     if rounding == Rounding.half_up:
         return below + (remainder >= half)
     tie_goes_up = (below & one) == 1 if rounding == Rounding.half_even else products > 0

@@ -69,6 +69,14 @@ def test_sums_are_exact_in_every_accumulator_type(magnitude: int) -> None:
     assert nn.conv2d_integer(x[:, :, None, None], w[:, :, None, None], None, Window((1, 1))).tolist() == [[[[1]]]]
 
 
+@pytest.mark.parametrize(("x", "w", "zero_point"), [([65535, 1], [256, 257], 0), ([0, 0], [256, 1], 65535)])
+def test_sums_just_past_24_bits_are_exact(x: list[int], w: list[int], zero_point: int) -> None:
+    total = sum((a - zero_point) * b for a, b in zip(x, w, strict=True))
+    assert int(np.float32(total)) != total  # f32 would lose the last digit
+    found = nn.dense_integer(np.array([x], np.uint16), np.array([w], np.int16), None, zero_point)
+    assert found.tolist() == [[total]]
+
+
 def test_the_accumulator_type_holds_its_bound() -> None:
     assert [exact_dtype(b) for b in (2**24 - 1, 2**24, 2**53, 2**63)] == [np.float32, np.float64, np.int64, object]
 
