@@ -19,7 +19,31 @@ from hapir.targets.verilog.live import constants, live_ops
 from hapir.targets.verilog.names import Names
 from hapir.targets.verilog.state import StatePrinter
 
+_NOUNS = {
+    "comb.add": "sum",
+    "comb.sub": "difference",
+    "comb.mul": "product",
+    "comb.divu": "quotient",
+    "comb.divs": "quotient",
+    "comb.modu": "remainder",
+    "comb.mods": "remainder",
+    "comb.and": "both",
+    "comb.or": "either",
+    "comb.xor": "mixed",
+    "comb.icmp": "test",
+    "comb.mux": "choice",
+    "comb.concat": "joined",
+    "comb.extract": "part",
+    "comb.replicate": "copies",
+    "comb.parity": "parity",
+    "comb.shl": "shifted",
+    "comb.shru": "shifted",
+    "comb.shrs": "shifted",
+}
+"""What a net without a name of its own is called."""
+
 LINE = 110  # columns at which statements are broken
+_COMMANDS = ("verilator", "synopsys", "synthesis", "pragma", "translate_", "cadence", "exemplar", "xilinx", "altera")
 SHORT = 72  # longer expressions become nets of their own
 
 
@@ -189,7 +213,7 @@ class ModulePrinter:
             fail("HAP0741", f"`{op.name}` has no Verilog text", at=op)
         result = op.results[0]
         if result in self.nets or not self._pasted(op, text):
-            self._define(result, text, op.name.partition(".")[2])
+            self._define(result, text, _NOUNS.get(op.name, "value"))
         else:
             self.texts[result] = text
 
@@ -427,7 +451,9 @@ def comment_lines(op: Operation, width: int) -> Sequence[str]:
     comment = op.attributes.get("comment")
     if not isinstance(comment, StringAttr):
         return ()
-    return [line for part in comment.data.splitlines() for line in textwrap.wrap(part, width) or [""]]
+    lines = [line for part in comment.data.splitlines() for line in textwrap.wrap(part, width) or [""]]
+    # tools take a comment that begins with their name for a command
+    return [f"- {line}" if line.lower().startswith(_COMMANDS) else line for line in lines]
 
 
 def _hint(value: SSAValue) -> str | None:

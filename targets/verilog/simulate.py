@@ -30,7 +30,7 @@ from hapir.targets.verilog import tools
 
 Bytes = npt.NDArray[np.uint8]
 
-RUNTIME_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-w")
+RUNTIME_FLAGS: tuple[str, ...] = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-w")
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 MOST_LAYERS = 1024
 """Layer boundaries that are kept of one run."""
@@ -161,7 +161,7 @@ class Simulation:
     ) -> tuple[Bytes, Bytes, list[RunCounts]]:
         if latency < 1:
             raise ValueError(f"an answer takes at least one cycle, got {latency}")
-        image = _padded(base, self.design.memory_bits // 8)
+        image = padded(base, self.design.memory_bits // 8)
         count, input_bytes = inputs.shape
         for offset, size in ((input_offset, input_bytes), (output_offset, output_bytes)):
             if offset < 0 or offset + size > image.size:
@@ -212,7 +212,7 @@ class Simulation:
         return RunCounts(counts["cycles"], layers, counts["cycle_count"], counts["reads"], counts["writes"])
 
 
-def _padded(base: Bytes, word_bytes: int) -> Bytes:
+def padded(base: Bytes, word_bytes: int) -> Bytes:
     """The image as contiguous bytes, filled with zeros to whole words."""
     flat = np.ascontiguousarray(base, np.uint8).reshape(-1)
     return np.concatenate([flat, np.zeros(-flat.size % word_bytes, np.uint8)])
@@ -232,7 +232,7 @@ def build_many(
     """
     jobs = max(1, min(jobs or os.cpu_count() or 1, len(designs)))
     groups = [tuple(range(start, len(designs), jobs)) for start in range(jobs)]
-    runtime = _runtime(cache)
+    runtime = runtime_objects(cache)
     with ThreadPoolExecutor(jobs) as pool:
         built = [pool.submit(_library, [designs[i] for i in group], runtime, cache, optimize) for group in groups]
         libraries = [future.result() for future in built]
@@ -243,24 +243,28 @@ def build_many(
     return [found[index] for index in range(len(designs))]
 
 
-def _tool_key(flags: Sequence[str]) -> list[str]:
+def tool_key(flags: Sequence[str]) -> list[str]:
+    """What beside its text decides how a design is compiled."""
     return [tools.verilator_version(), *tools.cxx(), tools.cxx_version(tools.cxx()), *flags]
 
 
-def _runtime(keep: bool) -> list[Path]:
-    """Verilator's run-time library as object files, built once."""
+def runtime_objects(keep: bool, timing: bool = False) -> list[Path]:
+    """Verilator's run-time library as object files, built once; `timing` adds what delays in Verilog need (C++20)."""
     include = tools.verilator_root() / "include"
 
-    def build(source: str) -> Path:
+    def build(source: str, flags: Sequence[str]) -> Path:
         def make(folder: Path) -> Path:
-            command = [*tools.cxx(), *RUNTIME_FLAGS, f"-I{include}", "-c", str(include / source), "-o", "runtime.o"]
+            command = [*tools.cxx(), *flags, f"-I{include}", "-c", str(include / source), "-o", "runtime.o"]
             tools.check(tools.run(command, folder), "the C++ compiler")
             return folder / "runtime.o"
 
-        return cached_file("verilator", [source, *_tool_key(RUNTIME_FLAGS)], ".o", make, keep=keep)
+        return cached_file("verilator", [source, *tool_key(flags)], ".o", make, keep=keep)
 
-    with ThreadPoolExecutor(len(RUNTIME)) as pool:
-        return list(pool.map(build, RUNTIME))
+    wanted = [(source, RUNTIME_FLAGS) for source in RUNTIME]
+    if timing:
+        wanted.append(("verilated_timing.cpp", ("-std=c++20", *RUNTIME_FLAGS[1:])))
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        return list(pool.map(build, *zip(*wanted, strict=True)))
 
 
 @cache
@@ -271,7 +275,7 @@ def _harness() -> str:
 def _library(designs: Sequence[Design], runtime: Sequence[Path], keep: bool, optimize: bool) -> ctypes.CDLL:
     """The shared object of some designs, from the cache where it is there."""
     flags = ("-std=c++17", "-O1" if optimize else "-O0", "-fPIC", "-fvisibility=hidden", "-w", "-pthread")
-    parts = [*_tool_key(flags), _harness()]
+    parts = [*tool_key(flags), _harness()]
     for design in designs:
         parts += [design.top, str(design.memory_bits), str(design.address_bits)]
         parts += [text for pair in sorted(design.files.items()) for text in pair]
