@@ -40,7 +40,6 @@ class ConvWork:
     x_type: AffineType
     y_type: AffineType
     weight_storage: IntegerType
-    multiplier_bits: int
     rounding: Rounding
     low: int
     high: int
@@ -162,11 +161,9 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         window = Window((height, width))
     x_type, y_type = element_type(main.x), element_type(requantize.result)
     weight_storage = storage_of(element_type(main.w))
-    multiplier = storage_of(element_type(requantize.multiplier))
     assert isinstance(x_type, AffineType)
     assert isinstance(y_type, AffineType)
     assert weight_storage is not None
-    assert multiplier is not None
     return ConvWork(
         name=layer.layer_name,
         op=main,
@@ -179,7 +176,6 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         x_type=x_type,
         y_type=y_type,
         weight_storage=weight_storage,
-        multiplier_bits=multiplier.width.data,
         rounding=requantize.rounding.data,
         low=requantize.low.value.data,
         high=requantize.high.value.data,

@@ -17,7 +17,7 @@ from hapir.dialects.dataflow import LevelOp, MapOp, ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import integer_range
-from hapir.lowering.schedule.conv_work import ConvWork, layer_data, network_work
+from hapir.lowering.schedule.conv_work import ConvWork, LayerData, layer_data, network_work
 from hapir.lowering.schedule.weight_stationary import LayerPlan, plan_network
 from hapir.lowering.schedule.ws_machine import WsMachine, ws_machine
 
@@ -36,13 +36,26 @@ def plan_schedule(
     described = ws_machine(machine)
     works = network_work(body, target)
     for work in works:
-        _check_accumulator(work, described, weights)
+        data = layer_data(work, weights)
+        _check_accumulator(work, described, data)
+        _check_factors(work, described, data)
     return plan_network(works, described, _pinned_windows(schedule, described, works))
 
 
-def _check_accumulator(work: ConvWork, machine: WsMachine, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
+def _check_factors(work: ConvWork, machine: WsMachine, data: LayerData) -> None:
+    """The requantization factors must fit the machine's multiplier as they are."""
+    needed = int(data.multiplier.max()).bit_length()
+    if needed > machine.multiplier_bits:
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` requantizes by factors of {needed} bit, the machine by {machine.multiplier_bits}",
+            at=work.op,
+            help=f"quantize(multiplier_bits = {machine.multiplier_bits})",
+        )
+
+
+def _check_accumulator(work: ConvWork, machine: WsMachine, data: LayerData) -> None:
     """Prove from the actual weights that no partial sum can leave the accumulator."""
-    data = layer_data(work, weights)
     low, high = integer_range(machine.activation)
     positive = np.maximum(data.weights, 0).sum(axis=(1, 2, 3))
     negative = np.minimum(data.weights, 0).sum(axis=(1, 2, 3))
@@ -52,9 +65,14 @@ def _check_accumulator(work: ConvWork, machine: WsMachine, weights: Mapping[str,
     limit = 1 << (machine.accumulator_bits - 1)
     worst = max(int((top + np.maximum(data.bias, 0)).max()), -int((bottom + np.minimum(data.bias, 0)).min()) - 1)
     if worst >= limit:
-        fail("HAP0603", f"a sum of layer `{work.name}` may reach {worst}, the accumulators hold "
-             f"{machine.accumulator_bits} bit (up to {limit - 1})", at=work.op,
-             help=f"accumulate in i{worst.bit_length() + 1}, or use narrower weights")  # fmt: skip
+        fail(
+            "HAP0603",
+            f"a sum of layer `{work.name}` may reach {worst}, the accumulators hold {machine.accumulator_bits} bit "
+            f"(up to {limit - 1})",
+            at=work.op,
+            labels=machine.labels(machine.array, "accumulated here"),
+            help=f"accumulate in i{worst.bit_length() + 1}, or use narrower weights",
+        )
 
 
 def _pinned_windows(schedule: ScheduleOp, machine: WsMachine, works: list[ConvWork]) -> dict[str, int]:

@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import IntegerType
+
 from hapir.diagnostics import fail
-from hapir.dialects.num import integer_range
+from hapir.dialects.num import integer_range, is_signed
 from hapir.lowering.schedule.conv_work import ConvWork
 from hapir.lowering.schedule.ws_machine import WsMachine
 
@@ -160,13 +162,20 @@ def plan_network(
                 f"one pooling window of layer `{work.name}` has {work.pixels_per_output} pixels, "
                 f"`{machine.accumulator}` holds {machine.accumulator_depth}",
                 at=work.op,
-                help=f"give it at least `{work.pixels_per_output} word`",
+                labels=machine.labels(machine.accumulator, "too small"),
+                help=f"give it at least `size = {work.pixels_per_output} word`",
             )
         p, q = work.output_size
         windows = (pinned_windows or {}).get(work.name, min(most, p * q))
         if not 1 <= windows <= most:
-            fail("HAP0604", f"layer `{work.name}` is mapped with {windows} output pixels at once, `"
-                 f"{machine.accumulator}` holds {most}", at=work.op, help="map fewer pixels at a time")  # fmt: skip
+            fail(
+                "HAP0604",
+                f"layer `{work.name}` is mapped with {windows} output pixels at once, "
+                f"`{machine.accumulator}` holds {most}",
+                at=work.op,
+                labels=machine.labels(machine.accumulator, f"{machine.accumulator_depth} words"),
+                help="map fewer pixels at a time",
+            )
         plan = LayerPlan(
             work,
             machine,
@@ -181,27 +190,39 @@ def plan_network(
 
 
 def _check_formats(work: ConvWork, machine: WsMachine) -> None:
+    here = machine.labels(machine.array, "this array")
     if work.x_type.storage != machine.activation or work.y_type.storage.width.data > 8:
-        fail("HAP0603", f"layer `{work.name}` reads {work.x_type.storage}, the array multiplies "
-             f"{machine.activation} activations", at=work.op,
-             help=f"quantize(activations = {_spelled(machine.activation)})")  # fmt: skip
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` reads {_spelled(work.x_type.storage)}, the array multiplies "
+            f"{_spelled(machine.activation)} activations",
+            at=work.op,
+            labels=here,
+            help=f"quantize(activations = {_spelled(machine.activation)})",
+        )
     low, high = integer_range(machine.weight)
     first, last = integer_range(work.weight_storage)
     if first < low or last > high:
-        fail("HAP0603", f"layer `{work.name}` has {work.weight_storage} weights, the array holds {machine.weight}",
-             at=work.op, help=f"quantize(weights = {_spelled(machine.weight)})")  # fmt: skip
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` has {_spelled(work.weight_storage)} weights, the array holds "
+            f"{_spelled(machine.weight)}",
+            at=work.op,
+            labels=here,
+            help=f"quantize(weights = {_spelled(machine.weight)})",
+        )
     if work.rounding != machine.rounding:
-        fail("HAP0603", f"layer `{work.name}` rounds {work.rounding.value}, the machine rounds "
-             f"{machine.rounding.value}", at=work.op,
-             help=f"quantize(rounding = {machine.rounding.value})")  # fmt: skip
-    if work.multiplier_bits > machine.multiplier_bits:
-        fail("HAP0603", f"layer `{work.name}` requantizes by {work.multiplier_bits} bit, the machine by "
-             f"{machine.multiplier_bits}", at=work.op,
-             help=f"quantize(multiplier_bits = {machine.multiplier_bits})")  # fmt: skip
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` rounds {work.rounding.value}, the machine rounds {machine.rounding.value}",
+            at=work.op,
+            help=f"quantize(rounding = {machine.rounding.value})",
+        )
 
 
-def _spelled(storage: object) -> str:
-    return str(storage).replace("si", "i").replace("ui", "u")
+def _spelled(storage: IntegerType) -> str:
+    """A format as specs write it."""
+    return f"{'i' if is_signed(storage) else 'u'}{storage.width.data}"
 
 
 def _check_capacity(plan: LayerPlan) -> None:
@@ -220,5 +241,6 @@ def _check_capacity(plan: LayerPlan) -> None:
                 f"the {what} of layer `{work.name}` needs {needed} words in each of {machine.rows} banks, a half of "
                 f"`{machine.activations}` has {machine.bank_depth}: {missing} B too small",
                 at=work.op,
+                labels=machine.labels(machine.activations, "too small"),
                 help=f"give `{machine.activations}` at least {-(-total // 1024)} KiB, or shrink the layer",
             )

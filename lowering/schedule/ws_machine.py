@@ -7,12 +7,13 @@ multiply-accumulate units with a weight register per PE and an accumulator memor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Operation
 
-from hapir.diagnostics import did_you_mean, fail
+from hapir.diagnostics import Label, did_you_mean, fail, span_of
 from hapir.dialects.machine import ArrayOp, MachineOp, MacUnit, MemoryOp, RequantizeUnit, UnitOp
 from hapir.dialects.num import Rounding, is_signed
 
@@ -46,6 +47,12 @@ class WsMachine:
     weights: str
     accumulator: str
     array: str
+    parts: Mapping[str, Operation]
+
+    def labels(self, part: str, message: str) -> tuple[Label, ...]:
+        """A second place for a diagnostic: where the spec declares a part; nothing where that is unknown."""
+        span = span_of(self.parts[part].location)
+        return () if span is None else (Label(span, message),)
 
     @property
     def word_bytes(self) -> int:
@@ -139,6 +146,7 @@ def ws_machine(op: MachineOp) -> WsMachine:
         weights=weights.sym_name.data,
         accumulator=accumulator.sym_name.data,
         array=array.sym_name.data,
+        parts={part.sym_name.data: part for part in (dram, activations, weights, accumulator, array)},
     )
     _check(machine, op, array, dram, activations, weights, accumulator)
     return machine
