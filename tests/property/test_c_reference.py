@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 
@@ -103,9 +103,12 @@ def several(strategy: st.SearchStrategy[AnySample], count: int) -> st.SearchStra
     return st.lists(strategy, min_size=count, max_size=count)
 
 
+NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
+"""A smaller example costs a compilation per try."""
+
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-DEFAULT = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=QUIET)
-SWEEP = settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
+DEFAULT = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
+SWEEP = settings(max_examples=50, deadline=None, suppress_health_check=QUIET, phases=NO_SHRINKING)
 
 
 @DEFAULT

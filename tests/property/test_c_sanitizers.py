@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hapir.targets.c.build import find_compiler
@@ -91,6 +91,9 @@ def run_sanitized(artefacts: Sequence[CArtefact]) -> None:
         assert len(done.stdout.splitlines()) == len(artefacts)
 
 
+NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
+"""A smaller example costs a compilation per try."""
+
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -103,14 +106,14 @@ def check(samples: Sequence[IntegerSample | Sample]) -> None:
     run_sanitized(artefacts)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(st.lists(integer_networks(), min_size=4, max_size=4), st.lists(networks(max_layers=4), min_size=2, max_size=2))
 def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Sample]):
     check([*integers, *floats])
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=25, deadline=None, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
     st.lists(integer_networks(max_layers=8), min_size=4, max_size=4),
     st.lists(networks(max_layers=8), min_size=4, max_size=4),
