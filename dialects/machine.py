@@ -201,19 +201,43 @@ class UnitOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        try:
-            if self.kind.data == MacUnit.name:
-                unit = self.mac()
-                if not all(_is_format(f) for f in (*unit.multiply, unit.accumulate)):
-                    raise VerifyException("a mac multiplies and accumulates integers whose type says the sign")
-                if not is_signed(unit.accumulate):
-                    raise VerifyException(f"a mac accumulates in a signed format, got {unit.accumulate}")
-            elif self.kind.data == RequantizeUnit.name:
-                multiplier = self.requantize().multiplier
-                if not _is_format(multiplier) or is_signed(multiplier):
-                    raise VerifyException(f"the multiplier of a requantize unit is unsigned, got {multiplier}")
-        except (KeyError, ValueError) as error:
-            raise VerifyException(f"unit {self.kind.data} has bad options: {error}") from error
+        kind, options = self.kind.data, self.options.data
+        expected = _OPTIONS.get(kind)
+        if expected is None:  # a plug-in's unit: its own dataclass checks the options
+            return
+        if set(options) != set(expected):
+            raise VerifyException(f"unit {kind} has the options {', '.join(expected)}, got {', '.join(options)}")
+        for name, attribute in expected.items():
+            if not isinstance(options[name], attribute):
+                raise VerifyException(f"unit {kind}: {name} cannot be {options[name]}")
+        if kind == MacUnit.name:
+            self._verify_mac()
+        else:
+            self._verify_requantize()
+
+    def _verify_mac(self) -> None:
+        formats = cast(ArrayAttr[Attribute], self.options.data["multiply"]).data
+        if len(formats) != 2:
+            raise VerifyException(f"a mac multiplies two formats, got {len(formats)}")
+        unit = self.mac()
+        if not all(_is_format(f) for f in (*formats, unit.accumulate)):
+            raise VerifyException("a mac multiplies and accumulates integers whose type says the sign")
+        if not is_signed(unit.accumulate):
+            raise VerifyException(f"a mac accumulates in a signed format, got {unit.accumulate}")
+
+    def _verify_requantize(self) -> None:
+        multiplier = cast(IntegerType, self.options.data["multiplier"])
+        if not _is_format(multiplier) or is_signed(multiplier):
+            raise VerifyException(f"the multiplier of a requantize unit is unsigned, got {multiplier}")
+        rounding = cast(StringAttr, self.options.data["rounding"]).data
+        if rounding not in [r.value for r in Rounding]:
+            raise VerifyException(f"a requantize unit rounds by one of {', '.join(Rounding)}, not {rounding}")
+
+
+_OPTIONS: dict[str, dict[str, type[Attribute]]] = {
+    MacUnit.name: {"multiply": ArrayAttr, "accumulate": IntegerType, "multiplier": StringAttr},
+    RequantizeUnit.name: {"multiplier": IntegerType, "rounding": StringAttr},
+}
 
 
 @irdl_op_definition

@@ -276,6 +276,8 @@ class NetworkOp(IRDLOperation):
         inputs = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_str_literal)
         parser.parse_keyword("results")
         results = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_str_literal)
+        if len(inputs) != len(args) or len(results) != len(outputs):
+            parser.raise_error("one name per input and one per result is needed")
         attributes = parser.parse_optional_attr_dict_with_keyword()
         region = parser.parse_region(args)
         op = cls(

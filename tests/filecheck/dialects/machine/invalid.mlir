@@ -78,7 +78,7 @@ machine.machine @m technology "cmos45" clock 1000000 {
 
 // -----
 
-// CHECK: unit mac has bad options: 'multiply'
+// CHECK: unit mac has the options multiply, accumulate, multiplier, got accumulate, multiplier
 machine.machine @m technology "cmos45" clock 1000000 {
   machine.unit "mac" {accumulate = si32, multiplier = "exact"}
 }
@@ -92,7 +92,7 @@ machine.machine @m technology "cmos45" clock 1000000 {
 
 // -----
 
-// CHECK: unit mac has bad options: not enough values to unpack
+// CHECK: a mac multiplies two formats, got 1
 machine.machine @m technology "cmos45" clock 1000000 {
   machine.unit "mac" {multiply = [ui8], accumulate = si32, multiplier = "exact"}
 }
@@ -113,14 +113,14 @@ machine.machine @m technology "cmos45" clock 1000000 {
 
 // -----
 
-// CHECK: unit requantize has bad options: 'rounding'
+// CHECK: unit requantize has the options multiplier, rounding, got multiplier
 machine.machine @m technology "cmos45" clock 1000000 {
   machine.unit "requantize" {multiplier = ui16}
 }
 
 // -----
 
-// CHECK: unit requantize has bad options: 'up' is not a valid Rounding
+// CHECK: a requantize unit rounds by one of half_even, half_up, half_away, floor, not up
 machine.machine @m technology "cmos45" clock 1000000 {
   machine.unit "requantize" {multiplier = ui16, rounding = "up"}
 }
@@ -154,3 +154,31 @@ machine.unit "mac" {multiply = [ui8, si8], accumulate = si32, multiplier = "exac
 
 // CHECK: 'machine.array' expects parent op 'machine.machine'
 machine.array @pe 1 x 1 {}
+
+// -----
+
+// CHECK: unit mac: multiply cannot be 3 : i32
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = 3 : i32, accumulate = si32, multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: unit mac: accumulate cannot be "si32"
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = [ui8, si8], accumulate = "si32", multiplier = "exact"}
+}
+
+// -----
+
+// CHECK: unit requantize: rounding cannot be 3 : i32
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "requantize" {multiplier = ui16, rounding = 3 : i32}
+}
+
+// -----
+
+// CHECK: unit mac has the options multiply, accumulate, multiplier, got
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "mac" {multiply = [ui8, si8], accumulate = si32, multiplier = "exact", depth = 3 : i64}
+}

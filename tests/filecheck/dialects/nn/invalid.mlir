@@ -521,3 +521,17 @@ nn.network @n (%x: tensor<2x4x!num.per_channel<si8, 0, "s">>) -> () inputs ["x"]
   %y = nn.argmax %x : tensor<2x4x!num.per_channel<si8, 0, "s">> -> tensor<2xsi32>
   nn.return
 }
+
+// -----
+
+// CHECK: one name per input and one per result is needed
+nn.network @n (%x: tensor<1x4xf32>) -> () inputs [] results [] {
+  nn.return
+}
+
+// -----
+
+// CHECK: expected a tensor, got i32
+nn.network @n (%x: i32) -> () inputs ["x"] results [] {
+  nn.return
+}
