@@ -251,11 +251,19 @@ def memory_image(plans: Sequence[LayerPlan], program: Program, data: Mapping[str
 
 def pack_input(plan: LayerPlan, x: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """Inputs N x C x H x W (or N x C) of the storage type as bytes in memory order: N x (C planes of whole words)."""
-    work = plan.work
-    planes = np.asarray(x).reshape(len(x), work.channels, -1).view(np.uint8)
-    padded = np.zeros((len(x), work.channels, plan.input_plane_words * plan.machine.word_bytes), np.uint8)
+    return _planes(x, plan.work.channels, plan.input_plane_words * plan.machine.word_bytes)
+
+
+def pack_output(plan: LayerPlan, y: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Outputs N x K x P x Q as the hardware leaves them in the output area; bytes beyond a plane are 0."""
+    return _planes(y, plan.work.filters, plan.output_plane_words * plan.machine.word_bytes)
+
+
+def _planes(values: npt.NDArray[np.generic], channels: int, plane_bytes: int) -> npt.NDArray[np.uint8]:
+    planes = np.ascontiguousarray(values).reshape(len(values), channels, -1).view(np.uint8)
+    padded = np.zeros((len(values), channels, plane_bytes), np.uint8)
     padded[:, :, : planes.shape[2]] = planes
-    return padded.reshape(len(x), -1)
+    return padded.reshape(len(values), -1)
 
 
 def unpack_output(plan: LayerPlan, area: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,14 +1,16 @@
 """From a scheduled integer body to Verilog files, and to a simulation of them that runs images.
 
 Files: `NAME.v` (the accelerator), `NAME_memory.hex` (the outside memory before a run: weights and parameters, one word
-per line, for `$readmemh`), `NAME_layout.json` (where input and output lie in that memory, and how).
+per line, for `$readmemh`), `NAME_layout.json` (where input and output lie in that memory, and how), and
+`NAME_bench.v` with its data: a test bench in pure Verilog that runs one drawn input and compares every output byte with
+the reference.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +18,14 @@ import numpy.typing as npt
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.num import is_signed, shape_of
+from hapir.dialects.num import integer_range, is_signed, shape_of
 from hapir.lowering.rtl.accelerator import Accelerator, build_accelerator
-from hapir.lowering.rtl.program import memory_image, pack_input, unpack_output
+from hapir.lowering.rtl.program import memory_image, pack_input, pack_output, unpack_output
 from hapir.lowering.schedule.conv_work import layer_data
 from hapir.lowering.schedule.plan import plan_schedule
 from hapir.lowering.schedule.ws_timing import network_cycles
+from hapir.reference.interpret import run_network
+from hapir.targets.verilog.bench import Bench, make_bench
 from hapir.targets.verilog.names import mangle
 from hapir.targets.verilog.printer import print_verilog, verilog_names
 from hapir.targets.verilog.simulate import Bytes, RunCounts, Simulation
@@ -87,19 +91,45 @@ def emit_verilog(
     accelerator.module.verify()
     image = memory_image(plans, accelerator.program, {p.work.name: layer_data(p.work, weights) for p in plans})
     word_bytes = accelerator.machine.word_bytes
-    files = {
-        f"{top}.v": print_verilog(accelerator.module),
-        f"{top}_memory.hex": hex_words(image, word_bytes),
-        f"{top}_layout.json": json.dumps(_layout(accelerator), indent=2) + "\n",
-    }
-    return VerilogArtefact(
-        files,
-        verilog_names(accelerator.module)[top],
+    name_in_verilog = verilog_names(accelerator.module)[top]
+    circuit = VerilogArtefact(
+        {
+            f"{name_in_verilog}.v": print_verilog(accelerator.module),
+            f"{name_in_verilog}_memory.hex": hex_words(image, word_bytes),
+            f"{name_in_verilog}_layout.json": json.dumps(_layout(accelerator), indent=2) + "\n",
+        },
+        name_in_verilog,
         accelerator,
         image,
         body.input_names.data[0].data,
         body.result_names.data[0].data,
         shape_of(body.return_op.values[0]),
+    )
+    bench = bench_of(circuit, body, weights)
+    return replace(circuit, files={**circuit.files, **bench.files})
+
+
+def bench_of(artefact: VerilogArtefact, body: NetworkOp, weights: Mapping[str, Array]) -> Bench:
+    """The pure-Verilog bench: one input over the whole range of the format, drawn from a fixed seed."""
+    accelerator = artefact.accelerator
+    low, high = integer_range(accelerator.machine.activation)
+    dtype = np.int8 if accelerator.machine.activation_signed else np.uint8
+    drawn = np.random.default_rng(0).integers(low, high + 1, shape_of(body.body.block.args[0]))
+    x = drawn.astype(dtype)
+    y = run_network(body, weights, {artefact.input_name: x})[artefact.output_name]
+    image = artefact.memory.copy()
+    packed, last = artefact.pack(x)[0], accelerator.plans[-1]
+    image[artefact.input_offset : artefact.input_offset + len(packed)] = packed
+    return make_bench(
+        artefact.top,
+        accelerator.machine.memory_bits,
+        accelerator.program.address_bits,
+        accelerator.machine.latency,
+        image,
+        artefact.output_offset,
+        pack_output(last, y)[0],
+        2 * sum(c.total for c in network_cycles(accelerator.plans)) + 1000,
+        defined=pack_output(last, np.ones_like(y))[0].astype(np.bool_),
     )
 
 

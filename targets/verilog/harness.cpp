@@ -89,9 +89,10 @@ template <class Model, size_t WORD> class Simulated final : public Circuit {
         m.mem_rsp_valid = 0;
         m.mem_req_ready = 0;
         m.rst = 1;
-        settle();
-        edge();
-        edge();
+        for (int n = 0; n < 2; ++n) {
+            settle();
+            edge();
+        }
         m.rst = 0;
         m.start = 1;
         settle();
@@ -158,7 +159,7 @@ template <class Model, size_t WORD> class Simulated final : public Circuit {
         ++outcome.boundaries;
     }
 
-    // inputs of the new cycle reach the outputs
+    // inputs of the new cycle reach the outputs; without it between two edges the clock would not fall
     void settle() {
         model_->clk = 0;
         model_->eval();
@@ -167,7 +168,6 @@ template <class Model, size_t WORD> class Simulated final : public Circuit {
     void edge() {
         model_->clk = 1;
         model_->eval();
-        model_->clk = 0;
     }
 
     std::unique_ptr<VerilatedContext> context_;
