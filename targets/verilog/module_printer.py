@@ -86,10 +86,11 @@ def bits(width: int) -> str:
 class ModulePrinter:
     """One module on its way to text."""
 
-    def __init__(self, op: hw.HWModuleOp, interfaces: Mapping[str, Ports]):
+    def __init__(self, op: hw.HWModuleOp, interfaces: Mapping[str, Ports], inner_names: Mapping[str, Names]):
         self.op = op
         self.block = op.body.block
         self.interfaces = interfaces
+        self.inner_names = inner_names
         self.ports = interfaces[op.sym_name.data]
         self.known = constants(self.block)
         self.live = live_ops(self.block, self.known)
@@ -221,7 +222,7 @@ class ModulePrinter:
         if isinstance(op, comb.ExtractOp):
             return self._selection(op)
         if isinstance(op, expr.SHIFTS):
-            return expr.shift(op, self.text(op.operands[0]), self._shift_amount(op.operands[1]))
+            return self._shift(op)
         if isinstance(op, comb.XorOp) and len(op.inputs) == 2:
             ones = (1 << rtl.width_of(op.result)) - 1
             for mask, x in (tuple(op.inputs), tuple(reversed(op.inputs))):
@@ -240,6 +241,14 @@ class ModulePrinter:
         read = self.texts[op.input].reads[0]
         return expr.select(self.nets[read.value], read.value, read.low + low, width)
 
+    def _shift(self, op: Operation) -> Text:
+        x, amount = op.operands
+        if amount not in self.known:
+            return expr.shift(op, self.text(x), self._shift_amount(amount))
+        # only copies of the sign remain of a number that is shifted right by its width or more
+        places = min(self.known[amount], rtl.width_of(x) - 1)
+        return expr.shift(op, self.text(x), expr.constant(places, places.bit_length())) if places else self.text(x)
+
     def _shift_amount(self, amount: SSAValue) -> Text:
         """The amount without leading zeros, in at most 32 bits (more are unknown to tools; the largest saturates)."""
         owner = amount.owner
@@ -253,8 +262,6 @@ class ModulePrinter:
         width = rtl.width_of(amount)
         if width <= 32:
             return self.text(amount)
-        if amount in self.known:
-            return expr.constant(min(self.known[amount], (1 << 32) - 1), 32)
         name = self.nets[amount]
         high = expr.select(name, amount, 31, width - 31)
         low = expr.select(name, amount, 0, 31)
@@ -349,7 +356,9 @@ class ModulePrinter:
         if signed:
             product = Text(" * ".join(f"$signed({factor.code})" for factor in factors), "*", reads)
         else:
-            product = Text(" * ".join(expr.closed(factor) for factor in factors), "*", reads)
+            # the product is wider than its factors: braces keep it from widening what is inside them
+            parts = [f.code if f.form in ("atom", "concat") else f"{{{f.code}}}" for f in factors]
+            product = Text(" * ".join(parts), "*", reads)
         if op.result not in self.nets:
             self.nets[op.result] = self.scope.fresh("product")
         if signed:
@@ -404,7 +413,10 @@ class ModulePrinter:
             self.read.setdefault(result, 0)
             connections.append(f".{ports.names[label.data]}({self.nets[result]})")
         self._comment(op)
-        self.lines.append(f"{ports.module} {self.scope.fresh(op.instance_name.data)} (")
+        # Verilator warns of a net that is named as the instance it lies in
+        inside = self.inner_names[symbol]
+        name = next(n for n in iter(lambda: self.scope.fresh(op.instance_name.data), None) if n not in inside)
+        self.lines.append(f"{ports.module} {name} (")
         self.lines.extend(f"    {c}{',' if c is not connections[-1] else ''}" for c in connections)
         self.lines.append(");")
 

@@ -49,11 +49,35 @@ def print_modules(module: ModuleOp) -> dict[str, str]:
     Raises HapirError (HAP0741, HAP0742, HAP0743) where something has no Verilog text.
     """
     ports = _interfaces(module)
-    found: dict[str, str] = {}
-    for op in module.body.block.ops:
-        if isinstance(op, hw.HWModuleOp):
-            found[ports[op.sym_name.data].module] = ModulePrinter(op, ports).print()
-    return found
+    bodies = {op.sym_name.data: op for op in module.body.block.ops if isinstance(op, hw.HWModuleOp)}
+    names: dict[str, Names] = {symbol: Names() for symbol in ports if symbol not in bodies}
+    texts: dict[str, str] = {}
+    for symbol in _inside_out(bodies):
+        printer = ModulePrinter(bodies[symbol], ports, names)
+        texts[symbol] = printer.print()
+        names[symbol] = printer.scope
+    return {ports[symbol].module: texts[symbol] for symbol in bodies}
+
+
+def _inside_out(bodies: Mapping[str, hw.HWModuleOp]) -> list[str]:
+    """The modules in an order in which each one comes after those it instantiates."""
+    order: list[str] = []
+    open_: list[str] = []
+
+    def visit(symbol: str) -> None:
+        if symbol in order or symbol not in bodies:
+            return
+        if symbol in open_:
+            fail("HAP0741", f"module `{symbol}` contains itself", at=bodies[symbol])
+        open_.append(symbol)
+        for op in bodies[symbol].body.block.ops:
+            if isinstance(op, hw.InstanceOp):
+                visit(op.module_name.root_reference.data)
+        order.append(symbol)
+
+    for symbol in bodies:
+        visit(symbol)
+    return order
 
 
 def print_files(module: ModuleOp) -> dict[str, str]:
