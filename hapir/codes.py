@@ -450,6 +450,11 @@ _PASSES = {
         "keep_accuracy compares with the float network that the recipe began with; outside a recipe there is none.",
         "hapir opt -p keep_accuracy net.mlir",
     ),
+    "HAP0516": Code(
+        "module without a schedule to lower",
+        "lower_to_rtl builds the circuit of one schedule and needs it, its network and its machine in one module.",
+        "hapir opt -p lower_to_rtl net.mlir",
+    ),
 }
 
 _VERILOG = {

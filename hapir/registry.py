@@ -76,6 +76,7 @@ HAPIR = HapirUniverse(
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
+        "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
     },
     all_targets={
         "c": lazy("targets.c.target", "CTarget"),

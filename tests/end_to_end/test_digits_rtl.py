@@ -77,3 +77,24 @@ def test_the_verilog_is_clean_and_its_own_bench_agrees(spec: Path):
     wrong = "\n".join([f"{int(first, 16) ^ 1:03x}", *rest, ""])
     spoilt = Bench(bench.name, {**bench.files, data: wrong})
     assert not run_bench(circuit, spoilt).passed
+
+
+def test_the_estimate_is_analytic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is made with an empty cache and no program to call; the simulation, built afterwards, agrees."""
+    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path))
+
+    def forbidden(*args: object, **options: object) -> None:
+        raise AssertionError("the estimate ran a program")
+
+    scheduled = hapir.load(TALL).schedule()
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", forbidden)
+        patch.setattr("ctypes.CDLL", forbidden)
+        estimated = scheduled.estimate()
+    assert list(tmp_path.iterdir()) == []
+    machine, schedule = scheduled.machine, scheduled.schedule_op
+    assert machine is not None
+    assert schedule is not None
+    simulation = simulate(emit_verilog(scheduled.cut.body, scheduled.weights, machine, schedule))
+    simulation.run({simulation.artefact.input_name: np.zeros((1, 1, 8, 8), np.uint8)})
+    assert simulation.layer_cycles() == {layer.name: layer.total_cycles for layer in estimated.layers}

@@ -13,7 +13,9 @@ from tests.property.rtl_designs import DesignDraw, LayerDraw, build_design
 def test_convolution_of_sixteen_channels_on_64_units():
     """9216 cycles would be ideal; everything included, the outside memory too, it may take 11 000."""
     layer = LayerDraw(16, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 0, 0, True)
-    design = build_design(DesignDraw(8, 8, 64, 20, 8, 256, False, Rounding.half_up, 16, 16, 16, (layer,), seed=3))
+    design = build_design(
+        DesignDraw(8, 8, 64, 20, 8, 256, False, (8, 8, 16), False, Rounding.half_up, 16, 16, 16, (layer,), seed=3)
+    )
     artefact = emit_verilog(design.body, design.weights, design.machine, design.schedule)
     simulation = simulate(artefact)
     x = design.inputs(1)

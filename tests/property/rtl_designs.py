@@ -32,7 +32,10 @@ class LayerDraw:
 
 @dataclass(frozen=True)
 class DesignDraw:
-    """A machine, an input map and one to three layers."""
+    """A machine, an input map and one to three layers.
+
+    `formats` are bits of activations, weights and requantization factors; `tight` accumulators are just wide enough.
+    """
 
     rows: int
     cols: int
@@ -41,12 +44,35 @@ class DesignDraw:
     slots: int
     depth: int
     signed: bool
+    formats: tuple[int, int, int]
+    tight: bool
     rounding: num.Rounding
     channels: int
     height: int
     width: int
     layers: tuple[LayerDraw, ...]
     seed: int
+
+    @property
+    def activation(self) -> IntegerType:
+        """The format of activations."""
+        return (num.signed if self.signed else num.unsigned)(self.formats[0])
+
+    @property
+    def weight(self) -> IntegerType:
+        """The format of weights."""
+        return num.signed(self.formats[1])
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Bits that no sum of any layer can leave, or 32."""
+        channels = [self.channels, *(layer.filters for layer in self.layers)]
+        fan_in = max(c * layer.kernel[0] * layer.kernel[1] for c, layer in zip(channels, self.layers, strict=False))
+        return ((fan_in << (self.formats[0] + self.formats[1])) + BIAS).bit_length() + 1 if self.tight else 32
+
+
+BIAS = 20000
+"""Biases are drawn up to this magnitude."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +89,9 @@ class Design:
         """Random inputs that use the whole range."""
         rng = np.random.default_rng(self.draw.seed + 1)
         draw = self.draw
-        raw = rng.integers(0, 256, (images, draw.channels, draw.height, draw.width), dtype=np.uint8)
-        return raw.view(np.int8) if draw.signed else raw
+        low, high = num.integer_range(draw.activation)
+        raw = rng.integers(low, high + 1, (images, draw.channels, draw.height, draw.width))
+        return raw.astype(np.int8 if draw.signed else np.uint8)
 
 
 @st.composite
@@ -137,6 +164,12 @@ def designs(draw: st.DrawFn, *, tiled: bool = False, packed: bool = False) -> De
         draw(st.integers(2, 6)),
         depth,
         draw(st.booleans()),
+        (
+            draw(st.sampled_from((8, 8, 5, 2))),
+            draw(st.sampled_from((8, 8, 4, 2))),
+            draw(st.sampled_from((16, 16, 9, 24))),
+        ),
+        draw(st.booleans()),
         draw(st.sampled_from(list(num.Rounding))),
         channels,
         height,
@@ -157,7 +190,7 @@ def is_tiled(draw: DesignDraw) -> bool:
 def build_design(draw: DesignDraw, name: str = "body") -> Design:
     """The design's IR; the requantizer's factors are drawn so that outputs spread over the whole range and beyond."""
     rng = np.random.default_rng(draw.seed)
-    storage = num.SI8 if draw.signed else num.UI8
+    storage = draw.activation
     low, high = num.integer_range(storage)
     weights = WeightStore()
     x_type = num.AffineType(storage, FloatData(0.5), int(rng.integers(low, high + 1)))
@@ -165,7 +198,7 @@ def build_design(draw: DesignDraw, name: str = "body") -> Design:
     network = nn.NetworkOp(name, [("x", TensorType(x_type, shape))], [("y", TensorType(x_type, shape))])
     current: SSAValue = network.body.block.args[0]
     for index, layer in enumerate(draw.layers):
-        op = _layer_op(f"l{index}", layer, current, storage, draw.rounding, weights, rng)
+        op = _layer_op(f"l{index}", layer, current, draw, weights, rng)
         network.body.block.add_op(op)
         current = op.outputs[0]
     network.body.block.add_op(nn.ReturnOp([current]))
@@ -178,24 +211,28 @@ def _layer_op(
     name: str,
     layer: LayerDraw,
     x: SSAValue,
-    storage: IntegerType,
-    rounding: num.Rounding,
+    draw: DesignDraw,
     weights: WeightStore,
     rng: np.random.Generator,
 ) -> dataflow.LayerOp:
     channels, k = num.shape_of(x)[1], layer.filters
     fan_in = channels * layer.kernel[0] * layer.kernel[1]
+    storage, factor_bits = draw.activation, draw.formats[2]
     low, high = num.integer_range(storage)
-    weights.put(f"{name}.w", rng.integers(-128, 128, (k, channels, *layer.kernel)).astype(np.int8))
-    weights.put(f"{name}.b", rng.integers(-20000, 20000, k).astype(np.int32))
+    least, most = num.integer_range(draw.weight)
+    weights.put(f"{name}.w", rng.integers(least, most + 1, (k, channels, *layer.kernel)).astype(np.int8))
     weights.put(f"{name}.ws", np.ones(k, np.float32))
-    # sums have a deviation of about 74 * 74 * sqrt(fan_in); spread them over 0.2 to 2 ranges
-    factor = rng.uniform(0.2, 2.0, k) * 256 / (2 * 74 * 74 * math.sqrt(fan_in))
-    shift = np.floor(15 - np.log2(factor)).astype(np.int64)
-    weights.put(f"{name}.m", np.minimum(np.round(factor * 2.0**shift), 65535).astype(np.uint16))
+    # uniform numbers of b bits deviate by 2^b / sqrt(12); spread the sums over 0.2 to 2 ranges
+    deviation = 2.0 ** (draw.formats[0] + draw.formats[1]) / 12 * math.sqrt(fan_in)
+    bias_limit = min(BIAS, math.ceil(2 * deviation))
+    weights.put(f"{name}.b", rng.integers(-bias_limit, bias_limit, k).astype(np.int32))
+    factor = rng.uniform(0.2, 2.0, k) * (high - low + 1) / (2 * deviation)
+    shift = np.floor(factor_bits - 1 - np.log2(factor)).astype(np.int64)
+    rounded = np.minimum(np.round(factor * 2.0**shift), (1 << factor_bits) - 1)
+    weights.put(f"{name}.m", rounded.astype(np.uint16 if factor_bits <= 16 else np.uint32))
     weights.put(f"{name}.s", shift.astype(np.uint8))
     block = Block(arg_types=[x.type])
-    wide = num.PerChannelType(num.SI8, 0, StringAttr(f"{name}.ws"))
+    wide = num.PerChannelType(draw.weight, 0, StringAttr(f"{name}.ws"))
     w = nn.WeightOp(f"{name}.w", TensorType(wide, (k, channels, *layer.kernel)))
     ops: list[Operation] = [w]
     bias = None
@@ -205,7 +242,7 @@ def _layer_op(
         bias = bias_op.result
     window = Window(layer.kernel, layer.stride, layer.padding, layer.dilation)
     conv = nn.Conv2dOp(block.args[0], w.result, bias, window=window, layer=name)
-    multiplier = nn.WeightOp(f"{name}.m", TensorType(num.UI16, [k]))
+    multiplier = nn.WeightOp(f"{name}.m", TensorType(num.unsigned(16 if factor_bits <= 16 else 32), [k]))
     shifts = nn.WeightOp(f"{name}.s", TensorType(num.UI8, [k]))
     bounds = sorted(int(v) for v in rng.integers(low, high + 1, 2)) if rng.integers(4) == 0 else [low, high]
     y_type = num.AffineType(storage, FloatData(0.25), int(rng.integers(low, high + 1)))
@@ -214,7 +251,7 @@ def _layer_op(
         multiplier.result,
         shifts.result,
         TensorType(y_type, num.shape_of(conv.result)),
-        rounding=rounding,
+        rounding=draw.rounding,
         low=bounds[0],
         high=bounds[1],
     )
@@ -240,9 +277,9 @@ def _machine_op(draw: DesignDraw) -> machine.MachineOp:
         planes.append(size[0] * size[1])
         channels.append(layer.filters)
     bank_words = max(-(-c // draw.rows) * -(-plane // word_bytes) for c, plane in zip(channels, planes, strict=True))
-    activation = num.SI8 if draw.signed else num.UI8
+    mac = machine.MacUnit((draw.activation, draw.weight), num.signed(draw.accumulator_bits))
     pe: list[Operation] = [
-        machine.UnitOp.of(machine.MacUnit((activation, num.SI8))),
+        machine.UnitOp.of(mac),
         machine.MemoryOp("weight_reg", size_words=1, holds=["weight"], double_buffered=True),
         machine.MemoryOp("accumulator", size_words=draw.depth, holds=["psum"]),
     ]
@@ -256,6 +293,6 @@ def _machine_op(draw: DesignDraw) -> machine.MachineOp:
         ),
         machine.MemoryOp("weights", size_bits=draw.slots * slot_bits, holds=["weight"]),
         machine.ArrayOp("pe", draw.rows, draw.cols, pe),
-        machine.UnitOp.of(machine.RequantizeUnit(num.UI16, draw.rounding)),
+        machine.UnitOp.of(machine.RequantizeUnit(num.unsigned(draw.formats[2]), draw.rounding)),
     ]
     return machine.MachineOp("drawn", "cmos45", 200_000_000, parts)

@@ -63,7 +63,7 @@ def test_causes_add_up_and_no_layer_beats_its_ideal(draw: DesignDraw) -> None:
 def test_cost_does_not_follow_the_number_of_tiles() -> None:
     """A layer of 10^12 tiles: following each would take weeks, following the states takes no time."""
     layer = LayerDraw(8, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 0, 0, True)
-    draw = DesignDraw(4, 4, 32, 20, 4, 16, False, Rounding.half_up, 8, 6, 6, (layer,), seed=1)
+    draw = DesignDraw(4, 4, 32, 20, 4, 16, False, (8, 8, 16), False, Rounding.half_up, 8, 6, 6, (layer,), seed=1)
     (plan,) = _plans(draw)
     huge = dataclasses.replace(plan, work=dataclasses.replace(plan.work, filters=4 * 10**6, height=1000, width=1000))
     tiles = huge.pixel_tiles * huge.column_tiles * huge.row_tiles.count

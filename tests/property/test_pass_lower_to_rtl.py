@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import ModuleOp
 
+from hapir.context import HapirContext
+from hapir.lowering.rtl.lower_to_rtl import LowerToRtlPass
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_timing import network_cycles
 from hapir.reference.interpret import run_network
 from hapir.targets.estimate import estimate
 from hapir.targets.verilog.emit import AcceleratorSimulation, VerilogArtefact, emit_verilog
+from hapir.targets.verilog.printer import print_verilog
 from hapir.targets.verilog.simulate import Design as Circuit
 from hapir.targets.verilog.simulate import build_many
 from tests.property.rtl_designs import Design, DesignDraw, build_design, designs, is_tiled
@@ -69,6 +73,8 @@ def _cover(design: Design, plans: Sequence[LayerPlan], y: np.ndarray, coverage: 
     coverage["more columns than rows"] += plans[0].machine.write_beats > 1
     coverage["turned banks"] += design.draw.cols % design.draw.rows != 0
     coverage["signed activations"] += design.draw.signed
+    coverage["narrow formats"] += min(design.draw.formats[:2]) < 8
+    coverage["tight accumulators"] += design.draw.tight
     coverage["weights bound"] += any(c.weights > c.compute for c in network_cycles(plans))
     coverage[f"rounding {design.draw.rounding.value}"] += 1
 
@@ -84,7 +90,7 @@ def _sweep(groups: int, size: int, first: int) -> Counter[str]:
         deadline=None,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(lists)
     def sweep(draws: tuple[DesignDraw, ...]) -> None:
@@ -109,6 +115,7 @@ def _demand(coverage: Counter[str], at_least: int, capsys: pytest.CaptureFixture
     for kind in (
         *("low saturation", "high saturation", "between", "several layers", "packed taps", "pooled"),
         *("more columns than rows", "turned banks", "signed activations", "weights bound"),
+        *("narrow formats", "tight accumulators"),
         *(f"rounding {mode}" for mode in ("half_up", "half_even", "half_away", "floor")),
     ):
         assert coverage[kind] >= 3, kind
@@ -117,6 +124,17 @@ def _demand(coverage: Counter[str], at_least: int, capsys: pytest.CaptureFixture
 def test_random_designs(capsys: pytest.CaptureFixture[str]) -> None:
     """At least 60 designs: outputs, cycles per layer and memory traffic, each exactly."""
     _demand(_sweep(groups=10, size=6, first=20261121), 60, capsys)
+
+
+@given(designs())
+@settings(max_examples=5, deadline=None)
+def test_the_pass_gives_the_circuit_that_the_target_emits(draw: DesignDraw) -> None:
+    design = build_design(draw, "net")
+    emitted = emit_verilog(design.body, design.weights, design.machine, design.schedule)
+    module = ModuleOp([design.body, design.machine, design.schedule])
+    LowerToRtlPass().apply(HapirContext(weights=design.weights), module)
+    module.verify()
+    assert print_verilog(module) == emitted.verilog
 
 
 @pytest.mark.slow
