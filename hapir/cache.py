@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
@@ -36,9 +37,18 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hapir"
 
 
-@functools.cache
-def _passing_folder() -> tempfile.TemporaryDirectory[str]:
+_making_passing_folder = threading.Lock()
+
+
+def _passing_folder() -> Path:
     """A folder that lasts as long as this process (its finalizer removes it)."""
+    # without the lock two threads would make one each, and the one that is let go would vanish under its user
+    with _making_passing_folder:
+        return Path(_passing_directory().name)
+
+
+@functools.cache
+def _passing_directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="hapir-")
 
 
@@ -61,7 +71,7 @@ def cached_file(
     `make` raises; a file that failed to build leaves nothing behind.
     """
     keep = keep and not os.environ.get("HAPIR_NO_CACHE")
-    folder = (cache_folder() if keep else Path(_passing_folder().name)) / kind
+    folder = (cache_folder() if keep else _passing_folder()) / kind
     path = folder / f"{key_of(parts)}{suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
