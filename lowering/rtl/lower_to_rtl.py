@@ -25,6 +25,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
+from xdsl.traits import SymbolTable
 
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
@@ -68,8 +69,8 @@ def _only(module: ModuleOp, kind: type[OpT]) -> OpT:
 
 
 def _named(module: ModuleOp, kind: type[OpT], name: str, schedule: ScheduleOp) -> OpT:
-    for op in module.body.block.ops:
-        if isinstance(op, kind) and getattr(op, "sym_name").data == name:  # noqa: B009  # both kinds have a symbol
-            return op
+    op = SymbolTable.lookup_symbol(module, name)
+    if isinstance(op, kind):
+        return op
     fail("HAP0516", f"the schedule names `{name}`, the module has no such {kind.name}", at=schedule,
          help="keep network, machine and schedule in one module")  # fmt: skip
