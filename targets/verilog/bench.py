@@ -20,7 +20,7 @@ import numpy.typing as npt
 from hapir.cache import cached_file
 from hapir.dialects.rtl import address_width
 from hapir.targets.verilog import tools
-from hapir.targets.verilog.simulate import Bytes, padded, runtime_objects, tool_key
+from hapir.targets.verilog.simulate import SAFE_FLAGS, Bytes, padded, runtime_objects, tool_key
 
 _BENCH = Template("""\
 // Test bench of $top, written by hapir. Verilog-2005.
@@ -243,7 +243,7 @@ def run_bench(files: Mapping[str, str], bench: Bench, *, cache: bool = True) -> 
         for name, text in sources.items():
             (folder / name).write_text(text, encoding="utf-8")
         arguments = ["--cc", "--exe", "--main", "--timing", "--top-module", bench.name, "--prefix", "Vbench"]
-        arguments += ["--Mdir", ".", "--output-split-cfuncs", "500", *sorted(sources)]
+        arguments += ["--Mdir", ".", "--output-split-cfuncs", "500", *SAFE_FLAGS, *sorted(sources)]
         tools.check(tools.run_verilator(arguments, folder), "Verilator")
         unit = "".join(f'#include "{path.name}"\n' for path in sorted(folder.glob("Vbench*.cpp")))
         (folder / "unit.cpp").write_text(unit, encoding="utf-8")
