@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from hapir.diagnostics import files_from
 from hapir.dialects.dataflow import LayerOp
 from hapir.dialects.nn import NetworkOp
-from hapir.files import replaced_folder
+from hapir.files import replaced_folder, writing
 from hapir.pipeline import ir_text
 from hapir.versions import versions
 from hapir.weights import WeightStore
@@ -72,8 +72,9 @@ def compile_to(scheduled: Scheduled, folder: Path, targets: Sequence[str] | None
         manifest = _manifest(scheduled, chosen, files)
         for name, data in {**files, MANIFEST: _json(manifest)}.items():
             path = place / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            with writing(folder / name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
     return CompileReport(
         scheduled.design.path.name,
         scheduled.shown_name,

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from hapir.diagnostics import Diagnostic, HapirError, fail
-from hapir.files import write_atomically
+from hapir.files import write_atomically, writing
 from hapir.report.table import table
 
 SUMMARY = "summary.json"
@@ -127,10 +127,8 @@ def folder_names(specs: Sequence[Path]) -> list[str]:
 
 
 def _check_place(folder: Path) -> None:
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail("HAP0884", f"cannot write `{folder}`: {error.strerror}", help="choose a folder that you may write to")
     summary = folder / SUMMARY
     if summary.exists():
         try:

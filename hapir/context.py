@@ -16,13 +16,26 @@ from hapir.weights import WeightStore
 class HapirContext(Context):
     """An xDSL context with a weight store and the project folder that relative data paths start from.
 
+    Passes read data inside `project` only; None allows every place.
     `original` is the module as the recipe found it, with `original_weights`: what `keep_accuracy` compares with.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     folder: Path = field(default_factory=Path)
+    project: Path | None = None
     original: ModuleOp | None = None
     original_weights: WeightStore = field(default_factory=WeightStore)
+
+    def data_file(self, path: str) -> Path:
+        """The place of a data file that a pass's option names. Raises HapirError (HAP0214) where it lies outside."""
+        target = self.folder / path
+        if self.project is not None and not target.resolve().is_relative_to(self.project.resolve()):
+            fail(
+                "HAP0214",
+                f'"{path}" lies outside the project folder',
+                help="move the file into the folder of the spec, or pass --allow-outside",
+            )
+        return target
 
     def remember_original(self, module: ModuleOp) -> None:
         """Keep a copy of the module and of its weights as they are now, before a recipe."""
@@ -40,6 +53,7 @@ class HapirContext(Context):
             base._registered_dialects,
             self.weights.copy(),
             self.folder,
+            self.project,
             self.original,
             self.original_weights,
         )

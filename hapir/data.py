@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import Float32Type
+from xdsl.dialects.builtin import Float32Type, TensorType
 from xdsl.ir import Attribute, SSAValue
 
 from hapir.diagnostics import did_you_mean, fail
@@ -25,6 +25,7 @@ from hapir.weights import load_arrays
 
 Array = npt.NDArray[Any]
 LABEL = "label"
+_EQUAL = "give every input the same number of images along axis 0"
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,13 @@ def check_dataset(
             held = ", ".join(sorted(arrays)) or "nothing"
             fail("HAP0480", f"{source} has no array `{name}`", at=network, help=f"it holds {held}")
         inputs[name] = _checked(arrays[name], name, argument, network, source)
-    labels = None if LABEL in arguments or LABEL not in arrays else _labels(arrays[LABEL], inputs, source)
+    labels = None if LABEL in arguments or LABEL not in arrays else _labels(arrays[LABEL], inputs, network, source)
     images = _images(inputs, network, source)
     if limit is not None and limit < images:
         batch = _batch(network)
         if limit % batch:
-            fail("HAP0481", f"a limit of {limit} images is no multiple of the network's batch of {batch}")
+            help = f"take {max(batch, limit // batch * batch)}"
+            fail("HAP0481", f"a limit of {limit} images is no multiple of the network's batch of {batch}", help=help)
         inputs = {name: array[:limit] for name, array in inputs.items()}
         labels = None if labels is None else labels[:limit]
         images = limit
@@ -84,7 +86,7 @@ def _checked(array: Array, name: str, argument: SSAValue, network: NetworkOp, so
     """One array in the shape and type that its input declares."""
     declared = shape_of(argument)
     if array.ndim != len(declared) or array.shape[1:] != declared[1:]:
-        wanted = "x".join(["images", *map(str, declared[1:])])
+        wanted = " x ".join(["images", *map(str, declared[1:])])
         fail(
             "HAP0481",
             f"`{name}` of {source} has shape {text(array.shape)}, the network takes {wanted}",
@@ -97,7 +99,8 @@ def _checked(array: Array, name: str, argument: SSAValue, network: NetworkOp, so
 def _converted(array: Array, name: str, element: Attribute, source: str) -> Array:
     """The values in the element type's numpy type; a conversion that would change one is an error."""
     if array.dtype.kind not in "fiub":
-        fail("HAP0482", f"`{name}` of {source} has type {array.dtype}, which holds no numbers")
+        help = "store whole or real numbers"
+        fail("HAP0482", f"`{name}` of {source} has type {array.dtype}, not one of real numbers", help=help)
     if isinstance(element, Float32Type):
         if not np.isfinite(array).all():
             fail("HAP0482", f"`{name}` of {source} holds values that are not finite", help="remove NaN and infinities")
@@ -106,7 +109,8 @@ def _converted(array: Array, name: str, element: Attribute, source: str) -> Arra
         # rounding a double is what every user of f32 expects; an overflow or a large integer that moves is not
         changed = ~np.isfinite(converted) if array.dtype.kind == "f" else converted.astype(np.float64) != array
         if changed.any():
-            fail("HAP0482", f"`{name}` of {source} holds values that f32 cannot hold")
+            help = "scale the values, or store them as float32"
+            fail("HAP0482", f"`{name}` of {source} holds values that f32 cannot hold", help=help)
         return converted
     storage = storage_of(element)
     assert storage is not None
@@ -115,6 +119,7 @@ def _converted(array: Array, name: str, element: Attribute, source: str) -> Arra
         fail(
             "HAP0482",
             f"`{name}` of {source} ({array.dtype}) does not fit {storage}, whole numbers from {low} to {high}",
+            help="store whole numbers in that range",
         )
     return array.astype(dtype_of(element))
 
@@ -124,15 +129,16 @@ def _images(inputs: Mapping[str, Array], network: NetworkOp, source: str) -> int
     counts = {name: len(array) for name, array in inputs.items()}
     if len(set(counts.values())) != 1:
         shown = ", ".join(f"{name}: {count}" for name, count in counts.items())
-        fail("HAP0481", f"the inputs of {source} hold different numbers of images ({shown})")
+        fail("HAP0481", f"the inputs of {source} hold different numbers of images ({shown})", help=_EQUAL)
     images, batch = next(iter(counts.values())), _batch(network)
     if images == 0 or images % batch:
-        fail("HAP0481", f"{source} holds {images} images, the network takes batches of {batch}", at=network)
+        help = f"give it a multiple of {batch} images, at least {batch}"
+        fail("HAP0481", f"{source} holds {images} images, the network takes batches of {batch}", at=network, help=help)
     return images
 
 
-def _labels(labels: Array, inputs: Mapping[str, Array], source: str) -> Array:
-    """The labels, which must be whole numbers, one per image."""
+def _labels(labels: Array, inputs: Mapping[str, Array], network: NetworkOp, source: str) -> Array:
+    """The labels, which must be whole numbers, one per image, each a class where the first result is one per class."""
     images = len(next(iter(inputs.values())))
     shape: tuple[int, ...] = labels.shape
     if labels.dtype.kind not in "iu" or shape != (images,):
@@ -140,6 +146,15 @@ def _labels(labels: Array, inputs: Mapping[str, Array], source: str) -> Array:
             "HAP0481",
             f"`{LABEL}` of {source} is {labels.dtype} of shape {text(shape)}",
             help=f"labels are whole numbers, one for each of the {images} images",
+        )
+    result = tuple(t.get_shape()) if isinstance(t := network.function_type.outputs.data[0], TensorType) else ()
+    if len(result) == 2 and images and (int(labels.min()) < 0 or int(labels.max()) >= result[1]):
+        held = f"{int(labels.min())}..{int(labels.max())}"
+        fail(
+            "HAP0482",
+            f"`{LABEL}` of {source} holds {held}, the network has {result[1]} classes",
+            at=network,
+            help=f"labels count from 0 to {result[1] - 1}",
         )
     return labels
 

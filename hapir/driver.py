@@ -34,7 +34,7 @@ from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.pipeline import Stage, Step, run_steps
 from hapir.registry import make_context, universe
 from hapir.report.summary import CheckReport, summarize
-from hapir.spec.build import build_module, diagnose
+from hapir.spec.build import build_module, diagnose, set_data_folder
 from hapir.spec.check import Spec, load_spec, recipe_passes
 from hapir.weights import WeightStore
 
@@ -107,8 +107,9 @@ class Design:
         # building chooses the default and refuses an unknown name; its diagnostics are the language's
         module = build_module(self.spec, name, ctx)
         own = None if name is None else schedules[name].recipe
-        chosen = recipe or (own.text if own else NO_RECIPE)
+        chosen = recipe if recipe is not None else own.text if own else NO_RECIPE
         steps = [] if chosen == NO_RECIPE else recipe_passes(self.spec, chosen)
+        set_data_folder(ctx, self.spec, None if chosen == NO_RECIPE else chosen)
         return Scheduled(
             self,
             name,
@@ -218,23 +219,29 @@ class Scheduled:
     def run(
         self,
         on: Witness = "reference",
-        inputs: Mapping[str, Array] | Dataset | None = None,
+        inputs: Mapping[str, Array] | Dataset | os.PathLike[str] | None = None,
         *,
         limit: int | None = None,
         cache: bool = True,
     ) -> RunResult:
-        """Run the network on arrays by input name (axis 0 is the batch), the body on the witness `on`.
+        """Run the network on arrays by input name (axis 0 is the batch) or on a file of them, the body on `on`.
 
         An array `label` beside the inputs gives the accuracy, `limit` takes the first images only, `cache` reuses
         what an earlier run built. Raises HapirError: HAP048x for inputs that do not fit, HAP07xx where the witness
         cannot run this network, HAP08xx where its tools are missing.
         """
-        from hapir.data import Dataset, check_dataset
+        from hapir.data import Dataset, check_dataset, load_dataset
         from hapir.execution import execute
 
         with files_from(self.design.spec.folder):
             network = _only(self.float_module, NetworkOp)
-            data = inputs if isinstance(inputs, Dataset) else check_dataset(inputs or {}, network, limit)
+            match inputs:
+                case Dataset():
+                    data = inputs
+                case os.PathLike():
+                    data = load_dataset(Path(inputs), network, limit)
+                case _:
+                    data = check_dataset(inputs or {}, network, limit)
             return execute(self, on, data, cache=cache)
 
     def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -242,7 +249,7 @@ class Scheduled:
 
         Existing files of the same names are replaced, each in one step. Raises HapirError.
         """
-        from hapir.files import write_atomically
+        from hapir.files import write_atomically, writing
         from hapir.witnesses import emit
 
         with files_from(self.design.spec.folder):
@@ -251,7 +258,8 @@ class Scheduled:
         paths: list[Path] = []
         for name in sorted(files):
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, files[name])
             paths.append(path)
         return tuple(paths)

@@ -18,19 +18,27 @@ from hapir.diagnostics import fail
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file by `data` in one step. Raises HapirError (HAP0884) where the place cannot be written."""
-    try:
+    with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        fail("HAP0884", f"cannot write `{path}`: {error.strerror}", help="choose a folder that you may write to")
-    temporary = Path(name)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Generator[None]:
+    """What the system says against writing to `place` becomes HAP0884: no permission, no space, a folder in the way."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fail("HAP0884", f"cannot write `{place}`: {reason.lower()}", help="choose a place that you may write to")
 
 
 def _umask() -> int:
@@ -54,7 +62,10 @@ def check_folder(folder: Path, mark: str) -> None:
             return
     except FileNotFoundError:
         return
-    except OSError:  # a file, or a folder that may not be read
+    except NotADirectoryError:
+        if not folder.is_file() and not folder.is_symlink():
+            fail("HAP0884", f"cannot write `{folder}`: a file stands in its path", help="name another folder")
+    except OSError:  # a folder that may not be read
         pass
     fail(
         "HAP0881",
@@ -72,11 +83,9 @@ def replaced_folder(folder: Path, mark: str) -> Generator[Path]:
     """
     folder = Path(os.path.normpath(Path.cwd() / folder))  # `resolve` would follow a link that is to be replaced
     check_folder(folder, mark)
-    try:
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        fail("HAP0884", f"cannot write `{folder}`: {error.strerror}", help="choose a folder that you may write to")
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())

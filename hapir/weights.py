@@ -1,14 +1,17 @@
 """Arrays beside the IR: the IR holds keys, a `WeightStore` holds the numbers.
 
 Text IR with literal weights is slow to parse and unreadable: `nn.weight` ops and per-channel types name a key. A
-pass that changes values writes a new key and leaves the old one: stores only grow until `retain` drops what no IR names.
+pass that changes values writes a new key and leaves the old one: stores only grow until `retain` drops what no IR
+names.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -88,15 +91,32 @@ class WeightStore(Mapping[str, Array]):
 def load_arrays(path: Path, at: Span | None = None) -> dict[str, Array]:
     """The named arrays of a `.safetensors` or `.npz` file. Raises HapirError (HAP0401) placed at `at`."""
     if not path.is_file():
+        if path.is_dir():
+            fail("HAP0401", f"`{path}` is a folder", at=at, help="name a .safetensors or .npz file")
         fail("HAP0401", f"the file `{path.name}` does not exist", at=at, help=f"looked for it in {path.parent}")
+    read = {".safetensors": _load_safetensors, ".npz": _load_npz}.get(path.suffix)
+    if read is None:
+        fail("HAP0401", f"`{path.name}` is neither .safetensors nor .npz", at=at, help="convert it to one of the two")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load
-
-            return dict(load(path.read_bytes()))
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
+        arrays = read(path)
     except Exception as error:  # the two libraries raise many types for a damaged file
         fail("HAP0401", f"the file `{path.name}` cannot be read: {error}", at=at, help="write it again; it is damaged")
-    fail("HAP0401", f"`{path.name}` is neither .safetensors nor .npz", at=at, help="convert it to one of the two")
+    return arrays
+
+
+def _load_safetensors(path: Path) -> dict[str, Array]:
+    from safetensors.numpy import load
+
+    return dict(load(path.read_bytes()))
+
+
+def _load_npz(path: Path) -> dict[str, Array]:
+    """Raises ValueError for what numpy would offer to unpickle, or would hand out as bytes."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is not an .npz archive")
+    with np.load(path, allow_pickle=False) as archive:
+        found: dict[str, object] = {key: archive[key] for key in archive.files}
+    for key, array in found.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"`{key}` in it is not an array")
+    return cast("dict[str, Array]", found)

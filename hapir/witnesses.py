@@ -68,6 +68,8 @@ class _Target:
 
 def check_targets(names: Sequence[str]) -> tuple[str, ...]:
     """The names of targets, each once, checked. Raises HapirError (HAP0790)."""
+    if not names:
+        fail("HAP0790", "no target is named", help=f"known: {', '.join(TARGETS)}")
     for name in names:
         if name not in TARGETS:
             known = did_you_mean(name, TARGETS) or f"known: {', '.join(TARGETS)}"

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 if TYPE_CHECKING:
     from hapir.diagnostics import Diagnostic
 
 Format = Literal["text", "json"]
 Colour = Literal["auto", "always", "never"]
+
+
+class OutputError(Exception):
+    """Standard output cannot be written, for another reason than a reader that went away; carries why."""
+
+
+def write_output(text: str) -> None:
+    """Print text at once. Raises OutputError, and BrokenPipeError where the reader went away."""
+    try:
+        if cast("TextIO | None", sys.stdout) is None:  # what Python makes of `>&-`
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise OutputError(error.strerror) from error
+
+
+def drop_output() -> None:
+    """Forget what is still buffered for a stdout that takes no more: Python would complain about it at exit."""
+    if cast("TextIO | None", sys.stdout) is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
@@ -26,18 +50,18 @@ class Console:
     def result(self, text: str | Callable[[], str], data: Mapping[str, object]) -> None:
         """Print a result in the chosen format."""
         if self.format == "json":
-            print(json.dumps(data, indent=2))
+            write_output(json.dumps(data, indent=2) + "\n")
         else:
             shown = text if isinstance(text, str) else text()
             if shown:
-                print(shown)
+                write_output(f"{shown}\n")
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Show diagnostics alone: text goes to stderr, JSON is the command's one document on stdout."""
         from hapir.diagnostics import render
 
         if self.format == "json":
-            print(json.dumps({"diagnostics": [d.to_json() for d in diagnostics]}, indent=2))
+            write_output(json.dumps({"diagnostics": [d.to_json() for d in diagnostics]}, indent=2) + "\n")
         else:
             print(render(diagnostics, colour=self.coloured()), file=sys.stderr)
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import cast
 
 from hapir.cli.command import Command
-from hapir.cli.console import Console
+from hapir.cli.console import Console, OutputError, drop_output
 
 COMMANDS = ("compile", "run", "check", "estimate", "opt", "list", "explain")
 """Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
@@ -89,14 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = _parser(_commands()).parse_args(arguments)
             console = Console(args.format, args.color)
             code = cast(Command, args.command).execute(args, console)
-        sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # what is still buffered has no reader: without this, Python complains about it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
     except Exception as error:
         return _failed(error, console)
@@ -108,10 +106,19 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def _failed(error: Exception, console: Console) -> int:
     """Diagnostics for what the user can mend, one line for what only we can."""
-    from hapir.diagnostics import HapirError
+    from hapir.diagnostics import Diagnostic, HapirError
 
+    if isinstance(error, OutputError):
+        what = f"cannot write the output: {str(error).lower()}"
+        lost = Diagnostic("HAP0884", what, help="make room for it, or send it elsewhere")
+        return _failed(HapirError(lost), Console("text", console.colour))
     if isinstance(error, HapirError):
-        console.diagnostics(error.diagnostics)
+        try:
+            console.diagnostics(error.diagnostics)
+        except OutputError as unwritable:
+            return _failed(unwritable, console)
+        except BrokenPipeError:
+            drop_output()
         return 1
     if os.environ.get("HAPIR_DEBUG"):
         traceback.print_exception(error)

@@ -21,6 +21,7 @@ from xdsl.utils.arg_spec import parse_pipeline
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
+from hapir.cli.console import write_output
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError, did_you_mean, files_from
 from hapir.files import write_atomically
@@ -127,7 +128,7 @@ class HapirOpt(xDSLOptMain):
         if self.args.save_weights:
             self._save_weights(Path(self.args.save_weights))
         if self.args.output_file is None:
-            print(output.getvalue(), end="")
+            write_output(output.getvalue())
         else:
             write_atomically(Path(self.args.output_file), output.getvalue().encode())
         return 0

@@ -31,15 +31,24 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
-    from hapir.weights import load_arrays
 
+    if args.output is not None:
+        _check_folder(Path(args.output))
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
-    arrays = load_arrays(Path(args.input))
-    result = scheduled.run(args.on, arrays, limit=args.limit, cache=not args.no_cache)
-    if args.output:
+    result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache)
+    if args.output is not None:
         _write(Path(args.output), result.outputs)
     console.result(result.to_text, result.to_json())
     return 0
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a place that cannot be written before the long work, not after it. Raises HapirError (HAP0884)."""
+    from hapir.diagnostics import fail
+
+    if path.is_dir() or not path.parent.is_dir():
+        wrong = "is a folder" if path.is_dir() else "lies in no folder"
+        fail("HAP0884", f"cannot write `{path}`: it {wrong}", help="name a file in a folder that exists")
 
 
 def _write(path: Path, arrays: object) -> None:

@@ -7,6 +7,7 @@ store under the keys of the file, each with the shape that the network gives it,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,22 @@ def build_module(
         findings.raise_errors()
         if weights:
             _load_weights(spec, definition, ops[0], builder.layers, ctx.weights).raise_errors()
-    # data paths start at the folder of the file that names them, and the recipe is what names data
-    recipe = spec.recipes.get(chosen.recipe.text) if chosen and chosen.recipe else None
-    ctx.folder = spec.sources[recipe.span.file] if recipe else spec.folder
+    set_data_folder(ctx, spec, chosen.recipe.text if chosen and chosen.recipe else None)
     module = ModuleOp(ops)
     module.location = ops[0].location
     return module
+
+
+def set_data_folder(ctx: HapirContext, spec: Spec, recipe: str | None) -> None:
+    """Tell a context where the data paths of a recipe start: at the folder of the file that writes them."""
+    at = spec.recipes[recipe].span if recipe is not None else None
+    ctx.folder = spec.sources[at.file] if at else spec.folder
+    ctx.project = None if spec.allow_outside else _project(spec, at)
+
+
+def _project(spec: Spec, at: Span | None) -> Path:
+    """The folder that paths written at a place may not leave: the spec's, or in library files the library's."""
+    return spec.sources[at.file] if at and at.file.startswith(LIBRARY) else spec.folder
 
 
 def diagnose(spec: Spec) -> None:
@@ -99,8 +110,7 @@ def _load_weights(
         findings.error("HAP0207", "the weights are given twice", at=again.span)
     statement = statements[0]
     folder = spec.sources[statement.span.file]
-    project = folder if statement.span.file.startswith(LIBRARY) else spec.folder
-    path = confined(folder, statement.path, project, allow_outside=spec.allow_outside)
+    path = confined(folder, statement.path, _project(spec, statement.span), allow_outside=spec.allow_outside)
     arrays = load_arrays(path, statement.path.span)
     weights = [weight for weight in op.walk() if isinstance(weight, nn.WeightOp)]
     unused = sorted(set(arrays) - {weight.key.data for weight in weights})

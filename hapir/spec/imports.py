@@ -13,7 +13,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, fail
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, did_you_mean, fail
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.parse import parse
@@ -32,15 +32,16 @@ class Source:
 
 def read_source(location: Traversable, at: Span | None) -> str:
     """The text of a file. Raises HapirError (HAP0106) where it is missing, too large or not UTF-8."""
-    shown = location.name
+    shown = location.name or str(location)
     try:
         with location.open("rb") as stream:
             data = stream.read(_MAXIMUM_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        fail("HAP0106", f"the file `{shown}` cannot be read: {reason.lower()}", at=at)
+        fail("HAP0106", f"the file `{shown}` cannot be read: {reason.lower()}", at=at, help=_other_specs(location))
     if len(data) > _MAXIMUM_BYTES:
-        fail("HAP0106", f"the file `{shown}` is larger than {_MAXIMUM_BYTES} bytes", at=at)
+        help = "a spec names its weights and data, it does not hold them"
+        fail("HAP0106", f"the file `{shown}` is larger than {_MAXIMUM_BYTES} bytes", at=at, help=help)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -51,6 +52,17 @@ def read_source(location: Traversable, at: Span | None) -> str:
             at=at,
             help="save it as UTF-8",
         )
+
+
+def _other_specs(location: Traversable) -> str:
+    """A help line for a spec that cannot be read: the one that was meant, or those that lie there."""
+    folder = location.parent if isinstance(location, Path) else None
+    if folder is None or not folder.is_dir():
+        return "name a .hap file"
+    near = sorted(entry.name for entry in folder.glob("*.hap") if entry != location and entry.is_file())
+    return did_you_mean(location.name, near) or (
+        f"the folder holds {', '.join(near[:8])}" if near else "name a .hap file"
+    )
 
 
 class Importer:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hapir.reference.interpret import run_network
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -24,6 +23,7 @@ from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
 from hapir.lowering.compress.observe_activations import batches, labelled_data
 from hapir.lowering.network_edits import networks_of
+from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore
 
 
@@ -50,7 +50,7 @@ class KeepAccuracyPass(ModulePass):
             fail("HAP0515", "there is no float network to compare with", at=op, help="use keep_accuracy in a recipe")
         before = {network.sym_name.data: network for network in networks_of(context.original)}
         for network in networks_of(op):
-            inputs, labels = labelled_data(network, context.folder / self.data, self.samples)
+            inputs, labels = labelled_data(network, context.data_file(self.data), self.samples)
             first = accuracy(before[network.sym_name.data], context.original_weights, inputs, labels)
             now = accuracy(network, context.weights, inputs, labels)
             # the small slack keeps a drop of exactly `within` legal in spite of binary fractions

@@ -92,7 +92,7 @@ class QuantizePass(ModulePass):
     def _quantize(self, network: NetworkOp, context: HapirContext) -> None:
         reject_quantized(network)
         convert_batch_norms(network, context.weights)
-        data = calibration_data(network, context.folder / self.calibration, self.samples)
+        data = calibration_data(network, context.data_file(self.calibration), self.samples)
         seen = observe_activations(network, context.weights, data, histograms=self.method != "min_max")
         storage = storage_named(self.activations)
         types = activation_types(network, seen, storage, self.method, self.percentile)

@@ -185,3 +185,20 @@ def test_lower_writes_one_target(spec: Path, tmp_path: Path) -> None:
     paths = hapir.load(spec).schedule().lower("c", tmp_path / "src")
     assert [p.name for p in paths] == ["tiny.c", "tiny.h", "tiny_weights.c"]
     assert all(p.is_file() for p in paths)
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("command", ["list codes", "list codes --format json", "explain nothing --format json"])
+def test_output_that_cannot_be_written_is_a_diagnostic(command: str, redirection: str) -> None:
+    line = f"{sys.executable} -m hapir {command} {redirection}"
+    found = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("error[HAP0884]: cannot write the output: ")
+    assert len(found.stderr.splitlines()) == 2
+
+
+def test_no_target_at_all_is_an_error(spec: Path, tmp_path: Path) -> None:
+    outcome = run_main("compile", spec, "-o", tmp_path / "out", "--target", "")
+    assert outcome.code == 1
+    assert "error[HAP0790]: no target is named" in outcome.err
+    assert not (tmp_path / "out").exists()

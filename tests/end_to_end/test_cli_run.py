@@ -94,15 +94,17 @@ IMAGE = np.zeros((4, 2, 6, 6), np.float32)
         ({}, "HAP0480", "no array `image`"),
         ({"imag": IMAGE}, "HAP0480", "did you mean `image`?"),
         ({"image": IMAGE, "extra": IMAGE}, "HAP0480", "`extra`"),
-        ({"image": IMAGE[0]}, "HAP0481", "imagesx2x6x6"),
+        ({"image": IMAGE[0]}, "HAP0481", "images x 2 x 6 x 6"),
         ({"image": IMAGE[:, :1]}, "HAP0481", "4x1x6x6"),
         ({"image": IMAGE[:0]}, "HAP0481", "0 images"),
         ({"image": IMAGE, "label": np.zeros(3, np.int64)}, "HAP0481", "labels are whole numbers"),
         ({"image": IMAGE, "label": np.zeros(4)}, "HAP0481", "labels are whole numbers"),
+        ({"image": IMAGE, "label": np.array([0, 1, 2, 3])}, "HAP0482", "labels count from 0 to 2"),
+        ({"image": IMAGE, "label": np.array([0, 1, 2, -1])}, "HAP0482", "holds -1..2"),
         ({"image": np.full_like(IMAGE, np.nan)}, "HAP0482", "not finite"),
         ({"image": np.full(IMAGE.shape, 1e300)}, "HAP0482", "f32 cannot hold"),
         ({"image": np.full(IMAGE.shape, (1 << 24) + 1)}, "HAP0482", "f32 cannot hold"),
-        ({"image": np.full(IMAGE.shape, "a")}, "HAP0482", "no numbers"),
+        ({"image": np.full(IMAGE.shape, "a")}, "HAP0482", "not one of real numbers"),
     ],
 )
 def test_data_that_does_not_fit_is_a_diagnostic(
@@ -174,3 +176,35 @@ def test_a_failing_pass_points_at_its_step(tmp_path: Path) -> None:
     assert found["code"] == "HAP0401"
     number: int = found["span"]["line"]
     assert "quantize(" in spec.read_text().splitlines()[number - 1]
+
+
+@pytest.mark.parametrize("place", ["folder", "nowhere/r.npz", ""])
+def test_a_result_that_cannot_be_written_is_known_before_the_work(spec: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    output = tmp_path / place if place else ""
+    outcome = run_main("run", spec, "--input", tmp_path / "no_such.npz", "--output", output)
+    assert outcome.code == 1
+    assert "error[HAP0884]" in outcome.err
+
+
+@pytest.mark.parametrize("data", ["../secret.npz", "/dev/null", "link.npz"])
+def test_data_of_a_recipe_stays_in_the_folder(tmp_path: Path, data: str) -> None:
+    spec = write_project(tmp_path)
+    (tmp_path / "link.npz").symlink_to(tmp_path.parent / "secret.npz")
+    spec.write_text(spec.read_text().replace("calib.npz", data))
+    outcome = run_main("run", spec, "--input", tmp_path / "test.npz")
+    assert outcome.code == 1
+    assert "error[HAP0214]" in outcome.err
+    assert f'quantize(calibration = "{data}")' in outcome.err  # the step that names it
+    allowed = run_main("run", spec, "--input", tmp_path / "test.npz", "--allow-outside")
+    assert "error[HAP0401]" in allowed.err
+
+
+def test_the_data_of_another_recipe_starts_at_its_own_file(tmp_path: Path) -> None:
+    spec = write_project(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "calib.npz").rename(tmp_path / "more" / "other.npz")
+    (tmp_path / "more" / "r.hap").write_text('hap 1\nrecipe other { quantize(calibration = "other.npz") }\n')
+    spec.write_text(spec.read_text().replace("hap 1\n", 'hap 1\nimport "more/r.hap"\n'))
+    outcome = run_main("run", spec, "--input", tmp_path / "test.npz", "--recipe", "other")
+    assert outcome.code == 0, outcome.err

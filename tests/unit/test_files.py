@@ -114,3 +114,21 @@ def test_writers_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
     text = (folder / MARK).read_text()
     assert (folder / "sub" / "data").read_text() == text * 100
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("blocked", ["folder", "file/below"])
+def test_what_stands_in_the_way_of_a_file_is_a_diagnostic(tmp_path: Path, blocked: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HapirError) as error:
+        write_atomically(tmp_path / blocked, b"new")
+    assert _code(error) == "HAP0884"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_folder_below_a_file_is_a_diagnostic(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HapirError) as error, replaced_folder(tmp_path / "file" / "out", MARK):
+        pytest.fail("the block must not run")
+    assert _code(error) == "HAP0884"
+    assert "a file stands in its path" in error.value.diagnostics[0].message
