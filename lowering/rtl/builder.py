@@ -304,7 +304,7 @@ class Module:
             result = result | condition
         return result
 
-    def instance(self, module: Module, name: str, **inputs: Signal) -> dict[str, Signal]:
+    def instance(self, module: Module, name: str, /, **inputs: Signal) -> dict[str, Signal]:
         """Instantiate a finished module; clock and reset connect by themselves. Returns its outputs by name."""
         if "clk" in module.inputs:
             inputs = {"clk": self.clk, "rst": self.rst, **inputs}
