@@ -54,7 +54,11 @@ def find(name: str) -> list[Entry]:
     found = [entry for entry in everything if name in (entry.name, entry.name.lower())]
     if not found:
         hint = did_you_mean(name, sorted({entry.name for entry in everything}))
-        fail("HAP0883", f"hapir knows nothing of the name `{name}`", help=hint or "`hapir list` shows what there is")
+        fail(
+            "HAP0883",
+            f"hapir knows nothing of the name `{name}`",
+            help=hint or f"`hapir list KIND` shows the {', '.join(KINDS)}",
+        )
     return found
 
 
@@ -161,7 +165,7 @@ def _head_comment(source: str) -> str:
 
 def _codes() -> list[Entry]:
     return [
-        Entry("code", number, code.title, "\n\n".join(part for part in (code.text, code.example) if part))
+        Entry("code", number, code.title, f"{code.text}\n\nExample:\n    {code.example}")
         for number, code in CODES.items()
     ]
 

@@ -3,7 +3,7 @@
 A `Diagnostic` is data; renderers turn it into text or JSON. Code that meets bad input raises `HapirError` with one or
 more diagnostics; nothing else reaches a user. Errors meant for hapir's authors stay ordinary exceptions.
 
-Codes are stable (`HAP0301`); `hapir/codes.py` holds what `hapir explain CODE` prints for each.
+Codes are stable (`HAP0301`); `hapir/codes` holds what `hapir explain CODE` prints for each.
 """
 
 from __future__ import annotations

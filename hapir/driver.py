@@ -35,7 +35,7 @@ from hapir.pipeline import Stage, Step, run_steps
 from hapir.registry import make_context, universe
 from hapir.report.summary import CheckReport, summarize
 from hapir.spec.build import build_module, diagnose, set_data_folder
-from hapir.spec.check import Spec, load_spec, recipe_passes
+from hapir.spec.check import NO_RECIPE, Spec, load_spec, recipe_passes
 from hapir.weights import WeightStore
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 AnyOp = TypeVar("AnyOp", bound=Operation)
 Witness = Literal["reference", "c", "rtl"]
-NO_RECIPE = "none"
-"""The recipe name that keeps the float network."""
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Design:

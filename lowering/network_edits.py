@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
+from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
 from hapir.weights import Array, WeightStore
 
@@ -21,6 +22,13 @@ from hapir.weights import Array, WeightStore
 def networks_of(module: ModuleOp) -> list[NetworkOp]:
     """The networks of a module, in order."""
     return [op for op in module.body.block.ops if isinstance(op, NetworkOp)]
+
+
+def reject_fused(network: NetworkOp) -> None:
+    """Raise HapirError (HAP0516) where layers are grouped already: a pass that looks at layers would not see theirs."""
+    for op in network.body.block.ops:
+        if isinstance(op, FusedLayerOp):
+            fail("HAP0516", "the layers are fused already", at=op, help="leave fuse() out, or put it last")
 
 
 def layer_name(op: Operation) -> str | None:

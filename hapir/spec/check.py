@@ -19,6 +19,8 @@ from hapir.spec.networks import NetworkBuilder
 from hapir.spec.recipes import RecipeStep, check_selectors, recipe_steps
 from hapir.spec.schedules import ScheduleBuilder
 
+NO_RECIPE = "none"
+"""The recipe name that keeps the float network."""
 D = TypeVar("D", syntax.Network, syntax.Machine, syntax.Recipe, syntax.Schedule)
 
 
@@ -135,6 +137,10 @@ class _Checker:
                     self.networks[name.text] = definition
                 case syntax.Machine():
                     self.machines[name.text] = definition
+                case syntax.Recipe() if name.text == NO_RECIPE:
+                    what = f"a recipe cannot be called `{NO_RECIPE}`"
+                    help = f"give it another name; `--recipe {NO_RECIPE}` keeps the float network"
+                    self._findings.error("HAP0223", what, at=name.span, help=help)
                 case syntax.Recipe():
                     self.recipes[name.text] = definition
                 case syntax.Schedule():

@@ -38,6 +38,7 @@ from hapir.lowering.network_edits import (
     key_stem,
     networks_of,
     real_weight_of,
+    reject_fused,
     replace,
     weight_op_of,
 )
@@ -59,6 +60,7 @@ class FoldBatchNormPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         weights = hapir_context(ctx).weights
         for network in networks_of(op):
+            reject_fused(network)
             for norm in batch_norms(network):
                 target = fold_target(norm)
                 if target is not None:

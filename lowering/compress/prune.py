@@ -41,7 +41,14 @@ from hapir.lowering.compress.channel_groups import MixingOp, Removal, channel_gr
 from hapir.lowering.compress.magnitude import smallest
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
-from hapir.lowering.network_edits import erase_unused_weights, insert_weight, networks_of, real_weight_of, weight_op_of
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_weight,
+    networks_of,
+    real_weight_of,
+    reject_fused,
+    weight_op_of,
+)
 from hapir.weights import WeightStore
 
 
@@ -69,6 +76,7 @@ class PrunePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         weights = hapir_context(ctx).weights
         for network in networks_of(op):
+            reject_fused(network)
             reject_quantized(network)
             selected = self._selected(network)
             if self.grain in ("weight", "kernel"):

@@ -41,7 +41,7 @@ from hapir.lowering.compress.fold_batch_norm import (
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
-from hapir.lowering.network_edits import networks_of
+from hapir.lowering.network_edits import networks_of, reject_fused
 from hapir.weights import WeightStore
 
 
@@ -90,6 +90,7 @@ class QuantizePass(ModulePass):
             self._quantize(network, context)
 
     def _quantize(self, network: NetworkOp, context: HapirContext) -> None:
+        reject_fused(network)
         reject_quantized(network)
         convert_batch_norms(network, context.weights)
         data = calibration_data(network, context.data_file(self.calibration), self.samples)

@@ -252,3 +252,17 @@ def test_an_input_that_is_also_a_result_passes_through(tmp_path: Path) -> None:
     expected = run_network(spec.network, spec.ctx.weights, data)
     np.testing.assert_array_equal(found["y"], expected["y"])
     np.testing.assert_array_equal(found["image"], data["image"])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [FoldBatchNormPass(), PrunePass(sparsity=0.5), QuantizePass(calibration="d.npz")],
+    ids=lambda step: step.name,
+)
+def test_rewriting_layers_comes_before_fusing_them(tmp_path: Path, step: ModulePass):
+    spec = Spec(tmp_path, 2, 4)
+    module = spec.module(spec.dense("f1", spec.image, np.ones((4, 4))))
+    spec.calibrate(image=np.ones((2, 4)))
+    FusePass().apply(spec.ctx, module)
+    with pytest.raises(HapirError, match="HAP0516"):
+        step.apply(spec.ctx, module)

@@ -1,0 +1,18 @@
+"""The codes of all diagnostics, one file per area: what `hapir explain CODE` prints.
+
+HAP01xx syntax, 02xx names and arguments, 03xx shapes, types and units, 04xx weights and data, 05xx passes, 06xx machine
+and mapping, 07xx targets, 08xx tools and environment. A code never changes its meaning; one that is no longer given
+stays unused. A test checks that every code that the sources give is explained here.
+"""
+
+from hapir.codes.code import Code
+from hapir.codes.data import DATA
+from hapir.codes.language import LANGUAGE
+from hapir.codes.machines import MACHINES
+from hapir.codes.passes import PASSES
+from hapir.codes.targets import TARGETS
+from hapir.codes.tools import TOOLS
+
+__all__ = ["CODES", "Code"]
+
+CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS}

@@ -1,0 +1,14 @@
+"""What is known of a diagnostic's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """A diagnostic's meaning: one line, what it means and what to do, and a small example that gives it."""
+
+    title: str
+    text: str
+    example: str

@@ -1,0 +1,46 @@
+"""Codes of machines and of the mapping onto them: HAP06xx."""
+
+from hapir.codes.code import Code
+
+MACHINES = {
+    "HAP0601": Code(
+        "machine lacks a part",
+        "The weight-stationary dataflow needs one outside memory with a bandwidth, an activation memory of two halves, "
+        "a weight buffer, and one array with a `mac` unit, double-buffered weight registers and an accumulator memory.",
+        "machine m { clock = 100 MHz }   // no array",
+    ),
+    "HAP0602": Code(
+        "memory of the wrong kind",
+        "A memory of the machine has a width, a latency or a buffering that the dataflow cannot use: the outside port "
+        "is a power of two from 8 to 512 bit wide, answers after at least one cycle, and weight registers are double.",
+        "memory dram { bandwidth = 3 B/cycle, latency = 20 cycle }",
+    ),
+    "HAP0603": Code(
+        "number format does not match the machine",
+        "A format that a unit cannot hold exactly is an error: activations, weights, rounding, requantization factors "
+        "and the largest sum must fit what the machine declares. Change the recipe or the unit.",
+        "quantize(activations = i8)   // on a machine with multiply = u8 * i8",
+    ),
+    "HAP0604": Code(
+        "does not fit a memory",
+        "A layer's input or output, a weight tile or a pooling window is larger than the memory that holds it. The "
+        "message says by how much.",
+        "memory activations { size = 256 B, holds = [input, output], double_buffered = true }",
+    ),
+    "HAP0605": Code(
+        "unknown technology",
+        "Energies and areas come from a technology table; there is none of this name.",
+        "technology = cmos46",
+    ),
+    "HAP0606": Code(
+        "unknown dataflow",
+        "The machine can be emitted and estimated for the dataflows that `hapir list dataflows` shows.",
+        "dataflow = row_stationary",
+    ),
+    "HAP0607": Code(
+        "mapping that the machine cannot follow",
+        "A `map` may pin what the hardware leaves open: rows and columns of the array as they are built, and the "
+        "output pixels per tile at the accumulator memory.",
+        "map c1 { at pe { rows = [K], columns = [C] } }",
+    ),
+}

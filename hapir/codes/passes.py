@@ -1,0 +1,94 @@
+"""Codes of passes: HAP05xx."""
+
+from hapir.codes.code import Code
+
+PASSES = {
+    "HAP0501": Code(
+        "pass without weights",
+        "The pass reads or writes parameters, and the driver that runs it carries none. `hapir opt` does, xdsl-opt "
+        "does not.",
+        "xdsl-opt -p fold_batch_norm net.mlir",
+    ),
+    "HAP0502": Code(
+        "computed parameter",
+        "The pass changes a parameter's numbers, and this one is the result of another op instead of a stored array.",
+        "a conv2d in text IR whose weights are an nn.relu",
+    ),
+    "HAP0503": Code(
+        "batch norm cannot be folded",
+        "A batch norm is folded into the conv2d or dense layer that makes its input and that nothing else reads. One "
+        "without such a layer stays, or becomes a depthwise convolution with `standalone = convolution`.",
+        "fold_batch_norm(strict = true)    // and a batch norm after a pool",
+    ),
+    "HAP0506": Code(
+        "already quantized",
+        "Pruning and quantization read float weights. In a recipe, prune comes before quantize, and quantize once.",
+        "quantize(...), prune(sparsity = 50 %)",
+    ),
+    "HAP0507": Code(
+        "batch norm before quantization",
+        "A batch norm has no integer form of its own: fold it into the layer before it first.",
+        'recipe small { quantize(calibration = "d.npz") }    // without fold_batch_norm() before it',
+    ),
+    "HAP0508": Code(
+        "no integer form",
+        "The op cannot be computed on integers as it stands: an average pool whose windows hold different numbers of "
+        "elements, an operand without a range, or an output so much finer than its accumulator that no factor fits.",
+        "avg_pool(x, kernel = 3, padding = 1, count_include_pad = false)",
+    ),
+    "HAP0509": Code(
+        "accumulator overflow",
+        "With these weights and input types the sum of products may leave 32 bits. hapir proves that it cannot, or "
+        "refuses.",
+        "a dense layer of 100 000 inputs with 8-bit weights",
+    ),
+    "HAP0510": Code(
+        "interrupted integer body",
+        "A quantized network computes on floats only at its beginning and its end. Here floats that come from integers "
+        "are quantized again: a layer that stays float, such as softmax, stands in the middle.",
+        "dense(softmax(dense(x)))",
+    ),
+    "HAP0511": Code(
+        "channels cannot be followed",
+        "Removing channels needs to know how each op passes them on, and this op's way is not known.",
+        "prune(grain = filter) after fuse",
+    ),
+    "HAP0512": Code(
+        "channels must stay",
+        "The network's inputs and results keep their channels, so do those of softmax and argmax: the selected layers "
+        "have no others.",
+        'prune(layers = "f1", sparsity = 50 %, grain = filter)    // f1 makes the result',
+    ),
+    "HAP0513": Code(
+        "layer would be empty",
+        "Pruning so many channels would leave a layer without any.",
+        "prune(sparsity = 99 %, grain = filter, scope = global)",
+    ),
+    "HAP0514": Code(
+        "accuracy lost",
+        "On the labelled data the network is less accurate than the float network by more than the recipe allows.",
+        'keep_accuracy(within = 1 point, data = "test.npz")',
+    ),
+    "HAP0515": Code(
+        "nothing to compare with",
+        "keep_accuracy compares with the float network that the recipe began with; outside a recipe there is none.",
+        "hapir opt -p keep_accuracy net.mlir",
+    ),
+    "HAP0516": Code(
+        "fused already",
+        "Passes that rewrite layers come before fuse, which groups the finished layers for the targets. hapir fuses at "
+        "the end by itself, so a recipe need not name it.",
+        "recipe small { fuse(), prune(sparsity = 50 %) }",
+    ),
+    "HAP0590": Code(
+        "pass cannot be applied",
+        "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",
+        "a plug-in's pass that knows no concat",
+    ),
+    "HAP0591": Code(
+        "pass left invalid IR",
+        "After the pass the IR does not verify: the pass has a bug. Run it through `hapir opt --print-ir-after-change` "
+        "to see what it did.",
+        "a plug-in's pass that changes a type on one side only",
+    ),
+}

@@ -1,0 +1,105 @@
+"""Codes of targets: HAP07xx."""
+
+from hapir.codes.code import Code
+
+TARGETS = {
+    "HAP0701": Code(
+        "type without a C form",
+        "The C target computes on f32 and on integers of up to 32 bits, quantized or raw.",
+        "nn.relu on tensor<1x4xf64>",
+    ),
+    "HAP0703": Code(
+        "parameter is not constant",
+        "Weights, biases, multipliers and shifts are packed when the C is written, so they must be `nn.weight` ops, "
+        "and not computed by the network.",
+        "nn.dense %x, %w   // where %w is an input of the network",
+    ),
+    "HAP0704": Code(
+        "weights not finite",
+        "A weight, or a scale made of weights, is infinite or not a number. Train again, or raise the batch norm's "
+        "epsilon.",
+        "a batch norm with variance 0 and epsilon 0",
+    ),
+    "HAP0705": Code(
+        "shift too large",
+        "A requantization shifts a 64-bit product by at most 62.",
+        "num.requantize with a shift of 63 in its table",
+    ),
+    "HAP0706": Code(
+        "scales along another axis",
+        "Activations with one scale per index are supported along axis 1, the channels.",
+        'num.quantize to !num.per_channel<si8, 0, "x.scale"> // scales along the batch',
+    ),
+    "HAP0707": Code(
+        "clip on raw integers",
+        "The bounds of a clip are real numbers; raw integers have no scale to read them by.",
+        "nn.clip on tensor<1x4xsi32>",
+    ),
+    "HAP0708": Code(
+        "buffer too large",
+        "The C indexes with 32 bits: a tensor or table may take at most 2 GiB.",
+        "conv2d on f32[64, 1024, 128, 128]",
+    ),
+    "HAP0709": Code(
+        "no C kernel",
+        "The C target does not know this operation. Lower it to operations of `nn` and `num` first.",
+        "hapir opt -t c net.mlir   // where net.mlir holds an op of a plug-in",
+    ),
+    "HAP0710": Code(
+        "sum may overflow",
+        "With these weights, and any input that the types allow, a sum can leave 32 bits. Integer sums are proven to "
+        "fit and never checked at run time.",
+        "a dense layer of 100000 inputs, all weights 127",
+    ),
+    "HAP0720": Code(
+        "operation that the hardware lacks",
+        "The accelerator runs convolutions and dense layers with requantization, relu, clip and max-pooling on the way "
+        "out. Other operations run in C.",
+        "g1 = global_avg_pool(c1)   // on --on rtl",
+    ),
+    "HAP0721": Code(
+        "network that is not a chain",
+        "The accelerator runs one image at a time through layers that each read what the one before wrote. Networks "
+        "with several inputs, outputs or branches run in C.",
+        "s1 = add(c1, c2)   // on --on rtl",
+    ),
+    "HAP0741": Code(
+        "no Verilog text",
+        "The Verilog printer knows `hw.module`, `hw.instance`, `hw.constant`, all `comb` ops and the `rtl` dialect, on "
+        "bit vectors. Lower everything else to these first.",
+        "hapir opt -t verilog net.mlir   # where net.mlir holds an nn.network",
+    ),
+    "HAP0742": Code(
+        "illegal external name",
+        "hapir may rename its own modules and ports, but not those of a module written elsewhere.",
+        "hw.module.extern @reg(in %x: i8)",
+    ),
+    "HAP0743": Code(
+        "net without a driver",
+        "A register needs an rtl.next and a wire an rtl.assign. A value is computed before it is read; feedback goes "
+        "through registers or wires.",
+        '%busy = rtl.wire "busy" : i1   // and no rtl.assign',
+    ),
+    "HAP0744": Code(
+        "simulation took too long",
+        "The circuit did not raise `done` within the cycles it was given: it waits for something that never comes, or "
+        "the limit is too low.",
+        "hapir run net.hap --on rtl",
+    ),
+    "HAP0745": Code(
+        "circuit left its memory",
+        "In simulation the circuit asked for a memory word beyond the end of the outside memory.",
+        "hapir run net.hap --on rtl",
+    ),
+    "HAP0790": Code(
+        "unknown target",
+        "`--target` names something that hapir cannot emit.",
+        "hapir compile digits.hap -o out --target vhdl",
+    ),
+    "HAP0791": Code(
+        "target cannot take this network",
+        "Hardware and estimates need a schedule that names a machine, and a network on integers: a recipe that "
+        "quantizes.",
+        "hapir run digits.hap --on rtl --recipe none --input digits_test.npz",
+    ),
+}
