@@ -103,13 +103,13 @@ def build_accelerator(plans: Sequence[LayerPlan], name: str) -> Accelerator:
     ops = [m.finish() for m in modules]
     for op in ops:
         op.location = machine.op.location
-        _prefix(op, name)
+        _prefix_parts(op, name, is_top=op is ops[-1])
     return Accelerator(ModuleOp(list(ops)), name, program, machine, tuple(plans))
 
 
-def _prefix(op: HWModuleOp, top: str) -> None:
+def _prefix_parts(op: HWModuleOp, top: str, *, is_top: bool) -> None:
     """Name parts after the top module, so that several accelerators live in one project."""
-    if op.sym_name.data != top:
+    if not is_top:
         op.sym_name = StringAttr(f"{top}_{op.sym_name.data}")
     for part in op.body.block.ops:
         if isinstance(part, InstanceOp):

@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from hapir.context import HapirContext
+from hapir.dialects.dataflow import LayerOp
+from hapir.dialects.num import Rounding
 from hapir.lowering.rtl.lower_to_rtl import LowerToRtlPass
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_timing import network_cycles
 from hapir.reference.interpret import run_network
 from hapir.targets.estimate import estimate
 from hapir.targets.verilog.emit import AcceleratorSimulation, VerilogArtefact, emit_verilog
+from hapir.targets.verilog.lint import lint
 from hapir.targets.verilog.printer import print_verilog
 from hapir.targets.verilog.simulate import Design as Circuit
 from hapir.targets.verilog.simulate import build_many
-from tests.property.rtl_designs import Design, DesignDraw, build_design, designs, is_tiled
+from tests.property.rtl_designs import Design, DesignDraw, LayerDraw, build_design, designs, is_tiled
 
 IMAGES = 3
 
@@ -135,6 +138,19 @@ def test_the_pass_gives_the_circuit_that_the_target_emits(draw: DesignDraw) -> N
     LowerToRtlPass().apply(HapirContext(weights=design.weights), module)
     module.verify()
     assert print_verilog(module) == emitted.verilog
+
+
+@pytest.mark.parametrize("name", ["int", "reg", "module", "a.b", "a__b", "pe", "main", "größe", "1st", "end", "_"])
+def test_any_name_is_legal(name: str) -> None:
+    """A network and its layers may be called like words of Verilog or like the accelerator's own parts."""
+    layers = tuple(LayerDraw(2, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 0, 0, True) for _ in range(2))
+    draw = DesignDraw(2, 2, 16, 3, 2, 4, False, (8, 8, 16), False, Rounding.half_up, 2, 2, 2, layers, seed=1)
+    design = build_design(draw, name)
+    for op in design.body.walk():
+        if isinstance(op, LayerOp):
+            op.layer = StringAttr(name)
+    artefact = emit_verilog(design.body, design.weights, design.machine, design.schedule)
+    assert lint({f"{artefact.top}.v": artefact.verilog}, artefact.top) == []
 
 
 @pytest.mark.slow
