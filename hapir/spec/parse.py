@@ -9,35 +9,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 from typing import cast
 
-from lark import Lark, Token, Tree
+from lark import Token, Tree
 
 from hapir.diagnostics import Findings, Span, fail
 from hapir.spec import syntax
+from hapir.spec.grammar import NUMBER, grammar
 from hapir.spec.recovery import Recovery
-from hapir.spec.units import UNITS
 
 LANGUAGE_VERSION = 1
 MAXIMUM_DEPTH = 50
 """Brackets inside brackets; far more than any network needs, far less than Python's recursion limit."""
 MAXIMUM_CHARACTERS = 2_000_000
 _MAXIMUM_DIGITS = 40
-_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
 _Node = Tree[Token] | Token
-
-
-@cache
-def grammar(debug: bool = False) -> Lark:
-    """The LALR parser, built on first use in about 50 ms; with `debug`, lark logs the conflicts it resolves."""
-    units = "|".join(re.escape(unit) for unit in sorted(UNITS, key=lambda u: (-len(u), u)) if unit != "%")
-    quantity = rf"{_NUMBER}[ \t]*(?:%|(?:{units})(?![A-Za-z0-9_/]))".replace("/", r"\/")
-    text = (files("hapir.spec") / "hap.lark").read_text(encoding="utf-8")
-    text = text.replace("%declare QUANTITY", f"QUANTITY.2: /{quantity}/")
-    return Lark(text, start="file", parser="lalr", propagate_positions=True, maybe_placeholders=False, debug=debug)
 
 
 def parse(text: str, file: str) -> syntax.File:
@@ -243,7 +230,7 @@ class _Builder:
         if token.type == "STRING":
             return self._text(token)
         if token.type == "QUANTITY":
-            parts = re.fullmatch(rf"({_NUMBER})[ \t]*(.+)", token)
+            parts = re.fullmatch(rf"({NUMBER})[ \t]*(.+)", token)
             assert parts is not None
             return syntax.Quantity(self._number(parts[1], span), parts[2], span)
         return syntax.Number(self._number(token, span), span)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import lark
 import pytest
 
 from hapir.diagnostics import Diagnostic, HapirError, Span
 from hapir.spec import load_spec, parse, syntax
-from hapir.spec.parse import MAXIMUM_DEPTH, grammar
+from hapir.spec.grammar import build, grammar, grammar_text
+from hapir.spec.parse import MAXIMUM_DEPTH
 from hapir.spec.recovery import MAXIMUM_ERRORS
 
 
@@ -44,7 +46,7 @@ def test_grammar_has_no_conflict(caplog: pytest.LogCaptureFixture):
     lark.Lark('start: start "+" start | "x"', parser="lalr", debug=True)
     assert "Shift/Reduce conflict" in caplog.text
     caplog.clear()
-    grammar.__wrapped__(debug=True)
+    build(grammar_text(), debug=True)
     assert caplog.text == ""
 
 
@@ -235,3 +237,23 @@ def test_memory_follows_the_text():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30_000_000
+
+
+@pytest.mark.parametrize("damage", ["none", "garbage", "no cache"])
+def test_the_kept_tables_are_those_of_the_grammar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str):
+    monkeypatch.delenv("HAPIR_NO_CACHE", raising=False)
+    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "cache"))
+    text = "hap 1\nmachine m { clock = 200 MHz }"
+
+    def tree(parser: Any) -> object:
+        return parser.parse(text)
+
+    made = tree(build(grammar_text()))
+    assert tree(grammar.__wrapped__()) == made
+    (kept,) = (tmp_path / "cache" / "grammar").glob("*.tables")
+    if damage == "garbage":
+        kept.write_bytes(b"cos\nsystem\n")
+    elif damage == "no cache":
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "file"))
+    assert tree(grammar.__wrapped__()) == made
