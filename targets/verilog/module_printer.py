@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping
 
 from xdsl.dialects import comb, hw
-from xdsl.dialects.builtin import IntegerType, StringAttr
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import rtl
 from hapir.targets.verilog import expressions as expr
+from hapir.targets.verilog import products
 from hapir.targets.verilog.expressions import Text
 from hapir.targets.verilog.live import constants, live_ops
 from hapir.targets.verilog.names import Names
+from hapir.targets.verilog.ports import Ports, bits, comment_lines, width_in_bits
 from hapir.targets.verilog.state import StatePrinter
 
 _NOUNS = {
@@ -43,44 +43,7 @@ _NOUNS = {
 """What a net without a name of its own is called."""
 
 LINE = 110  # columns at which statements are broken
-_COMMANDS = ("verilator", "synopsys", "synthesis", "pragma", "translate_", "cadence", "exemplar", "xilinx", "altera")
 SHORT = 72  # longer expressions become nets of their own
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The Verilog names of a module and of its ports."""
-
-    module: str
-    names: Mapping[str, str]
-    inputs: tuple[tuple[str, int], ...]
-    outputs: tuple[tuple[str, int], ...]
-
-
-def ports_of(type_: hw.ModuleType, module: str, at: Operation) -> Ports:
-    """Names and widths of a module's ports. Raises HapirError (HAP0741) for ports that are not bit vectors."""
-    scope = Names()
-    names: dict[str, str] = {}
-    sides: dict[hw.Direction, list[tuple[str, int]]] = {hw.Direction.INPUT: [], hw.Direction.OUTPUT: []}
-    for port in type_.ports:
-        label = port.port_name.data
-        if port.dir.data not in sides:
-            fail("HAP0741", f"port `{label}` is neither input nor output", at=at)
-        names[label] = scope.fresh(label)
-        sides[port.dir.data].append((names[label], _width(port.type, at)))
-    return Ports(module, names, tuple(sides[hw.Direction.INPUT]), tuple(sides[hw.Direction.OUTPUT]))
-
-
-def _width(type_: Attribute, at: Operation) -> int:
-    width = cast(IntegerType, type_).width.data if isinstance(type_, IntegerType) else 0
-    if width < 1:
-        fail("HAP0741", f"a value of type {type_} is no bit vector", at=at)
-    return width
-
-
-def bits(width: int) -> str:
-    """The range of a declaration, with a blank before it."""
-    return "" if width == 1 else f" [{width - 1}:0]"
 
 
 class ModulePrinter:
@@ -137,7 +100,7 @@ class ModulePrinter:
                     )
             for result in op.results:
                 if not isinstance(result.type, rtl.MemoryType):
-                    _width(result.type, op)
+                    width_in_bits(result.type, op)
 
     def _name_everything(self) -> None:
         """Names for ports, state, hinted values and instances, in this order of privilege."""
@@ -292,7 +255,7 @@ class ModulePrinter:
             case comb.ExtractOp():
                 return True
             case rtl.MulOp():
-                return self._extension(user, index) > 0
+                return products.sign_copies(user, index) > 0
             case rtl.WriteOp():
                 return user.mask is not None and user.operands[index] in (user.data, user.mask)
             case _:
@@ -334,53 +297,15 @@ class ModulePrinter:
                 )
             )
 
-    # -- products -----------------------------------------------------------------------------------------------------
-
-    def _extension(self, op: rtl.MulOp, index: int) -> int:
-        """How many copies of the sign bit an operand needs to be as wide as the other one; 0 for unsigned operands."""
-        if (op.lhs_signed, op.rhs_signed)[index] is None:
-            return 0
-        return self._factor_width(op) - rtl.width_of(op.operands[index])
-
-    @staticmethod
-    def _factor_width(op: rtl.MulOp) -> int:
-        """The common width of the factors; an unsigned one needs a bit more as soon as the other is signed."""
-        either = op.lhs_signed is not None or op.rhs_signed is not None
-        signs = (op.lhs_signed is not None, op.rhs_signed is not None)
-        return max(rtl.width_of(x) + (either and not sign) for x, sign in zip(op.operands, signs, strict=True))
-
     def _print_product(self, op: rtl.MulOp) -> None:
-        signed = op.lhs_signed is not None or op.rhs_signed is not None
-        factors = [self._factor(op, index, signed) for index in (0, 1)]
-        reads = tuple(read for factor in factors for read in factor.reads)
-        if signed:
-            product = Text(" * ".join(f"$signed({factor.code})" for factor in factors), "*", reads)
-        else:
-            # the product is wider than its factors: braces keep it from widening what is inside them
-            parts = [f.code if f.form in ("atom", "concat") else f"{{{f.code}}}" for f in factors]
-            product = Text(" * ".join(parts), "*", reads)
+        text = products.product(self, op)
         if op.result not in self.nets:
             self.nets[op.result] = self.scope.fresh("product")
-        if signed:
+        sign = ""
+        if products.is_signed(op):
             self.signed.add(op.result)
-        self.statement(
-            f"wire{' signed' if signed else ''}{bits(rtl.width_of(op.result))} {self.nets[op.result]} =", product
-        )
-
-    def _factor(self, op: rtl.MulOp, index: int, signed: bool) -> Text:
-        x = op.operands[index]
-        target, width = self._factor_width(op), rtl.width_of(x)
-        is_signed = (op.lhs_signed, op.rhs_signed)[index] is not None
-        if x in self.known:
-            value = self.known[x]
-            negative = is_signed and value >> (width - 1)
-            return expr.constant((value - (1 << width)) % (1 << target) if negative else value, target)
-        if target == width:
-            return self.text(x)
-        if not is_signed:
-            return expr.concat([expr.constant(0, target - width), self.text(x)])
-        sign = expr.select(self.nets[x], x, width - 1, 1)
-        return expr.concat([expr.replicate(sign, target - width), self.text(x)])
+            sign = " signed"
+        self.statement(f"wire{sign}{bits(rtl.width_of(op.result))} {self.nets[op.result]} =", text)
 
     # -- tables, instances, ports -------------------------------------------------------------------------------------
 
@@ -456,16 +381,6 @@ class ModulePrinter:
 
     def _comment(self, op: Operation) -> None:
         self.lines.extend(f"// {line}" for line in comment_lines(op, LINE - 6))
-
-
-def comment_lines(op: Operation, width: int) -> Sequence[str]:
-    """The lines of an op's `comment` attribute."""
-    comment = op.attributes.get("comment")
-    if not isinstance(comment, StringAttr):
-        return ()
-    lines = [line for part in comment.data.splitlines() for line in textwrap.wrap(part, width) or [""]]
-    # tools take a comment that begins with their name for a command
-    return [f"- {line}" if line.lower().startswith(_COMMANDS) else line for line in lines]
 
 
 def _hint(value: SSAValue) -> str | None:

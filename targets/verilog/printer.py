@@ -11,13 +11,15 @@ into the one place that uses them while they are short.
     hw.module @inc(in %clk: i1, in %x: i8, out y: i8) {     module inc (
       %one = hw.constant 1 : i8                                 input  wire       clk,
       %r = rtl.reg "r" clock %clk : i8                          input  wire [7:0] x,
-      %s = comb.add %x, %one : i8                 ->            output wire [7:0] y
-      rtl.next %r, %s : i8, i8                              );
+      %0 = comb.add %x, %one : i8                 ->            output wire [7:0] y
+      rtl.next %r, %0 : i8, i8                              );
       hw.output %r : i8                                       reg [7:0] r;
-    }                                                         assign y = r;
+    }
                                                               always @(posedge clk) begin
                                                                 r <= x + 8'd1;
                                                               end
+
+                                                              assign y = r;
                                                             endmodule
 """
 
@@ -33,8 +35,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.target import Target
 
 from hapir.diagnostics import fail
-from hapir.targets.verilog.module_printer import ModulePrinter, Ports, ports_of
+from hapir.targets.verilog.module_printer import ModulePrinter
 from hapir.targets.verilog.names import Names, mangle
+from hapir.targets.verilog.ports import Ports, ports_of
 
 _HEAD = "// Verilog-2005, written by hapir.\n"
 _SEVERAL = """\

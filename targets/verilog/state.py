@@ -15,6 +15,7 @@ from hapir.diagnostics import fail
 from hapir.dialects import rtl
 from hapir.targets.verilog import expressions as expr
 from hapir.targets.verilog.expressions import Text
+from hapir.targets.verilog.ports import bits
 
 if TYPE_CHECKING:
     from hapir.targets.verilog.module_printer import ModulePrinter
@@ -66,14 +67,14 @@ class StatePrinter:
                 self._declare_delay(op)
             elif isinstance(op, rtl.MemoryOp):
                 width, depth = op.result.type.width.data, op.result.type.depth.data
-                self._line(f"reg{_bits(width)} {out.nets[op.result]} [0:{depth - 1}];  // {depth} words")
+                self._line(f"reg{bits(width)} {out.nets[op.result]} [0:{depth - 1}];  // {depth} words")
 
     def _line(self, text: str) -> None:
         self.module.lines.append(text)
 
     def _declare_net(self, kind: str, value: SSAValue) -> None:
         if value not in self.module.outputs:
-            self._line(f"{kind}{_bits(rtl.width_of(value))} {self.module.nets[value]};")
+            self._line(f"{kind}{bits(rtl.width_of(value))} {self.module.nets[value]};")
 
     def _declare_delay(self, op: rtl.DelayOp) -> None:
         """One register, or a shift register whose oldest end is the result."""
@@ -87,7 +88,7 @@ class StatePrinter:
         if op.result in out.outputs:
             self._line(f"assign {out.nets[op.result]} = {oldest};")
         else:
-            self._line(f"wire{_bits(width)} {out.nets[op.result]} = {oldest};")
+            self._line(f"wire{bits(width)} {out.nets[op.result]} = {oldest};")
 
     def _driver(self, value: SSAValue, kind: type[rtl.NextOp] | type[rtl.AssignOp]) -> Operation:
         for use in value.uses:
@@ -208,7 +209,3 @@ class StatePrinter:
             self._line(f"  {load}")
         else:
             self._line(f"  if ({out.code(op.enable)}) {load}")
-
-
-def _bits(width: int) -> str:
-    return "" if width == 1 else f" [{width - 1}:0]"
