@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 
 import lark
 from lark import Lark
@@ -29,7 +30,7 @@ def grammar() -> Lark:
     made_from = (text, lark.__version__, sys.version)
     try:
         with cached_file("grammar", made_from, ".tables", lambda folder: _save(text, folder)).open("rb") as stored:
-            return Lark.load(stored)
+            return cast(Any, Lark).load(stored)
     except Exception:  # no cache, or a damaged file: unpickling raises many types
         return build(text)
 
@@ -50,5 +51,5 @@ def build(text: str, debug: bool = False) -> Lark:
 def _save(text: str, folder: Path) -> Path:
     path = folder / "grammar"
     with path.open("wb") as stream:
-        build(text).save(stream)
+        cast(Any, build(text)).save(stream)
     return path
