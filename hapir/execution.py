@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hapir.data import Array, Dataset, accuracy
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
@@ -72,7 +74,7 @@ def _on_witness(runner: BodyRunner, inputs: Mapping[str, Array], seconds: dict[s
 def _reference(part: NetworkOp, scheduled: Scheduled, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
     """One part by the reference; integers that overflow on this input are the spec's or the data's fault."""
     try:
-        return run_network(part, scheduled.weights, inputs)
+        values = run_network(part, scheduled.weights, inputs)
     except OverflowError as error:
         fail(
             "HAP0485",
@@ -80,3 +82,8 @@ def _reference(part: NetworkOp, scheduled: Scheduled, inputs: Mapping[str, Array
             at=part,
             help="calibrate on data like this, or use narrower weights or activations",
         )
+    for name, value in values.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            what = f"`{name}` of `{part.sym_name.data}` is not finite on this input: its sums leave the range of f32"
+            fail("HAP0422", what, at=part, help="scale the input, or train smaller weights")
+    return values

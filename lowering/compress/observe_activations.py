@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from hapir.reference.interpret import run_network
 from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Operation, SSAValue
 
@@ -18,6 +17,7 @@ from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import element_type, shape_of
 from hapir.lowering.compress.calibration import Observed
+from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore, load_arrays
 
 BATCH = 64
@@ -54,14 +54,21 @@ def _inputs(network: NetworkOp, arrays: Mapping[str, Array], file: str, samples:
             found = ", ".join(sorted(arrays)) or "nothing"
             what = f"`{file}` holds no array `{name}` for the network's input"
             fail("HAP0405", what, at=network, help=f"it has {found}")
-        array, shape = arrays[name][:samples], shape_of(argument)
-        if array.shape[1:] != shape[1:] or len(array) == 0:
+        array, shape = np.atleast_1d(arrays[name])[:samples], shape_of(argument)
+        if array.dtype.kind not in "fiub":
+            what = f"`{name}` of `{file}` has type {array.dtype}, not one of real numbers"
+            fail("HAP0405", what, at=network, help="store whole or real numbers")
+        if array.shape[1:] != shape[1:]:
             needs = ", ".join(("samples", *map(str, shape[1:])))
-            fail("HAP0405", f"`{name}` of `{file}` has shape {array.shape}, the network needs ({needs})", at=network)
-        is_float = isinstance(element_type(argument), Float32Type)
-        inputs[name] = array.astype(np.float32) if is_float else array
+            what = f"`{name}` of `{file}` has shape {array.shape}, the network needs ({needs})"
+            fail("HAP0405", what, at=network, help="axis 0 counts samples; reshape the array")
+        if len(array) == 0:
+            fail("HAP0405", f"`{name}` of `{file}` holds no samples", at=network, help="store at least one")
+        with np.errstate(over="ignore"):  # what f32 cannot hold is found as not finite when the network runs
+            inputs[name] = array.astype(np.float32) if isinstance(element_type(argument), Float32Type) else array
     if len({len(array) for array in inputs.values()}) > 1:
-        fail("HAP0405", f"the inputs in `{file}` have different numbers of samples", at=network)
+        what = f"the inputs in `{file}` have different numbers of samples"
+        fail("HAP0405", what, at=network, help="store the same number of samples for each input")
     return inputs
 
 

@@ -208,3 +208,12 @@ def test_the_data_of_another_recipe_starts_at_its_own_file(tmp_path: Path) -> No
     spec.write_text(spec.read_text().replace("hap 1\n", 'hap 1\nimport "more/r.hap"\n'))
     outcome = run_main("run", spec, "--input", tmp_path / "test.npz", "--recipe", "other")
     assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize("on", ["reference", "c"])
+@pytest.mark.filterwarnings("error")
+def test_floats_that_overflow_are_a_diagnostic(spec: Path, tmp_path: Path, on: str) -> None:
+    np.savez(tmp_path / "huge.npz", image=np.full(IMAGE.shape, 3e38))
+    outcome = run_main("run", spec, "--on", on, "--recipe", "none", "--input", tmp_path / "huge.npz")
+    assert outcome.code == 1
+    assert "error[HAP0422]: `output` of `tiny` is not finite on this input" in outcome.err

@@ -266,3 +266,21 @@ def test_rewriting_layers_comes_before_fusing_them(tmp_path: Path, step: ModuleP
     FusePass().apply(spec.ctx, module)
     with pytest.raises(HapirError, match="HAP0516"):
         step.apply(spec.ctx, module)
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        (np.full((2, 4), "a"), "not one of real numbers"),
+        (np.full((2, 4), 1j), "not one of real numbers"),
+        (np.float32(1), r"the network needs \(samples, 4\)"),
+        (np.zeros((0, 4)), "holds no samples"),
+        (np.full((2, 4), 1e300), "not finite"),
+    ],
+)
+def test_calibration_data_of_any_type_is_read_or_refused(tmp_path: Path, stored: npt.NDArray[Any], words: str):
+    spec = Spec(tmp_path, 2, 4)
+    module = spec.module(spec.dense("f1", spec.image, np.ones((4, 4))))
+    spec.calibrate(image=stored)
+    with pytest.raises(HapirError, match=words):
+        QuantizePass(calibration="d.npz").apply(spec.ctx, module)
