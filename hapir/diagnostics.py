@@ -62,6 +62,11 @@ class Diagnostic:
     severity: Severity = "error"
     folder: Path | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def way_out(self) -> str:
+        """The help, or where to find more where the message says all that is known."""
+        return self.help or f"`hapir explain {self.code}` tells more"
+
     def to_json(self) -> dict[str, object]:
         """A JSON-ready dict with the dataclass's fields but the folder; files as a reader can open them from here."""
 
@@ -74,7 +79,7 @@ class Diagnostic:
             "message": self.message,
             "span": None if self.span is None else opened(self.span),
             "labels": [{"span": opened(label.span), "message": label.message} for label in self.labels],
-            "help": self.help,
+            "help": self.way_out,
         }
 
 
@@ -207,8 +212,7 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
         lines.append(f"{_paint(f'{span.line} |', 'place', colour)} {source}")
         tail = f" {message}" if message else ""
         lines.append(f"{gutter} {_paint('|', 'place', colour)} {padding}{_paint(underline + tail, style, colour)}")
-    if diagnostic.help:
-        lines.append(f"  {_paint('=', 'place', colour)} help: {diagnostic.help}")
+    lines.append(f"  {_paint('=', 'place', colour)} help: {diagnostic.way_out}")
     return "\n".join(lines)
 
 

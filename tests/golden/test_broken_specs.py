@@ -75,6 +75,7 @@ def test_every_error_has_a_place_and_is_json(name: str, workplace: Path, monkeyp
     for diagnostic in diagnostics_of(Path(f"{name}.hap")):
         data = json.loads(json.dumps(diagnostic.to_json()))
         assert data["code"] == diagnostic.code
+        assert data["help"]
         span = diagnostic.span
         assert span is not None
         lines = Path(span.file).read_text(encoding="utf-8").split("\n")
