@@ -9,6 +9,7 @@ process that goes when it ends.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import os
@@ -86,6 +87,15 @@ def cached_file(
             "HAP0844", f"cannot use the cache `{folder}`: {error.strerror}", help="set HAPIR_CACHE to a folder of yours"
         )
     return path
+
+
+def cached_library(kind: str, parts: Iterable[str], make: Callable[[Path], Path], *, keep: bool = True) -> ctypes.CDLL:
+    """Load the shared object made from `parts`; as `cached_file` otherwise."""
+    known = tuple(parts)
+    try:
+        return ctypes.CDLL(str(cached_file(kind, known, ".so", make, keep=keep)))
+    except OSError:  # another process trimmed it away before it was loaded: what is not kept is this process's own
+        return ctypes.CDLL(str(cached_file(kind, known, ".so", make, keep=False)))
 
 
 @contextlib.contextmanager

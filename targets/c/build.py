@@ -1,18 +1,16 @@
 """From C files to a shared object that Python calls: for tests, `hapir run --on c`, and benchmarks.
 
-The compiler is `CC`, or the first of cc, gcc, clang. Objects are cached under a hash of the text, the compiler and its
-flags; each build happens in a folder of its own and is renamed into the cache, so two processes never see half a file.
+The compiler is `CC`, or the first of cc, gcc, clang. Objects are kept by `hapir.cache` under the text, the compiler and
+its flags.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,16 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hapir.cache import cached_library
 from hapir.diagnostics import fail
-from hapir.files import write_atomically
 from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
 from hapir.targets.c.emit import CArtefact, PortLayout
 from hapir.targets.c.text import c
 from hapir.weights import Array
 
 FAST_FLAGS = ("-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno")
-CACHE_LIMIT_BYTES = 256 << 20
-"""Past this the objects used longest ago are removed."""
 ERROR_LINES = 12
 """How much of a compiler's complaint is shown."""
 
@@ -64,14 +60,6 @@ def _version(command: tuple[str, ...]) -> str:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         text += done.stdout + done.stderr
     return text
-
-
-def cache_folder() -> Path:
-    """`HAPIR_CACHE`, else `hapir` in the user's cache folder."""
-    if own := os.environ.get("HAPIR_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hapir"
 
 
 class CModule:
@@ -177,7 +165,7 @@ def build_c(
 ) -> CModule:
     """Compile a network for this machine and load it.
 
-    Raises HapirError: HAP0801 without a compiler, HAP0802 where it fails, HAP0803 where the cache cannot be written.
+    Raises HapirError: HAP0801 without a compiler, HAP0802 where it fails, HAP0844 where the cache cannot be written.
     """
     return build_c_together([artefact], cc=cc, flags=flags, cache=cache)[0]
 
@@ -194,45 +182,13 @@ def build_c_together(
     files: dict[str, str] = {}
     for artefact in artefacts:
         files |= artefact.files | {f"{artefact.name}_batch.c": batch_driver(artefact)}
-    library = (_cached if cache else _built)(compiler, flags, files)
+    parts = (*compiler.command, compiler.version, *flags, *(text for pair in sorted(files.items()) for text in pair))
+
+    def make(folder: Path) -> Path:
+        return _compile(compiler, flags, files, folder)
+
+    library = cached_library("c", parts, make, keep=cache)
     return [CModule(library, artefact) for artefact in artefacts]
-
-
-def _built(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> ctypes.CDLL:
-    """Build in a folder of its own, load, and forget the file: the loader keeps it mapped."""
-    with tempfile.TemporaryDirectory(prefix="hapir-") as folder:
-        return ctypes.CDLL(str(_compile(compiler, flags, files, Path(folder))))
-
-
-def _cached(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> ctypes.CDLL:
-    """Load from the cache, building first where the object is not there."""
-    folder = cache_folder() / "c"
-    cached = folder / f"{_key(compiler, flags, files)}.so"
-    if not cached.is_file():
-        _make(folder)
-        with tempfile.TemporaryDirectory(prefix="hapir-") as build:
-            write_atomically(cached, _compile(compiler, flags, files, Path(build)).read_bytes())
-        _trim(folder, CACHE_LIMIT_BYTES, keep=cached)
-    try:
-        os.utime(cached)  # the age that `_trim` goes by
-        return ctypes.CDLL(str(cached))
-    except OSError:  # another process trimmed it away in between
-        return _built(compiler, flags, files)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail("HAP0803", f"cannot make the cache folder: {error.strerror}", help="set HAPIR_CACHE to a folder of yours")
-
-
-def _key(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str]) -> str:
-    state = hashlib.sha256()
-    for part in (*compiler.command, compiler.version, *flags, *(x for pair in sorted(files.items()) for x in pair)):
-        state.update(f"{len(part)}:".encode())
-        state.update(part.encode())
-    return state.hexdigest()[:40]
 
 
 def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], folder: Path) -> Path:
@@ -251,21 +207,3 @@ def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str],
         said = "\n".join(lines) or f"it said nothing, exit code {done.returncode}"
         fail("HAP0802", f"the C compiler `{compiler.command[0]}` failed:\n{said}", help="check CC and the flags")
     return target
-
-
-def _trim(folder: Path, limit: int, keep: Path) -> None:
-    """Remove the objects used longest ago until the rest fits; a file another process removed first is fine."""
-    ages: list[tuple[float, int, Path]] = []
-    for path in folder.glob("*.so"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            continue
-        ages.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in ages)
-    for _, size, path in sorted(ages):
-        if total <= limit:
-            break
-        if path != keep:
-            path.unlink(missing_ok=True)
-            total -= size

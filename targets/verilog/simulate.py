@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hapir.cache import cached_file
+from hapir.cache import cached_file, cached_library
 from hapir.diagnostics import fail
 from hapir.targets.verilog import tools
 
@@ -285,7 +285,7 @@ def _library(designs: Sequence[Design], runtime: Sequence[Path], keep: bool, opt
     def make(folder: Path) -> Path:
         return _compile(designs, runtime, flags, folder)
 
-    return ctypes.CDLL(str(cached_file("simulation", parts, ".so", make, keep=keep)))
+    return cached_library("simulation", parts, make, keep=keep)
 
 
 def _compile(designs: Sequence[Design], runtime: Sequence[Path], flags: Sequence[str], folder: Path) -> Path:

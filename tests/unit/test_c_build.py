@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hapir import cache as files
 from hapir.diagnostics import HapirError
 from hapir.targets.c import build
 from hapir.targets.c.build import build_c, find_compiler
@@ -68,10 +70,23 @@ def test_the_cache_drops_what_was_used_longest_ago(cache: Path, monkeypatch: pyt
     for age, name in enumerate(("new", "old")):
         (folder / f"{name}.so").write_bytes(bytes(1000))
         os.utime(folder / f"{name}.so", (1000 - age, 1000 - age))
-    monkeypatch.setattr(build, "CACHE_LIMIT_BYTES", 1500)
+    monkeypatch.setattr(files, "LIMIT_BYTES", 1500)
     build_c(emit_c(*tiny()))
     assert not (folder / "old.so").exists()
     assert len(list(folder.glob("*.so"))) == 1  # the object just built is kept though it is larger than the limit
+
+
+def test_an_object_trimmed_away_before_it_is_loaded_is_built_again(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    load = ctypes.CDLL
+
+    def late(path: str) -> ctypes.CDLL:
+        if Path(path).is_relative_to(cache):
+            Path(path).unlink()
+        return load(path)
+
+    monkeypatch.setattr(ctypes, "CDLL", late)
+    assert build_c(emit_c(*tiny())).run({"image": IMAGE})["image"].shape == (1, 4, 6, 6)
+    assert not list(cache.rglob("*.so"))
 
 
 def _build_and_run(seed: int) -> float:
@@ -83,7 +98,8 @@ def _build_and_run(seed: int) -> float:
 def test_processes_that_build_at_once_do_not_disturb_each_other(cache: Path):
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         assert pool.map(_build_and_run, range(4), chunksize=1) == [0.0, 9.0, 0.0, 9.0]
-    assert len(list((cache / "c").iterdir())) == 2  # nothing half-written is left
+    built = [path for path in (cache / "c").iterdir() if path.suffix != ".lock"]
+    assert [path.suffix for path in built] == [".so", ".so"]  # nothing half-written is left
 
 
 def test_a_batch_runs_image_by_image():
