@@ -10,43 +10,36 @@ relu, clip, concat and flatten keep their operand's quantized type; `nn.sum_pool
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isfinite
-from typing import cast
 
 from xdsl.dialects.builtin import (
     I64,
     ArrayAttr,
-    BoolAttr,
     Float32Type,
     Float64Type,
     FloatAttr,
     FunctionType,
-    IntAttr,
     IntegerAttr,
-    IntegerType,
     StringAttr,
     SymbolNameConstraint,
     TensorType,
     f32,
     i64,
 )
-from xdsl.ir import Attribute, Block, Dialect, Operation, ParametrizedAttribute, Region, SSAValue
+from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     base,
-    irdl_attr_definition,
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
-    opt_prop_def,
     prop_def,
     region_def,
     result_def,
     traits_def,
     var_operand_def,
 )
-from xdsl.parser import AttrParser, Parser
+from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import (
     HasParent,
@@ -60,124 +53,19 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
 from hapir.dialects.assembly import Real
-from hapir.dialects.nn_shapes import Shape, ShapeError, Window
-from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, verify_axis
-
-
-@irdl_attr_definition
-class WindowAttr(ParametrizedAttribute):
-    """A sliding window: `<3x3, stride 2x2, pad 1 1 1 1, dilation 1x1>`; parts at their default are not printed."""
-
-    name = "nn.window"
-    kernel: ArrayAttr[IntAttr]
-    stride: ArrayAttr[IntAttr]
-    padding: ArrayAttr[IntAttr]
-    dilation: ArrayAttr[IntAttr]
-
-    @staticmethod
-    def of(window: Window) -> WindowAttr:
-        """The attribute for a plain `Window`."""
-        return WindowAttr(
-            *(
-                ArrayAttr([IntAttr(v) for v in part])
-                for part in (window.kernel, window.stride, window.padding, window.dilation)
-            )
-        )
-
-    @property
-    def window(self) -> Window:
-        """The plain `Window`."""
-        kernel, stride, padding, dilation = (
-            tuple(v.data for v in part) for part in (self.kernel, self.stride, self.padding, self.dilation)
-        )
-        return Window(
-            cast(tuple[int, int], kernel),
-            cast(tuple[int, int], stride),
-            cast(tuple[int, int, int, int], padding),
-            cast(tuple[int, int], dilation),
-        )
-
-    @classmethod
-    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
-        def pair() -> tuple[int, int]:
-            dims = parser.parse_dimension_list()
-            if len(dims) != 2:
-                parser.raise_error("expected two sizes, like 3x3")
-            return dims[0], dims[1]
-
-        with parser.in_angle_brackets():
-            window = Window(pair())
-            stride, padding, dilation = window.stride, window.padding, window.dilation
-            while parser.parse_optional_punctuation(","):
-                if parser.parse_optional_keyword("stride"):
-                    stride = pair()
-                elif parser.parse_optional_keyword("pad"):
-                    top, left, bottom, right = (parser.parse_integer() for _ in range(4))
-                    padding = (top, left, bottom, right)
-                else:
-                    parser.parse_keyword("dilation")
-                    dilation = pair()
-        return WindowAttr.of(Window(window.kernel, stride, padding, dilation)).parameters
-
-    def print_parameters(self, printer: Printer) -> None:
-        window = self.window
-        parts = ["{}x{}".format(*window.kernel)]
-        if window.stride != (1, 1):
-            parts.append("stride {}x{}".format(*window.stride))
-        if window.padding != (0, 0, 0, 0):
-            parts.append("pad {} {} {} {}".format(*window.padding))
-        if window.dilation != (1, 1):
-            parts.append("dilation {}x{}".format(*window.dilation))
-        with printer.in_angle_brackets():
-            printer.print_string(", ".join(parts))
-
-    def verify(self) -> None:
-        sizes = [len(p) for p in (self.kernel, self.stride, self.padding, self.dilation)]
-        if sizes != [2, 2, 4, 2]:
-            raise VerifyException("a window has 2 kernel, 2 stride, 4 padding and 2 dilation sizes")
-        try:
-            self.window.check()
-        except ShapeError as error:
-            raise VerifyException(str(error)) from error
-
-
-def _shape(rule: Callable[[], Shape]) -> Shape:
-    """The shape a rule gives; a broken rule fails verification."""
-    try:
-        return rule()
-    except ShapeError as error:
-        raise VerifyException(str(error)) from error
-
-
-def _layer(name: str | None) -> StringAttr | None:
-    return None if name is None else StringAttr(name)
-
-
-class LayerOp(IRDLOperation):
-    """What all network ops share: a `.hap` name, and a result type that follows from the operands."""
-
-    layer = opt_prop_def(StringAttr)
-
-    def result_type(self) -> Attribute:
-        """The result type that operands and properties imply. Raises VerifyException where they do not fit."""
-        raise AssertionError(f"{self.name} does not state its result type")
-
-    def verify_(self) -> None:
-        expected, found = self.result_type(), self.results[0].type
-        if expected != found:
-            raise VerifyException(f"{self.name} gives {expected}, the op says {found}")
-
-    @property
-    def layer_name(self) -> str | None:
-        """The layer's name in the spec, if it has one."""
-        return None if self.layer is None else self.layer.data
-
-
-def _infer(op: LayerOp) -> LayerOp:
-    """Set a freshly made op's result to the type it implies."""
-    result = op.results[0]
-    result._type = op.result_type()  # pyright: ignore[reportPrivateUsage]  # xDSL has no setter outside a rewriter
-    return op
+from hapir.dialects.nn_op import (
+    LayerOp,
+    UnaryOp,
+    activation_element,
+    implied_shape,
+    infer_result,
+    layer_attr,
+    need_float,
+)
+from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
+from hapir.dialects.nn_products import Conv2dOp, DenseOp
+from hapir.dialects.nn_window import WindowAttr
+from hapir.dialects.num import AffineType, element_type, shape_of, signed, verify_axis
 
 
 @irdl_op_definition
@@ -328,243 +216,6 @@ class WeightOp(IRDLOperation):
         verify_axis(self.result)
 
 
-def _activation(op: Operation, value: SSAValue) -> Attribute:
-    """The element type of an activation: f32, affine or raw integers, never scaled per channel."""
-    element = element_type(value)
-    if not isinstance(element, Float32Type | AffineType | IntegerType):
-        raise VerifyException(f"{op.name} works on f32, an affine type or integers, got {element}")
-    return element_type(value)
-
-
-def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
-    """The element type of a sum of products: f32 of floats, si32 of quantized operands (bias si32)."""
-    elements = (element_type(x), element_type(w))
-    if all(isinstance(e, Float32Type) for e in elements):
-        accumulator: Attribute = f32
-    elif isinstance(elements[0], AffineType) and isinstance(elements[1], AffineType | PerChannelType):
-        if isinstance(elements[1], AffineType) and elements[1].zero_point.data != 0:
-            raise VerifyException("weights are symmetric: their zero point must be 0")
-        if isinstance(elements[1], PerChannelType) and elements[1].axis.data != 0:
-            raise VerifyException("per-channel weights scale along axis 0, the output channels")
-        accumulator = signed(32)
-    else:
-        raise VerifyException(f"cannot multiply {elements[0]} by {elements[1]}: both f32, or both quantized")
-    if bias is not None and element_type(bias) != accumulator:
-        raise VerifyException(f"the bias must be {accumulator}, got {element_type(bias)}")
-    return accumulator
-
-
-@irdl_op_definition
-class Conv2dOp(LayerOp):
-    """Two-dimensional convolution (cross-correlation): x N C H W, w K C/G R S, optional bias K -> N K P Q.
-
-    `y[n,k,p,q] = b[k] + sum_{c,r,s} x[n, c, p*stride - pad + r*dilation, ...] * w[k,c,r,s]`; depthwise is groups = C.
-
-    Example:
-    `%y = nn.conv2d %x, %w bias %b window <3x3, pad 1 1 1 1> groups 1 layer "c1" : (tensor<1x1x8x8xf32>,
-        tensor<16x1x3x3xf32>, tensor<16xf32>) -> tensor<1x16x8x8xf32>`
-    """
-
-    name = "nn.conv2d"
-    x = operand_def(base(TensorType))
-    w = operand_def(base(TensorType))
-    bias = opt_operand_def(base(TensorType))
-    window = prop_def(WindowAttr)
-    groups = prop_def(IntegerAttr[I64])
-    result = result_def(base(TensorType))
-    traits = traits_def(Pure())
-    assembly_format = (
-        "$x `,` $w (`bias` $bias^)? `window` $window `groups` $groups (`layer` $layer^)? attr-dict "
-        "`:` functional-type(operands, results)"
-    )
-
-    def __init__(
-        self,
-        x: SSAValue,
-        w: SSAValue,
-        bias: SSAValue | None = None,
-        *,
-        window: Window,
-        groups: int = 1,
-        layer: str | None = None,
-    ):
-        super().__init__(
-            operands=[x, w, bias],
-            result_types=[f32],
-            properties={
-                "window": WindowAttr.of(window),
-                "groups": IntegerAttr(groups, i64),
-                "layer": _layer(layer),
-            },
-        )
-        _infer(self)
-
-    def result_type(self) -> Attribute:
-        bias = None if self.bias is None else shape_of(self.bias)
-        shape = _shape(
-            lambda: nn_shapes.conv2d(
-                shape_of(self.x), shape_of(self.w), bias, self.window.window, self.groups.value.data
-            )
-        )
-        return TensorType(_accumulates(self.x, self.w, self.bias), shape)
-
-
-@irdl_op_definition
-class DenseOp(LayerOp):
-    """Fully connected: x N C, w K C, optional bias K -> N K, `y = x w^T + b`.
-
-    Example: `%y = nn.dense %x, %w bias %b : (tensor<1x64xf32>, tensor<10x64xf32>, tensor<10xf32>) -> tensor<1x10xf32>`
-    """
-
-    name = "nn.dense"
-    x = operand_def(base(TensorType))
-    w = operand_def(base(TensorType))
-    bias = opt_operand_def(base(TensorType))
-    result = result_def(base(TensorType))
-    traits = traits_def(Pure())
-    assembly_format = "$x `,` $w (`bias` $bias^)? (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
-
-    def __init__(self, x: SSAValue, w: SSAValue, bias: SSAValue | None = None, *, layer: str | None = None):
-        super().__init__(operands=[x, w, bias], result_types=[f32], properties={"layer": _layer(layer)})
-        _infer(self)
-
-    def result_type(self) -> Attribute:
-        bias = None if self.bias is None else shape_of(self.bias)
-        shape = _shape(lambda: nn_shapes.dense(shape_of(self.x), shape_of(self.w), bias))
-        return TensorType(_accumulates(self.x, self.w, self.bias), shape)
-
-
-class WindowPoolOp(LayerOp):
-    """A pooling op with a window; padding is smaller than the kernel, so no window is empty."""
-
-    x = operand_def(base(TensorType))
-    window = prop_def(WindowAttr)
-    result = result_def(base(TensorType))
-    traits = traits_def(Pure())
-    assembly_format = "$x `window` $window (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
-
-    def __init__(self, x: SSAValue, *, window: Window, layer: str | None = None):
-        super().__init__(
-            operands=[x],
-            result_types=[f32],
-            properties={"window": WindowAttr.of(window), "layer": _layer(layer)},
-        )
-        _infer(self)
-
-    def _pooled(self) -> Shape:
-        return _shape(lambda: nn_shapes.pool(shape_of(self.x), self.window.window))
-
-
-@irdl_op_definition
-class MaxPoolOp(WindowPoolOp):
-    """Maximum over windows, per channel; padding never wins. Keeps the element type (f32 or affine).
-
-    Example: `%y = nn.max_pool %x window <2x2, stride 2x2> : tensor<1x4x8x8xf32> -> tensor<1x4x4x4xf32>`
-    """
-
-    name = "nn.max_pool"
-
-    def result_type(self) -> Attribute:
-        return TensorType(_activation(self, self.x), self._pooled())
-
-
-@irdl_op_definition
-class AvgPoolOp(WindowPoolOp):
-    """Mean over windows of f32, per channel.
-
-    The divisor is the full kernel size where `count_include_pad` is set, else the number of real elements.
-
-    Example: `%y = nn.avg_pool %x window <2x2, stride 2x2> count_include_pad false
-        : tensor<1x4x8x8xf32> -> tensor<1x4x4x4xf32>`
-    """
-
-    name = "nn.avg_pool"
-    count_include_pad = prop_def(BoolAttr)
-    assembly_format = (
-        "$x `window` $window `count_include_pad` $count_include_pad (`layer` $layer^)? attr-dict "
-        "`:` type($x) `->` type($result)"
-    )
-
-    def __init__(self, x: SSAValue, *, window: Window, count_include_pad: bool = False, layer: str | None = None):
-        LayerOp.__init__(
-            self,
-            operands=[x],
-            result_types=[f32],
-            properties={
-                "window": WindowAttr.of(window),
-                "count_include_pad": IntegerAttr.from_bool(count_include_pad),
-                "layer": _layer(layer),
-            },
-        )
-        _infer(self)
-
-    def result_type(self) -> Attribute:
-        _need_float(self, self.x)
-        return TensorType(f32, self._pooled())
-
-
-@irdl_op_definition
-class SumPoolOp(WindowPoolOp):
-    """Sum of `q - zero_point` over windows, per channel: the integer half of an average pool. Gives si32.
-
-    Example: `%y = nn.sum_pool %x window <2x2, stride 2x2>
-        : tensor<1x4x8x8x!num.affine<ui8, 0.5 : 0>> -> tensor<1x4x4x4xsi32>`
-    """
-
-    name = "nn.sum_pool"
-
-    def result_type(self) -> Attribute:
-        if not isinstance(element_type(self.x), AffineType):
-            raise VerifyException(f"{self.name} needs a quantized operand, got {element_type(self.x)}")
-        return TensorType(signed(32), self._pooled())
-
-
-class UnaryOp(LayerOp):
-    """One tensor in, one tensor out."""
-
-    x = operand_def(base(TensorType))
-    result = result_def(base(TensorType))
-    traits = traits_def(Pure())
-    assembly_format = "$x (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
-
-    def __init__(self, x: SSAValue, *, layer: str | None = None):
-        super().__init__(operands=[x], result_types=[f32], properties={"layer": _layer(layer)})
-        _infer(self)
-
-
-def _need_float(op: Operation, *values: SSAValue) -> None:
-    for value in values:
-        if not isinstance(element_type(value), Float32Type):
-            raise VerifyException(f"{op.name} works on f32, got {element_type(value)}")
-
-
-@irdl_op_definition
-class GlobalAvgPoolOp(UnaryOp):
-    """Mean over the whole map of f32: N C H W -> N C 1 1.
-
-    Example: `%y = nn.global_avg_pool %x : tensor<1x4x8x8xf32> -> tensor<1x4x1x1xf32>`
-    """
-
-    name = "nn.global_avg_pool"
-
-    def result_type(self) -> Attribute:
-        _need_float(self, self.x)
-        return TensorType(f32, _shape(lambda: nn_shapes.global_pool(shape_of(self.x))))
-
-
-@irdl_op_definition
-class GlobalMaxPoolOp(UnaryOp):
-    """Maximum over the whole map: N C H W -> N C 1 1. Keeps the element type.
-
-    Example: `%y = nn.global_max_pool %x : tensor<1x4x8x8xf32> -> tensor<1x4x1x1xf32>`
-    """
-
-    name = "nn.global_max_pool"
-
-    def result_type(self) -> Attribute:
-        return TensorType(_activation(self, self.x), _shape(lambda: nn_shapes.global_pool(shape_of(self.x))))
-
-
 @irdl_op_definition
 class ReluOp(UnaryOp):
     """`max(x, 0)`; on affine integers `max(q, zero_point)`. Keeps the type.
@@ -575,7 +226,7 @@ class ReluOp(UnaryOp):
     name = "nn.relu"
 
     def result_type(self) -> Attribute:
-        _activation(self, self.x)
+        activation_element(self, self.x)
         return self.x.type
 
 
@@ -602,7 +253,7 @@ class ClipOp(LayerOp):
         super().__init__(
             operands=[x],
             result_types=[x.type],
-            properties={"low": FloatAttr(low, 64), "high": FloatAttr(high, 64), "layer": _layer(layer)},
+            properties={"low": FloatAttr(low, 64), "high": FloatAttr(high, 64), "layer": layer_attr(layer)},
         )
 
     def result_type(self) -> Attribute:
@@ -631,14 +282,14 @@ class AddOp(LayerOp):
     assembly_format = "$lhs `,` $rhs (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
 
     def __init__(self, lhs: SSAValue, rhs: SSAValue, *, layer: str | None = None):
-        super().__init__(operands=[lhs, rhs], result_types=[f32], properties={"layer": _layer(layer)})
-        _infer(self)
+        super().__init__(operands=[lhs, rhs], result_types=[f32], properties={"layer": layer_attr(layer)})
+        infer_result(self)
 
     def result_type(self) -> Attribute:
         left, right = element_type(self.lhs), element_type(self.rhs)
         if left != right or left not in (f32, signed(32)):
             raise VerifyException(f"nn.add needs two f32 or two si32 operands, got {left} and {right}")
-        return TensorType(left, _shape(lambda: nn_shapes.same(shape_of(self.lhs), shape_of(self.rhs), "nn.add")))
+        return TensorType(left, implied_shape(lambda: nn_shapes.same(shape_of(self.lhs), shape_of(self.rhs), "nn.add")))
 
 
 @irdl_op_definition
@@ -659,17 +310,17 @@ class ConcatOp(LayerOp):
         super().__init__(
             operands=[inputs],
             result_types=[f32],
-            properties={"axis": IntegerAttr(axis, i64), "layer": _layer(layer)},
+            properties={"axis": IntegerAttr(axis, i64), "layer": layer_attr(layer)},
         )
-        _infer(self)
+        infer_result(self)
 
     def result_type(self) -> Attribute:
-        elements = [_activation(self, v) for v in self.inputs]
+        elements = [activation_element(self, v) for v in self.inputs]
         if not elements:
             raise VerifyException("nn.concat joins at least one tensor")
         if any(e != elements[0] for e in elements):
             raise VerifyException(f"nn.concat joins one element type, got {', '.join(map(str, elements))}")
-        shape = _shape(lambda: nn_shapes.concat([shape_of(v) for v in self.inputs], self.axis.value.data))
+        shape = implied_shape(lambda: nn_shapes.concat([shape_of(v) for v in self.inputs], self.axis.value.data))
         return TensorType(elements[0], shape)
 
 
@@ -683,7 +334,7 @@ class FlattenOp(UnaryOp):
     name = "nn.flatten"
 
     def result_type(self) -> Attribute:
-        return TensorType(_activation(self, self.x), _shape(lambda: nn_shapes.flatten(shape_of(self.x))))
+        return TensorType(activation_element(self, self.x), implied_shape(lambda: nn_shapes.flatten(shape_of(self.x))))
 
 
 @irdl_op_definition
@@ -723,16 +374,16 @@ class BatchNormOp(LayerOp):
         super().__init__(
             operands=[x, gamma, beta, mean, variance],
             result_types=[f32],
-            properties={"epsilon": FloatAttr(epsilon, 64), "layer": _layer(layer)},
+            properties={"epsilon": FloatAttr(epsilon, 64), "layer": layer_attr(layer)},
         )
-        _infer(self)
+        infer_result(self)
 
     def result_type(self) -> Attribute:
-        _need_float(self, *self.operands)
+        need_float(self, *self.operands)
         if not (isfinite(self.epsilon.value.data) and self.epsilon.value.data >= 0):
             raise VerifyException(f"epsilon must be finite and not negative, got {self.epsilon.value.data}")
         shapes = [shape_of(v) for v in self.operands]
-        return TensorType(f32, _shape(lambda: nn_shapes.per_channel(shapes[0], shapes[1:], "batch_norm")))
+        return TensorType(f32, implied_shape(lambda: nn_shapes.per_channel(shapes[0], shapes[1:], "batch_norm")))
 
 
 @irdl_op_definition
@@ -745,8 +396,8 @@ class SoftmaxOp(UnaryOp):
     name = "nn.softmax"
 
     def result_type(self) -> Attribute:
-        _need_float(self, self.x)
-        return TensorType(f32, _shape(lambda: nn_shapes.softmax(shape_of(self.x))))
+        need_float(self, self.x)
+        return TensorType(f32, implied_shape(lambda: nn_shapes.softmax(shape_of(self.x))))
 
 
 @irdl_op_definition
@@ -759,8 +410,8 @@ class ArgmaxOp(UnaryOp):
     name = "nn.argmax"
 
     def result_type(self) -> Attribute:
-        _activation(self, self.x)
-        return TensorType(signed(32), _shape(lambda: nn_shapes.argmax(shape_of(self.x))))
+        activation_element(self, self.x)
+        return TensorType(signed(32), implied_shape(lambda: nn_shapes.argmax(shape_of(self.x))))
 
 
 ReturnOp.traits.add_trait(HasParent(NetworkOp))

@@ -21,6 +21,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from hapir.diagnostics import fail, span_of
 from hapir.dialects import dataflow, nn, num
+from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, text
 from hapir.dialects.num import AffineType, element_type, on_grid, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import INT32_MAX
@@ -269,11 +270,11 @@ class _Planner:
             return value
         return self.relayout(value, at, channels_last=False)
 
-    def pool(self, op: nn.WindowPoolOp | nn.GlobalAvgPoolOp | nn.GlobalMaxPoolOp) -> None:
+    def pool(self, op: WindowPoolOp | nn.GlobalAvgPoolOp | nn.GlobalMaxPoolOp) -> None:
         """All pools; a max pool joins the convolution before it."""
         x = self.value(op.x, op)
         (n, c, h, w), (_, _, p, q) = shape_of(op.x), shape_of(op.result)
-        window = op.window.window if isinstance(op, nn.WindowPoolOp) else Window((h, w))
+        window = op.window.window if isinstance(op, WindowPoolOp) else Window((h, w))
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]

@@ -1,0 +1,86 @@
+"""What the ops of a network share: a layer's name, and a result type that follows from the operands.
+
+Invariant: an op that was made by its constructor has the result type that `result_type` states; verification holds
+every other op to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xdsl.dialects.builtin import Float32Type, IntegerType, StringAttr, TensorType, f32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import IRDLOperation, base, operand_def, opt_prop_def, result_def, traits_def
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+from hapir.dialects.nn_shapes import Shape, ShapeError
+from hapir.dialects.num import AffineType, element_type
+
+
+def layer_attr(name: str | None) -> StringAttr | None:
+    """The property `layer` for a `.hap` name."""
+    return None if name is None else StringAttr(name)
+
+
+class LayerOp(IRDLOperation):
+    """What all network ops share: a `.hap` name, and a result type that follows from the operands."""
+
+    layer = opt_prop_def(StringAttr)
+
+    def result_type(self) -> Attribute:
+        """The result type that operands and properties imply. Raises VerifyException where they do not fit."""
+        raise AssertionError(f"{self.name} does not state its result type")
+
+    def verify_(self) -> None:
+        expected, found = self.result_type(), self.results[0].type
+        if expected != found:
+            raise VerifyException(f"{self.name} gives {expected}, the op says {found}")
+
+    @property
+    def layer_name(self) -> str | None:
+        """The layer's name in the spec, if it has one."""
+        return None if self.layer is None else self.layer.data
+
+
+def infer_result(op: LayerOp) -> LayerOp:
+    """Set a freshly made op's result to the type it implies."""
+    result = op.results[0]
+    result._type = op.result_type()  # pyright: ignore[reportPrivateUsage]  # xDSL has no setter outside a rewriter
+    return op
+
+
+class UnaryOp(LayerOp):
+    """One tensor in, one tensor out."""
+
+    x = operand_def(base(TensorType))
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = "$x (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+
+    def __init__(self, x: SSAValue, *, layer: str | None = None):
+        super().__init__(operands=[x], result_types=[f32], properties={"layer": layer_attr(layer)})
+        infer_result(self)
+
+
+def implied_shape(rule: Callable[[], Shape]) -> Shape:
+    """The shape a rule gives; a broken rule fails verification."""
+    try:
+        return rule()
+    except ShapeError as error:
+        raise VerifyException(str(error)) from error
+
+
+def activation_element(op: Operation, value: SSAValue) -> Attribute:
+    """The element type of an activation: f32, affine or raw integers, never scaled per channel."""
+    element = element_type(value)
+    if not isinstance(element, Float32Type | AffineType | IntegerType):
+        raise VerifyException(f"{op.name} works on f32, an affine type or integers, got {element}")
+    return element_type(value)
+
+
+def need_float(op: Operation, *values: SSAValue) -> None:
+    """Raise VerifyException for a value whose elements are not f32."""
+    for value in values:
+        if not isinstance(element_type(value), Float32Type):
+            raise VerifyException(f"{op.name} works on f32, got {element_type(value)}")
