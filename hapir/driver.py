@@ -21,15 +21,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from xdsl.dialects.builtin import Float32Type, ModuleOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, files_from
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import PerChannelType, element_type
+from hapir.dialects.num import PerChannelType, element_type, is_float
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.pipeline import Stage, Step, run_steps
 from hapir.registry import make_context, universe
@@ -289,11 +289,6 @@ def used_keys(module: ModuleOp) -> set[str]:
             if isinstance(element, PerChannelType):
                 keys.add(element.scales.data)
     return keys
-
-
-def is_float(value: SSAValue) -> bool:
-    """Whether a tensor holds floats."""
-    return isinstance(element_type(value), Float32Type)
 
 
 def _only(module: ModuleOp, kind: type[AnyOp]) -> AnyOp:

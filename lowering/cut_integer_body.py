@@ -18,14 +18,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from xdsl.dialects.builtin import Float32Type, LocationAttr
+from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
-from hapir.dialects.num import element_type
-from hapir.lowering.network_edits import key_stem
+from hapir.dialects.num import is_float
+from hapir.lowering.network_edits import key_stem, unused_name
 from hapir.weights import Array
 
 PROLOGUE, BODY, EPILOGUE = range(3)
@@ -84,12 +84,8 @@ def _activations(op: Operation) -> list[SSAValue]:
     return [v for v in op.operands if not isinstance(v.owner, WeightOp)]
 
 
-def _is_float(value: SSAValue) -> bool:
-    return isinstance(element_type(value), Float32Type)
-
-
 def _reads_integers(op: Operation) -> bool:
-    return not all(map(_is_float, _activations(op)))
+    return not all(map(is_float, _activations(op)))
 
 
 def _part_of_values(network: NetworkOp) -> dict[SSAValue, int]:
@@ -97,7 +93,7 @@ def _part_of_values(network: NetworkOp) -> dict[SSAValue, int]:
     part_of: dict[SSAValue, int] = {}
     for op in _computing(network):
         latest = max((part_of.get(v, PROLOGUE) for v in _activations(op)), default=PROLOGUE)
-        on_integers = not any(map(_is_float, (*_activations(op), *op.results)))
+        on_integers = not any(map(is_float, (*_activations(op), *op.results)))
         if on_integers and latest == EPILOGUE:
             _fail_interrupted(op, part_of)
         depends_on_body = latest > PROLOGUE or _reads_integers(op)
@@ -141,7 +137,7 @@ class _Plan:
         return [op for op in _computing(self.network) if self.part_of[op.results[0]] == part]
 
     def _part_returning(self, value: SSAValue) -> int:
-        return self.part_of.get(value, EPILOGUE if _is_float(value) else BODY)
+        return self.part_of.get(value, EPILOGUE if is_float(value) else BODY)
 
     def _name_crossings(self) -> dict[SSAValue, str]:
         """A name for each value that crosses: unique, and the network's own where it has one."""
@@ -153,7 +149,7 @@ class _Plan:
         used = inputs | {name for name, _ in self.returned}
         for value in (v for part in (BODY, EPILOGUE) for v in self.reads[part]):
             if value not in names:
-                names[value] = self._input_quantized_to(value) or _unused_name(value, used)
+                names[value] = self._input_quantized_to(value) or unused_name(_stem(value), used)
         return names
 
     def _input_quantized_to(self, value: SSAValue) -> str | None:
@@ -193,20 +189,14 @@ class _Plan:
         return list(dict.fromkeys((*handed_on, *returned)))
 
 
+def _stem(value: SSAValue) -> str:
+    """The layer's name of the op that makes a value."""
+    assert isinstance(value.owner, Operation)
+    return key_stem(value.owner)
+
+
 def _location(value: SSAValue) -> LocationAttr:
     if isinstance(value, BlockArgument):
         return value.location
     assert isinstance(value.owner, Operation)
     return value.owner.location
-
-
-def _unused_name(value: SSAValue, used: set[str]) -> str:
-    """The layer's name of the op that makes a value, with a number where it is taken."""
-    assert isinstance(value.owner, Operation)
-    stem = name = key_stem(value.owner)
-    n = 0
-    while name in used:
-        n += 1
-        name = f"{stem}.{n}"
-    used.add(name)
-    return name

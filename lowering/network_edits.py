@@ -42,6 +42,16 @@ def key_stem(op: Operation) -> str:
     return layer_name(op) or op.name.rpartition(".")[2]
 
 
+def unused_name(stem: str, used: set[str]) -> str:
+    """`stem`, with a number where that name is taken; the result is taken from then on."""
+    name, n = stem, 0
+    while name in used:
+        n += 1
+        name = f"{stem}.{n}"
+    used.add(name)
+    return name
+
+
 def set_type(value: SSAValue, type_: Attribute) -> None:
     """Change the type of a value in place, keeping its uses and location."""
     value._type = type_  # pyright: ignore[reportPrivateUsage]  # xDSL's own setter would drop a block argument's location

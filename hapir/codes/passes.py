@@ -80,6 +80,11 @@ PASSES = {
         "the end by itself, so a recipe need not name it.",
         "recipe small { fuse(), prune(sparsity = 50 %) }",
     ),
+    "HAP0517": Code(
+        "module without a schedule to lower",
+        "lower_to_rtl builds the circuit of one schedule and needs it, its network and its machine in one module.",
+        "hapir opt -p lower_to_rtl net.mlir",
+    ),
     "HAP0590": Code(
         "pass cannot be applied",
         "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",

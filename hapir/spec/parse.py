@@ -16,7 +16,7 @@ from lark import Token, Tree
 from hapir.diagnostics import Findings, Span, fail
 from hapir.spec import syntax
 from hapir.spec.grammar import NUMBER, grammar
-from hapir.spec.recovery import Recovery
+from hapir.spec.recovery import Recovery, token_span
 
 LANGUAGE_VERSION = 1
 MAXIMUM_DEPTH = 50
@@ -258,12 +258,6 @@ class _Builder:
     def _span(self, tree: Tree[Token]) -> Span:
         meta = tree.meta
         return Span(self._file, meta.line, meta.column, meta.end_line, meta.end_column)
-
-
-def token_span(token: Token, file: str) -> Span:
-    """The place of a token that the lexer made."""
-    line, column = token.line or 1, token.column or 1
-    return Span(file, line, column, token.end_line or line, token.end_column or column + 1)
 
 
 def _trees(tree: Tree[Token]) -> Iterator[Tree[Token]]:

@@ -121,7 +121,7 @@ class Recovery:
         line = self._position(token.start_pos or 0)[0]
         # a brace is worth a word only where the file ends without its partner
         if opened is not None and (opened.line or 0) < line and (opened.type != "LBRACE" or token.type == "$END"):
-            labels.append(Label(_token_span(opened, self._file), f"`{opened}` opens here"))
+            labels.append(Label(token_span(opened, self._file), f"`{opened}` opens here"))
         accepted = self._parser.accepts()
         known = [k for k in KEYWORDS if k.upper() in accepted]
         help = did_you_mean(token, known) if token.type == "NAME" else None
@@ -245,6 +245,7 @@ class Recovery:
         return line, offset - self._text.rfind("\n", 0, offset)
 
 
-def _token_span(token: Token, file: str) -> Span:
+def token_span(token: Token, file: str) -> Span:
+    """The place of a token that the lexer made."""
     line, column = token.line or 1, token.column or 1
-    return Span(file, line, column, line, column + len(token))
+    return Span(file, line, column, token.end_line or line, token.end_column or column + 1)

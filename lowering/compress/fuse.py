@@ -34,7 +34,7 @@ from xdsl.passes import ModulePass
 
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, element_type, on_grid
-from hapir.lowering.network_edits import erase_unused_weights, key_stem, networks_of, sole_user
+from hapir.lowering.network_edits import erase_unused_weights, key_stem, networks_of, sole_user, unused_name
 
 MAIN = (nn.Conv2dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
 """The ops that start a layer."""
@@ -57,22 +57,13 @@ class FusePass(ModulePass):
             names = {name for name in map(_grouped_name, network.body.block.ops) if name}
             for main in list(network.body.block.ops):
                 if isinstance(main, MAIN):
-                    _group(_members(main), _unused_name(key_stem(main), names))
+                    # layers without a name in the spec share their op's
+                    _group(_members(main), unused_name(key_stem(main), names))
             erase_unused_weights(network)
 
 
 def _grouped_name(op: Operation) -> str | None:
     return op.layer_name if isinstance(op, dataflow.LayerOp) else None
-
-
-def _unused_name(stem: str, used: set[str]) -> str:
-    """A name no layer has yet; layers without a name in the spec share their op's."""
-    name, n = stem, 0
-    while name in used:
-        n += 1
-        name = f"{stem}.{n}"
-    used.add(name)
-    return name
 
 
 def _fold_into_bounds(op: nn.ReluOp | nn.ClipOp) -> None:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import element_type, shape_of
+from hapir.dialects.num import is_float, shape_of
 from hapir.lowering.compress.calibration import Observed
 from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore, load_arrays
@@ -65,7 +64,7 @@ def _inputs(network: NetworkOp, arrays: Mapping[str, Array], file: str, samples:
         if len(array) == 0:
             fail("HAP0405", f"`{name}` of `{file}` holds no samples", at=network, help="store at least one")
         with np.errstate(over="ignore"):  # what f32 cannot hold is found as not finite when the network runs
-            inputs[name] = array.astype(np.float32) if isinstance(element_type(argument), Float32Type) else array
+            inputs[name] = array.astype(np.float32) if is_float(argument) else array
     if len({len(array) for array in inputs.values()}) > 1:
         what = f"the inputs in `{file}` have different numbers of samples"
         fail("HAP0405", what, at=network, help="store the same number of samples for each input")

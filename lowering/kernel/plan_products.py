@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import Float32Type
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
     channels_last,
@@ -59,7 +58,7 @@ def plan_products(
     bias = None if op.bias is None else constant(weights, op.bias, op)
     rows = dense_rows(kernel, x.order) if isinstance(op, nn.DenseOp) else channels_last(kernel)
     depthwise = 1 < geometry.groups == geometry.channels == geometry.filters
-    if isinstance(element_type(op.x), Float32Type):
+    if is_float(op.x):
         plan = _depthwise_float if depthwise else _float
         return plan(geometry, rows, bias, x, draft, origin), None
     plan = _depthwise_integer if depthwise else _integer

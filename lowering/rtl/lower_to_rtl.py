@@ -49,7 +49,7 @@ class LowerToRtlPass(ModulePass):
     name = "lower_to_rtl"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        """Rewrite the module in place. Raises HapirError (HAP0516, HAP06xx, HAP07xx)."""
+        """Rewrite the module in place. Raises HapirError (HAP0517, HAP06xx, HAP07xx)."""
         weights = hapir_context(ctx).weights
         schedule = _only(op, ScheduleOp)
         network = _named(op, NetworkOp, schedule.network.string_value(), schedule)
@@ -63,7 +63,7 @@ class LowerToRtlPass(ModulePass):
 def _only(module: ModuleOp, kind: type[OpT]) -> OpT:
     found = [op for op in module.body.block.ops if isinstance(op, kind)]
     if len(found) != 1:
-        fail("HAP0516", f"lower_to_rtl needs one {kind.name}, the module has {len(found)}", at=module,
+        fail("HAP0517", f"lower_to_rtl needs one {kind.name}, the module has {len(found)}", at=module,
              help="choose one schedule with --schedule")  # fmt: skip
     return found[0]
 
@@ -72,5 +72,5 @@ def _named(module: ModuleOp, kind: type[OpT], name: str, schedule: ScheduleOp) -
     op = SymbolTable.lookup_symbol(module, name)
     if isinstance(op, kind):
         return op
-    fail("HAP0516", f"the schedule names `{name}`, the module has no such {kind.name}", at=schedule,
+    fail("HAP0517", f"the schedule names `{name}`, the module has no such {kind.name}", at=schedule,
          help="keep network, machine and schedule in one module")  # fmt: skip

@@ -115,7 +115,7 @@ def weight_buffer(machine: WsMachine, program: Program, column_tiles: int) -> Mo
     rows_left = m.reg("rows_left", row_bits, None)
     write_row = m.reg("write_row", address_width(ring), None)
     read_row = m.reg("read_row", address_width(ring), None)
-    waiting = m.reg("waiting", ring.bit_length(), None)
+    waiting = m.reg("waiting", ring.bit_length())
 
     last_tile = row_tile.eq(m["row_tile_last"]).named("last_tile")
     in_params, params_lane, params_done = _params_phase(m, machine, last_tile)

@@ -176,8 +176,13 @@ class AcceleratorSimulation:
         self.simulation = simulation
         self.runs: tuple[RunCounts, ...] = ()
 
-    def run(self, inputs: Mapping[str, Array], stall_seed: int | None = None) -> dict[str, Array]:
-        """The body's results for inputs (N, ...) by name. Raises HapirError (HAP0744) where the circuit hangs."""
+    def run(
+        self, inputs: Mapping[str, Array], stall_seed: int | None = None, start_seed: int | None = None
+    ) -> dict[str, Array]:
+        """The body's results for inputs (N, ...) by name. Raises HapirError (HAP0744) where the circuit hangs.
+
+        The seeds are those of `Simulation.run`: a memory that stalls, a circuit that wakes up with random contents.
+        """
         artefact = self.artefact
         machine = artefact.accelerator.machine
         expected = sum(c.total for c in network_cycles(artefact.accelerator.plans))
@@ -191,6 +196,7 @@ class AcceleratorSimulation:
             latency=machine.latency,
             max_cycles=2 * slack * expected + 1000,
             stall_seed=stall_seed,
+            start_seed=start_seed,
         )
         self.runs = batch.runs
         return {artefact.output_name: artefact.unpack(batch.outputs)}

@@ -62,7 +62,7 @@ def _pyslang(folder: Path, files: Sequence[str], top: str | None) -> list[str]:
         text = (folder / file).read_text(encoding="utf-8")
         compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromText(text, manager, file, file))
     found = compilation.getAllDiagnostics()
-    report = pyslang.DiagnosticEngine.reportAll(manager, found)  # pyright: ignore[reportUnknownMemberType] (stub lacks a type)
+    report = pyslang.DiagnosticEngine.reportAll(manager, found)  # pyright: ignore[reportUnknownMemberType]  # untyped
     return [line for line in report.splitlines() if ": warning: " in line or ": error: " in line or ": note: " in line]
 
 

@@ -48,7 +48,7 @@ def test_a_memory_that_stalls_and_a_circuit_that_wakes_up_dirty_change_nothing()
     expected = simulation.run({artefact.input_name: x})[artefact.output_name]
     undisturbed = simulation.runs
     for seed in (1, 2):
-        found = simulation.run({artefact.input_name: x}, stall_seed=seed)[artefact.output_name]
+        found = simulation.run({artefact.input_name: x}, stall_seed=seed, start_seed=seed)[artefact.output_name]
         np.testing.assert_array_equal(found, expected)
         assert all(slow.cycles > quick.cycles for slow, quick in zip(simulation.runs, undisturbed, strict=True))
 

@@ -60,6 +60,8 @@ def _check(design: Design, simulation: AcceleratorSimulation, coverage: Counter[
         assert run.cycles == run.cycle_count == report.total_cycles
         assert run.reads == sum(a.reads for a in dram)
         assert run.writes == sum(a.writes for a in dram)
+    disturbed = simulation.run({"x": x[:1]}, stall_seed=design.draw.seed, start_seed=design.draw.seed)["y"]
+    np.testing.assert_array_equal(disturbed, expected[:1])
     _cover(design, simulation.artefact.accelerator.plans, expected, coverage)
 
 
@@ -138,6 +140,18 @@ def test_the_pass_gives_the_circuit_that_the_target_emits(draw: DesignDraw) -> N
     LowerToRtlPass().apply(HapirContext(weights=design.weights), module)
     module.verify()
     assert print_verilog(module) == emitted.verilog
+
+
+def test_a_circuit_that_wakes_up_anyhow_computes_the_same() -> None:
+    """Registers that reset leaves alone may hold anything: 500 beginnings of a small design, one after another."""
+    layer = LayerDraw(7, (3, 1), (1, 2), (0, 1, 0, 0), (1, 1), 0, 0, False)
+    draw = DesignDraw(5, 4, 16, 15, 3, 6, True, (8, 8, 16), True, Rounding.floor, 1, 3, 1, (layer,), seed=44546)
+    design = build_design(draw)
+    (simulation,) = _simulations([_artefact(design, 0)])
+    x = design.inputs(1)
+    expected = run_network(design.body, design.weights, {"x": x})["y"]
+    for start_seed in range(500):
+        np.testing.assert_array_equal(simulation.run({"x": x}, start_seed=start_seed)["y"], expected)
 
 
 @pytest.mark.parametrize("name", ["int", "reg", "module", "a.b", "a__b", "pe", "main", "größe", "1st", "end", "_"])

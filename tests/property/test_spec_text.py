@@ -12,26 +12,14 @@ from hypothesis import strategies as st
 
 from hapir.diagnostics import HapirError, Span, render
 from hapir.spec import load_spec_text, syntax
+from hapir.spec.expected import KEYWORDS
 from hapir.spec.parse import parse
 from hapir.spec.units import UNITS
 
 SPEC = (Path(__file__).parents[2] / "spec_examples" / "digits.hap").read_text(encoding="utf-8")
 WORDS = [
-    *(
-        "hap",
-        "1",
-        "import",
-        "network",
-        "machine",
-        "recipe",
-        "schedule",
-        "of",
-        "with",
-        "on",
-        "weights",
-        "from",
-        "return",
-    ),
+    "1",
+    *KEYWORDS,
     *("conv2d", "relu", "dense", "image", "c1", "memory", "array", "unit", "mac", "map", "at", "for", "range", "prune"),
     *("{", "}", "(", ")", "[", "]", ",", ";", "\n", "=", ":", "->", "*", "//", '"', '"x"', "f32", "u8", "true", "none"),
     *(

