@@ -15,7 +15,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.nn_shapes import Shape, ShapeError
-from hapir.dialects.num import AffineType, element_type
+from hapir.dialects.num import AffineType, element_type, is_float
 
 
 def layer_attr(name: str | None) -> StringAttr | None:
@@ -82,5 +82,5 @@ def activation_element(op: Operation, value: SSAValue) -> Attribute:
 def need_float(op: Operation, *values: SSAValue) -> None:
     """Raise VerifyException for a value whose elements are not f32."""
     for value in values:
-        if not isinstance(element_type(value), Float32Type):
+        if not is_float(value):
             raise VerifyException(f"{op.name} works on f32, got {element_type(value)}")

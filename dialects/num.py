@@ -192,6 +192,11 @@ def element_type(value: SSAValue) -> Attribute:
     return cast(TensorType[Attribute], type_).get_element_type()
 
 
+def is_float(value: SSAValue) -> bool:
+    """Whether a tensor holds f32."""
+    return isinstance(element_type(value), Float32Type)
+
+
 def shape_of(value: SSAValue) -> tuple[int, ...]:
     """The static shape of a tensor value."""
     type_ = value.type
@@ -238,7 +243,7 @@ class QuantizeOp(IRDLOperation):
 
     def verify_(self) -> None:
         _same_shape(self.x, self.result)
-        if not isinstance(element_type(self.x), Float32Type):
+        if not is_float(self.x):
             raise VerifyException(f"quantizes f32, got {element_type(self.x)}")
         if not isinstance(element_type(self.result), QUANTIZED):
             raise VerifyException(f"gives a quantized type, got {element_type(self.result)}")
@@ -271,7 +276,7 @@ class DequantizeOp(IRDLOperation):
         if not isinstance(element_type(self.q), QUANTIZED):
             raise VerifyException(f"dequantizes a quantized type, got {element_type(self.q)}")
         verify_axis(self.q)
-        if not isinstance(element_type(self.result), Float32Type):
+        if not is_float(self.result):
             raise VerifyException(f"gives f32, got {element_type(self.result)}")
 
 
