@@ -7,35 +7,28 @@ only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from xdsl.universe import XDSL_UNIVERSE, Universe
 
 from hapir.diagnostics import Diagnostic
-from hapir.registry import HAPIR, HapirUniverse
+from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
 _OWN = ("layers", "units", "dataflows", "machines")
 
 
-@cache
-def discover() -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
-    """The merged universe of this environment, and a warning for each plug-in or entry that had to be left out."""
-    return merge(entry_points(group="xdsl.universe"))
-
-
-def merge(plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
-    """hapir's universe extended by plug-ins in the order of their names."""
+def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
+    """hapir's universe extended by plug-ins in the order of their names; a warning for each that had to be left out."""
     problems: list[Diagnostic] = []
-    merged = {field: dict(getattr(HAPIR, field)) for field in (*_SHARED, *_OWN)}
+    merged = {field: dict(getattr(own, field)) for field in (*_SHARED, *_OWN)}
     owners = {(field, name): "hapir" for field, entries in merged.items() for name in entries}
     for field in _SHARED:
         owners |= {(field, name): "xDSL" for name in getattr(XDSL_UNIVERSE, field)}
     for plugin in sorted(plugins, key=lambda p: (p.name, p.value)):
         universe = _load(plugin, problems)
-        if universe is None or universe is HAPIR or universe is XDSL_UNIVERSE:
+        if universe is None or universe is own or universe is XDSL_UNIVERSE:
             continue
         for field in (*_SHARED, *_OWN):
             entries: dict[str, Any] = getattr(universe, field, {})

@@ -13,47 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from importlib.resources.abc import Traversable
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from xdsl.ir import Dialect
-from xdsl.passes import ModulePass
-from xdsl.universe import Universe
-from xdsl.utils.target import Target
+from hapir.diagnostics import Diagnostic
+from hapir.plugins import merge
+from hapir.universe import HapirUniverse
 
 if TYPE_CHECKING:
     from hapir.context import HapirContext
-    from hapir.dialects.nn_layers import LayerDefinition
-
-
-class HapirUniverse(Universe):
-    """An xDSL universe that also lists what only hapir has."""
-
-    layers: dict[str, Callable[[], type[LayerDefinition]]]
-    """Layer statements of a network by name."""
-    units: dict[str, Callable[[], type[Any]]]
-    """Functional units of a machine: dataclasses, one per `unit name { ... }`."""
-    dataflows: dict[str, Callable[[], type[Any]]]
-    """Dataflows of a schedule: dataclasses, one per `dataflow = name(...)`."""
-    machines: dict[str, Callable[[], Traversable]]
-    """Machine files of plug-ins: `import "machines/<name>.hap"` finds them; hapir's own lie in `targets/machines`."""
-
-    def __init__(
-        self,
-        *,
-        all_dialects: dict[str, Callable[[], Dialect]] | None = None,
-        all_passes: dict[str, Callable[[], type[ModulePass]]] | None = None,
-        all_targets: dict[str, Callable[[], type[Target]]] | None = None,
-        layers: dict[str, Callable[[], type[LayerDefinition]]] | None = None,
-        units: dict[str, Callable[[], type[Any]]] | None = None,
-        dataflows: dict[str, Callable[[], type[Any]]] | None = None,
-        machines: dict[str, Callable[[], Traversable]] | None = None,
-    ):
-        super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
-        self.layers = layers or {}
-        self.units = units or {}
-        self.dataflows = dataflows or {}
-        self.machines = machines or {}
 
 
 def lazy(module: str, name: str) -> Callable[[], Any]:
@@ -109,10 +77,13 @@ HAPIR = HapirUniverse(
 
 
 @cache
-def universe() -> HapirUniverse:
-    """hapir's own entries and those of all installed plug-ins that work; `plugins.discover` tells which do not."""
-    from hapir.plugins import discover
+def discover() -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
+    """The merged universe of this environment, and a warning for each plug-in or entry that had to be left out."""
+    return merge(HAPIR, entry_points(group="xdsl.universe"))
 
+
+def universe() -> HapirUniverse:
+    """hapir's own entries and those of all installed plug-ins that work."""
     return discover()[0]
 
 

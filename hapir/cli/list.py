@@ -17,7 +17,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.catalogue import entries
-    from hapir.plugins import discover
+    from hapir.registry import discover
     from hapir.report.table import table
 
     kind: str = args.kind

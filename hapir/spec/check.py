@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, fail, files_from, placed
 from hapir.dialects.machine import MachineOp
+from hapir.registry import discover
 from hapir.spec import syntax
 from hapir.spec.imports import Importer, Source
 from hapir.spec.machines import MachineBuilder
@@ -85,8 +86,6 @@ def named(definitions: Mapping[str, D], name: str, kind: str) -> D:
 
 
 def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
-    from hapir.plugins import discover
-
     with files_from(path.parent):
         findings = Findings()
         findings.add(discover()[1])

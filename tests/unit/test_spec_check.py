@@ -107,8 +107,8 @@ def test_library_files_are_sound():
 
 def test_library_is_found_after_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A machine that a plug-in registers is imported like one of hapir's own; a file of the project comes first."""
-    from hapir.registry import HapirUniverse
     from hapir.spec import imports
+    from hapir.universe import HapirUniverse
 
     write(tmp_path, plugin=MACHINE)
     universe = HapirUniverse(machines={"wide": lambda: tmp_path / "plugin.hap"})

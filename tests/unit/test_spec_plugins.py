@@ -15,8 +15,9 @@ from hapir.diagnostics import Findings, Span
 from hapir.dialects.nn_layers import Relu
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.plugins import merge
-from hapir.registry import HAPIR, HapirUniverse, universe
+from hapir.registry import HAPIR, universe
 from hapir.spec import resolve, syntax
+from hapir.universe import HapirUniverse
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Plugin:
 
 
 def merged(*plugins: Any) -> tuple[HapirUniverse, list[str]]:
-    found, problems = merge(plugins)
+    found, problems = merge(HAPIR, plugins)
     assert all(p.severity == "warning" for p in problems)
     return found, [f"{p.code} {p.message}" for p in problems]
 

@@ -1,0 +1,45 @@
+"""The type of `hapir.registry.HAPIR`, and of what plug-ins offer: lazy getters by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any
+
+from xdsl.ir import Dialect
+from xdsl.passes import ModulePass
+from xdsl.universe import Universe
+from xdsl.utils.target import Target
+
+if TYPE_CHECKING:
+    from hapir.dialects.nn_layers import LayerDefinition
+
+
+class HapirUniverse(Universe):
+    """An xDSL universe that also lists what only hapir has."""
+
+    layers: dict[str, Callable[[], type[LayerDefinition]]]
+    """Layer statements of a network by name."""
+    units: dict[str, Callable[[], type[Any]]]
+    """Functional units of a machine: dataclasses, one per `unit name { ... }`."""
+    dataflows: dict[str, Callable[[], type[Any]]]
+    """Dataflows of a schedule: dataclasses, one per `dataflow = name(...)`."""
+    machines: dict[str, Callable[[], Traversable]]
+    """Machine files of plug-ins: `import "machines/<name>.hap"` finds them; hapir's own lie in `targets/machines`."""
+
+    def __init__(
+        self,
+        *,
+        all_dialects: dict[str, Callable[[], Dialect]] | None = None,
+        all_passes: dict[str, Callable[[], type[ModulePass]]] | None = None,
+        all_targets: dict[str, Callable[[], type[Target]]] | None = None,
+        layers: dict[str, Callable[[], type[LayerDefinition]]] | None = None,
+        units: dict[str, Callable[[], type[Any]]] | None = None,
+        dataflows: dict[str, Callable[[], type[Any]]] | None = None,
+        machines: dict[str, Callable[[], Traversable]] | None = None,
+    ):
+        super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
+        self.layers = layers or {}
+        self.units = units or {}
+        self.dataflows = dataflows or {}
+        self.machines = machines or {}
