@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -101,3 +102,33 @@ def test_an_unusable_place_is_a_diagnostic(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "file"))
     with pytest.raises(HapirError, match="HAP0844"):
         cached_file("kind", ["a"], ".so", Maker())
+
+
+def test_threads_that_ask_at_once_share_one_passing_folder(monkeypatch: pytest.MonkeyPatch):
+    cache._passing_directory.cache_clear()  # pyright: ignore[reportPrivateUsage]  # as in a process that just began
+    made = cache.tempfile.TemporaryDirectory
+    meeting = threading.Barrier(2)
+
+    def slow(prefix: str) -> object:
+        """Two threads that are both making a folder meet here; with one alone the wait ends by itself."""
+        if prefix == "hapir-" and threading.current_thread().name.startswith("asker"):
+            try:
+                meeting.wait(timeout=0.3)
+            except threading.BrokenBarrierError:
+                return made(prefix=prefix)
+        return made(prefix=prefix)
+
+    monkeypatch.setattr(cache.tempfile, "TemporaryDirectory", slow)
+    found: list[Path] = []
+
+    def ask() -> None:
+        found.append(cache._passing_folder())  # pyright: ignore[reportPrivateUsage]  # the race is inside it
+
+    askers = [threading.Thread(target=ask, name=f"asker {n}") for n in range(2)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    gc.collect()
+    assert len(set(found)) == 1
+    assert found[0].is_dir()
