@@ -141,7 +141,8 @@ def _dialects() -> list[Entry]:
 
 
 def _machines() -> list[Entry]:
-    shipped = (f for f in (files("hapir.targets") / "machines").iterdir() if f.name.endswith(".hap"))
+    folder = files("hapir.targets") / "machines"
+    shipped = sorted((f for f in folder.iterdir() if f.name.endswith(".hap")), key=lambda f: f.name)
     named: dict[str, Traversable] = {f.name.removesuffix(".hap"): f for f in shipped}
     named |= {name: getter() for name, getter in universe().machines.items()}
     found: list[Entry] = []

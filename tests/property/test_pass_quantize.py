@@ -196,7 +196,9 @@ def test_the_last_layers_ratio_is_that_of_the_result(sample: Sample) -> None:
     last = before.network.return_op.values[0].owner
     assert isinstance(last, nn.LayerOp)
     assert last.layer_name is not None
-    assert found[last.layer_name] == pytest.approx(sqnr_db(exact, approximate), abs=0.1)
+    # f32 has no more than 144 dB: above that, the ratio is of how the two ways of computing it round
+    ratios = (min(ratio, 130.0) for ratio in (found[last.layer_name], sqnr_db(exact, approximate)))
+    assert next(ratios) == pytest.approx(next(ratios), abs=0.1)
     after.apply(FusePass())
     behind_fusion = sqnr_per_layer(before.network, after.network, after.ctx.weights, inputs)
     assert behind_fusion == {name: found[name] for name in behind_fusion}
