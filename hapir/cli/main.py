@@ -7,6 +7,7 @@ reader of our output went away, 143 terminated.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -77,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # ending by an exception lets what is half done be cleared away
         signal.signal(signal.SIGTERM, _terminated)
+        # imports make many objects and hardly any garbage: look for it less often
+        gc.set_threshold(100_000)
     arguments = list(sys.argv[1:] if argv is None else argv)
     console = Console()
     try:
