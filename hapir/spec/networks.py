@@ -43,6 +43,8 @@ class _Value:
     value: SSAValue | None
     span: Span
     used: bool = False
+    layer: str | None = None
+    """The layer that a further result belongs to: using it is using the layer."""
 
 
 class NetworkBuilder:
@@ -54,6 +56,8 @@ class NetworkBuilder:
         self._findings = findings
         self._values: dict[str, _Value] = {}
         self._layers: dict[str, Span] = {}
+        self._several: dict[str, Sequence[str]] = {}
+        """Layers whose name is no tensor, and the names of their results."""
         self._results: list[tuple[SSAValue | None, Span]] = []
         self._op = nn.NetworkOp(network.name.text, [], [])
         self._op.location = location_of(network.name.span)
@@ -165,6 +169,8 @@ class NetworkBuilder:
 
     def _lookup(self, name: syntax.Name) -> SSAValue | None:
         known = self._values.get(name.text)
+        if name.text in self._several:
+            return self._which(name.text, name.span)
         if known is None:
             later = [
                 s.name for s in self._network.statements if isinstance(s, syntax.Assign) and s.name.text == name.text
@@ -178,7 +184,17 @@ class NetworkBuilder:
             )
             return None
         known.used = True
+        if known.layer in self._values:
+            self._values[known.layer].used = True
         return known.value
+
+    def _which(self, layer: str, at: Span) -> None:
+        """The error of a layer that gives several tensors and stands where one is needed."""
+        self._values.setdefault(layer, _Value(None, at)).used = True
+        names = [f"`{name}`" for name in self._several[layer]]
+        self._findings.error(
+            "HAP0202", f"`{layer}` is not one tensor but {len(names)}", at=at, help=f"they are {', '.join(names)}"
+        )
 
     def _call(self, call: syntax.Call, name: str | None, statement: str) -> SSAValue | None:
         kind = call.function
@@ -196,7 +212,10 @@ class NetworkBuilder:
         known = [value for value in inputs if value is not None]
         if options is None or len(known) < len(inputs):
             return None
-        return self._layer(options, known, layer, call)
+        result = self._layer(options, known, layer, call)
+        if layer in self._several and layer != name:
+            self._which(layer, call.span)
+        return result
 
     def _takes(self, definition: type[LayerDefinition], call: syntax.Call) -> bool:
         """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
@@ -232,7 +251,8 @@ class NetworkBuilder:
         try:
             op = definition.build(inputs, parameter, layer)
             op.verify()
-            _check_size(shape_of(op.results[0]))
+            for result in op.results:
+                _check_size(shape_of(result))
         except (ShapeError, VerifyException, ValueError) as error:
             labels = [
                 Label(argument.span, f"this is {type_text(value.type)}")
@@ -246,8 +266,20 @@ class NetworkBuilder:
             self._op.body.block.add_op(made)
         for weight in weights:
             weight.result.name_hint = _hint(weight.key.data)
-        op.results[0].name_hint = _hint(layer)
-        return op.results[0]
+        return self._named_results(op, definition.result_names(layer, len(op.results)), layer, call.span)
+
+    def _named_results(self, op: nn.LayerOp, names: Sequence[str], layer: str, span: Span) -> SSAValue | None:
+        """Give the results their names; returns the one that has the layer's own."""
+        own: SSAValue | None = None
+        for name, result in zip(names, op.results, strict=True):
+            result.name_hint = _hint(name)
+            if name == layer:
+                own = result
+            elif self._claim(syntax.Name(name, span)):
+                self._values[name] = _Value(result, span, used=True, layer=layer)
+        if own is None:
+            self._several[layer] = names
+        return own
 
     def _origins(self, call: syntax.Call, labels: list[Label]) -> list[Label]:
         """The labels of the inputs, moved to where each named input is made."""
