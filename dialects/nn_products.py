@@ -214,6 +214,14 @@ class TransposedConv2dOp(LayerOp):
         )
         infer_result(self)
 
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> TransposedConv2dOp:
+        """The same layer over other operands."""
+        rows, columns = integers(self.extra)
+        window, groups = self.window.window, self.groups.value.data
+        return TransposedConv2dOp(
+            x, w, bias, window=window, extra=(rows, columns), groups=groups, layer=self.layer_name
+        )
+
     def result_type(self) -> Attribute:
         need_float(self, *self.operands)
         extra = integers(self.extra)
