@@ -116,7 +116,7 @@ def transposed_conv2d(
         raise ShapeError(f"the weights are {w[2]}x{w[3]}, the window says {window.kernel[0]}x{window.kernel[1]}")
     _check_bias(bias, w[1] * groups)
     window.check()
-    if not all(0 <= e < max(s, d) for e, s, d in zip(extra, window.stride, window.dilation, strict=True)):
+    if not all(0 <= e < s for e, s in zip(extra, window.stride, strict=True)):
         raise ShapeError(f"the extra rows and columns {extra} must be below the stride {window.stride}")
     top, left, bottom, right = window.padding
     cut = (top + bottom, left + right)
