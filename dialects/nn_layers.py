@@ -48,12 +48,13 @@ class LayerDefinition(ABC):
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         """The op for these inputs, with its `layer` set."""
 
-    def result_names(self, layer: str, count: int) -> Sequence[str]:
-        """The names of the `count` tensors that a layer of this name gives, in the order of the op's results.
+    def result_names(self, count: int) -> Sequence[str | int]:
+        """What the `count` tensors that the layer gives are called, in the order of the op's results.
 
-        One that is the layer's own name is what the statement's name stands for; without it that name is no tensor.
+        An empty name is the layer's own: `l`. A word is a member of it, `l.h`; a number is a piece of it, `s[1]`. A
+        layer of pieces has no tensor of its own name.
         """
-        return (layer,)
+        return ("",)
 
 
 def pair_of(value: Pair) -> tuple[int, int]:

@@ -62,8 +62,8 @@ class Split(LayerDefinition):
             sizes = (shape[self.axis] // self.parts,) * self.parts
         return nn.SplitOp(inputs[0], sizes, axis=self.axis, layer=layer)
 
-    def result_names(self, layer: str, count: int) -> Sequence[str]:
-        return [f"{layer}{i}" for i in range(1, count + 1)]
+    def result_names(self, count: int) -> Sequence[str | int]:
+        return range(1, count + 1)
 
 
 @dataclass(frozen=True)

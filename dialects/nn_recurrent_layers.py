@@ -38,8 +38,8 @@ class Recurrent(LayerDefinition):
         biases = [parameter(suffix, (rows,)) for suffix in ("bias_input", "bias_hidden")] if self.bias else []
         return self.kind(inputs[0], w_input, w_hidden, biases, reverse=self.reverse, layer=layer)
 
-    def result_names(self, layer: str, count: int) -> Sequence[str]:
-        return [layer, *(f"{layer}.{state}" for state in self.states)]
+    def result_names(self, count: int) -> Sequence[str | int]:
+        return ("", *self.states)
 
 
 @dataclass(frozen=True)
