@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
 from hapir.reference import run_network
 from hapir.registry import make_context, universe
 from hapir.report.summary import summarize
-from hapir.spec import build_module, diagnose, load_spec_text
+from hapir.spec import build_module, load_spec_text
 from tests.unit.test_spec_build import SPEC as FIRST
 
 SPEC = """hap 1
@@ -45,9 +46,11 @@ network sequences(signal: f32[1, 3, 20]) -> (scores: f32[1, 5], last: f32[1, 8],
 
 
 def networks(text: str) -> dict[str, nn.NetworkOp]:
-    module = build_module(load_spec_text(text, "t.hap", Path()), None, make_context(), None)
-    module.verify()
-    return {op.sym_name.data: op for op in module.ops if isinstance(op, nn.NetworkOp)}
+    spec = load_spec_text(text, "t.hap", Path())
+    modules = {name: build_module(spec, None, make_context(), name) for name in spec.networks}
+    for module in modules.values():
+        module.verify()
+    return {name: op for name, module in modules.items() for op in module.ops if isinstance(op, nn.NetworkOp)}
 
 
 def shapes(network: nn.NetworkOp) -> dict[str, list[tuple[int, ...]]]:
@@ -180,7 +183,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("resize(x, size = 0)", "HAP0305", "at least 1"),
         ("resize(flatten(x), scale = 2)", "HAP0301", "resize needs a map N x C x H x W"),
         ("layer_norm(x, axis = 4)", "HAP0301", "starts at an axis of 1..3, not 4"),
-        ("layer_norm(x, epsilon = 1e999)", "HAP", "e"),
+        ("layer_norm(x, epsilon = -1)", "HAP0305", "epsilon must not be negative"),
         ("local_response_norm(x, size = 0)", "HAP0305", "size must be at least 1, got 0"),
         ("local_response_norm(x, bias = 0)", "HAP0305", "bias must be positive"),
         ("lstm(x, units = 4)", "HAP0301", "a recurrent layer needs a sequence N x T x C, got shape 1x4x8x8"),
@@ -188,9 +191,69 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
     ],
 )
 def test_what_does_not_fit(call: str, code: str, message: str):
-    found = diagnose(load_spec_text(network(f"y = {call}", "return y"), "t.hap", Path())).diagnostics
-    assert any(d.code.startswith(code) and message in d.message for d in found), [(d.code, d.message) for d in found]
+    with pytest.raises(HapirError) as raised:
+        networks(network(f"y = {call}", "return y"))
+    found = [(d.code, d.message) for d in raised.value.diagnostics]
+    assert any(c == code and message in m for c, m in found), found
 
 
-def test_names_of_several_results():
-    text = network("s = split(x, parts = 2)", "t = relu(s)", "return concat(s[1], s[2])")
+def test_pieces_and_members_of_layers():
+    text = network(
+        "s = split(x, parts = 2)",
+        "a = concat(s[1], s2)",
+        "l = lstm(reshape(a, shape = [16, 16]), units = 16)",
+        "repeat i in range(1, 2) {",
+        "    d = split(a, sizes = [1, 3])",
+        "    r = relu(d[2])",
+        "    h = gru(l, units = 4)",
+        "}",
+        "g = mul(reshape(h[2].h, shape = [4, 1, 1]), concat(r[1], d[2, 1]))",
+        "return add(g, reshape(mul(reshape(l.h, shape = [16, 1]), l), shape = [4, 8, 8]))",
+    )
+    built = shapes(networks(text)["n"])
+    assert built["s"] == [(1, 2, 8, 8)] * 2
+    assert built["d1"] == built["d2"] == [(1, 1, 8, 8), (1, 3, 8, 8)]
+    assert built["r1"] == [(1, 3, 8, 8)]
+    assert built["h2"] == [(1, 16, 4), (1, 4)]
+    hints = [r.name_hint for op in networks(text)["n"].walk() if isinstance(op, nn.LayerOp) for r in op.results]
+    assert {"s1", "s2", "l", "l_h", "l_c", "h1_h"} <= set(hints)
+
+
+def test_members_inside_blocks():
+    text = network(
+        "block encoder(t) { l = lstm(t, units = 2)\n return l.h }",
+        "e = encoder(reshape(x, shape = [16, 16]))",
+        "return mul(x, reshape(dense(concat(e, e.l.c), units = 4), shape = [4, 1, 1]))",
+    )
+    assert shapes(networks(text)["n"])["e.l"] == [(1, 16, 2), (1, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (("s = split(x, parts = 2)", "return relu(s)"), "`s` is not one tensor but 2"),
+        (("s = split(x, parts = 2)", "return s"), "`s` is not one tensor but 2"),
+        (("return relu(split(x, parts = 2))",), "`output.split` is not one tensor but 2"),
+        (("repeat i in range(1, 2) { s = split(x, parts = 2) }", "return s[2]"), "`s[...]` is not one tensor but 2"),
+        (("s = split(x, parts = 2)", "return s3"), "there is no tensor `s3`"),
+        (("l = lstm(reshape(x, shape = [16, 16]), units = 2)", "return l.g"), "there is no tensor `l.g`"),
+        (("s1 = relu(x)", "s = split(s1, parts = 2)", "return s2"), "`s1` is defined twice"),
+    ],
+)
+def test_names_that_are_no_tensor(statements: tuple[str, ...], message: str):
+    with pytest.raises(HapirError) as raised:
+        networks(network(*statements))
+    found = [d.message for d in raised.value.diagnostics]
+    assert message in found, found
+
+
+def test_what_is_never_used():
+    """Using any of a layer's tensors is using the layer."""
+    text = network(
+        "s = split(x, parts = 2)",
+        "unused = split(x, parts = 2)",
+        "l = lstm(reshape(x, shape = [16, 16]), units = 4)",
+        "return mul(mul(x, reshape(l.c, shape = [4, 1, 1])), concat(s1, s1))",
+    )
+    found = load_spec_text(text, "t.hap", Path()).warnings
+    assert [d.message for d in found] == ["`unused` is never used"]
