@@ -10,9 +10,12 @@ from typing import ClassVar, Literal
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
-from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, at_least_one, padding_of, pair_of
+from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, padding_of, pair_of
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.dialects.num import shape_of
+
+MAXIMUM_PIECES = 4096
+"""Pieces of one split: each is a tensor of its own."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Split(LayerDefinition):
     def __post_init__(self) -> None:
         if (self.parts is None) == (self.sizes is None):
             raise ValueError("say either `parts`, how many equal pieces, or `sizes`, one size per piece")
-        at_least_one(**({} if self.parts is None else {"parts": self.parts}))
+        if self.parts is not None and not 1 <= self.parts <= MAXIMUM_PIECES:
+            raise ValueError(f"parts is 1 to {MAXIMUM_PIECES}, got {self.parts}")
         if self.sizes is not None and (not self.sizes or min(self.sizes) < 1):
             raise ValueError(f"sizes must be at least 1, got {list(self.sizes)}")
 
