@@ -280,18 +280,18 @@ def _machine_op(draw: DesignDraw) -> machine.MachineOp:
     mac = machine.MacUnit((draw.activation, draw.weight), num.signed(draw.accumulator_bits))
     pe: list[Operation] = [
         machine.UnitOp.of(mac),
-        machine.MemoryOp("weight_reg", size_words=1, holds=["weight"], double_buffered=True),
-        machine.MemoryOp("accumulator", size_words=draw.depth, holds=["psum"]),
+        machine_memory.MemoryOp("weight_reg", size_words=1, holds=["weight"], double_buffered=True),
+        machine_memory.MemoryOp("accumulator", size_words=draw.depth, holds=["psum"]),
     ]
     parts: list[Operation] = [
-        machine.MemoryOp("dram", bandwidth_bits=draw.word_bits, latency_cycles=draw.latency),
-        machine.MemoryOp(
+        machine_memory.MemoryOp("dram", bandwidth_bits=draw.word_bits, latency_cycles=draw.latency),
+        machine_memory.MemoryOp(
             "activations",
             size_bits=2 * draw.rows * bank_words * draw.word_bits,
             holds=["input", "output"],
             double_buffered=True,
         ),
-        machine.MemoryOp("weights", size_bits=draw.slots * slot_bits, holds=["weight"]),
+        machine_memory.MemoryOp("weights", size_bits=draw.slots * slot_bits, holds=["weight"]),
         machine.ArrayOp("pe", draw.rows, draw.cols, pe),
         machine.UnitOp.of(machine.RequantizeUnit(num.unsigned(draw.formats[2]), draw.rounding)),
     ]

@@ -15,7 +15,8 @@ from xdsl.parser import Parser
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.dataflow import ScheduleOp
-from hapir.dialects.machine import MachineOp, MemoryOp
+from hapir.dialects.machine import MachineOp
+from hapir.dialects.machine_memory import MemoryOp
 from hapir.registry import make_context, universe
 from hapir.spec import build_module, diagnose, load_spec, load_spec_text
 from hapir.weights import WeightStore
