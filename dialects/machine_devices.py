@@ -24,7 +24,7 @@ from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def,
 from xdsl.traits import HasParent, NoTerminator, SymbolOpInterface, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
-from hapir.dialects.assembly import Body
+from hapir.dialects.assembly import Body, Real
 from hapir.dialects.machine_memory import integer_attr, strings_attr, verify_at_least, verify_tensors
 
 Topology = Literal["bus", "broadcast", "systolic", "mesh", "torus", "ring", "tree", "crossbar", "point_to_point"]
@@ -37,7 +37,7 @@ CacheContents = Literal["data", "instructions", "unified"]
 CACHE_CONTENTS: tuple[str, ...] = get_args(CacheContents)
 """What a cache keeps."""
 BLOCK_RAM_BITS = 36 * 1024
-"""Bits of one block RAM unless a device says otherwise: that of AMD devices since the Virtex-5 (UG190, UG473, UG573)."""
+"""Bits of one block RAM where a device does not say it: those of AMD since the Virtex-5 (UG190, UG473, UG573)."""
 ULTRA_RAM_BITS = 288 * 1024
 """Bits of one UltraRAM block (UG573)."""
 
@@ -74,8 +74,9 @@ class NetworkOnChipOp(IRDLOperation):
     assembly_format = (
         "$sym_name `topology` $topology `from` $source `to` $destination (`carries` $carries^)? "
         "(`width` $width_bits^)? (`bandwidth` $bandwidth_bits^)? (`latency` $latency_cycles^)? "
-        "(`hop_energy` $hop_energy_pj^)? (`multicast` $multicast^)? (`reduces` $reduces^)? attr-dict"
+        "(`hop_energy` custom<Real>($hop_energy_pj)^)? (`multicast` $multicast^)? (`reduces` $reduces^)? attr-dict"
     )
+    custom_directives = (Real,)
 
     def __init__(
         self,
@@ -221,8 +222,8 @@ class HostOp(IRDLOperation):
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), SymbolTable(), NoTerminator())
     assembly_format = (
-        "$sym_name `isa` $isa (`simd` $simd_bits^)? (`registers` $registers^)? (`cores` $cores^)? (`clock` $clock_hz^)? "
-        "(`extensions` $extensions^)? attr-dict-with-keyword custom<Body>($body)"
+        "$sym_name `isa` $isa (`simd` $simd_bits^)? (`registers` $registers^)? (`cores` $cores^)? "
+        "(`clock` $clock_hz^)? (`extensions` $extensions^)? attr-dict-with-keyword custom<Body>($body)"
     )
     custom_directives = (Body,)
 
@@ -262,7 +263,7 @@ class HostOp(IRDLOperation):
 
 @irdl_op_definition
 class CacheOp(IRDLOperation):
-    """A cache of a host, the one next to the core first: size and line in bits, ways, bits per cycle, latency in cycles.
+    """A cache of a host, the one next to the core first: size and line in bits, ways, bandwidth and latency.
 
     `shared` says that all cores use one; else each core has its own.
 

@@ -26,6 +26,8 @@ from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def,
 from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 
+from hapir.dialects.assembly import Real
+
 Held = Literal["input", "weight", "output", "psum"]
 HELD: tuple[str, ...] = get_args(Held)
 """What a memory may hold: activations read, weights, activations written, partial sums."""
@@ -108,10 +110,11 @@ class MemoryOp(IRDLOperation):
         "(`banks` $banks^)? (`read_ports` $read_ports^)? (`write_ports` $write_ports^)? "
         "(`shared_ports` $shared_ports^)? (`bandwidth` $bandwidth_bits^)? (`read_bandwidth` $read_bandwidth_bits^)? "
         "(`write_bandwidth` $write_bandwidth_bits^)? (`latency` $latency_cycles^)? "
-        "(`write_latency` $write_latency_cycles^)? (`read_energy` $read_energy_pj^)? "
-        "(`write_energy` $write_energy_pj^)? (`holds` $holds^)? (`bypass` $bypass^)? (`per` $per^)? "
+        "(`write_latency` $write_latency_cycles^)? (`read_energy` custom<Real>($read_energy_pj)^)? "
+        "(`write_energy` custom<Real>($write_energy_pj)^)? (`holds` $holds^)? (`bypass` $bypass^)? (`per` $per^)? "
         "(`double_buffered` $double_buffered^)? attr-dict"
     )
+    custom_directives = (Real,)
 
     def __init__(
         self,
@@ -163,7 +166,7 @@ class MemoryOp(IRDLOperation):
 
     @property
     def multiplicity(self) -> str:
-        """What of the array around it has one: as it says, else columns for partial sums alone, and PEs for the rest."""
+        """What has one: as the memory says, else columns for partial sums alone, and PEs for the rest."""
         if self.per is not None:
             return self.per.data
         return "column" if [held.data for held in self.holds or ()] == ["psum"] else "pe"

@@ -17,6 +17,8 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.num import SI8, SI32, UI8, UI16, Rounding, integer_range, is_signed, signed
 
+SI16 = signed(16)
+
 
 @dataclass(frozen=True)
 class MacUnit:
@@ -59,7 +61,7 @@ class XnorPopcountUnit:
 
     name: ClassVar[str] = "xnor_popcount"
     lanes: int = 64
-    accumulate: IntegerType = signed(16)
+    accumulate: IntegerType = SI16
 
     def __post_init__(self) -> None:
         if self.lanes < 1:

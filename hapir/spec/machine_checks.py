@@ -157,7 +157,7 @@ def _on_chip(machine: MachineOp) -> Iterator[_Store]:
 
 
 def _copies(memory: MemoryOp) -> int:
-    """How many of a memory the machine has: one per PE, row or column of the array around it, for each of that array."""
+    """How many of a memory there are: one per PE, row or column of its array, as often as there is that array."""
     copies, around = 1, memory.parent_op()
     if isinstance(around, ArrayOp):
         rows, columns = around.rows.data, around.cols.data

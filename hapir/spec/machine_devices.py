@@ -37,7 +37,7 @@ class NetworkOnChipBlock:
       bits.
     - `multicast`: a word reaches several destinations at once. `reduces`: partial sums are added on the way.
 
-    Example: `network_on_chip inputs { topology = bus, source = buffer, destination = pe, carries = input, width = 16 b }`
+    Example: `network_on_chip inputs { topology = bus, source = buffer, destination = pe, carries = input }`
     """
 
     name: ClassVar[str] = "network_on_chip"

@@ -32,7 +32,7 @@ from hapir.spec.technologies import check_technology, read_overrides
 MAXIMUM_ROWS = 4096
 NODES = ("memory", ARRAY)
 """The blocks that a network-on-chip connects and a map places loops at."""
-O = TypeVar("O", bound=Operation)
+AnyOp = TypeVar("AnyOp", bound=Operation)
 S = TypeVar("S")
 
 
@@ -67,7 +67,7 @@ class MachineBuilder:
             check_machine(op, self._places, self._findings)
         return None if self._findings.failed else op
 
-    def _made(self, make: Callable[[], O], at: Span) -> O | None:
+    def _made(self, make: Callable[[], AnyOp], at: Span) -> AnyOp | None:
         """An op at its place; what its verifier refuses becomes a finding and gives None."""
         try:
             op = make()

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerType
-from xdsl.ir import Operation
 
 from hapir.diagnostics import Label, did_you_mean, fail, span_of
 from hapir.dialects.machine import ArrayOp, MachineOp
