@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from xdsl.ir import Operation
 
@@ -28,7 +29,7 @@ def check_tensors(settings: object, places: Mapping[str, Span], findings: Findin
         return True
     holds, bypass = settings.holds, settings.bypass or ()
     if holds == ():
-        findings.error("HAP0610", "a memory that holds nothing", at=places["holds"],
+        findings.error("HAP0610", "this memory holds nothing", at=places["holds"],
                        help=f"name some of {', '.join(HELD)}, or leave `holds` out")  # fmt: skip
         return False
     both = [tensor for tensor in holds or () if tensor in bypass]
@@ -99,14 +100,22 @@ def word_bits(memory: MemoryOp) -> Word | None:
 
 
 def _unit_of(memory: MemoryOp) -> UnitOp | None:
-    """The `mac` of the nearest block around a memory that has one; None where several there differ."""
+    """The `mac` of the nearest block around a memory that has one, of its inner arrays where it has none itself.
+
+    None where several of those differ.
+    """
     around = memory.parent_op()
     while isinstance(around, ArrayOp | MachineOp):
-        units = [op for op in around.walk() if isinstance(op, UnitOp) and op.kind.data == MacUnit.name]
+        own, below = ([op for op in ops if _is_mac(op)] for ops in (around.body.block.ops, around.walk()))
+        units = own or below
         if units:
             return units[0] if len({unit.mac() for unit in units}) == 1 else None
         around = around.parent_op()
     return None
+
+
+def _is_mac(op: Operation) -> TypeGuard[UnitOp]:
+    return isinstance(op, UnitOp) and op.kind.data == MacUnit.name
 
 
 def _check_device(machine: MachineOp, device: FpgaOp, places: Places, findings: Findings) -> None:

@@ -25,7 +25,7 @@ from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
 from hapir.spec.networks import location_of
-from hapir.spec.options import read_options
+from hapir.spec.options import read_options, word
 from hapir.spec.resolve import resolve
 from hapir.spec.technologies import check_technology, read_overrides
 
@@ -93,8 +93,10 @@ class MachineBuilder:
             if assignment.name.text == "technology" and isinstance(value, syntax.Call):
                 overrides |= read_overrides(value, self._findings)
                 assignment = dataclasses.replace(assignment, value=value.function)
-            elif assignment.name.text == "technology" and isinstance(value, syntax.Name | syntax.Text):
-                check_technology(value, self._findings)
+            elif assignment.name.text == "technology":
+                text = value.value if isinstance(value, syntax.Text) else word(value)
+                if text is not None:
+                    check_technology(syntax.Name(text, value.span), self._findings)
             plain.append(assignment)
         return plain, overrides
 
@@ -136,16 +138,17 @@ class MachineBuilder:
 
     def _definition(self, kind: syntax.Name, parent: str) -> type[Any] | None:
         """The block of this kind, where it may stand here."""
-        blocks = universe().blocks
+        blocks, elsewhere = universe().blocks, None
         if kind.text in blocks:
             found = resolve(blocks, kind, "block", "HAP0216", self._findings)
             if found is None or parent in found.within:
                 return found
+            elsewhere = f"it may stand in {' or '.join(f'`{name}`' for name in found.within)}" if found.within else None
         here = [name for name, getter in blocks.items() if parent in _within(getter)]
         if not here:
             self._findings.error("HAP0216", f"a {parent} holds no block `{kind.text}`", at=kind.span)
         else:
-            help = did_you_mean(kind.text, here) or f"here may stand {', '.join(here)}"
+            help = elsewhere or did_you_mean(kind.text, here) or f"here may stand {', '.join(here)}"
             self._findings.error("HAP0216", f"there is no block `{kind.text}` here", at=kind.span, help=help)
         return None
 
@@ -239,11 +242,8 @@ def _references(assignments: Sequence[syntax.Assign], settings: Sequence[str]) -
     """The names that some settings give, one or a list each."""
     values = [a.value for a in assignments if a.name.text in settings]
     elements = [e for v in values for e in (v.elements if isinstance(v, syntax.Sequence) else (v,))]
-    return [
-        syntax.Name(e.value, e.span) if isinstance(e, syntax.Text) else e
-        for e in elements
-        if isinstance(e, syntax.Name | syntax.Text)
-    ]
+    written = [(e.value if isinstance(e, syntax.Text) else word(e), e.span) for e in elements]
+    return [syntax.Name(text, span) for text, span in written if text is not None]
 
 
 def attribute_of(value: object) -> Attribute:

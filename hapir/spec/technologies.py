@@ -28,13 +28,13 @@ def technology_entries(name: str) -> dict[str, Dimension]:
     return {key: _DIMENSIONS[entry["unit"]] for key, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
 
 
-def check_technology(name: syntax.Name | syntax.Text, findings: Findings) -> bool:
+def check_technology(name: syntax.Name, findings: Findings) -> bool:
     """Whether there is a table of this name; a finding (HAP0219) where there is none."""
-    text, known = name.text if isinstance(name, syntax.Name) else name.value, technologies()
-    if text in known:
+    known = technologies()
+    if name.text in known:
         return True
-    help = did_you_mean(text, known) or f"known: {', '.join(known)}"
-    findings.error("HAP0219", f"there is no technology table `{text}`", at=name.span, help=help)
+    help = did_you_mean(name.text, known) or f"known: {', '.join(known)}"
+    findings.error("HAP0219", f"there is no technology table `{name.text}`", at=name.span, help=help)
     return False
 
 
