@@ -11,9 +11,11 @@ estimates refuse a machine that lacks what they need. The parts lie in files of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from xdsl.dialects.builtin import (
     I64,
+    AnyFloat,
     DictionaryAttr,
     FloatAttr,
     IntAttr,
@@ -104,15 +106,16 @@ class MachineOp(IRDLOperation):
     @property
     def replaced(self) -> dict[str, float]:
         """The entries of the technology table that this machine replaces."""
-        entries = {} if self.overrides is None else self.overrides.data
-        return {name: value.value.data for name, value in entries.items() if isinstance(value, FloatAttr)}
+        entries = () if self.overrides is None else self.overrides.data.items()
+        return {name: value.value.data for name, value in entries if isinstance(value, FloatAttr)}
 
     def verify_(self) -> None:
         verify_at_least(self, 1, {"clock": self.clock_hz})
         if self.overrides is not None and self.technology is None:
             raise VerifyException("there is no technology table whose entries the machine could replace")
-        for name, value in {} if self.overrides is None else self.overrides.data.items():
-            if not isinstance(value, FloatAttr) or value.type != f64 or not 0 <= value.value.data < float("inf"):
+        for name, value in () if self.overrides is None else self.overrides.data.items():
+            number = cast("FloatAttr[AnyFloat]", value) if isinstance(value, FloatAttr) else None
+            if number is None or number.type != f64 or not 0 <= number.value.data < float("inf"):
                 raise VerifyException(f"the technology entry {name} is a number of f64 and not negative, got {value}")
         places = {op.sym_name.data for op in self.body.walk() if isinstance(op, MemoryOp | ArrayOp)}
         for op in self.body.walk():

@@ -38,6 +38,8 @@ CACHE_CONTENTS: tuple[str, ...] = get_args(CacheContents)
 """What a cache keeps."""
 BLOCK_RAM_BITS = 36 * 1024
 """Bits of one block RAM where a device does not say it: those of AMD since the Virtex-5 (UG190, UG473, UG573)."""
+LUT_RAM_BITS = 64
+"""Bits of one lookup table of six inputs that is used as memory (UG474, UG574)."""
 ULTRA_RAM_BITS = 288 * 1024
 """Bits of one UltraRAM block (UG573)."""
 
@@ -180,12 +182,16 @@ class FpgaOp(IRDLOperation):
 
     @property
     def memory_bits(self) -> int | None:
-        """Bits of block RAM, UltraRAM and LUT RAM together; None where the device does not say its block RAMs."""
+        """Bits of block RAM, UltraRAM and LUT RAM together, at most; None where the device does not say its block RAMs.
+
+        Where it does not say its LUT RAM, each of its lookup tables counts: no device has more.
+        """
         if self.block_rams is None:
             return None
         block = BLOCK_RAM_BITS if self.block_ram_bits is None else self.block_ram_bits.value.data
         ultra = 0 if self.ultra_rams is None else self.ultra_rams.value.data
-        lut_ram = 0 if self.lut_ram_bits is None else self.lut_ram_bits.value.data
+        tables = 0 if self.luts is None else self.luts.value.data * LUT_RAM_BITS
+        lut_ram = tables if self.lut_ram_bits is None else self.lut_ram_bits.value.data
         return self.block_rams.value.data * block + ultra * ULTRA_RAM_BITS + lut_ram
 
     def verify_(self) -> None:

@@ -78,7 +78,7 @@ Unit: TypeAlias = MacUnit | RequantizeUnit | XnorPopcountUnit
 
 def _is_format(attribute: Attribute) -> bool:
     """Whether an attribute is an integer type that says its sign."""
-    return isinstance(attribute, IntegerType) and attribute.signedness.data != Signedness.SIGNLESS
+    return isinstance(attribute, IntegerType) and cast(IntegerType, attribute).signedness.data != Signedness.SIGNLESS
 
 
 @irdl_op_definition
