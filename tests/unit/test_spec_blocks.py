@@ -11,7 +11,7 @@ from hapir.diagnostics import Diagnostic, HapirError
 from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
 from hapir.pipeline import ir_text
 from hapir.registry import make_context
-from hapir.spec import build_module, load_spec_text
+from hapir.spec import build_module, load_spec_text, networks
 from hapir.spec.check import Spec, recipe_passes
 
 NOWHERE = Path("nowhere")
@@ -335,11 +335,12 @@ def test_deep_expressions_are_refused():
     assert found[0] == "HAP0104"
 
 
-def test_many_calls_of_blocks_end():
-    """Each block calls the one before it twice: the number of layers doubles 40 times, and is refused in time."""
+def test_many_calls_of_blocks_end(monkeypatch: pytest.MonkeyPatch):
+    """Each block calls the one before it twice: the number of layers doubles 24 times, and is refused in time."""
+    monkeypatch.setattr(networks, "MAXIMUM_LAYERS", 500)
     blocks = "block b0(x) { return relu(x) }\n" + "\n".join(
         f"block b{i}(x) {{ a = b{i - 1}(x)\nreturn b{i - 1}(a) }}" for i in range(1, 25)
     )
-    assert ("HAP0228", "the network grows past 20000 layers or turns of its repeats") in errors(
+    assert ("HAP0228", "the network grows past 500 layers or turns of its repeats") in errors(
         blocks + "\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b24(x) }"
     )
