@@ -114,6 +114,7 @@ def test_every_layer_statement_is_built_above():
 
 def test_machine_in_bits_and_cycles():
     machine = only(build(), MachineOp)
+    assert machine.clock_hz is not None
     assert machine.clock_hz.value.data == 200_000_000
     memories = {op.sym_name.data: op for op in machine.walk() if isinstance(op, MemoryOp)}
     dram, buffer, psums = memories["dram"], memories["buffer"], memories["psums"]
