@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import PurePath
+from typing import NoReturn
 
 import numpy as np
 from xdsl.dialects.builtin import Float32Type
@@ -22,9 +23,10 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from hapir.diagnostics import fail, span_of
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn_pools import WindowPoolOp
-from hapir.dialects.nn_shapes import Window, text
+from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import AffineType, element_type, on_grid, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, strides
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -36,11 +38,14 @@ from hapir.lowering.kernel.plan_stages import (
 )
 from hapir.lowering.kernel.program import (
     Argmax,
+    Axis,
     Concat,
     Convolution,
     Depthwise,
     Elementwise,
     Geometry,
+    Matmul,
+    Move,
     Operand,
     Origin,
     Pool,
@@ -67,10 +72,13 @@ def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
 
 
 def map_order(shape: Sequence[int]) -> Order | None:
-    """The (C, H, W) of a map whose channels-last order differs from the network's; None where both are the same."""
-    if len(shape) != 4 or shape[1] == 1 or shape[2] * shape[3] == 1:
+    """The (C, H, W) of a map or sequence whose channels-last order differs from the network's; None where both are the
+    same, and for other shapes, which always lie in the network's order.
+    """
+    if len(shape) not in (3, 4) or shape[1] == 1 or prod(shape[2:]) == 1:
         return None
-    return shape[1], shape[2], shape[3]
+    _, c, h, w = as_map(tuple(shape))
+    return c, h, w
 
 
 class _Planner:
@@ -83,6 +91,7 @@ class _Planner:
         self.layer: str | None = None
         self.plans: dict[type[Operation], Callable[..., None]] = {
             nn.Conv2dOp: self.product,
+            nn.Conv1dOp: self.product,
             nn.DenseOp: self.product,
             nn.MaxPoolOp: self.pool,
             nn.AvgPoolOp: self.pool,
@@ -90,8 +99,16 @@ class _Planner:
             nn.GlobalAvgPoolOp: self.pool,
             nn.GlobalMaxPoolOp: self.pool,
             nn.AddOp: self.add,
+            nn.SubOp: self.join,
+            nn.MulOp: self.join,
+            nn.MatmulOp: self.matmul,
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
+            nn.ReshapeOp: self.reshape,
+            nn.TransposeOp: self.transpose,
+            nn.SplitOp: self.split,
+            nn.PadOp: self.pad,
+            nn.ResizeOp: self.resize,
             nn.SoftmaxOp: self.rows,
             nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
@@ -117,7 +134,7 @@ class _Planner:
                 continue
             plan = self.plans.get(type(op))
             if plan is None:
-                fail("HAP0709", f"the C target has no kernel for {op.name}", at=op)
+                no_kernel(op)
             plan(op)
 
     def group(self, op: dataflow.LayerOp) -> None:
@@ -138,7 +155,7 @@ class _Planner:
             array = constant(self.weights, v, at)
             assert isinstance(v.owner, nn.WeightOp)
             order = map_order(array.shape)
-            flat = (array if order is None else array.transpose(0, 2, 3, 1)).reshape(-1)
+            flat = (array if order is None else np.moveaxis(array, 1, -1)).reshape(-1)
             table = Table(v.owner.key.data, ctype_of(element_type(v), at), np.ascontiguousarray(flat))
             bounds = range_of(element_type(v))
             self.values[v] = Value(self.draft.constant(table), array.shape, order, bounds)
@@ -213,14 +230,13 @@ class _Planner:
 
     # Ops
 
-    def product(self, op: nn.Conv2dOp | nn.DenseOp) -> None:
-        """conv2d and dense."""
+    def product(self, op: nn.ProductOp) -> None:
+        """Convolutions and dense."""
         x = self.value(op.x, op)
-        if isinstance(op, nn.DenseOp):
-            words = f"dense {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
-        else:
-            r, s = op.window.window.kernel
-            words = f"conv2d {r}x{s}, {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        words = f"{op.name.split('.')[-1]} {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        if isinstance(op, nn.ConvolutionOp):
+            kernel = text(shape_of(op.w)[2:])
+            words = words.replace(" ", f" {kernel}, ", 1)
         step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
@@ -273,7 +289,7 @@ class _Planner:
     def pool(self, op: WindowPoolOp | nn.GlobalAvgPoolOp | nn.GlobalMaxPoolOp) -> None:
         """All pools; a max pool joins the convolution before it."""
         x = self.value(op.x, op)
-        (n, c, h, w), (_, _, p, q) = shape_of(op.x), shape_of(op.result)
+        (n, c, h, w), (_, _, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
         window = op.window.window if isinstance(op, WindowPoolOp) else Window((h, w))
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
@@ -303,7 +319,7 @@ class _Planner:
     def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
-        p, q = shape_of(op.result)[2:]
+        p, q = as_map(shape_of(op.result))[2:]
         ctype = self.draft.buffers[x.buffer].ctype
         row_length = step.geometry.columns * step.geometry.filters
         ring = self.draft.buffer(ctype, window.kernel[0] * row_length)
@@ -322,8 +338,8 @@ class _Planner:
             outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
         else:
             values = [self._map(v, op) for v in op.inputs]
-            place = {1: 3, 2: 1, 3: 2}[axis]
-            shapes = [(n, h, w, c) for n, c, h, w in (shape_of(v) for v in op.inputs)]
+            place = len(shape) - 1 if axis == 1 else axis - 1
+            shapes = [(n, *rest, c) for n, c, *rest in (shape_of(v) for v in op.inputs)]
             outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"concat -> {text(shape)}")
@@ -345,6 +361,126 @@ class _Planner:
             x = self.relayout(x, op, channels_last=False)
         self.values[op.result] = replace(x, shape=shape_of(op.result), step=None)
 
+    def join(self, op: nn.SubOp | nn.MulOp) -> None:
+        """Difference and product; an operand that repeats is written out first."""
+        values = [self._repeated(v, op) for v in (op.lhs, op.rhs)]
+        values = [self._same_order(v, values, op) for v in values]
+        buffer = self.target(op.result, op)
+        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.result))}")
+        operands = tuple(Operand(value.buffer) for value in values)
+        operator = "-" if isinstance(op, nn.SubOp) else "*"
+        self.draft.add(Elementwise(origin, buffer, (), operands, *_flat(values[0]), operator))
+        self.values[op.result] = replace(values[0], buffer=buffer, step=None)
+
+    def _repeated(self, v: SSAValue, op: nn.SubOp | nn.MulOp) -> Value:
+        """An operand in the shape of the result."""
+        shape, wanted = shape_of(v), shape_of(op.result)
+        if shape == wanted:
+            return self.value(v, op)
+        places = [
+            np.arange(size) if old == size else np.zeros(size, np.int64)
+            for old, size in zip(shape, wanted, strict=True)
+        ]
+        return self.moved(op, v, wanted, list(enumerate(places)), f"repeat {text(shape)} -> {text(wanted)}")
+
+    def matmul(self, op: nn.MatmulOp) -> None:
+        """Matrices in the network's order."""
+        a, b = (self.plain(v, op) for v in (op.lhs, op.rhs))
+        *axes, m, p = shape_of(op.result)
+        origin = self.origin(op, f"matmul {text(shape_of(op.lhs))} by {text(shape_of(op.rhs))}")
+        target = self.target(op.result, op)
+        self.draft.add(Matmul(origin, target, (), (a.buffer, b.buffer), prod(axes), m, shape_of(op.lhs)[-1], p))
+        self.in_network_order(op.result, Value(target, shape_of(op.result)), op)
+
+    def reshape(self, op: nn.ReshapeOp) -> None:
+        """A view of the elements in the network's order."""
+        self.in_network_order(op.result, replace(self.plain(op.x, op), shape=shape_of(op.result), step=None), op)
+
+    def in_network_order(self, v: SSAValue, value: Value, at: Operation) -> None:
+        """Record a result that lies in the network's order: a map is moved to channels-last."""
+        last = map_order(value.shape) is not None
+        self.values[v] = self.relayout(value, at, channels_last=True) if last else value
+
+    def transpose(self, op: nn.TransposeOp) -> None:
+        """Axes in another order."""
+        shape = shape_of(op.result)
+        reads = [(axis.data, np.arange(size)) for axis, size in zip(op.axes, shape, strict=True)]
+        self.values[op.result] = self.moved(op, op.x, shape, reads, f"transpose -> {text(shape)}")
+
+    def split(self, op: nn.SplitOp) -> None:
+        """One move per piece that something reads."""
+        axis, first = op.axis.value.data, 0
+        for piece, size in zip(op.outputs, (p.data for p in op.pieces), strict=True):
+            shape = shape_of(piece)
+            reads = [(a, np.arange(n) + (first if a == axis else 0)) for a, n in enumerate(shape)]
+            if piece.uses:
+                self.values[piece] = self.moved(op, op.x, shape, reads, f"split {first}.. -> {text(shape)}")
+            first += size
+
+    def pad(self, op: nn.PadOp) -> None:
+        """Places beyond the edge lie at it or are mirrored; a constant fills everything first."""
+        old, shape = shape_of(op.x), shape_of(op.result)
+        before, after = [b.data for b in op.before], [a.data for a in op.after]
+        words = f"pad {text(old)} -> {text(shape)}"
+        if op.mode.data == nn.PadMode.constant:
+            element, value = element_type(op.x), op.value.value.data
+            fill = on_grid(element, value) if isinstance(element, AffineType) else value
+            reads = [(a, np.arange(size)) for a, size in enumerate(old)]
+            self.values[op.result] = self.moved(op, op.x, shape, reads, words, write_at=before, fill=fill)
+            return
+        mode = "edge" if op.mode.data == nn.PadMode.edge else "reflect"
+        reads = [
+            (a, np.pad(np.arange(size), (b, e), mode=mode))
+            for a, (size, b, e) in enumerate(zip(old, before, after, strict=True))
+        ]
+        self.values[op.result] = self.moved(op, op.x, shape, reads, words)
+
+    def resize(self, op: nn.ResizeOp) -> None:
+        """Nearest elements."""
+        if op.mode.data != nn.ResizeMode.nearest:
+            no_kernel(op, f" {op.mode.data}")
+        old, shape = shape_of(op.x), shape_of(op.result)
+        reads = [(a, np.arange(new) * size // new) for a, (size, new) in enumerate(zip(old, shape, strict=True))]
+        self.values[op.result] = self.moved(op, op.x, shape, reads, f"resize {text(old)} -> {text(shape)}")
+
+    def moved(
+        self,
+        op: Operation,
+        v: SSAValue,
+        shape: tuple[int, ...],
+        reads: Sequence[tuple[int, Places]],
+        words: str,
+        *,
+        write_at: Sequence[int] | None = None,
+        fill: float | int | None = None,
+    ) -> Value:
+        """A value of this shape made of the elements of another.
+
+        Per axis of the result, `reads` says along which axis of the source it reads, and which index per index of its
+        own; they are written from `write_at` on, in a result that is all `fill` before.
+        """
+        x = self.value(v, op)
+        order = map_order(shape)
+        ctype = self.draft.buffers[x.buffer].ctype
+        target = self.draft.buffer(ctype, prod(shape))
+        read_strides = strides(x.shape, channels_last=x.order is not None)
+        write_strides = strides(shape, channels_last=order is not None)
+        origin = self.origin(op, words)
+        axes: list[Axis] = []
+        read_from = 0
+        for (axis, places), write in zip(reads, write_strides, strict=True):
+            loop, first = axis_of(places, read_strides[axis], write, f"{origin.layer}.places")
+            axes.append(loop)
+            read_from += first
+        write_to = sum(at * stride for at, stride in zip(write_at or [0] * len(shape), write_strides, strict=True))
+        if fill is not None:
+            fill = float(fill) if ctype == "float" else int(fill)
+        self.draft.add(Move(origin, target, (), x.buffer, loops(axes), read_from, write_to, fill))
+        bounds = x.bounds
+        if bounds is not None and fill is not None:
+            bounds = min(bounds[0], int(fill)), max(bounds[1], int(fill))
+        return Value(target, shape, order, bounds)
+
     def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
         """softmax and argmax along axis 1 of N C."""
         x = self.plain(op.x, op)
@@ -355,6 +491,11 @@ class _Planner:
         self.draft.add(kind(origin, buffer, (), x.buffer, n, c))  # pyright: ignore[reportCallIssue]  # both take these
         bounds = (0, c - 1) if isinstance(op, nn.ArgmaxOp) else None
         self.set(op.result, buffer, bounds, None)
+
+
+def no_kernel(op: Operation, form: str = "") -> NoReturn:
+    """Raise HapirError (HAP0709) for an op, or a form of it, that the C target cannot compute."""
+    fail("HAP0709", f"the C target has no kernel for {op.name}{form}", at=op, help="run it on the reference")
 
 
 def _read_by_dense(user: Operation, index: int) -> bool:
@@ -373,8 +514,8 @@ def _flat(value: Value) -> tuple[int, int, int]:
         return prod(shape) // channels, channels, 1
     if len(shape) < 2:
         return prod(shape), 1, 1
-    if map_order(shape) is None and len(shape) == 4:  # one channel or one pixel
-        return shape[0] * shape[2] * shape[3], shape[1], 1
+    if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
+        return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
 
 

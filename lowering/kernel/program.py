@@ -138,7 +138,19 @@ class ScaleShift:
     ctype: CType = "float"
 
 
-Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift
+Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "silu", "tanh"]
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of one float, with its constants."""
+
+    function: Function
+    constants: tuple[float, ...] = ()
+    ctype: CType = "float"
+
+
+Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Apply
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 
@@ -251,12 +263,13 @@ class Operand:
 
 @dataclass(frozen=True)
 class Elementwise(Step):
-    """One or two equal shapes, element by element; two operands are added. Shape outer x channels x inner."""
+    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner."""
 
     operands: tuple[Operand, ...]
     outer: int
     channels: int
     inner: int
+    operator: Literal["+", "-", "*"] = "+"
 
 
 @dataclass(frozen=True)
@@ -277,6 +290,40 @@ class Concat(Step):
     sources: tuple[int, ...]
     outer: int
     lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One loop of a move: its turns, and what a turn adds to the places read and written, in elements.
+
+    A table holds the place that each turn reads instead.
+    """
+
+    size: int
+    read: int | Table
+    write: int
+
+
+@dataclass(frozen=True)
+class Move(Step):
+    """Elements copied from place to place, the outermost loop first; `fill` goes everywhere before that."""
+
+    source: int
+    axes: tuple[Axis, ...]
+    read_from: int
+    write_to: int
+    fill: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Matmul(Step):
+    """Products of float matrices M x K and K x P, one after the other; the sums run over k from 0."""
+
+    sources: tuple[int, int]
+    batch: int
+    m: int
+    k: int
+    p: int
 
 
 @dataclass(frozen=True)
@@ -330,9 +377,9 @@ def reads(step: Step) -> tuple[int, ...]:
     """The buffers whose contents a step needs."""
     if isinstance(step, Elementwise):
         return tuple(o.buffer for o in step.operands)
-    if isinstance(step, Concat):
+    if isinstance(step, Concat | Matmul):
         return step.sources
-    assert isinstance(step, Convolution | Depthwise | Pool | Relayout | Softmax | Argmax)
+    assert isinstance(step, Convolution | Depthwise | Pool | Relayout | Move | Softmax | Argmax)
     return (step.source,)
 
 

@@ -16,6 +16,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Depthwise,
     Elementwise,
+    Move,
     Port,
     Program,
     Step,
@@ -150,6 +151,8 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     if isinstance(step, Elementwise):
         for operand in step.operands:
             found += stage_tables(operand.stages)
+    if isinstance(step, Move):
+        found += [axis.read for axis in step.axes if isinstance(axis.read, Table)]
     found += stage_tables(step.stages)
     return [table for table in found if table is not None]
 

@@ -17,6 +17,7 @@ from hapir.lowering.kernel.program import (
     Convolution,
     CType,
     Depthwise,
+    Matmul,
     Port,
     Program,
     Step,
@@ -248,7 +249,7 @@ _INLINE = """\
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(f"{word}(" in body for word in ("expf", "rint", "floor")):
+    if any(f"{word}(" in body for word in ("expf", "tanhf", "erf", "rint", "floor")):
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")
@@ -306,5 +307,7 @@ def _row(step: Step, program: Program) -> LayerRow:
         g = step.geometry
         taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
         macs = g.batch * g.rows * g.columns * g.filters * taps
+    if isinstance(step, Matmul):
+        macs = step.batch * step.m * step.k * step.p
     weight_bytes = sum(t.size_bytes for t in tables_of(step, program.buffers))
     return LayerRow(step.origin.layer, type(step).__name__.lower(), macs, arena_of(step, program), weight_bytes)

@@ -44,7 +44,7 @@ INTEGER_BODY = FEATURES - {"softmax", "argmax"} - set(FLOAT_ONLY)
 FLOAT_ENDS = INTEGER_BODY | {"softmax", "argmax"}
 """What is an integer body with float edges after quantization."""
 
-IN_C = FEATURES - {*MOVING, *FLOAT_ONLY}
+IN_C = FEATURES - {"bilinear", "layer_norm", "local_response_norm", "transposed_conv2d", "recurrent"}
 """What the C target has kernels for."""
 
 NASTY_NAMES = (
