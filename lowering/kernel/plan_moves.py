@@ -14,10 +14,24 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from hapir.dialects.nn_shapes import as_map
 from hapir.lowering.kernel.program import Axis, Table
+
+Order = tuple[int, int, int]
+"""C, H, W of a map, or C, 1, L of a sequence, that lies channels-last."""
 
 Places = npt.NDArray[np.int64]
 """Along one axis of a result, the index of the element that is read along its source axis."""
+
+
+def map_order(shape: Sequence[int]) -> Order | None:
+    """The (C, H, W) of a map or sequence whose channels-last order differs from the network's; None where both are the
+    same, and for other shapes, which always lie in the network's order.
+    """
+    if len(shape) not in (3, 4) or shape[1] == 1 or prod(shape[2:]) == 1:
+        return None
+    _, c, h, w = as_map(tuple(shape))
+    return c, h, w
 
 
 def strides(shape: Sequence[int], *, channels_last: bool) -> tuple[int, ...]:
@@ -39,7 +53,7 @@ def axis_of(places: Places, read_stride: int, write_stride: int, role: str) -> t
 
 
 def loops(axes: Sequence[Axis]) -> tuple[Axis, ...]:
-    """The same loops in the order of what they write, those of one turn left out, those that continue another joined."""
+    """The same loops in the order of what they write, without those of one turn, and neighbours joined if possible."""
     found: list[Axis] = []
     for axis in sorted((a for a in axes if a.size > 1), key=lambda a: a.write, reverse=True):
         outer = found[-1] if found else None

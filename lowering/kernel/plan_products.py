@@ -38,7 +38,7 @@ LIFT = 128
 
 
 def geometry_of(op: nn.ProductOp) -> Geometry:
-    """A convolution's loops; a dense layer is a 1x1 convolution over one row of N pixels, a sequence a map of one row."""
+    """A convolution's loops; a dense layer is a 1x1 convolution over a row of N pixels, a sequence a map of one row."""
     if not isinstance(op, nn.ConvolutionOp):
         (n, c), (_, k) = shape_of(op.x), shape_of(op.result)
         return Geometry(1, c, 1, n, k, 1, n, Window((1, 1)))

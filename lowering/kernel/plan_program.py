@@ -12,21 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import PurePath
-from typing import NoReturn
 
 import numpy as np
-from xdsl.dialects.builtin import Float32Type
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from hapir.diagnostics import fail, span_of
-from hapir.dialects import dataflow, nn, num
+from hapir.dialects import dataflow, nn
 from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
-from hapir.dialects.num import AffineType, element_type, on_grid, shape_of, zero_point_of
+from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
-from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, strides
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel
+from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -38,14 +39,11 @@ from hapir.lowering.kernel.plan_stages import (
 )
 from hapir.lowering.kernel.program import (
     Argmax,
-    Axis,
     Concat,
     Convolution,
     Depthwise,
     Elementwise,
     Geometry,
-    Matmul,
-    Move,
     Operand,
     Origin,
     Pool,
@@ -60,8 +58,6 @@ from hapir.lowering.kernel.program import (
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
 from hapir.weights import WeightStore
 
-Order = tuple[int, int, int]
-
 
 def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
     """The program of a network, fused or not.
@@ -69,16 +65,6 @@ def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
     Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
     """
     return _Planner(network, weights).run()
-
-
-def map_order(shape: Sequence[int]) -> Order | None:
-    """The (C, H, W) of a map or sequence whose channels-last order differs from the network's; None where both are the
-    same, and for other shapes, which always lie in the network's order.
-    """
-    if len(shape) not in (3, 4) or shape[1] == 1 or prod(shape[2:]) == 1:
-        return None
-    _, c, h, w = as_map(tuple(shape))
-    return c, h, w
 
 
 class _Planner:
@@ -101,18 +87,13 @@ class _Planner:
             nn.AddOp: self.add,
             nn.SubOp: self.join,
             nn.MulOp: self.join,
-            nn.MatmulOp: self.matmul,
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
-            nn.ReshapeOp: self.reshape,
-            nn.TransposeOp: self.transpose,
-            nn.SplitOp: self.split,
-            nn.PadOp: self.pad,
-            nn.ResizeOp: self.resize,
             nn.SoftmaxOp: self.rows,
             nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
             **dict.fromkeys(POINTWISE, self.pointwise),
+            **{kind: partial(plan, self) for kind, plan in LAYOUT_PLANS.items()},
         }
 
     def run(self) -> Program:
@@ -247,7 +228,7 @@ class _Planner:
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
         stages = stages_of(op, self.weights, origin.layer)
-        bounds = _bounds_after(op, x.bounds, element_type(result))
+        bounds = bounds_after(op, x.bounds, element_type(result))
         index = self.open_step(v, x)
         step = None if index is None else self.draft.steps[index]
         if index is not None and step is not None and getattr(step, "pool", None) is None:
@@ -273,7 +254,7 @@ class _Planner:
                 self.draft.steps[index] = None
             else:
                 operands.append(Operand(value.buffer))
-        bounds = _sum_bounds(op, values[0].bounds, values[1].bounds)
+        bounds = sum_bounds(op, values[0].bounds, values[1].bounds)
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"add {text(shape_of(op.result))}")
         index = self.draft.add(Elementwise(origin, buffer, (), tuple(operands), *_flat(values[0])))
@@ -313,7 +294,7 @@ class _Planner:
             count_padding=isinstance(op, nn.AvgPoolOp) and bool(op.count_include_pad.value.data),
             sums=sums,
         )
-        bounds = _pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
+        bounds = pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
         self.set(op.result, buffer, bounds, self.draft.add(step))
 
     def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
@@ -377,109 +358,11 @@ class _Planner:
         shape, wanted = shape_of(v), shape_of(op.result)
         if shape == wanted:
             return self.value(v, op)
-        places = [
-            np.arange(size) if old == size else np.zeros(size, np.int64)
-            for old, size in zip(shape, wanted, strict=True)
-        ]
-        return self.moved(op, v, wanted, list(enumerate(places)), f"repeat {text(shape)} -> {text(wanted)}")
-
-    def matmul(self, op: nn.MatmulOp) -> None:
-        """Matrices in the network's order."""
-        a, b = (self.plain(v, op) for v in (op.lhs, op.rhs))
-        *axes, m, p = shape_of(op.result)
-        origin = self.origin(op, f"matmul {text(shape_of(op.lhs))} by {text(shape_of(op.rhs))}")
-        target = self.target(op.result, op)
-        self.draft.add(Matmul(origin, target, (), (a.buffer, b.buffer), prod(axes), m, shape_of(op.lhs)[-1], p))
-        self.in_network_order(op.result, Value(target, shape_of(op.result)), op)
-
-    def reshape(self, op: nn.ReshapeOp) -> None:
-        """A view of the elements in the network's order."""
-        self.in_network_order(op.result, replace(self.plain(op.x, op), shape=shape_of(op.result), step=None), op)
-
-    def in_network_order(self, v: SSAValue, value: Value, at: Operation) -> None:
-        """Record a result that lies in the network's order: a map is moved to channels-last."""
-        last = map_order(value.shape) is not None
-        self.values[v] = self.relayout(value, at, channels_last=True) if last else value
-
-    def transpose(self, op: nn.TransposeOp) -> None:
-        """Axes in another order."""
-        shape = shape_of(op.result)
-        reads = [(axis.data, np.arange(size)) for axis, size in zip(op.axes, shape, strict=True)]
-        self.values[op.result] = self.moved(op, op.x, shape, reads, f"transpose -> {text(shape)}")
-
-    def split(self, op: nn.SplitOp) -> None:
-        """One move per piece that something reads."""
-        axis, first = op.axis.value.data, 0
-        for piece, size in zip(op.outputs, (p.data for p in op.pieces), strict=True):
-            shape = shape_of(piece)
-            reads = [(a, np.arange(n) + (first if a == axis else 0)) for a, n in enumerate(shape)]
-            if piece.uses:
-                self.values[piece] = self.moved(op, op.x, shape, reads, f"split {first}.. -> {text(shape)}")
-            first += size
-
-    def pad(self, op: nn.PadOp) -> None:
-        """Places beyond the edge lie at it or are mirrored; a constant fills everything first."""
-        old, shape = shape_of(op.x), shape_of(op.result)
-        before, after = [b.data for b in op.before], [a.data for a in op.after]
-        words = f"pad {text(old)} -> {text(shape)}"
-        if op.mode.data == nn.PadMode.constant:
-            element, value = element_type(op.x), op.value.value.data
-            fill = on_grid(element, value) if isinstance(element, AffineType) else value
-            reads = [(a, np.arange(size)) for a, size in enumerate(old)]
-            self.values[op.result] = self.moved(op, op.x, shape, reads, words, write_at=before, fill=fill)
-            return
-        mode = "edge" if op.mode.data == nn.PadMode.edge else "reflect"
         reads = [
-            (a, np.pad(np.arange(size), (b, e), mode=mode))
-            for a, (size, b, e) in enumerate(zip(old, before, after, strict=True))
+            (a, np.arange(size) if old == size else np.zeros(size, np.int64))
+            for a, (old, size) in enumerate(zip(shape, wanted, strict=True))
         ]
-        self.values[op.result] = self.moved(op, op.x, shape, reads, words)
-
-    def resize(self, op: nn.ResizeOp) -> None:
-        """Nearest elements."""
-        if op.mode.data != nn.ResizeMode.nearest:
-            no_kernel(op, f" {op.mode.data}")
-        old, shape = shape_of(op.x), shape_of(op.result)
-        reads = [(a, np.arange(new) * size // new) for a, (size, new) in enumerate(zip(old, shape, strict=True))]
-        self.values[op.result] = self.moved(op, op.x, shape, reads, f"resize {text(old)} -> {text(shape)}")
-
-    def moved(
-        self,
-        op: Operation,
-        v: SSAValue,
-        shape: tuple[int, ...],
-        reads: Sequence[tuple[int, Places]],
-        words: str,
-        *,
-        write_at: Sequence[int] | None = None,
-        fill: float | int | None = None,
-    ) -> Value:
-        """A value of this shape made of the elements of another.
-
-        Per axis of the result, `reads` says along which axis of the source it reads, and which index per index of its
-        own; they are written from `write_at` on, in a result that is all `fill` before.
-        """
-        x = self.value(v, op)
-        order = map_order(shape)
-        ctype = self.draft.buffers[x.buffer].ctype
-        target = self.draft.buffer(ctype, prod(shape))
-        read_strides = strides(x.shape, channels_last=x.order is not None)
-        write_strides = strides(shape, channels_last=order is not None)
-        origin = self.origin(op, words)
-        axes: list[Axis] = []
-        read_from = 0
-        for (axis, places), write in zip(reads, write_strides, strict=True):
-            loop, first = axis_of(places, read_strides[axis], write, f"{origin.layer}.places")
-            axes.append(loop)
-            read_from += first
-        write_to = sum(at * stride for at, stride in zip(write_at or [0] * len(shape), write_strides, strict=True))
-        if fill is not None:
-            fill = float(fill) if ctype == "float" else int(fill)
-        self.draft.add(Move(origin, target, (), x.buffer, loops(axes), read_from, write_to, fill))
-        bounds = x.bounds
-        if bounds is not None and fill is not None:
-            bounds = min(bounds[0], int(fill)), max(bounds[1], int(fill))
-        return Value(target, shape, order, bounds)
+        return moved(self, op, v, wanted, reads, f"repeat {text(shape)} -> {text(wanted)}")
 
     def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
         """softmax and argmax along axis 1 of N C."""
@@ -491,11 +374,6 @@ class _Planner:
         self.draft.add(kind(origin, buffer, (), x.buffer, n, c))  # pyright: ignore[reportCallIssue]  # both take these
         bounds = (0, c - 1) if isinstance(op, nn.ArgmaxOp) else None
         self.set(op.result, buffer, bounds, None)
-
-
-def no_kernel(op: Operation, form: str = "") -> NoReturn:
-    """Raise HapirError (HAP0709) for an op, or a form of it, that the C target cannot compute."""
-    fail("HAP0709", f"the C target has no kernel for {op.name}{form}", at=op, help="run it on the reference")
 
 
 def _read_by_dense(user: Operation, index: int) -> bool:
@@ -517,50 +395,3 @@ def _flat(value: Value) -> tuple[int, int, int]:
     if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
         return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
-
-
-def _bounds_after(op: Operation, before: tuple[int, int] | None, element: Attribute) -> tuple[int, int] | None:
-    """What an integer can be after a pointwise op."""
-    if isinstance(element, Float32Type):
-        return None
-    if isinstance(op, num.RequantizeOp):
-        return op.low.value.data, op.high.value.data
-    if isinstance(op, num.WidenOp) and before is not None:
-        zero_point, factor = zero_point_of(element_type(op.q)), op.multiplier.value.data
-        ends = [(v - zero_point) * factor for v in before]
-        return min(ends), max(ends)
-    if isinstance(op, nn.ReluOp) and before is not None:
-        floor = zero_point_of(element)
-        return max(before[0], floor), max(before[1], floor)
-    if isinstance(op, nn.ClipOp) and before is not None and isinstance(element, AffineType):
-        floor, ceiling = on_grid(element, op.low.value.data), on_grid(element, op.high.value.data)
-        return min(max(before[0], floor), ceiling), min(max(before[1], floor), ceiling)
-    return range_of(element)
-
-
-def _sum_bounds(op: nn.AddOp, left: tuple[int, int] | None, right: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The range of an integer sum. Raises HapirError (HAP0710) where it is not proven to fit si32."""
-    if left is None or right is None:
-        return None
-    low, high = left[0] + right[0], left[1] + right[1]
-    if low < -INT32_MAX - 1 or high > INT32_MAX:
-        fail(
-            "HAP0710",
-            f"this sum can reach {low if -low > high else high}, more than si32 holds",
-            at=op,
-            help="requantize or widen the operands by smaller factors first",
-        )
-    return low, high
-
-
-def _pool_bounds(
-    op: Operation, before: tuple[int, int] | None, zero_point: int, window: Window
-) -> tuple[int, int] | None:
-    """The range of a sum over a window. Raises HapirError (HAP0710) where it is not proven to fit si32."""
-    if before is None:
-        return None
-    count = prod(window.kernel)
-    low, high = min(0, before[0] - zero_point) * count, max(0, before[1] - zero_point) * count
-    if low < -INT32_MAX - 1 or high > INT32_MAX:
-        fail("HAP0710", f"a window of {count} elements can sum to more than si32 holds", at=op, help="pool twice")
-    return low, high

@@ -151,6 +151,7 @@ def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
 
 
 _SIGMOID = "    const float e = expf(v < 0.0f ? v : -v);\n    return {}(v < 0.0f ? e : 1.0f) / (1.0f + e);"
+_SIXTH = float_text(float(np.float32(1 / 6)))
 _BETWEEN_0_AND_1 = "y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y"
 
 _APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
@@ -161,7 +162,7 @@ _APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
     ),
     "hard_swish": (
         (),
-        f"    const float y = v * {float_text(float(np.float32(1 / 6)))}f + 0.5f;\n    return v * ({_BETWEEN_0_AND_1});",
+        f"    const float y = v * {_SIXTH}f + 0.5f;\n    return v * ({_BETWEEN_0_AND_1});",
     ),
     "leaky_relu": (("slope",), "    return v < 0.0f ? v * slope : v;"),
     "sigmoid": ((), _SIGMOID.format("")),

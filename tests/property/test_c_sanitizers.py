@@ -118,7 +118,7 @@ def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Samp
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
-    st.lists(integer_networks(max_layers=8, allow=IN_C), min_size=4, max_size=4),
+    st.lists(integer_networks(max_layers=8), min_size=4, max_size=4),
     st.lists(networks(max_layers=8, allow=IN_C), min_size=4, max_size=4),
 )
 def test_no_undefined_behaviour_sweep(integers: list[IntegerSample], floats: list[Sample]):
