@@ -21,12 +21,14 @@ from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
 from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, strides
 from hapir.lowering.kernel.program import Axis, Matmul, Move, Origin
 from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.weights import WeightStore
 
 
 class Planner(Protocol):
     """What the plans of this file ask of `plan_program`."""
 
     draft: Draft
+    weights: WeightStore
     values: dict[SSAValue, Value]
 
     def value(self, v: SSAValue, at: Operation) -> Value:
@@ -58,15 +60,15 @@ def _matmul(planner: Planner, op: nn.MatmulOp) -> None:
     origin = planner.origin(op, f"matmul {text(shape_of(op.lhs))} by {text(shape_of(op.rhs))}")
     target = planner.draft.buffer("float", prod(shape_of(op.result)))
     planner.draft.add(Matmul(origin, target, (), (a.buffer, b.buffer), prod(axes), m, shape_of(op.lhs)[-1], p))
-    _in_network_order(planner, op.result, Value(target, shape_of(op.result)), op)
+    in_network_order(planner, op.result, Value(target, shape_of(op.result)), op)
 
 
 def _reshape(planner: Planner, op: nn.ReshapeOp) -> None:
     """A view of the elements in the network's order."""
-    _in_network_order(planner, op.result, replace(planner.plain(op.x, op), shape=shape_of(op.result), step=None), op)
+    in_network_order(planner, op.result, replace(planner.plain(op.x, op), shape=shape_of(op.result), step=None), op)
 
 
-def _in_network_order(planner: Planner, v: SSAValue, value: Value, at: Operation) -> None:
+def in_network_order(planner: Planner, v: SSAValue, value: Value, at: Operation) -> None:
     """Record a result that lies in the network's order: a map is moved to channels-last."""
     last = map_order(value.shape) is not None
     planner.values[v] = planner.relayout(value, at, channels_last=True) if last else value
@@ -109,10 +111,8 @@ def _pad(planner: Planner, op: nn.PadOp) -> None:
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, words)
 
 
-def _resize(planner: Planner, op: nn.ResizeOp) -> None:
+def plan_nearest(planner: Planner, op: nn.ResizeOp) -> None:
     """Nearest elements."""
-    if op.mode.data != nn.ResizeMode.nearest:
-        no_kernel(op, f" {op.mode.data}")
     old, shape = shape_of(op.x), shape_of(op.result)
     reads = [(a, np.arange(new) * size // new) for a, (size, new) in enumerate(zip(old, shape, strict=True))]
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"resize {text(old)} -> {text(shape)}")
@@ -163,6 +163,5 @@ LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
     nn.TransposeOp: _transpose,
     nn.SplitOp: _split,
     nn.PadOp: _pad,
-    nn.ResizeOp: _resize,
 }
 """How each op of this file is planned."""

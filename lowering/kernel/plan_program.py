@@ -26,7 +26,8 @@ from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
-from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel
+from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_stages import (
@@ -93,7 +94,8 @@ class _Planner:
             nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
             **dict.fromkeys(POINTWISE, self.pointwise),
-            **{kind: partial(plan, self) for kind, plan in LAYOUT_PLANS.items()},
+            nn.ResizeOp: self.resize,
+            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
         }
 
     def run(self) -> Program:
@@ -363,6 +365,11 @@ class _Planner:
             for a, (old, size) in enumerate(zip(shape, wanted, strict=True))
         ]
         return moved(self, op, v, wanted, reads, f"repeat {text(shape)} -> {text(wanted)}")
+
+    def resize(self, op: nn.ResizeOp) -> None:
+        """Elements that move, or values between them."""
+        plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
+        plan(self, op)
 
     def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
         """softmax and argmax along axis 1 of N C."""

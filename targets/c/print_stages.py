@@ -173,11 +173,16 @@ _APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
 
 
 def _apply(value: str, stage: Apply, symbols: Symbols) -> str:
-    name = f"{stage.function}__float"
-    constants, body = _APPLY[stage.function]
+    return f"{helper_of(stage.function, symbols)}({', '.join((value, *map(float32, stage.constants)))})"
+
+
+def helper_of(function: Function, symbols: Symbols) -> str:
+    """The name of the C function that computes a function of one float; its text joins the helpers."""
+    name = f"{function}__float"
+    constants, body = _APPLY[function]
     parameters = ", ".join(f"float {parameter}" for parameter in ("v", *constants))
     symbols.helpers.setdefault(name, f"static inline float {name}({parameters})\n{{\n{body}\n}}")
-    return f"{name}({', '.join((value, *map(float32, stage.constants)))})"
+    return name
 
 
 def _quantize(value: str, stage: Quantize, channel: str, symbols: Symbols) -> str:

@@ -6,19 +6,31 @@ from collections.abc import Callable
 
 from hapir.lowering.kernel.program import (
     Argmax,
+    Bilinear,
     Concat,
     Convolution,
     Depthwise,
     Elementwise,
     Matmul,
     Move,
+    Norm,
     Pool,
     Program,
+    Recurrent,
     Relayout,
+    ResponseNorm,
     Softmax,
     Step,
+    TransposedConvolution,
 )
 from hapir.targets.c.print_convolution import print_convolution
+from hapir.targets.c.print_float_layers import (
+    print_bilinear,
+    print_norm,
+    print_recurrent,
+    print_response_norm,
+    print_transposed_convolution,
+)
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
@@ -41,6 +53,16 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_move(step, name, program, symbols)
         case Matmul():
             return print_matmul(step, name)
+        case Norm():
+            return print_norm(step, name, symbols)
+        case ResponseNorm():
+            return print_response_norm(step, name)
+        case TransposedConvolution():
+            return print_transposed_convolution(step, name, symbols)
+        case Bilinear():
+            return print_bilinear(step, name, symbols)
+        case Recurrent():
+            return print_recurrent(step, name, symbols)
         case Softmax():
             return _one_to_one(step, step.source, name, program, _softmax(step))
         case Argmax():
