@@ -48,8 +48,8 @@ TOOLS = {
     ),
     "HAP0883": Code(
         "unknown name",
-        "`hapir explain` knows codes, passes, layers, units, dataflows, machines, targets and dialects.",
-        "hapir explain conv3d",
+        "`hapir help` and `hapir explain` know codes, commands and everything that `hapir list` lists.",
+        "hapir help conv3d",
     ),
     "HAP0884": Code(
         "cannot write",

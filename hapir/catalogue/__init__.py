@@ -1,0 +1,101 @@
+"""What hapir knows, as data for `hapir list`, `hapir help`, the language server and the reference pages.
+
+Every word comes from docstrings, typed options and the library's files; nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from hapir.catalogue.classes import class_entry
+from hapir.catalogue.dialects import dialect_entry, op_entry
+from hapir.catalogue.entry import Entry, Option
+from hapir.catalogue.library import library_entries, technology_entries
+from hapir.catalogue.words import code_entries, command_entries, quantity_entries
+from hapir.diagnostics import did_you_mean, fail
+from hapir.registry import universe
+
+__all__ = ["KINDS", "Entry", "Kind", "Option", "entries", "everything", "find", "related"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of entries: what they are for, in words, and how they are listed."""
+
+    what: str
+    list: Callable[[], Iterable[Entry]]
+
+
+KINDS: dict[str, Kind] = {
+    "passes": Kind(
+        "steps of a recipe, and of `hapir opt`",
+        lambda: (class_entry("pass", n, get(), with_module=True) for n, get in universe().all_passes.items()),
+    ),
+    "layers": Kind(
+        "statements of a network", lambda: (class_entry("layer", n, get()) for n, get in universe().layers.items())
+    ),
+    "units": Kind(
+        "functional units of a machine", lambda: (class_entry("unit", n, get()) for n, get in universe().units.items())
+    ),
+    "dataflows": Kind(
+        "what `dataflow =` of a schedule may say",
+        lambda: (class_entry("dataflow", n, get()) for n, get in universe().dataflows.items()),
+    ),
+    "machines": Kind("machines of the library", lambda: library_entries("machine")),
+    "networks": Kind("networks of the library", lambda: library_entries("network")),
+    "technologies": Kind("tables of energies and areas that a machine names", technology_entries),
+    "quantities": Kind("units that a number may have, like MHz and KiB", quantity_entries),
+    "targets": Kind(
+        "what can come out of the IR",
+        lambda: (class_entry("target", n, get(), with_module=True) for n, get in universe().all_targets.items()),
+    ),
+    "dialects": Kind(
+        "parts of the IR", lambda: (dialect_entry(name, get()) for name, get in universe().all_dialects.items())
+    ),
+    "ops": Kind(
+        "operations of the IR",
+        lambda: (op_entry(op) for get in universe().all_dialects.values() for op in get().operations),
+    ),
+    "commands": Kind("what `hapir` can be told to do", command_entries),
+    "codes": Kind("codes of diagnostics", code_entries),
+}
+"""What `hapir list` can list."""
+
+
+def entries(kind: str, glob: str = "*") -> list[Entry]:
+    """The entries of a kind of `KINDS` whose names match, by name. Raises KeyError for another kind."""
+    return sorted((e for e in KINDS[kind].list() if fnmatchcase(e.name, glob)), key=lambda entry: entry.name)
+
+
+def everything() -> list[Entry]:
+    """All entries of all kinds."""
+    return [entry for kind in KINDS for entry in entries(kind)]
+
+
+def find(name: str, known: Sequence[Entry] | None = None) -> list[Entry]:
+    """The entries of a name among those known (all of them by default), of whatever kind; codes in any case.
+
+    Raises HapirError (HAP0883) where there is none.
+    """
+    known = everything() if known is None else known
+    found = [e for e in known if e.name == name or (e.kind == "code" and e.name == name.upper())]
+    if not found:
+        hint = did_you_mean(name, sorted({*KINDS, *(entry.name for entry in known)}))
+        fail(
+            "HAP0883",
+            f"hapir knows nothing of the name `{name}`",
+            help=hint or f"`hapir list KIND` shows the {', '.join(KINDS)}",
+        )
+    return found
+
+
+def related(entry: Entry, known: Iterable[Entry]) -> list[Entry]:
+    """Other entries that an entry's words name in backticks or by code, and ops and layers of one name."""
+    words = " ".join((entry.summary, entry.text, *(o.description for o in entry.options)))
+    named = set(re.findall(r"`([\w.%/]+)[`({]", words)) | set(re.findall(r"\bHAP\d{4}\b", words))
+    named |= {f"nn.{entry.name}"} if entry.kind == "layer" else {entry.name.removeprefix("nn.")}
+    own = {entry.name, *(option.name for option in entry.options)}
+    return [other for other in known if other.name in named - own]

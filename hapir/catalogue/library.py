@@ -1,0 +1,63 @@
+"""Entries of the library: machines and networks in `.hap`, tables of technologies."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Literal
+
+from hapir.catalogue.docstrings import one_line
+from hapir.catalogue.entry import Entry
+from hapir.diagnostics import LIBRARY
+from hapir.registry import universe
+from hapir.targets.estimate.technology import Technology, load_technology, table_names
+
+
+def library_entries(kind: Literal["machine", "network"]) -> list[Entry]:
+    """The files of the library (and the machines of plug-ins) that a spec can import."""
+    folder = f"{kind}s"
+    named = {file.name.removesuffix(".hap"): file for file in _files(folder, ".hap")}
+    defined = {name: f"{LIBRARY}{folder}/{file.name}" for name, file in named.items()}
+    if kind == "machine":
+        named |= {name: getter() for name, getter in universe().machines.items()}
+    return [_spec_entry(kind, name, file, defined.get(name, str(file.name))) for name, file in named.items()]
+
+
+def technology_entries() -> list[Entry]:
+    """The tables of energies and areas that a machine can name."""
+    return [_technology_entry(load_technology(name)) for name in table_names()]
+
+
+def _files(folder: str, suffix: str) -> list[Traversable]:
+    """The files of one folder of the library, by name; none where the library has no such folder."""
+    root = files("hapir.targets") / folder
+    found = [file for file in root.iterdir() if file.name.endswith(suffix)] if root.is_dir() else []
+    return sorted(found, key=lambda file: file.name)
+
+
+def _spec_entry(kind: str, name: str, file: Traversable, defined: str) -> Entry:
+    summary, _, text = head_comment(file.read_text(encoding="utf-8")).partition("\n\n")
+    example = f'import "{kind}s/{name}.hap"'
+    return Entry(kind, name, one_line(summary), text.strip(), example=example, defined=defined)
+
+
+def _technology_entry(technology: Technology) -> Entry:
+    rows = [
+        f"- `{quantity}` in {entry.unit}{' (assumed)' if entry.assumed else ''}: {entry.source}"
+        for quantity, entry in technology.entries.items()
+    ]
+    name = technology.name
+    defined = f"{LIBRARY}technology/{name}.toml"
+    example = f"technology = {name}"
+    return Entry("technology", name, technology.description, "\n".join(rows), example=example, defined=defined)
+
+
+def head_comment(source: str) -> str:
+    """The comment lines that a spec starts with, before or after its version line, without their marks."""
+    lines: list[str] = []
+    for line in source.splitlines():
+        if line.startswith("//"):
+            lines.append(line.removeprefix("//").strip())
+        elif lines or not (line.startswith("hap ") or not line.strip()):
+            break
+    return "\n".join(lines)

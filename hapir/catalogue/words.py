@@ -1,0 +1,88 @@
+"""Entries of words that are no classes: number formats, units of quantities, codes, commands."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from importlib import import_module
+from typing import cast
+
+from hapir.catalogue.entry import Entry, Option
+from hapir.cli.command import Command
+from hapir.cli.main import COMMANDS
+from hapir.codes import CODES
+from hapir.spec.units import EXAMPLES, UNITS, Dimension
+
+
+def quantity_entries() -> list[Entry]:
+    """The closed list of units that a quantity may have."""
+    return [
+        Entry(
+            "unit of quantities",
+            name,
+            _worth(name, unit.dimension, unit.factor),
+            example=_quantity(name, unit.dimension),
+            defined="hapir.spec.units",
+        )
+        for name, unit in UNITS.items()
+    ]
+
+
+def _worth(name: str, dimension: Dimension, factor: Fraction) -> str:
+    """What a unit measures, and how much one of it is in the unit that hapir computes with."""
+    own = next((other for other, unit in UNITS.items() if unit.dimension == dimension and unit.factor == 1), None)
+    amount = f"{factor}" if factor.denominator == 1 else f"1/{factor.denominator}"
+    if name == own:
+        return f"{dimension}; hapir computes in it"
+    return f"{dimension}; 1 {name} is {amount}{f' {own}' if own else ''}"
+
+
+def _quantity(name: str, dimension: Dimension) -> str:
+    """A quantity of this unit, with the number of the dimension's example."""
+    return f"{EXAMPLES[dimension].split()[0]} {name}"
+
+
+def code_entries() -> list[Entry]:
+    """The codes of diagnostics."""
+    return [
+        Entry("code", number, code.title, code.text, example=code.example, defined="hapir.codes")
+        for number, code in CODES.items()
+    ]
+
+
+def command_entries() -> list[Entry]:
+    """hapir's commands, with their arguments as options."""
+    return [command_entry(cast(Command, import_module(f"hapir.cli.{name}").COMMAND)) for name in COMMANDS]
+
+
+def command_entry(command: Command) -> Entry:
+    """A command; its arguments are read from its parser."""
+    parser = argparse.ArgumentParser(add_help=False)
+    command.add_arguments(parser)
+    options = tuple(
+        _argument(action)
+        for action in parser._actions  # pyright: ignore[reportPrivateUsage]  # argparse lists them nowhere else
+    )
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    place = command.execute.__module__
+    return Entry("command", command.name, summary, options=options, example=command.example, defined=place)
+
+
+def _argument(action: argparse.Action) -> Option:
+    """An argument of a command: a switch, a choice, or what its metavar calls it."""
+    choices = cast("tuple[str, ...] | None", action.choices)
+    name = action.option_strings[-1] if action.option_strings else _metavar(action)
+    if action.nargs == 0:
+        takes = "a switch"
+    elif choices is not None:
+        takes = f"one of {', '.join(choices)}"
+    else:
+        takes = _metavar(action)
+    several = action.nargs in ("+", "*")
+    optional = not action.required or action.nargs in ("?", "*")
+    default = str(action.default) if optional and action.default not in (None, False) else "none" if optional else None
+    return Option(name, f"{takes}, one or more" if several else takes, default, action.help or "")
+
+
+def _metavar(action: argparse.Action) -> str:
+    return action.metavar if isinstance(action.metavar, str) else action.dest.upper()
