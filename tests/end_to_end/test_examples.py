@@ -1,0 +1,199 @@
+"""Each example that `hapir help` shows is run: wrapped into a spec where it is a part of one, else as it stands.
+
+Examples of passes, targets, dataflows and commands are written for the digits of `spec_examples`. Ops are parsed in
+`test_registry_meta.py`; codes are examples of what is wrong, tested with their diagnostics.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hapir
+from hapir.catalogue import KINDS, Entry, entries
+from hapir.context import HapirContext
+from hapir.diagnostics import HapirError
+from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.num import is_float, shape_of
+from hapir.reference.interpret import run_network
+from hapir.registry import make_context
+from hapir.spec import load_spec_text
+from hapir.spec.build import build_module
+from hapir.spec.parse import parse
+from tests.projects import run_main
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTED_ELSEWHERE = {"ops", "codes", "dialects"}
+SHAPES = ("1, 16, 8, 8", "1, 16", "1, 16, 8")
+"""Inputs for the example of a layer: a map, a vector, a sequence."""
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the examples are written for."""
+    folder = tmp_path_factory.mktemp("examples") / "digits"
+    shutil.copytree(ROOT / "spec_examples", folder)
+    return folder
+
+
+@pytest.fixture
+def in_digits(digits: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the digits as the current one."""
+    monkeypatch.chdir(digits)
+    return digits
+
+
+def examples(kind: str) -> list[Entry]:
+    """The entries of a kind, each with its example."""
+    return entries(kind)
+
+
+def of(kind: str) -> pytest.MarkDecorator:
+    """Runs a test with each entry of a kind."""
+    return pytest.mark.parametrize("entry", examples(kind), ids=lambda entry: entry.name)
+
+
+def example(entry: Entry) -> str:
+    """The example of an entry."""
+    assert entry.example, f"the {entry.kind} {entry.name} shows no example"
+    return entry.example
+
+
+def command_line(text: str) -> None:
+    """Run an example that is a command line."""
+    program, *arguments = shlex.split(text)
+    assert program == "hapir"
+    outcome = run_main(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out
+
+
+def check(text: str, folder: Path) -> None:
+    """Run `hapir check` on a spec."""
+    spec = folder / "example.hap"
+    spec.write_text(text, encoding="utf-8")
+    outcome = run_main("check", spec)
+    assert outcome.code == 0, outcome.err
+
+
+def test_the_examples_of_every_kind_are_run() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert {kind for kind in KINDS if f'@of("{kind}")' not in source} == TESTED_ELSEWHERE
+
+
+@of("commands")
+def test_commands(entry: Entry, in_digits: Path) -> None:
+    command_line(example(entry))
+
+
+@of("targets")
+def test_targets(entry: Entry, in_digits: Path) -> None:
+    assert f"-t {entry.name} " in f"{example(entry)} "
+    command_line(example(entry))
+
+
+@of("passes")
+def test_passes(entry: Entry, in_digits: Path) -> None:
+    text = example(entry)
+    assert entry.name in text
+    if text.startswith("hapir "):
+        command_line(text)
+        return
+    schedule = "schedule example of digits with steps on tiny_ws { dataflow = weight_stationary }"
+    spec = f'hap 1\nimport "digits.hap"\nrecipe steps {{\n{text}\n}}\n{schedule}\n'
+    check(spec, in_digits)
+    compiled = hapir.load(in_digits / "example.hap").schedule("example").compiled
+    assert entry.name in {stage.name for stage in compiled.stages}
+
+
+@of("dataflows")
+def test_dataflows(entry: Entry, in_digits: Path) -> None:
+    assert entry.name in example(entry)
+    check(f'hap 1\nimport "digits.hap"\nschedule s of digits with int8 on tiny_ws {{ {entry.example} }}\n', in_digits)
+
+
+@of("units")
+def test_units(entry: Entry, tmp_path: Path) -> None:
+    text = example(entry)
+    assert text.startswith(f"unit {entry.name} ")
+    head = "technology = cmos45\nclock = 200 MHz"
+    check(f"hap 1\nmachine m {{\n{head}\narray pe[4, 4] {{\n{text}\n}}\n}}\n", tmp_path)
+
+
+@of("machines")
+def test_machines(entry: Entry, tmp_path: Path) -> None:
+    check(f"hap 1\n{example(entry)}\n", tmp_path)
+
+
+@of("networks")
+def test_networks(entry: Entry, tmp_path: Path) -> None:
+    check(f"hap 1\n{example(entry)}\n", tmp_path)
+
+
+@of("technologies")
+def test_technologies(entry: Entry, tmp_path: Path) -> None:
+    check(f"hap 1\nmachine m {{\n{example(entry)}\nclock = 200 MHz\n}}\n", tmp_path)
+
+
+@of("quantities")
+def test_quantities(entry: Entry) -> None:
+    file = parse(f"hap 1\nmachine m {{ x = {example(entry)} }}\n", "example.hap")
+    assert file.definitions[0].name.text == "m"
+
+
+@of("layers")
+def test_layers(entry: Entry) -> None:
+    """The example builds for a map, a vector or a sequence as inputs, and the reference computes it."""
+    text = example(entry)
+    assert f"{entry.name}(" in text
+    made = [network for shape in SHAPES if (network := network_of(text, shape)) is not None]
+    assert made, f"`{text}` takes no inputs of shape {' or '.join(SHAPES)}"
+    network, ctx = made[0]
+    draw = np.random.default_rng(0)
+    for op in network.walk():
+        if isinstance(op, WeightOp):
+            ctx.weights.put(op.key.data, draw.uniform(0.5, 1.5, shape_of(op.result)).astype(np.float32))
+    inputs = {
+        name.data: draw.normal(size=shape_of(value)).astype(np.float32)
+        for name, value in zip(network.input_names, network.body.block.args, strict=True)
+    }
+    results = run_network(network, ctx.weights, inputs)
+    for value, array in zip(network.return_op.values, results.values(), strict=True):
+        assert array.shape == shape_of(value)
+        assert not is_float(value) or np.isfinite(array).all()
+
+
+def network_of(statement: str, shape: str) -> tuple[NetworkOp, HapirContext] | None:
+    """A network of one statement; its inputs are the names that it does not define. None where they do not fit."""
+    named = re.match(r"(\w+) = ", statement)
+    body = statement if statement.startswith("return ") else f"{statement}\nreturn {named and named[1]}"
+    unknown = "f32[7, 5, 3]"
+
+    def text(inputs: dict[str, None], result: str) -> str:
+        declared = ", ".join(f"{name}: f32[{shape}]" for name in inputs or {"unused": None})
+        return f"hap 1\nnetwork n({declared}) -> {result} {{\n{body}\n}}\n"
+
+    free = dict.fromkeys(re.findall(r"`(\w+)`", " ".join(problems(text({}, unknown), "HAP0202"))))
+    wrong = problems(text(free, unknown), "HAP0303")
+    if not wrong:
+        return None
+    (result,) = set(re.findall(r"\w+\[[\d, ]*\]", wrong[0])) - {unknown}
+    ctx = make_context()
+    spec = load_spec_text(text(free, result), "example.hap", Path("nowhere"))
+    module = build_module(spec, None, ctx, "n", weights=False)
+    (network,) = (op for op in module.ops if isinstance(op, NetworkOp))
+    return network, ctx
+
+
+def problems(text: str, code: str) -> list[str]:
+    """The messages of one code that a spec gives."""
+    try:
+        load_spec_text(text, "example.hap", Path("nowhere"))
+    except HapirError as error:
+        return [d.message for d in error.diagnostics if d.code == code]
+    return []

@@ -1,0 +1,114 @@
+"""The catalogue: how docstrings become data, and that every entry says what a reader needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import pytest
+
+from hapir.bounds import bounded, check_bounds
+from hapir.catalogue import Entry, entries, everything, find, related
+from hapir.catalogue.classes import class_entry
+from hapir.catalogue.docstrings import LAWS, parse_docstring
+
+DESCRIBED = ("passes", "layers", "units", "dataflows", "targets", "commands")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A base.
+
+    `depth`: from the base.
+    `width`: hidden by the class.
+    """
+
+    depth: int
+
+
+@dataclass(frozen=True)
+class Sample(Shared):
+    """Does one thing,
+    on two lines.
+
+    `width`: how wide
+        it is.
+    `rate`: how fast.
+
+    A second paragraph.
+
+    Example: `sample(depth = 1,
+        width = 2)` is small.
+    """
+
+    width: int = field(default=2, metadata=bounded(at_least=1, at_most=8))
+    rate: float | None = field(default=None, metadata=bounded(above=0, below=1))
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "sample")
+
+
+def test_a_docstring_falls_into_its_parts() -> None:
+    entry = class_entry("sample", "sample", Sample)
+    assert entry.summary == "Does one thing, on two lines."
+    assert entry.text == "A second paragraph."
+    assert entry.example == "sample(depth = 1, width = 2)"
+    assert entry.law is None
+    depth, width, rate = entry.options
+    assert (depth.description, width.description, rate.description) == (
+        "from the base.",
+        "how wide it is.",
+        "how fast.",
+    )
+    assert (depth.required, width.default, rate.default) == (True, "2", "none")
+    assert (width.bounds, rate.bounds) == ("1 to 8", "above 0 and below 1")
+
+
+def test_a_block_is_kept_and_a_law_is_found() -> None:
+    parsed = parse_docstring("One.\n\nLaw: bounded by 2.\n\nExample:\n```\na\n  b\n\nc\n```\n")
+    assert (parsed.example, parsed.law, parsed.text) == ("a\n  b\n\nc", "bounded", "Law: bounded by 2.")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 9}, "`width` of sample is 9, it must be 1 to 8"),
+        ({"rate": 0.0}, "`rate` of sample is 0, it must be above 0 and below 1"),
+        ({"rate": 1.0}, "`rate` of sample is 1, it must be above 0 and below 1"),
+    ],
+)
+def test_bounds_are_checked_where_they_are_declared(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Sample(1), **options)
+    assert Sample(1, 8, 0.5).width == 8
+
+
+def test_every_entry_has_a_summary_and_a_place() -> None:
+    assert [f"{e.kind} {e.name}" for e in everything() if not e.summary or not e.defined] == []
+
+
+@pytest.mark.parametrize("kind", DESCRIBED)
+def test_every_option_is_described(kind: str) -> None:
+    missing = [f"{e.name}.{o.name}" for e in entries(kind) for o in e.options if not o.description]
+    assert missing == [], "describe an option by a line `name`: ... of the docstring"
+
+
+def test_no_docstring_describes_an_option_that_is_none() -> None:
+    from hapir.registry import universe
+
+    classes = [get() for kind in ("all_passes", "layers", "units") for get in getattr(universe(), kind).values()]
+    known = {cls: {f.name for f in dataclasses.fields(cls)} for cls in classes}
+    wrong = {c.__name__: set(parse_docstring(c.__doc__ or "").options) - fields for c, fields in known.items()}
+    assert {name: names for name, names in wrong.items() if names} == {}
+
+
+def test_every_pass_has_a_law() -> None:
+    assert {e.name: e.law for e in entries("passes") if e.law not in LAWS} == {}
+
+
+def test_related_entries_are_those_that_the_words_name() -> None:
+    known = everything()
+    (conv,) = find("conv2d", known)
+    assert [e.name for e in related(conv, known)] == ["nn.conv2d"]
+    entry = Entry("pass", "x", "Before `quantize` and `prune(...)`; HAP0301.", "`x` itself")
+    assert [e.name for e in related(entry, known)] == ["prune", "quantize", "HAP0301"]
