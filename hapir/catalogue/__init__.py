@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from hapir.catalogue.classes import class_entry
 from hapir.catalogue.dialects import dialect_entry, op_entry
 from hapir.catalogue.entry import Entry, Option
-from hapir.catalogue.library import library_entries, technology_entries
+from hapir.catalogue.library import library_entries, technology_entries, template_entries
 from hapir.catalogue.words import code_entries, command_entries, quantity_entries
 from hapir.diagnostics import did_you_mean, fail
 from hapir.registry import universe
@@ -59,6 +59,7 @@ KINDS: dict[str, Kind] = {
         "operations of the IR",
         lambda: (op_entry(op) for get in universe().all_dialects.values() for op in get().operations),
     ),
+    "templates": Kind("projects that `hapir new` starts from", template_entries),
     "commands": Kind("what `hapir` can be told to do", command_entries),
     "codes": Kind("codes of diagnostics", code_entries),
 }

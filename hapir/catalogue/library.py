@@ -1,4 +1,4 @@
-"""Entries of the library: machines and networks in `.hap`, tables of technologies."""
+"""Entries of the library: machines and networks in `.hap`, tables of technologies, templates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 from hapir.catalogue.docstrings import one_line
 from hapir.catalogue.entry import Entry
 from hapir.diagnostics import LIBRARY
+from hapir.project import SPEC, templates
 from hapir.registry import universe
 from hapir.targets.estimate.technology import Technology, load_technology, table_names
 
@@ -21,6 +22,12 @@ def library_entries(kind: Literal["machine", "network"]) -> list[Entry]:
     if kind == "machine":
         named |= {name: getter() for name, getter in universe().machines.items()}
     return [_spec_entry(kind, name, file, defined.get(name, str(file.name))) for name, file in named.items()]
+
+
+def template_entries() -> list[Entry]:
+    """What `hapir new` can start from."""
+    root = files("hapir.templates")
+    return [_template_entry(name, root / name / SPEC) for name in templates()]
 
 
 def technology_entries() -> list[Entry]:
@@ -39,6 +46,12 @@ def _spec_entry(kind: str, name: str, file: Traversable, defined: str) -> Entry:
     summary, _, text = head_comment(file.read_text(encoding="utf-8")).partition("\n\n")
     example = f'import "{kind}s/{name}.hap"'
     return Entry(kind, name, one_line(summary), text.strip(), example=example, defined=defined)
+
+
+def _template_entry(name: str, file: Traversable) -> Entry:
+    summary, _, text = head_comment(file.read_text(encoding="utf-8")).partition("\n\n")
+    example = f"hapir new my_{name} --template {name}"
+    return Entry("template", name, one_line(summary), text, example=example, defined=f"hapir.templates.{name}")
 
 
 def _technology_entry(technology: Technology) -> Entry:

@@ -19,6 +19,7 @@ KINDS = (
     "targets",
     "dialects",
     "ops",
+    "templates",
     "commands",
     "codes",
 )

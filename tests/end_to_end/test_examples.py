@@ -140,6 +140,12 @@ def test_technologies(entry: Entry, tmp_path: Path) -> None:
     check(f"hap 1\nmachine m {{\n{example(entry)}\nclock = 200 MHz\n}}\n", tmp_path)
 
 
+@of("templates")
+def test_templates(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command_line(example(entry))
+
+
 @of("quantities")
 def test_quantities(entry: Entry) -> None:
     file = parse(f"hap 1\nmachine m {{ x = {example(entry)} }}\n", "example.hap")
