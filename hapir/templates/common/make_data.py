@@ -31,7 +31,10 @@ def stripes(direction: int, phase: int) -> npt.NDArray[np.int64]:
 
 
 def images(count: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """So many noisy images of all classes in turn, and their labels. Pixels are sixteenths, so every computer gives the same bytes."""
+    """So many noisy images of all classes in turn, and their labels.
+
+    Pixels are sixteenths, so every computer gives the same bytes.
+    """
     draw = np.random.RandomState(seed)  # its numbers are the same in every version of numpy
     labels = np.arange(count, dtype=np.int64) % CLASSES
     phases = draw.randint(0, PERIOD, count)
