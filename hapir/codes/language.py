@@ -171,6 +171,35 @@ LANGUAGE = {
         "The name means something to the commands: `--recipe none` keeps the float network.",
         "recipe none { }",
     ),
+    "HAP0224": Code(
+        "unknown constant",
+        "Something is to be computed with a name that is no constant here. Constants are made by `let name = value` "
+        "above, by parameters, and by `repeat`; those of a file are seen in that file only.",
+        "let depth = stages * 2",
+    ),
+    "HAP0225": Code(
+        "definition that needs itself",
+        "A block calls itself, recipes call each other, or machines extend each other, directly or through others. "
+        "Rows of equal layers are written with `repeat`.",
+        "block b(x) { return b(x) }",
+    ),
+    "HAP0226": Code(
+        "parameter that does not fit its definition",
+        "Inputs with a type belong to a network. Parameters of networks, machines and recipes have a default, so that "
+        "each can be checked alone; those of blocks may lack one.",
+        "machine m(rows) { }",
+    ),
+    "HAP0227": Code(
+        "statement in the wrong place",
+        "`weights from` stands in the network itself, and `return` at the end of a network or block, never inside a "
+        "`repeat`.",
+        "repeat i in range(1, 3) { return x }",
+    ),
+    "HAP0228": Code(
+        "network too large",
+        "The network has more layers, or its repeats more turns, than any network needs.",
+        "repeat i in range(1, 999999) { c = relu(x) }",
+    ),
     "HAP0230": Code(
         "broken plug-in",
         "An installed package offers extensions under the entry point `xdsl.universe` but fails when they are "
@@ -212,5 +241,17 @@ LANGUAGE = {
         "unknown element type",
         "Tensors hold f32 or integers with their sign and width, like i8, u8 and i32.",
         "network n(x: int8[1, 4]) -> int8[1, 4] { return relu(x) }",
+    ),
+    "HAP0307": Code(
+        "operands that do not go together",
+        "Numbers and quantities are added and subtracted where they measure the same thing, multiplied where one of "
+        "them is a plain number, and divided by a plain number or by what measures the same. Words and tensors cannot "
+        "be computed with.",
+        "let n = 3 KiB + 4 MHz",
+    ),
+    "HAP0308": Code(
+        "expression without a value",
+        "A division by zero, a root or logarithm of a number that has none, or a result that no 64-bit float holds.",
+        "let n = 1 / 0",
     ),
 }
