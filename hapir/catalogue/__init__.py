@@ -14,6 +14,7 @@ from hapir.catalogue.classes import class_entry
 from hapir.catalogue.dialects import dialect_entry, op_entry
 from hapir.catalogue.entry import Entry, Option
 from hapir.catalogue.library import library_entries, technology_entries, template_entries
+from hapir.catalogue.topics import function_entries, topic_entries
 from hapir.catalogue.words import code_entries, command_entries, quantity_entries
 from hapir.diagnostics import did_you_mean, fail
 from hapir.registry import universe
@@ -30,6 +31,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "topics": Kind("the language, part by part", topic_entries),
     "passes": Kind(
         "steps of a recipe, and of `hapir opt`",
         lambda: (class_entry("pass", n, get(), with_module=True) for n, get in universe().all_passes.items()),
@@ -48,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "networks": Kind("networks of the library", lambda: library_entries("network")),
     "technologies": Kind("tables of energies and areas that a machine names", technology_entries),
     "quantities": Kind("units that a number may have, like MHz and KiB", quantity_entries),
+    "functions": Kind("functions of expressions", function_entries),
     "targets": Kind(
         "what can come out of the IR",
         lambda: (class_entry("target", n, get(), with_module=True) for n, get in universe().all_targets.items()),

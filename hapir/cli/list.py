@@ -8,6 +8,7 @@ from hapir.cli.command import Command
 from hapir.cli.console import Console
 
 KINDS = (
+    "topics",
     "passes",
     "layers",
     "units",
@@ -16,6 +17,7 @@ KINDS = (
     "networks",
     "technologies",
     "quantities",
+    "functions",
     "targets",
     "dialects",
     "ops",

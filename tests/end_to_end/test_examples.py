@@ -146,6 +146,17 @@ def test_templates(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     command_line(example(entry))
 
 
+@of("topics")
+def test_topics(entry: Entry, tmp_path: Path) -> None:
+    check(example(entry), tmp_path)
+
+
+@of("functions")
+def test_functions(entry: Entry, tmp_path: Path) -> None:
+    clock = "clock = (max(1, n) - max(1, n) + 1) * 1 MHz"  # an error in the constant would be one here
+    check(f"hap 1\n{example(entry)}\nmachine m {{\ntechnology = cmos45\n{clock}\n}}\n", tmp_path)
+
+
 @of("quantities")
 def test_quantities(entry: Entry) -> None:
     file = parse(f"hap 1\nmachine m {{ x = {example(entry)} }}\n", "example.hap")

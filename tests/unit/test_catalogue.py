@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,6 +12,8 @@ from hapir.bounds import bounded, check_bounds
 from hapir.catalogue import Entry, entries, everything, find, related
 from hapir.catalogue.classes import class_entry
 from hapir.catalogue.docstrings import LAWS, parse_docstring
+from hapir.catalogue.grammar import TERMINALS, rules, terminals
+from hapir.catalogue.topics import TOPICS
 
 DESCRIBED = ("passes", "layers", "units", "dataflows", "targets", "commands")
 
@@ -112,3 +115,21 @@ def test_related_entries_are_those_that_the_words_name() -> None:
     assert [e.name for e in related(conv, known)] == ["nn.conv2d"]
     entry = Entry("pass", "x", "Before `quantize` and `prune(...)`; HAP0301.", "`x` itself")
     assert [e.name for e in related(entry, known)] == ["prune", "quantize", "HAP0301"]
+
+
+def test_every_rule_of_the_grammar_belongs_to_one_topic() -> None:
+    explained = [rule for topic in TOPICS.values() for rule in topic.rules]
+    assert sorted(explained) == sorted(rules())
+    assert set(terminals()) == set(TERMINALS)
+
+
+def test_rules_are_shown_without_the_separators() -> None:
+    known = {name: rule.body for name, rule in rules().items()}
+    assert known["file"] == "top ..."
+    assert known["network_body"] == '"{" statement ... "}"'
+    assert known["list"] == '"[" list_items "]"'
+    assert known["weights_from"] == '"weights" "from" STRING'
+    assert not [name for name, body in known.items() if "_SEP" in body or " _" in body]
+    # each name in a rule is a rule or a terminal
+    words = {w for body in known.values() for w in re.findall(r"[A-Za-z_]+", re.sub(r'"[^"]*"', "", body))}
+    assert words <= {*known, *TERMINALS}
