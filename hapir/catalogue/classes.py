@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, cast
 
 from xdsl.dialects.builtin import IntegerType
+from xdsl.passes import ModulePass
 
 from hapir.bounds import bounds_of
 from hapir.catalogue.docstrings import (
@@ -16,6 +17,7 @@ from hapir.catalogue.docstrings import (
     parse_docstring,
 )
 from hapir.catalogue.entry import Entry, Option
+from hapir.laws import law_of
 from hapir.spec.options import describe, option_types
 from hapir.spec.units import EXAMPLES, Dimension
 
@@ -23,13 +25,13 @@ from hapir.spec.units import EXAMPLES, Dimension
 def class_entry(kind: str, name: str, cls: type[Any], *, with_module: bool = False) -> Entry:
     """The entry of a class. `with_module`: its module's docstring, where a pass states its law, is part of the text."""
     own = parse_docstring(own_docstring(cls))
-    texts = [own.text]
-    law, example = own.law, own.example
+    texts, example = [own.text], own.example
     if with_module:
         module = parse_docstring(module_docstring(cls))
         texts.append(module.text)
-        law, example = law or module.law, example or module.example
+        example = example or module.example
     text = "\n\n".join(filter(None, texts))
+    law = law_of(cls) if issubclass(cls, ModulePass) else None
     return Entry(kind, name, own.summary, text, options_of(cls), law, example, place_of(cls))
 
 

@@ -1,12 +1,11 @@
-"""Docstrings as data: the first line, the law, the options, the example, and the text that is left.
+"""Docstrings as data: the first line, the options, the example, and the text that is left.
 
 The convention, which a test holds every entry to:
 
 - the first paragraph is the summary;
 - a line that starts with an option's name in backticks and a colon describes that option, up to the next such line or
   the end of the paragraph; what several classes of a module share may stand in the module's docstring;
-- `Example:` is followed by code, in backticks or as a fenced block;
-- a pass's module has a paragraph `Law:` that starts with exact, bounded or lossy.
+- `Example:` is followed by code, in backticks or as a fenced block.
 """
 
 from __future__ import annotations
@@ -18,21 +17,18 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-LAWS = ("exact", "bounded", "lossy")
 _OPTION = re.compile(r"`(\w+)`: (?=\S)")
 _EXAMPLE = re.compile(r"\bExample:\s*(?:```\w*\n(?P<block>.*?)```|`(?P<inline>[^`]+)`)[^\n]*", re.DOTALL)
-_LAW = re.compile(rf"^Law: ({'|'.join(LAWS)})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A docstring in its parts; `text` is what is neither summary nor option nor example, `law` None for most."""
+    """A docstring in its parts; `text` is what is neither summary nor option nor example."""
 
     summary: str
     text: str
     options: Mapping[str, str]
     example: str | None
-    law: str | None
 
 
 def parse_docstring(docstring: str) -> Parsed:
@@ -47,9 +43,8 @@ def parse_docstring(docstring: str) -> Parsed:
         rest = _without_options(paragraph, options)
         if rest:
             kept.append(rest)
-    law = _LAW.search(text)
     summary = one_line(kept[0]) if kept else ""
-    return Parsed(summary, "\n\n".join(kept[1:]), options, example, law[1] if law else None)
+    return Parsed(summary, "\n\n".join(kept[1:]), options, example)
 
 
 def one_line(text: str) -> str:
@@ -97,11 +92,3 @@ def option_descriptions(cls: type[Any]) -> dict[str, str]:
     for text in (*(own_docstring(c) for c in cls.__mro__ if c is not object), module_docstring(cls)):
         described = {**parse_docstring(text).options, **described}
     return described
-
-
-def text_of(*docstrings: str) -> str:
-    """Several docstrings as one text, each whole but for options and examples."""
-    parts: list[str] = []
-    for parsed in map(parse_docstring, docstrings):
-        parts += [part for part in (parsed.summary, parsed.text) if part]
-    return "\n\n".join(parts)

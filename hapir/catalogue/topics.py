@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hapir.catalogue.docstrings import parse_docstring
 from hapir.catalogue.entry import Entry
 from hapir.catalogue.grammar import rules
+from hapir.spec import silence
 from hapir.spec.evaluate import FUNCTIONS, Function
+from hapir.spec.lint import LINTS
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,18 @@ schedule small of tiny(channels = 16) on ws_8x8 {
 }
 """,
     ),
+    "warnings": Topic(
+        "Warnings, and comments that silence them.",
+        parse_docstring(silence.__doc__ or "").text + f"\n\nWarnings of every check: {', '.join(LINTS)}.",
+        (),
+        """\
+hap 1
+network tiny(image: f32[1, 16]) -> f32[1, 16] {
+    r1 = relu(image)          // hapir: allow HAP0220
+    return softmax(image)
+}
+""",
+    ),
 }
 
 
@@ -249,7 +264,7 @@ def topic_entries() -> list[Entry]:
 
 
 def _entry(name: str, topic: Topic, grammar: str) -> Entry:
-    text = f"{topic.text}\n\nGrammar:\n\n```\n{grammar}\n```"
+    text = f"{topic.text}\n\nGrammar:\n\n```\n{grammar}\n```" if grammar else topic.text
     return Entry("topic", name, topic.summary, text, example=topic.example.rstrip(), defined="hapir.catalogue.topics")
 
 
