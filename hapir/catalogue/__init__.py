@@ -97,9 +97,13 @@ def find(name: str, known: Sequence[Entry] | None = None) -> list[Entry]:
 
 
 def related(entry: Entry, known: Iterable[Entry]) -> list[Entry]:
-    """Other entries that an entry's words name in backticks or by code, and ops and layers of one name."""
+    """Other entries that an entry's words name in backticks or by code, and ops and layers of one name.
+
+    Functions and units of quantities are left out: they stand in formulas, not in references.
+    """
     words = " ".join((entry.summary, entry.text, *(o.description for o in entry.options)))
     named = set(re.findall(r"`([\w.%/]+)[`({]", words)) | set(re.findall(r"\bHAP\d{4}\b", words))
     named |= {f"nn.{entry.name}"} if entry.kind == "layer" else {entry.name.removeprefix("nn.")}
     own = {entry.name, *(option.name for option in entry.options)}
-    return [other for other in known if other.name in named - own]
+    apart = ("function", "unit of quantities")
+    return [other for other in known if other.name in named - own and other.kind not in apart]
