@@ -6,20 +6,28 @@ Every word comes from docstrings, typed options and the library's files; nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from hapir.catalogue.classes import class_entry
 from hapir.catalogue.dialects import dialect_entry, op_entry
 from hapir.catalogue.entry import Entry, Option
 from hapir.catalogue.library import library_entries, technology_entries, template_entries
+from hapir.catalogue.pipelines import pipeline_entries
 from hapir.catalogue.topics import function_entries, topic_entries
-from hapir.catalogue.words import code_entries, command_entries, quantity_entries
+from hapir.catalogue.words import code_entries, command_entries, format_entries, quantity_entries
 from hapir.diagnostics import did_you_mean, fail
 from hapir.registry import universe
 
 __all__ = ["KINDS", "Entry", "Kind", "Option", "entries", "everything", "find", "related"]
+
+
+def _registered(field: str, kind: str) -> list[Entry]:
+    """The classes of a field of the registry; none where the registry has no such field."""
+    getters: Mapping[str, Callable[[], type[Any]]] = getattr(universe(), field, {})
+    return [class_entry(kind, name, get()) for name, get in getters.items()]
 
 
 @dataclass(frozen=True)
@@ -36,16 +44,13 @@ KINDS: dict[str, Kind] = {
         "steps of a recipe, and of `hapir opt`",
         lambda: (class_entry("pass", n, get(), with_module=True) for n, get in universe().all_passes.items()),
     ),
-    "layers": Kind(
-        "statements of a network", lambda: (class_entry("layer", n, get()) for n, get in universe().layers.items())
-    ),
-    "units": Kind(
-        "functional units of a machine", lambda: (class_entry("unit", n, get()) for n, get in universe().units.items())
-    ),
-    "dataflows": Kind(
-        "what `dataflow =` of a schedule may say",
-        lambda: (class_entry("dataflow", n, get()) for n, get in universe().dataflows.items()),
-    ),
+    "pipelines": Kind("passes in an order that works, for `hapir opt -p`", pipeline_entries),
+    "layers": Kind("statements of a network", lambda: _registered("layers", "layer")),
+    "blocks": Kind("what a machine is made of", lambda: _registered("blocks", "block")),
+    "units": Kind("functional units of a machine", lambda: _registered("units", "unit")),
+    "multipliers": Kind("models of the multiplier in a unit", lambda: _registered("multipliers", "multiplier")),
+    "dataflows": Kind("what `dataflow =` of a schedule may say", lambda: _registered("dataflows", "dataflow")),
+    "formats": Kind("number formats", lambda: _registered("formats", "number format") or format_entries()),
     "machines": Kind("machines of the library", lambda: library_entries("machine")),
     "networks": Kind("networks of the library", lambda: library_entries("network")),
     "technologies": Kind("tables of energies and areas that a machine names", technology_entries),

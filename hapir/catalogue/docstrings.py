@@ -3,22 +3,31 @@
 The convention, which a test holds every entry to:
 
 - the first paragraph is the summary;
-- a line that starts with an option's name in backticks and a colon describes that option, up to the next such line or
-  the end of the paragraph; what several classes of a module share may stand in the module's docstring;
-- `Example:` is followed by code, in backticks or as a fenced block.
+- a line that starts with an option's name in backticks and a colon (after `- ` in a list) describes that option, up to
+  the next such line or the end of the paragraph; what several classes of a module share may stand in the module's
+  docstring;
+- `Example:` is followed by code: in backticks, fenced, or indented by four spaces.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-_OPTION = re.compile(r"`(\w+)`: (?=\S)")
-_EXAMPLE = re.compile(r"\bExample:\s*(?:```\w*\n(?P<block>.*?)```|`(?P<inline>[^`]+)`)[^\n]*", re.DOTALL)
+_OPTION = re.compile(r"(?:- )?`(\w+)`: (?=\S)")
+_EXAMPLE = re.compile(
+    r"""\bExample:(?:
+        \s*```\w*\n(?P<block>.*?)```[^\n]*
+        |\s*`(?P<inline>[^`]+)`[^\n]*
+        |\n(?P<indented>(?:(?:[ ]{4}[^\n]*)?\n)+)
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Parsed:
 
 def parse_docstring(docstring: str) -> Parsed:
     """The parts of a docstring."""
-    text = inspect.cleandoc(docstring)
+    text = f"{inspect.cleandoc(docstring)}\n"
     found = _EXAMPLE.search(text)
     example = _code(found) if found else None
     text = _EXAMPLE.sub("", text)
@@ -54,7 +63,8 @@ def one_line(text: str) -> str:
 
 def _code(found: re.Match[str]) -> str:
     """The code of an example: a block as it stands, a span of text on one line."""
-    return inspect.cleandoc(found["block"]) if found["block"] else one_line(found["inline"])
+    block = found["block"] or found["indented"]
+    return textwrap.dedent(block).strip() if block else one_line(found["inline"])
 
 
 def _without_options(paragraph: str, options: dict[str, str]) -> str:

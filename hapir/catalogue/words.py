@@ -42,6 +42,22 @@ def _quantity(name: str, dimension: Dimension) -> str:
     return f"{EXAMPLES[dimension].split()[0]} {name}"
 
 
+def format_entries() -> list[Entry]:
+    """The number formats that every spec can name."""
+    place = "hapir.spec.options"
+    return [
+        Entry("number format", "f32", "IEEE 754 single precision.", example="x: f32[1, 4]", defined=place),
+        Entry(
+            "number format",
+            "i<N>",
+            "Integers of N bits, 1 to 64, in two's complement.",
+            example="x: i8[1, 4]",
+            defined=place,
+        ),
+        Entry("number format", "u<N>", "Integers of N bits, 1 to 64, from 0.", example="x: u8[1, 4]", defined=place),
+    ]
+
+
 def code_entries() -> list[Entry]:
     """The codes of diagnostics."""
     return [

@@ -10,9 +10,13 @@ from hapir.cli.console import Console
 KINDS = (
     "topics",
     "passes",
+    "pipelines",
     "layers",
+    "blocks",
     "units",
+    "multipliers",
     "dataflows",
+    "formats",
     "machines",
     "networks",
     "technologies",

@@ -28,7 +28,7 @@ from hapir.spec.parse import parse
 from tests.projects import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTED_ELSEWHERE = {"ops", "codes", "dialects"}
+TESTED_ELSEWHERE = {"ops", "codes", "dialects", "blocks", "multipliers"}
 SHAPES = ("1, 16, 8, 8", "1, 16", "1, 16, 8")
 """Inputs for the example of a layer: a map, a vector, a sequence."""
 
@@ -115,6 +115,17 @@ def test_passes(entry: Entry, in_digits: Path) -> None:
 def test_dataflows(entry: Entry, in_digits: Path) -> None:
     assert entry.name in example(entry)
     check(f'hap 1\nimport "digits.hap"\nschedule s of digits with int8 on tiny_ws {{ {entry.example} }}\n', in_digits)
+
+
+@of("pipelines")
+def test_pipelines(entry: Entry, in_digits: Path) -> None:
+    command_line(example(entry))
+
+
+@of("formats")
+def test_formats(entry: Entry, tmp_path: Path) -> None:
+    text = example(entry)
+    check(f"hap 1\nnetwork n({text}) -> {text.partition(': ')[2]} {{ return x }}\n", tmp_path)
 
 
 @of("units")

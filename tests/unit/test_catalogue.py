@@ -67,8 +67,9 @@ def test_a_docstring_falls_into_its_parts() -> None:
     assert (width.bounds, rate.bounds) == ("1 to 8", "above 0 and below 1")
 
 
-def test_a_block_of_an_example_is_kept_as_it_stands() -> None:
-    parsed = parse_docstring("One.\n\nTwo.\n\nExample:\n```\na\n  b\n\nc\n```\n")
+@pytest.mark.parametrize("example", ["```\na\n  b\n\nc\n```\n", "    a\n      b\n\n    c\n"])
+def test_a_block_of_an_example_is_kept_as_it_stands(example: str) -> None:
+    parsed = parse_docstring(f"One.\n\nTwo.\n\nExample:\n{example}")
     assert (parsed.summary, parsed.text, parsed.example) == ("One.", "Two.", "a\n  b\n\nc")
 
 
