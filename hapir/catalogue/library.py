@@ -7,10 +7,12 @@ from importlib.resources.abc import Traversable
 from typing import Literal
 
 from hapir.catalogue.docstrings import one_line
-from hapir.catalogue.entry import Entry
-from hapir.diagnostics import LIBRARY
+from hapir.catalogue.entry import Entry, Option
+from hapir.diagnostics import LIBRARY, HapirError, Span
 from hapir.project import SPEC, templates
 from hapir.registry import universe
+from hapir.spec import syntax
+from hapir.spec.parse import parse
 from hapir.targets.estimate.technology import Technology, load_technology, table_names
 
 
@@ -43,9 +45,35 @@ def _files(folder: str, suffix: str) -> list[Traversable]:
 
 
 def _spec_entry(kind: str, name: str, file: Traversable, defined: str) -> Entry:
-    summary, _, text = head_comment(file.read_text(encoding="utf-8")).partition("\n\n")
+    source = file.read_text(encoding="utf-8")
+    summary, _, text = head_comment(source).partition("\n\n")
     example = f'import "{kind}s/{name}.hap"'
-    return Entry(kind, name, one_line(summary), text.strip(), example=example, defined=defined)
+    return Entry(
+        kind, name, one_line(summary), text.strip(), parameters_of(source, name), example=example, defined=defined
+    )
+
+
+def parameters_of(source: str, name: str) -> tuple[Option, ...]:
+    """The parameters of the definition of a name in a spec; none where the spec is wrong, which its users are told."""
+    try:
+        definitions = parse(source, name).definitions
+    except HapirError:
+        return ()
+    found = next((d for d in definitions if d.name.text == name and not isinstance(d, syntax.Schedule)), None)
+    lines = source.split("\n")
+
+    def written(span: Span) -> str:
+        return lines[span.line - 1][span.column - 1 : span.end_column - 1]
+
+    return tuple(
+        Option(
+            p.name.text,
+            "a value" if p.type is None else f"a tensor {written(p.type.span)}",
+            None if p.default is None else written(p.default.span),
+        )
+        for p in (found.parameters if found else ())
+        if p.name is not None
+    )
 
 
 def _template_entry(name: str, file: Traversable) -> Entry:

@@ -13,6 +13,7 @@ from hapir.catalogue import Entry, entries, everything, find, related
 from hapir.catalogue.classes import class_entry
 from hapir.catalogue.docstrings import parse_docstring
 from hapir.catalogue.grammar import TERMINALS, rules, terminals
+from hapir.catalogue.library import parameters_of
 from hapir.catalogue.topics import TOPICS
 
 DESCRIBED = ("passes", "layers", "units", "dataflows", "targets", "commands")
@@ -134,3 +135,10 @@ def test_rules_are_shown_without_the_separators() -> None:
     # each name in a rule is a rule or a terminal
     words = {w for body in known.values() for w in re.findall(r"[A-Za-z_]+", re.sub(r'"[^"]*"', "", body))}
     assert words <= {*known, *TERMINALS}
+
+
+def test_parameters_of_a_library_file_are_options() -> None:
+    source = "hap 1\nmachine m { clock = 1 Hz }\nnetwork n(x: f32[1, k], k = 2 * 8, b = 3) -> f32[1, k] { return x }\n"
+    shown = [(o.name, o.takes, o.default) for o in parameters_of(source, "n")]
+    assert shown == [("x", "a tensor f32[1, k]", None), ("k", "a value", "2 * 8"), ("b", "a value", "3")]
+    assert parameters_of(source, "m") == parameters_of("not a spec", "m") == ()
