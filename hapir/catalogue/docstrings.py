@@ -97,8 +97,9 @@ def module_docstring(thing: Any) -> str:
 
 
 def option_descriptions(cls: type[Any]) -> dict[str, str]:
-    """What the docstrings say of the options of a class: its own, its bases', its module's, the nearest first."""
+    """What docstrings say of the options of a class: its own, its bases', their modules'; the nearest counts."""
     described: dict[str, str] = {}
-    for text in (*(own_docstring(c) for c in cls.__mro__ if c is not object), module_docstring(cls)):
+    bases = [base for base in cls.__mro__ if base is not object]
+    for text in (*map(own_docstring, bases), *map(module_docstring, bases)):
         described = {**parse_docstring(text).options, **described}
     return described

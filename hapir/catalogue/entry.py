@@ -36,7 +36,7 @@ class Entry:
 
     `kind` is one of it in words (`pass`, `IR op`), `summary` one line, `text` everything else that its documentation
     says. `law` is a pass's: exact, bounded or lossy. `example` can be run as it stands where its kind is written.
-    `defined` names the Python object or the file it comes from, `related` other entries by name.
+    `defined` names the Python object or the file it comes from.
     """
 
     kind: str
@@ -47,7 +47,6 @@ class Entry:
     law: str | None = None
     example: str | None = None
     defined: str | None = None
-    related: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """A JSON-ready dict with the dataclass's fields; options also say whether they are required."""

@@ -29,7 +29,7 @@ from tests.projects import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTED_ELSEWHERE = {"ops", "codes", "dialects", "blocks", "multipliers"}
-SHAPES = ("1, 16, 8, 8", "1, 16", "1, 16, 8")
+SHAPES = ("1, 16, 8, 8", "1, 256", "1, 16, 8")
 """Inputs for the example of a layer: a map, a vector, a sequence."""
 
 
@@ -179,7 +179,10 @@ def test_layers(entry: Entry) -> None:
     """The example builds for a map, a vector or a sequence as inputs, and the reference computes it."""
     text = example(entry)
     assert f"{entry.name}(" in text
-    made = [network for shape in SHAPES if (network := network_of(text, shape)) is not None]
+    # what gives pieces only has no tensor of its own name
+    made = [
+        network for piece in ("", "[1]") for shape in SHAPES if (network := network_of(text, shape, piece)) is not None
+    ]
     assert made, f"`{text}` takes no inputs of shape {' or '.join(SHAPES)}"
     network, ctx = made[0]
     draw = np.random.default_rng(0)
@@ -196,10 +199,10 @@ def test_layers(entry: Entry) -> None:
         assert not is_float(value) or np.isfinite(array).all()
 
 
-def network_of(statement: str, shape: str) -> tuple[NetworkOp, HapirContext] | None:
+def network_of(statement: str, shape: str, piece: str) -> tuple[NetworkOp, HapirContext] | None:
     """A network of one statement; its inputs are the names that it does not define. None where they do not fit."""
     named = re.match(r"(\w+) = ", statement)
-    body = statement if statement.startswith("return ") else f"{statement}\nreturn {named and named[1]}"
+    body = statement if statement.startswith("return ") else f"{statement}\nreturn {named and named[1]}{piece}"
     unknown = "f32[7, 5, 3]"
 
     def text(inputs: dict[str, None], result: str) -> str:
