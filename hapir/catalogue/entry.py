@@ -36,7 +36,7 @@ class Entry:
 
     `kind` is one of it in words (`pass`, `IR op`), `summary` one line, `text` everything else that its documentation
     says. `law` is a pass's: exact, bounded or lossy. `example` can be run as it stands where its kind is written.
-    `defined` names the Python object or the file it comes from.
+    `defined` names the Python object or the file it comes from, where a reader may want to look there.
     """
 
     kind: str

@@ -265,7 +265,7 @@ def topic_entries() -> list[Entry]:
 
 def _entry(name: str, topic: Topic, grammar: str) -> Entry:
     text = f"{topic.text}\n\nGrammar:\n\n```\n{grammar}\n```" if grammar else topic.text
-    return Entry("topic", name, topic.summary, text, example=topic.example.rstrip(), defined="hapir.catalogue.topics")
+    return Entry("topic", name, topic.summary, text, example=topic.example.rstrip())
 
 
 def function_entries() -> list[Entry]:
@@ -282,5 +282,4 @@ def _function(name: str, function: Function) -> Entry:
         f"`{function.signature}`: {function.text}.",
         takes,
         example=f"let n = {name}({arguments})",
-        defined="hapir.spec.evaluate",
     )

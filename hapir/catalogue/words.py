@@ -22,7 +22,6 @@ def quantity_entries() -> list[Entry]:
             name,
             _worth(name, unit.dimension, unit.factor),
             example=_quantity(name, unit.dimension),
-            defined="hapir.spec.units",
         )
         for name, unit in UNITS.items()
     ]
@@ -60,10 +59,7 @@ def format_entries() -> list[Entry]:
 
 def code_entries() -> list[Entry]:
     """The codes of diagnostics."""
-    return [
-        Entry("code", number, code.title, code.text, example=code.example, defined="hapir.codes")
-        for number, code in CODES.items()
-    ]
+    return [Entry("code", number, code.title, code.text, example=code.example) for number, code in CODES.items()]
 
 
 def command_entries() -> list[Entry]:
