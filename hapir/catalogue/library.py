@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Literal
@@ -13,7 +15,6 @@ from hapir.project import SPEC, templates
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.parse import parse
-from hapir.targets.estimate.technology import Technology, load_technology, table_names
 
 
 def library_entries(kind: Literal["machine", "network"]) -> list[Entry]:
@@ -34,7 +35,7 @@ def template_entries() -> list[Entry]:
 
 def technology_entries() -> list[Entry]:
     """The tables of energies and areas that a machine can name."""
-    return [_technology_entry(load_technology(name)) for name in table_names()]
+    return [_technology_entry(file) for file in _files("technology", ".toml")]
 
 
 def _files(folder: str, suffix: str) -> list[Traversable]:
@@ -82,15 +83,18 @@ def _template_entry(name: str, file: Traversable) -> Entry:
     return Entry("template", name, one_line(summary), text, example=example, defined=f"hapir.templates.{name}")
 
 
-def _technology_entry(technology: Technology) -> Entry:
-    rows = [
-        f"- `{quantity}` in {entry.unit}{' (assumed)' if entry.assumed else ''}: {entry.source}"
-        for quantity, entry in technology.entries.items()
-    ]
-    name = technology.name
-    defined = f"{LIBRARY}technology/{name}.toml"
-    example = f"technology = {name}"
-    return Entry("technology", name, technology.description, "\n".join(rows), example=example, defined=defined)
+def _technology_entry(file: Traversable) -> Entry:
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    rows = [_technology_row(name, quantity) for name, quantity in table.items() if isinstance(quantity, dict)]
+    name, place = file.name.removesuffix(".toml"), f"{LIBRARY}technology/{file.name}"
+    return Entry(
+        "technology", name, table["description"], "\n".join(rows), example=f"technology = {name}", defined=place
+    )
+
+
+def _technology_row(name: str, quantity: Mapping[str, object]) -> str:
+    """One quantity of a table: its unit, where it comes from, and whether that is a guess."""
+    return f"- `{name}` in {quantity['unit']}{' (assumed)' if quantity.get('assumed') else ''}: {quantity['source']}"
 
 
 def head_comment(source: str) -> str:
