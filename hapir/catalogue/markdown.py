@@ -15,13 +15,14 @@ _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 def entry_section(entry: Entry, related: Sequence[Entry], link: Link, *, level: int = 2) -> str:
     """A section about one entry, under a heading with the entry's anchor."""
-    law = f"Law: **{entry.law}**." if entry.law else ""
+    text = prose(entry.text)
+    if entry.law:
+        text = text.replace(f"Law: {entry.law}", f"**Law: {entry.law}**", 1)
     parts = [
         f"{'#' * level} {literal(entry.name)} {{: #{anchor(entry)} }}",
         prose(entry.summary),
-        law,
         option_table(entry.options),
-        prose(entry.text),
+        text,
         f"Example:\n\n{code_block(entry.example)}" if entry.example else "",
         footer(entry, related, link),
     ]

@@ -110,9 +110,13 @@ class _Book:
         if not members:
             return _joined(head, "There are none in this version.")
         link = self._link(page)
-        rows = [(f"[{literal(e.name)}]({link(e)})", prose(e.summary)) for e in members]
+        laws = any(entry.law for entry in members)
+        header = ("name", *(("law",) if laws else ()), "what it is")
+        rows = [
+            (f"[{literal(e.name)}]({link(e)})", *((e.law or "",) if laws else ()), prose(e.summary)) for e in members
+        ]
         sections = [_joined(self._section(entry, page), _source(entry)) for entry in members]
-        return _joined(head, table(("name", "what it is"), rows), *sections)
+        return _joined(head, table(header, rows), *sections)
 
 
 def _anchored(entry: Entry) -> str:

@@ -160,15 +160,14 @@ def test_multipliers(entry: Entry, tmp_path: Path) -> None:
 
 @of("blocks")
 def test_blocks(entry: Entry, tmp_path: Path) -> None:
-    """A block stands in a machine, in an array or in a host; one place at least takes the example."""
+    """A block stands in a machine, with others or alone, in an array or in a host; one place takes the example."""
     text = example(entry)
     assert re.search(rf"\b{entry.name} ", text)
-    tries = (
-        [text]
-        if entry.name == "machine"
-        else [in_machine(text, around) for around in ("", "array pe[4, 4]", "host cpu")]
-    )
-    found = [problems(f"hap 1\n{spec}" if entry.name == "machine" else spec, "HAP") for spec in tries]
+    others = "memory buffer { size = 64 KiB }\narray pe[4, 4] { }"
+    places = (in_machine(f"{others}\n{text}"), in_machine(text), in_machine(text, "array pe[4, 4]"))
+    in_host = in_machine(f"isa = x86_64\n{text}", "host cpu")
+    tries = [f"hap 1\n{text}\n"] if entry.name == "machine" else [*places, in_host]
+    found = [problems(spec, "HAP") for spec in tries]
     assert [] in found, found
 
 

@@ -86,4 +86,6 @@ def test_a_section_links_what_is_related() -> None:
     one, other = Entry("pass", "one", "Does `other`.", defined="here.One"), Entry("IR op", "nn.other", "Is.")
     text = entry_section(one, [other], lambda entry: f"x.md#{anchor(entry)}")
     assert text.startswith("## `one` {: #one }\n\nDoes `other`.")
+    law = entry_section(Entry("pass", "p", "Is.", "Law: bounded by 2 * eps.", law="bounded"), [], anchor)
+    assert law == "## `p` {: #p }\n\nIs.\n\n**Law: bounded** by 2 \\* eps."
     assert text.endswith("Defined in `here.One`. See also [`nn.other`](x.md#nn.other).")
