@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal
+from typing import Literal, cast
 
 from hapir.catalogue.docstrings import one_line
 from hapir.catalogue.entry import Entry, Option
@@ -85,7 +85,8 @@ def _template_entry(name: str, file: Traversable) -> Entry:
 
 def _technology_entry(file: Traversable) -> Entry:
     table = tomllib.loads(file.read_text(encoding="utf-8"))
-    rows = [_technology_row(name, quantity) for name, quantity in table.items() if isinstance(quantity, dict)]
+    quantities = {k: cast("dict[str, object]", v) for k, v in table.items() if isinstance(v, dict)}
+    rows = [_technology_row(name, quantity) for name, quantity in quantities.items()]
     name, place = file.name.removesuffix(".toml"), f"{LIBRARY}technology/{file.name}"
     return Entry(
         "technology", name, table["description"], "\n".join(rows), example=f"technology = {name}", defined=place
