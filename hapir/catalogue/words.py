@@ -69,12 +69,10 @@ def command_entries() -> list[Entry]:
 
 def command_entry(command: Command) -> Entry:
     """A command; its arguments are read from its parser."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser() if command.parser is None else command.parser()
     command.add_arguments(parser)
-    options = tuple(
-        _argument(action)
-        for action in parser._actions  # pyright: ignore[reportPrivateUsage]  # argparse lists them nowhere else
-    )
+    actions = parser._actions  # pyright: ignore[reportPrivateUsage]  # argparse lists them nowhere else
+    options = tuple(_argument(a) for a in actions if a.dest != "help" and a.help != argparse.SUPPRESS)
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     place = command.execute.__module__
     return Entry("command", command.name, summary, options=options, example=command.example, defined=place)
@@ -83,8 +81,9 @@ def command_entry(command: Command) -> Entry:
 def _argument(action: argparse.Action) -> Option:
     """An argument of a command: a switch, a choice, or what its metavar calls it."""
     choices = cast("tuple[str, ...] | None", action.choices)
-    name = action.option_strings[-1] if action.option_strings else _metavar(action)
-    if action.nargs == 0:
+    spellings = action.option_strings or [_metavar(action)]
+    name = next((s for s in spellings if s.startswith("--")), spellings[0])
+    if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
         takes = "a switch"
     elif choices is not None:
         takes = f"one of {', '.join(choices)}"
@@ -92,8 +91,16 @@ def _argument(action: argparse.Action) -> Option:
         takes = _metavar(action)
     several = action.nargs in ("+", "*")
     optional = not action.required or action.nargs in ("?", "*")
-    default = str(action.default) if optional and action.default not in (None, False) else "none" if optional else None
-    return Option(name, f"{takes}, one or more" if several else takes, default, action.help or "")
+    given = (
+        "on"
+        if action.default is True
+        else action.default
+        if action.default and action.default != argparse.SUPPRESS
+        else "none"
+    )
+    return Option(
+        name, f"{takes}, one or more" if several else takes, str(given) if optional else None, action.help or ""
+    )
 
 
 def _metavar(action: argparse.Action) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import re
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from hapir.catalogue.docstrings import parse_docstring
 from hapir.catalogue.grammar import TERMINALS, rules, terminals
 from hapir.catalogue.library import parameters_of
 from hapir.catalogue.topics import TOPICS
+from hapir.catalogue.words import command_entry
+from hapir.cli.command import Command
 
 DESCRIBED = ("passes", "layers", "units", "dataflows", "targets", "commands")
 
@@ -150,3 +153,16 @@ def test_parameters_of_a_library_file_are_options() -> None:
     shown = [(o.name, o.takes, o.default) for o in parameters_of(source, "n")]
     assert shown == [("x", "a tensor f32[1, k]", None), ("k", "a value", "2 * 8"), ("b", "a value", "3")]
     assert parameters_of(source, "m") == parameters_of("not a spec", "m") == ()
+
+
+def test_a_command_that_reads_its_arguments_itself_lends_its_parser() -> None:
+    def parser() -> argparse.ArgumentParser:
+        made = argparse.ArgumentParser()
+        made.add_argument("--each", action=argparse.BooleanOptionalAction, default=True, help="of them")
+        made.add_argument("--names", action="extend", default=[], metavar="NAME", help="some")
+        made.add_argument("--old", help=argparse.SUPPRESS)
+        return made
+
+    command = Command("x", "do x", "hapir x", lambda parser: None, lambda args, console: 0, parser)
+    shown = [(o.name, o.takes, o.default, o.description) for o in command_entry(command).options]
+    assert shown == [("--each", "a switch", "on", "of them"), ("--names", "NAME", "none", "some")]
