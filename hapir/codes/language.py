@@ -55,7 +55,8 @@ LANGUAGE = {
     ),
     "HAP0202": Code(
         "unknown tensor",
-        "A layer's input is neither an input of the network nor a name defined above.",
+        "A layer's input is neither an input of the network nor a name defined above. A layer that gives pieces has "
+        "no tensor of its own name: the pieces of `s = split(x, parts = 2)` are `s[1]` and `s[2]`.",
         "r1 = relu(c9)",
     ),
     "HAP0203": Code(
