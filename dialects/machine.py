@@ -39,6 +39,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.assembly import Body, Grid
 from hapir.dialects.num import SI8, SI32, UI8, UI16, Rounding, is_signed
+from hapir.registered import MultiplierText
 
 HELD = ("input", "weight", "output", "psum")
 """What a memory may hold: activations read, weights, activations written, partial sums."""
@@ -56,7 +57,7 @@ class MacUnit:
     name: ClassVar[str] = "mac"
     multiply: tuple[IntegerType, IntegerType] = (UI8, SI8)
     accumulate: IntegerType = SI32
-    multiplier: str = "exact"
+    multiplier: MultiplierText = "exact"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
-from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr
+from hapir.dialects.nn_multiplied import MultipliedOp
+from hapir.dialects.nn_op import implied_shape, infer_result, layer_attr
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed
@@ -38,7 +39,7 @@ def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
 
 
 @irdl_op_definition
-class Conv2dOp(LayerOp):
+class Conv2dOp(MultipliedOp):
     """Two-dimensional convolution (cross-correlation): x N C H W, w K C/G R S, optional bias K -> N K P Q.
 
     `y[n,k,p,q] = b[k] + sum_{c,r,s} x[n, c, p*stride - pad + r*dilation, ...] * w[k,c,r,s]`; depthwise is groups = C.
@@ -93,7 +94,7 @@ class Conv2dOp(LayerOp):
 
 
 @irdl_op_definition
-class DenseOp(LayerOp):
+class DenseOp(MultipliedOp):
     """Fully connected: x N C, w K C, optional bias K -> N K, `y = x w^T + b`.
 
     Example: `%y = nn.dense %x, %w bias %b : (tensor<1x64xf32>, tensor<10x64xf32>, tensor<10xf32>) -> tensor<1x10xf32>`

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, element_type, is_float, on_grid, zero_point_of
+from hapir.reference.products import modelled_product
 from hapir.reference.values import Array, Meaning, Setting, exact_dtype, largest, single, to_si32
 
 Reals = npt.NDArray[np.float32]
@@ -211,6 +212,8 @@ def _bias(operands: Sequence[Array]) -> Array | None:
 def _conv2d_op(op: nn.Conv2dOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
     window, groups = op.window.window, op.groups.value.data
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
     if is_float(op.x):
         return conv2d(x, w, bias, window, groups)
     return conv2d_integer(x, w, bias, window, groups, zero_point_of(element_type(op.x)))
@@ -218,6 +221,8 @@ def _conv2d_op(op: nn.Conv2dOp, operands: Sequence[Array], _: Setting) -> Array:
 
 def _dense_op(op: nn.DenseOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
     if is_float(op.x):
         return dense(x, w, bias)
     return dense_integer(x, w, bias, zero_point_of(element_type(op.x)))

@@ -16,6 +16,8 @@ from xdsl.ir import Operation
 from hapir.diagnostics import Label, did_you_mean, fail, span_of
 from hapir.dialects.machine import ArrayOp, MachineOp, MacUnit, MemoryOp, RequantizeUnit, UnitOp
 from hapir.dialects.num import Rounding, is_signed
+from hapir.multipliers.model import Int, Multiplier, product_table
+from hapir.registered import MULTIPLIER, value_of
 
 BYTE = 8
 PARAMETER_BITS = 64
@@ -34,6 +36,7 @@ class WsMachine:
     cols: int
     activation: IntegerType
     weight: IntegerType
+    multiplier: str
     accumulator_bits: int
     accumulator_depth: int
     multiplier_bits: int
@@ -53,6 +56,15 @@ class WsMachine:
         """A second place for a diagnostic: where the spec declares a part; nothing where that is unknown."""
         span = span_of(self.parts[part].location)
         return () if span is None else (Label(span, message),)
+
+    @property
+    def multiplier_model(self) -> Multiplier:
+        """The multiplier of a PE. Raises HapirError (HAP0233) where none of its name is registered."""
+        return value_of(self.multiplier, MULTIPLIER)
+
+    def products(self) -> Int:
+        """All products of a PE. Raises ValueError where its multiplier cannot take its operands."""
+        return product_table(self.multiplier_model, self.activation, self.weight)
 
     @property
     def word_bytes(self) -> int:
@@ -133,6 +145,7 @@ def ws_machine(op: MachineOp) -> WsMachine:
         cols=array.cols.data,
         activation=mac.multiply[0],
         weight=mac.multiply[1],
+        multiplier=mac.multiplier,
         accumulator_bits=mac.accumulate.width.data,
         accumulator_depth=accumulator.size_words.value.data if accumulator.size_words else 0,
         multiplier_bits=requantize.multiplier.width.data,
@@ -186,9 +199,6 @@ def _units(op: MachineOp, array: ArrayOp) -> tuple[MacUnit, RequantizeUnit]:
              or "add `unit mac { multiply = u8 * i8, accumulate = i32 }`")  # fmt: skip
     requantize = units[RequantizeUnit.name].requantize() if RequantizeUnit.name in units else RequantizeUnit()
     mac = units[MacUnit.name].mac()
-    if mac.multiplier != "exact":
-        fail("HAP0603", f"no circuit for the multiplier `{mac.multiplier}`", at=units[MacUnit.name],
-             help="this dataflow is emitted with exact multipliers")  # fmt: skip
     if not is_signed(mac.multiply[1]):
         fail("HAP0603", f"the weight operand of a mac is signed, this one is {mac.multiply[1]}",
              at=units[MacUnit.name], help="write the activation first: `multiply = u8 * i8`")  # fmt: skip
@@ -224,6 +234,11 @@ def _check(
         if storage.width.data > 8:
             fail("HAP0603", f"the {what} operand {storage} is wider than a byte", at=array,
                  help="this dataflow moves bytes")  # fmt: skip
+    try:
+        machine.products()
+    except ValueError as error:
+        fail("HAP0603", f"the multiplier `{machine.multiplier}` cannot multiply {machine.activation} by "
+             f"{machine.weight}: {error}", at=array, help="change `multiply` or `multiplier`")  # fmt: skip
     if not 8 <= machine.accumulator_bits <= 32:
         fail("HAP0603", f"accumulators have 8 to 32 bit, not {machine.accumulator_bits}", at=array)
     if not 2 <= machine.multiplier_bits <= 24:
