@@ -150,15 +150,16 @@ def modelled_design(draw: DesignDraw, model: Multiplier, coverage: Counter[str])
 
 
 def _rtl_sweep(groups: int) -> Counter[str]:
-    """Random machines with a modelled multiplier, six to a build: outputs and cycles per layer, exactly."""
+    """Random machines with a modelled multiplier, four to a build: outputs and cycles per layer, exactly."""
     coverage: Counter[str] = Counter()
 
     @seed(20261126)
     @settings(max_examples=groups, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=QUIET)
-    @given(st.lists(designs(), min_size=6, max_size=6), st.data())
+    @given(st.lists(designs(), min_size=4, max_size=4), st.data())
     def sweep(draws: list[DesignDraw], data: st.DataObject) -> None:
         models = [Truncated(data.draw(st.integers(1, draw.formats[0] - 1))) for draw in draws]
-        loose = [draw if not draw.tight else replace(draw, tight=False) for draw in draws]
+        # tight accumulators are drawn for exact products; both signs in every build
+        loose = [replace(draw, tight=False, signed=n % 2 == 1) for n, draw in enumerate(draws)]
         built = [modelled_design(draw, model, coverage) for draw, model in zip(loose, models, strict=True)]
         simulations = simulations_of([artefact_of(design, n) for n, design in enumerate(built)])
         for design, simulation in zip(built, simulations, strict=True):
@@ -175,14 +176,14 @@ def _rtl_sweep(groups: int) -> Counter[str]:
 
 
 def test_rtl_computes_what_the_reference_does():
-    coverage = _rtl_sweep(1)
-    assert coverage["signed"] >= 2
+    coverage = _rtl_sweep(2)  # hypothesis begins with the simplest designs
+    assert coverage["signed"] == 4
     assert len(coverage) >= 4
 
 
 @pytest.mark.slow
 def test_rtl_computes_what_the_reference_does_on_many_designs():
-    assert len(_rtl_sweep(10)) == 1 + 7
+    assert len(_rtl_sweep(20)) == 1 + 7
 
 
 def dense(bias: int, weight: int, inputs: int, zero_point: int = 0) -> tuple[ModuleOp, HapirContext]:
