@@ -13,11 +13,13 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Union, get_args, get_origin
 
-from hapir.diagnostics import did_you_mean, fail
+from xdsl.ir import Operation
+
+from hapir.diagnostics import HapirError, did_you_mean, fail, span_of
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,15 @@ def value_of(text: str, registered: Registered) -> Any:
         return definition(**_typed(definition, {**values, **named}))
     except ValueError as error:
         fail("HAP0305", f"{registered.kind} `{text}`: {error}", help=f"for example {registered.example}")
+
+
+def value_at(text: str, registered: Registered, at: Operation) -> Any:
+    """`value_of`, its diagnostics placed at an op that names the value."""
+    try:
+        return value_of(text, registered)
+    except HapirError as error:
+        span = span_of(at.location)
+        raise HapirError(replace(d, span=d.span or span) for d in error.diagnostics) from error
 
 
 def _parsed(text: str, registered: Registered) -> tuple[str, list[Any], dict[str, Any]]:

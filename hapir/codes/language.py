@@ -194,6 +194,12 @@ LANGUAGE = {
         "No multiplier model of this name is registered, neither hapir's own nor a plug-in's.",
         "unit mac { multiplier = trunkated(bits = 2) }",
     ),
+    "HAP0234": Code(
+        "plug-in failed",
+        "A pass, multiplier, number format or dataflow of a plug-in raised an exception while it worked. With "
+        "HAPIR_DEBUG=1 hapir shows where.",
+        "a plug-in's pass with a bug",
+    ),
     "HAP0301": Code(
         "shapes that do not fit",
         "The inputs of a layer do not fit it or each other. The labels show where each input comes from and its type.",

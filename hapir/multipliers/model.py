@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import IntegerType
 
 from hapir.dialects.nn_multiplied import WIDEST_OPERAND
 from hapir.dialects.num import integer_range
+from hapir.plugin_failures import at_work
 
 if TYPE_CHECKING:
     from hapir.lowering.rtl.builder import Module, Signal
@@ -72,7 +73,8 @@ class Multiplier(ABC):
 def product_table(model: Multiplier, activation: IntegerType, weight: IntegerType) -> Int:
     """All products: a row per activation and a column per weight, both from their lowest value up; read-only.
 
-    Raises ValueError where the formats do not suit the model or the model breaks its contract.
+    Raises ValueError where the formats do not suit the model or the model breaks its contract, and HapirError (HAP0234)
+    where a plug-in's model fails.
     """
     for operand in (activation, weight):
         if operand.width.data > WIDEST_OPERAND:
@@ -80,7 +82,8 @@ def product_table(model: Multiplier, activation: IntegerType, weight: IntegerTyp
     model.check(activation, weight)
     (a_low, a_high), (w_low, w_high) = integer_range(activation), integer_range(weight)
     a, w = np.arange(a_low, a_high + 1), np.arange(w_low, w_high + 1)
-    table = np.asarray(model.multiply(a[:, None], w[None, :]))
+    with at_work("multipliers", model.name):
+        table = np.asarray(model.multiply(a[:, None], w[None, :]))
     if table.dtype.kind not in "iu" or table.shape != (len(a), len(w)):
         raise ValueError(f"`{model.name}` gives {table.dtype} of shape {table.shape}, not integers")
     table = table.astype(np.int64)

@@ -17,7 +17,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import element_type, integer_range, zero_point_of
 from hapir.multipliers.model import Int, Multiplier, product_table
 from hapir.reference.values import Array, to_si32
-from hapir.registered import MULTIPLIER, value_of
+from hapir.registered import MULTIPLIER, value_at
 
 BLOCK = 1 << 22
 """The most products that one step keeps: outputs x pixels."""
@@ -25,7 +25,7 @@ BLOCK = 1 << 22
 
 def layer_products(op: MultipliedOp) -> Int:
     """The product table of a layer with a multiplier. Raises HapirError (HAP0233, HAP0305) where there is none."""
-    model: Multiplier = value_of(op.multiplier_text, MULTIPLIER)
+    model: Multiplier = value_at(op.multiplier_text, MULTIPLIER, op)
     try:
         return product_table(model, *operand_formats(op))
     except ValueError as error:

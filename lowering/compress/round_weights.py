@@ -41,6 +41,7 @@ from hapir.lowering.network_edits import (
     reject_fused,
     weight_op_of,
 )
+from hapir.plugin_failures import at_work
 from hapir.registered import FORMAT, FormatText, spell, value_of
 from hapir.weights import WeightStore
 
@@ -83,7 +84,9 @@ class RoundWeightsPass(ModulePass):
         """A new parameter with the rounded values and what they lost."""
         exact = real_weight_of(parameter, weights)
         key = weight_op_of(parameter).key.data
-        values = self.number_format.round(exact)
+        format = self.number_format
+        with at_work("formats", format.name, layer):
+            values = format.round(exact)
         stored = values.astype(np.float32)
         if (stored != values).any():
             fail(

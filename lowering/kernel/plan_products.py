@@ -31,7 +31,8 @@ from hapir.lowering.kernel.plan_stages import constant, ctype_of
 from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Product, Table, Tile
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.multipliers.model import Multiplier, product_range, product_table
-from hapir.registered import MULTIPLIER, value_of
+from hapir.plugin_failures import at_work
+from hapir.registered import MULTIPLIER, value_at
 from hapir.weights import Array, WeightStore
 
 INTEGER_TILE = Tile(4, 4)
@@ -83,8 +84,9 @@ def plan_modelled(
 
     Raises HapirError: HAP0710 where a sum may leave 32 bits, HAP0711 where the model has no C text.
     """
-    model: Multiplier = value_of(op.multiplier_text, MULTIPLIER)
-    body = model.c_body()
+    model: Multiplier = value_at(op.multiplier_text, MULTIPLIER, op)
+    with at_work("multipliers", model.name, op):
+        body = model.c_body()
     if body is None:
         fail("HAP0711", f"the multiplier `{op.multiplier_text}` has no C text", at=op, help="run it on the reference")
     activation, weight = operand_formats(op)

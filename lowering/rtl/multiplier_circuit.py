@@ -19,6 +19,7 @@ from hapir.dialects import rtl
 from hapir.dialects.num import integer_range, is_signed
 from hapir.lowering.rtl.builder import Module
 from hapir.multipliers.model import Multiplier, product_table
+from hapir.plugin_failures import at_work
 
 Int = npt.NDArray[np.int64]
 WIDEST = 62
@@ -47,7 +48,8 @@ def circuit_products(model: Multiplier, activation: IntegerType, weight: Integer
     """The circuit's products, in the order of `product_table`. Raises CircuitError."""
     m = Module("probe", {"a": activation.width.data, "w": weight.width.data})
     try:
-        product = model.circuit(m, m["a"], m["w"], activation_signed=is_signed(activation))
+        with at_work("multipliers", model.name):
+            product = model.circuit(m, m["a"], m["w"], activation_signed=is_signed(activation))
     except ValueError as error:  # the builder refuses, for example, operands of different widths
         raise CircuitError(f"its circuit cannot be built: {error}") from error
     if product is None:

@@ -17,7 +17,7 @@ from hapir.diagnostics import Label, did_you_mean, fail, span_of
 from hapir.dialects.machine import ArrayOp, MachineOp, MacUnit, MemoryOp, RequantizeUnit, UnitOp
 from hapir.dialects.num import Rounding, is_signed
 from hapir.multipliers.model import Int, Multiplier, product_table
-from hapir.registered import MULTIPLIER, value_of
+from hapir.registered import MULTIPLIER, value_at
 
 BYTE = 8
 PARAMETER_BITS = 64
@@ -60,7 +60,7 @@ class WsMachine:
     @property
     def multiplier_model(self) -> Multiplier:
         """The multiplier of a PE. Raises HapirError (HAP0233) where none of its name is registered."""
-        return value_of(self.multiplier, MULTIPLIER)
+        return value_at(self.multiplier, MULTIPLIER, self.op)
 
     def products(self) -> Int:
         """All products of a PE. Raises ValueError where its multiplier cannot take its operands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,16 @@ import numpy.typing as npt
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
-from hapir.registered import DATAFLOW, value_of
+from hapir.plugin_failures import at_work
+from hapir.registered import DATAFLOW, value_at
 from hapir.targets.estimate.report import EstimateReport, LayerEstimate
 
 
 @runtime_checkable
 class Estimating(Protocol):
     """A dataflow that hapir cannot emit but that states, in closed form, what a network costs under it."""
+
+    name: ClassVar[str]
 
     def estimate(
         self,
@@ -43,9 +46,10 @@ def estimate(
     basis is `model`. Raises HapirError as the schedule does (HAP06xx, HAP07xx).
     """
     if schedule.dataflow.data != "weight_stationary":
-        dataflow = value_of(schedule.dataflow.data, DATAFLOW)
+        dataflow = value_at(schedule.dataflow.data, DATAFLOW, schedule)
         if isinstance(dataflow, Estimating):
-            return replace(dataflow.estimate(body, weights, machine, schedule), basis="model")
+            with at_work("dataflows", dataflow.name, schedule):
+                return replace(dataflow.estimate(body, weights, machine, schedule), basis="model")
     from hapir.lowering.schedule.plan import plan_schedule
     from hapir.targets.estimate.weight_stationary import estimate_plans
 

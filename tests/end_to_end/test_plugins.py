@@ -320,3 +320,97 @@ def test_a_multiplier_that_is_not_what_it_says(bare: Site):
     )
     assert on_c.code == 1
     assert "HAP0711" in on_c.err
+
+
+FAILS = """
+from dataclasses import dataclass
+from typing import ClassVar
+from xdsl.passes import ModulePass
+from hapir.dialects.formats import NumberFormat
+from hapir.multipliers.model import Cost, Multiplier
+from hapir.universe import HapirUniverse
+
+@dataclass(frozen=True)
+class FailPass(ModulePass):
+    "Fails."
+    name = "fail_at_work"
+    def apply(self, ctx, op):
+        raise RuntimeError("pass\\nat work")
+
+@dataclass(frozen=True)
+class FailFormat(NumberFormat):
+    "Fails."
+    name: ClassVar[str] = "fail_format"
+    bits = 4
+    def decode(self, codes):
+        return codes.no_such_thing
+
+@dataclass(frozen=True)
+class FailMultiplier(Multiplier):
+    "Fails."
+    name: ClassVar[str] = "fail_multiplier"
+    def multiply(self, activation, weight):
+        return 1 // 0
+    def cost(self, activation_bits, weight_bits):
+        return Cost(1.0, 1.0, "no source", assumed=True)
+
+@dataclass(frozen=True)
+class FailDataflow:
+    "Fails."
+    name: ClassVar[str] = "fail_dataflow"
+    def estimate(self, body, weights, machine, schedule):
+        return [][0]
+
+@dataclass(frozen=True)
+class BareDataflow:
+    "States no estimate."
+    name: ClassVar[str] = "bare_dataflow"
+
+UNIVERSE = HapirUniverse(
+    all_passes={"fail_at_work": lambda: FailPass},
+    formats={"fail_format": lambda: FailFormat},
+    multipliers={"fail_multiplier": lambda: FailMultiplier},
+    dataflows={"fail_dataflow": lambda: FailDataflow, "bare_dataflow": lambda: BareDataflow},
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "dataflow", "code", "words"),
+    [
+        (
+            "fail_at_work()",
+            "weight_stationary",
+            "HAP0234",
+            "the pass `fail_at_work` of a plug-in failed: RuntimeError: pass",
+        ),
+        (
+            "round_weights(format = fail_format)",
+            "weight_stationary",
+            "HAP0234",
+            "`fail_format` of a plug-in failed: Attri",
+        ),
+        ("use_multiplier(multiplier = fail_multiplier)", "weight_stationary", "HAP0234", "failed: ZeroDivisionError"),
+        ("", "fail_dataflow", "HAP0234", "the dataflow `fail_dataflow` of a plug-in failed: IndexError: list index"),
+        ("", "bare_dataflow", "HAP0606", "the estimate has no dataflow `bare_dataflow`"),
+    ],
+)
+def test_plugins_that_fail_while_they_work(bare: Site, step: str, dataflow: str, code: str, words: str):
+    bare.write_package("fails", FAILS, "fails:UNIVERSE")
+    before, after = ("", step) if step.startswith("use") else (step, "")
+    spec = f"""hap 1
+import "digits.hap"
+recipe r {{
+    fold_batch_norm()
+    {before}
+    quantize(calibration = "digits_calib.npz")
+    {after}
+}}
+schedule s of digits with r on tiny_ws {{ dataflow = {dataflow} }}
+"""
+    (bare.project / "fails.hap").write_text(spec, encoding="utf-8")
+    outcome = bare.hapir("estimate", "fails.hap", "--schedule", "s")
+    assert outcome.code == 1
+    assert f"error[{code}]" in outcome.err
+    assert words in outcome.err
+    assert "--> " in outcome.err
