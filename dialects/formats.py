@@ -9,12 +9,14 @@ every registered format of up to 16 bits to the meaning of its codes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from hapir.bounds import bounded, check_bounds
 
 Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint64]
@@ -102,26 +104,22 @@ def _table(format: NumberFormat) -> _Table:
     return _Table(values, chosen, total / 2, tie_up)
 
 
-def _check(what: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ValueError(f"`{what}` is {value}, it must be {least} to {most}")
-
-
 @dataclass(frozen=True)
 class Integer(NumberFormat):
-    """Whole numbers in two's complement, or unsigned; written `i8` or `u4`.
+    """Whole numbers in two's complement, or unsigned; written `i8` or `u4`. Ties go to the even one.
 
-    Ties go to the even integer. Options: the width, 1 to 32 bits, and whether there is a sign.
+    `width`: bits, the sign among them.
+    `signed`: whether there are negative ones.
 
     Example: `round_weights(format = i8)`, the same as `round_weights(format = integer(8))`
     """
 
     name: ClassVar[str] = "integer"
-    width: int = 8
+    width: int = field(default=8, metadata=bounded(at_least=1, at_most=32))
     signed: bool = True
 
     def __post_init__(self) -> None:
-        _check("width", self.width, 1, 32)
+        check_bounds(self, self.name)
 
     @property
     def bits(self) -> int:
@@ -152,21 +150,25 @@ class Integer(NumberFormat):
 class Fixed(NumberFormat):
     """Fixed point: a whole number divided by `2^fraction`, of `integer + fraction` bits.
 
-    The sign is one of the integer bits: `fixed(2, 6)` is 8 bits wide and holds -2 to 1.984375 in steps of 1/64.
-    `integer` may be negative (then the first bits behind the point are missing) and so may `fraction` (steps above 1).
-    Ties go to the even multiple of the step.
+    The sign is one of the integer bits: `fixed(2, 6)` is 8 bits wide and holds -2 to 1.984375 in steps of 1/64. Ties
+    go to the even multiple of the step. All bits together are 1 to 32.
+
+    `integer`: bits before the point; a negative number leaves out the first ones behind it.
+    `fraction`: bits behind the point; a negative number makes steps above 1.
+    `signed`: whether there are negative ones.
 
     Example: `round_weights(format = fixed(2, 6))`, or `fixed(integer = 0, fraction = 8, signed = false)`
     """
 
     name: ClassVar[str] = "fixed"
     integer: int
-    fraction: int
+    fraction: int = field(metadata=bounded(at_least=-64, at_most=64))
     signed: bool = True
 
     def __post_init__(self) -> None:
-        _check("integer + fraction", self.bits, 1, 32)
-        _check("fraction", self.fraction, -64, 64)
+        check_bounds(self, self.name)
+        if not 1 <= self.bits <= 32:
+            raise ValueError(f"`integer + fraction` is {self.bits}, it must be 1 to 32")
 
     @property
     def bits(self) -> int:
@@ -203,17 +205,20 @@ class Minifloat(NumberFormat):
     other (as in the 4- and 6-bit formats of the OCP microscaling specification, version 1.0). Ties to the even
     mantissa. `minifloat(5, 10)` is binary16, `minifloat(8, 7)` bfloat16.
 
+    `exponent`: bits of the exponent.
+    `mantissa`: bits of the mantissa, without the hidden one.
+    `infinities`: whether the highest exponent stands for infinity and NaN.
+
     Example: `round_weights(format = minifloat(exponent = 4, mantissa = 3))`
     """
 
     name: ClassVar[str] = "minifloat"
-    exponent: int
-    mantissa: int
+    exponent: int = field(metadata=bounded(at_least=2, at_most=8))
+    mantissa: int = field(metadata=bounded(at_least=1, at_most=23))
     infinities: bool = True
 
     def __post_init__(self) -> None:
-        _check("exponent", self.exponent, 2, 8)
-        _check("mantissa", self.mantissa, 1, 23)
+        check_bounds(self, self.name)
 
     @property
     def bits(self) -> int:

@@ -23,13 +23,14 @@ from hapir.diagnostics import Diagnostic, fail
 from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
-_OWN = ("layers", "units", "dataflows", "machines", "networks", "formats", "multipliers")
+_OWN = ("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers")
 KINDS = {
     "all_dialects": "dialect",
     "all_passes": "pass",
     "all_targets": "target",
     "layers": "layer",
     "units": "unit",
+    "blocks": "block",
     "dataflows": "dataflow",
     "machines": "machine",
     "networks": "network",

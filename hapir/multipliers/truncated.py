@@ -12,11 +12,12 @@ constant is added (a constant would make products with 0 other than 0).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from xdsl.dialects.builtin import IntegerType
 
+from hapir.bounds import bounded, check_bounds
 from hapir.multipliers.model import Cost, Int, Multiplier
 
 if TYPE_CHECKING:
@@ -27,17 +28,18 @@ if TYPE_CHECKING:
 class Truncated(Multiplier):
     """A multiplier without the lowest `bits` columns of its partial products: smaller, and never above the product.
 
-    The error is between `-((bits - 1) * 2^bits + 1)` and 0. `bits` is at least 1 and below the width of the activation.
+    The error is between `-((bits - 1) * 2^bits + 1)` and 0.
+
+    `bits`: how many columns, fewer than the activation has bits.
 
     Example: `unit mac { multiply = u8 * i8, accumulate = i32, multiplier = truncated(bits = 2) }`
     """
 
     name: ClassVar[str] = "truncated"
-    bits: int
+    bits: int = field(metadata=bounded(at_least=1, at_most=7))
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 7:
-            raise ValueError(f"`bits` is {self.bits}, it must be 1 to 7")
+        check_bounds(self, self.name)
 
     def check(self, activation: IntegerType, weight: IntegerType) -> None:
         if self.bits >= activation.width.data:

@@ -76,6 +76,10 @@ class Importer:
         self._stack: list[tuple[str, Span | None]] = []
         self._read: set[str] = set()
         self.files: list[tuple[Source, syntax.File]] = []
+        self.texts: dict[str, str] = {}
+        """The text of each file that was read, by the name that spans carry."""
+        self.targets: dict[Span, str] = {}
+        """The name of the file that each import statement stands for."""
 
     def read(self, source: Source, at: Span | None = None, text: str | None = None) -> None:
         """Parse a file and its imports; errors go to the findings."""
@@ -83,7 +87,8 @@ class Importer:
             return
         self._read.add(source.name)
         try:
-            file = parse(read_source(source.location, at) if text is None else text, source.name)
+            self.texts[source.name] = read_source(source.location, at) if text is None else text
+            file = parse(self.texts[source.name], source.name)
         except HapirError as error:
             self._findings.add(error.diagnostics)
             return
@@ -100,6 +105,7 @@ class Importer:
             # a plug-in that cannot give its file knows no place
             self._findings.add(d if d.span else replace(d, span=statement.path.span) for d in error.diagnostics)
             return
+        self.targets[statement.span] = source.name
         names = [name for name, _ in self._stack]
         if source.name in names:
             chain = [*names[names.index(source.name) :], source.name]
@@ -120,7 +126,8 @@ class Importer:
             fail("HAP0212", "an import names a file by a relative path with `/`", at=path.span)
         if importer.name.startswith(LIBRARY):
             base = PurePosixPath(importer.name.removeprefix(LIBRARY)).parent
-            found = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            beside = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            found = beside or self._library(relative)
         else:
             local = confined(importer.folder, path, self._folder, allow_outside=self._allow_outside)
             if local.exists():
@@ -131,8 +138,8 @@ class Importer:
                 "HAP0212",
                 f'there is no file "{path.value}"',
                 at=path.span,
-                help="looked beside this file and in hapir's library"
-                + (f", which has {', '.join(library_names())}" if library_names() else ""),
+                help=did_you_mean(path.value, library_names())
+                or "looked beside this file and in hapir's library; `hapir list machines` shows its machines",
             )
         return found
 

@@ -50,8 +50,9 @@ from hapir.weights import WeightStore
 class RoundWeightsPass(ModulePass):
     """Round weights to a number format. Lossy; the loss of each parameter is written to the IR.
 
-    `format`: a number format of the registry. `layers`: globs over layer names. `parameters`: the weights alone, or the
-    biases too.
+    `format`: a number format of the registry.
+    `layers`: globs over layer names.
+    `parameters`: the weights alone, or the biases too.
 
     Example: `round_weights(format = fixed(2, 6), layers = "c*")`
     """

@@ -41,7 +41,8 @@ from hapir.weights import WeightStore
 class UseMultiplierPass(ModulePass):
     """Multiply by a model of a multiplier in the layers of a quantized network. Lossy; sums proven to fit.
 
-    `multiplier`: a multiplier of the registry. `layers`: globs over layer names.
+    `multiplier`: a multiplier of the registry.
+    `layers`: globs over layer names.
 
     Example: `use_multiplier(multiplier = truncated(bits = 2), layers = "c*")`
     """

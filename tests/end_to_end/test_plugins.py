@@ -58,7 +58,9 @@ def test_without_the_package_its_words_are_unknown(bare: Site, name: str):
     assert any(code in outcome.err for code in ("HAP0203", "HAP0212", "HAP0217", "HAP0232", "HAP0233"))
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "extending").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "pages" / "extending").glob("*.md")), ids=lambda page: page.stem
+)
 def test_the_commands_of_the_guide_work(site: Site, page: Path):
     blocks = re.findall(r"^<!-- run -->\n```sh\n(.*?)^```\n", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
@@ -101,7 +103,7 @@ def test_a_number_format_that_is_written_wrongly(site: Site):
     (site.project / "wrong.hap").write_text(wrong, encoding="utf-8")
     outcome = site.hapir("check", "wrong.hap")
     assert outcome.code == 1
-    assert "number format `posit`: a posit has 3 to 16 bits, 0 to 3 of them exponent bits" in outcome.err
+    assert "number format `posit`: `es` of posit is 4, it must be 0 to 3" in outcome.err
     assert "number format `posit` has no option `ex`" in outcome.err
 
 
@@ -168,6 +170,25 @@ BROKEN = {
     "no_universe": ("UNIVERSE = {}\n", "no_universe:UNIVERSE", "no_universe:UNIVERSE is a dict, not a Universe"),
 }
 """Packages that cannot be loaded: text, entry point, and what is said of them."""
+
+
+def test_the_catalogue_shows_entries_of_plugins(site: Site):
+    kinds = {
+        "passes": "clip_outliers",
+        "formats": "posit",
+        "multipliers": "mitchell",
+        "machines": "edge_16x8",
+        "networks": "keyword_spotter",
+        "dataflows": "output_stationary",
+    }
+    for kind, name in kinds.items():
+        (entry,) = (e for e in site.hapir("list", kind, "--format", "json").json[kind] if e["name"] == name)
+        assert entry["summary"]
+        assert entry["example"]
+    shown = site.hapir("help", "mitchell")
+    assert shown.code == 0, shown.err
+    assert "bits of a logarithm behind the point" in shown.out
+    assert "1 to 7" in shown.out
 
 
 def test_packages_that_cannot_be_loaded(bare: Site):
@@ -249,6 +270,14 @@ schedule s of digits with r on tiny_ws { dataflow = flow }
 def test_entries_that_fail_when_they_are_used(bare: Site):
     bare.write_package("lazy", LAZY, "lazy:UNIVERSE")
     assert bare.hapir("run", "digits.hap", "--input", "digits_test.npz", "--limit", "1").code == 0
+    assert bare.hapir("help", "conv2d").code == 0
+    for kind, words in (
+        ("passes", "the pass `late` of the plug-in `lazy` cannot be loaded: ImportError"),
+        ("machines", "the machine `ghost` of the plug-in `lazy` cannot be loaded"),
+    ):
+        listed = bare.hapir("list", kind)
+        assert listed.code == 0, listed.err
+        assert words in listed.out
     (bare.project / "imports.hap").write_text(USES, encoding="utf-8")
     outcome = bare.hapir("check", "imports.hap")
     assert outcome.code == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs" / "extending").glob("*.md"))
+PAGES = sorted((ROOT / "docs" / "pages" / "extending").glob("*.md"))
 WHOLE = re.compile(r"^<!-- file: (\S+) -->\n(```+)(\w+)\n.*?^\2\n", re.DOTALL | re.MULTILINE)
 PART = re.compile(r"^<!-- part of: (\S+) -->\n```\w+\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^([^\n]*)\n(```+)(\w+)\n(.*?)^\2\n", re.DOTALL | re.MULTILINE)

@@ -98,7 +98,10 @@ def test_what_is_wrong_with_a_format(value: str, code: str, at: str, words: str)
 def test_what_is_wrong_with_a_multiplier():
     assert problem(spec(multiplier="trunkated(2)")).code == "HAP0233"
     found = problem(spec(multiplier="truncated(9)"))
-    assert (found.code, found.message) == ("HAP0305", "multiplier `truncated`: `bits` is 9, it must be 1 to 7")
+    assert (found.code, found.message) == (
+        "HAP0305",
+        "multiplier `truncated`: `bits` of truncated is 9, it must be 1 to 7",
+    )
 
 
 def test_what_is_wrong_with_a_dataflow():

@@ -12,13 +12,14 @@ becomes with `clip_outliers(deviations = 2.5)`
 ```
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.passes import ModulePass
 
+from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.network_edits import (
@@ -35,18 +36,18 @@ from hapir.universe import HapirUniverse
 class ClipOutliersPass(ModulePass):
     """Clip weights to a number of standard deviations round their layer's mean. Lossy.
 
-    `deviations`: how many, above 0. `layers`: globs over layer names.
+    `deviations`: how many.
+    `layers`: globs over layer names.
 
     Example: `clip_outliers(layers = "c*", deviations = 2.5)`
     """
 
     name = "clip_outliers"
-    deviations: float = 3.0
+    deviations: float = field(default=3.0, metadata=bounded(above=0))
     layers: str | tuple[str, ...] = "*"
 
     def __post_init__(self) -> None:
-        if not self.deviations > 0:
-            raise ValueError(f"`deviations` is {self.deviations:g}, it must be above 0")
+        check_bounds(self, self.name)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError (HAP0208) where a glob names no layer."""

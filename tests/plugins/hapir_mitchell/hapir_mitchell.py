@@ -5,11 +5,12 @@ sum of two such logarithms is read back the same way. Source: J. N. Mitchell, Co
 using binary logarithms, IRE Transactions on Electronic Computers EC-11(4), 1962.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
+from hapir.bounds import bounded, check_bounds
 from hapir.lowering.rtl.builder import Module, Signal
 from hapir.multipliers.model import Cost, Int, Multiplier
 from hapir.universe import HapirUniverse
@@ -19,17 +20,16 @@ from hapir.universe import HapirUniverse
 class Mitchell(Multiplier):
     """Mitchell's logarithmic multiplier on sign and magnitude; never above the product in magnitude.
 
-    `fraction`: bits of a logarithm behind the point, 1 to 7. With 7 a product of bytes is at most 1/9 too small.
+    `fraction`: bits of a logarithm behind the point. With 7 a product of bytes is at most 1/9 too small.
 
     Example: `use_multiplier(multiplier = mitchell(fraction = 5))`
     """
 
     name: ClassVar[str] = "mitchell"
-    fraction: int = 7
+    fraction: int = field(default=7, metadata=bounded(at_least=1, at_most=7))
 
     def __post_init__(self) -> None:
-        if not 1 <= self.fraction <= 7:
-            raise ValueError(f"`fraction` is {self.fraction}, it must be 1 to 7")
+        check_bounds(self, self.name)
 
     def multiply(self, activation: Int, weight: Int) -> Int:
         bits = self.fraction

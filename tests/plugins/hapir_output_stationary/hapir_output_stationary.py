@@ -114,8 +114,10 @@ class OutputStationary:
         """The report of an integer body. Raises HapirError (HAP0601, HAP0607, HAP0605, HAP072x)."""
         if schedule.body.block.first_op is not None:
             fail("HAP0607", "output_stationary takes no maps", at=schedule.body.block.first_op, help="drop the `map`")
+        if machine.clock_hz is None:
+            fail("HAP0601", "output_stationary needs the machine's clock", at=machine, help="write `clock = 200 MHz`")
         array = array_of(machine)
-        table = load_technology(machine.technology.data, machine)
+        table = load_technology(machine)
         works = network_work(body, "the estimate")
         constants = (
             table.constant("integer_multiply", "multiplication in a PE", array.product_bits),

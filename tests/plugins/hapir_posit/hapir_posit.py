@@ -1,10 +1,11 @@
 """Posits: floating-point numbers whose exponent takes few bits near 1 and many far from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
+from hapir.bounds import bounded, check_bounds
 from hapir.dialects.formats import Codes, NumberFormat, Reals
 from hapir.universe import HapirUniverse
 
@@ -17,16 +18,18 @@ class Posit(NumberFormat):
     one, as in all formats of hapir; the Posit Standard (2022) rounds the bits instead, which differs where exponent
     bits are cut off, and never rounds to 0. The code 100..0 (not a real) is never given.
 
+    `width`: bits of a code.
+    `es`: bits of the exponent, where the regime leaves room for them.
+
     Example: `round_weights(format = posit(8, 1))`
     """
 
     name: ClassVar[str] = "posit"
-    width: int
-    es: int = 2
+    width: int = field(metadata=bounded(at_least=3, at_most=16))
+    es: int = field(default=2, metadata=bounded(at_least=0, at_most=3))
 
     def __post_init__(self) -> None:
-        if not 3 <= self.width <= 16 or not 0 <= self.es <= 3:
-            raise ValueError("a posit has 3 to 16 bits, 0 to 3 of them exponent bits")
+        check_bounds(self, self.name)
 
     @property
     def bits(self) -> int:
