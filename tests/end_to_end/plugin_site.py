@@ -44,11 +44,20 @@ class Site:
 
     def hapir(self, *arguments: object) -> Outcome:
         """Run `hapir` in the project with the packages on its path."""
+        return self.python("-m", "hapir", *map(str, arguments))
+
+    def python(self, *arguments: str) -> Outcome:
+        """Run Python in the project with the packages on its path."""
         path = os.pathsep.join([str(self.packages), str(ROOT)])
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "hapir", *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=self.project, env=environment, capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, *arguments],
+            cwd=self.project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Outcome(done.returncode, done.stdout, done.stderr)
