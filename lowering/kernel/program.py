@@ -187,6 +187,14 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A multiplication that is not C's own: the model as specs write it, and the statements that return the product."""
+
+    model: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Pooled:
     """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
 
@@ -211,7 +219,8 @@ class Convolution(Step):
 
     Integers: weights lie `[group][filter][row_length]`, zero padded; the patch is copied to `patch` (zero padded, and
     lifted by 128 to unsigned where `lift`), or read in place where `patch` is None. The zero point is folded into the
-    bias, and padding writes `pad_value`. Floats: weights lie `[group][filter block][patch element][filter]`.
+    bias, and padding writes `pad_value`. `product` takes the place of `*` where it is given. Floats: weights lie
+    `[group][filter block][patch element][filter]`.
     """
 
     source: int
@@ -226,6 +235,7 @@ class Convolution(Step):
     pad_value: int
     sums: int
     pool: Pooled | None = None
+    product: Product | None = None
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _source(
             inline=_INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body
+            if "requantize__" in body or "product__" in body
             else "",
             declarations=declarations,
             body=body,
