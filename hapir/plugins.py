@@ -16,14 +16,16 @@ from hapir.diagnostics import Diagnostic
 from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
-_OWN = ("layers", "units", "dataflows", "machines")
+_SPACE = {"pipelines": "all_passes"}
+"""Fields that share their names with another one: `hapir opt -p` takes passes and pipelines alike."""
+_OWN = ("layers", "units", "dataflows", "machines", "pipelines")
 
 
 def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
     """hapir's universe extended by plug-ins in the order of their names; a warning for each that had to be left out."""
     problems: list[Diagnostic] = []
     merged = {field: dict(getattr(own, field)) for field in (*_SHARED, *_OWN)}
-    owners = {(field, name): "hapir" for field, entries in merged.items() for name in entries}
+    owners = {(_SPACE.get(field, field), name): "hapir" for field, entries in merged.items() for name in entries}
     for field in _SHARED:
         owners |= {(field, name): "xDSL" for name in getattr(XDSL_UNIVERSE, field)}
     for plugin in sorted(plugins, key=lambda p: (p.name, p.value)):
@@ -33,7 +35,7 @@ def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUnive
         for field in (*_SHARED, *_OWN):
             entries: dict[str, Any] = getattr(universe, field, {})
             for name, getter in sorted(entries.items()):
-                owner = owners.setdefault((field, name), plugin.name)
+                owner = owners.setdefault((_SPACE.get(field, field), name), plugin.name)
                 if owner == plugin.name:
                     merged[field][name] = getter
                 else:

@@ -1,4 +1,4 @@
-"""THE list: every dialect, pass, target, layer, unit, dataflow and machine that hapir knows, as lazy getters.
+"""THE list: every dialect, pass, pipeline, target, layer, unit, dataflow and machine that hapir knows, as lazy getters.
 
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
@@ -72,6 +72,12 @@ HAPIR = HapirUniverse(
     },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),
+    },
+    pipelines={
+        "finish": lazy("pipelines", "FINISH"),
+        "float_c": lazy("pipelines", "FLOAT_C"),
+        "int8": lazy("pipelines", "INT8"),
+        "rtl": lazy("pipelines", "RTL"),
     },
 )
 

@@ -13,6 +13,7 @@ from xdsl.utils.target import Target
 
 if TYPE_CHECKING:
     from hapir.dialects.nn_layers import LayerDefinition
+    from hapir.pipelines import NamedPipeline
 
 
 class HapirUniverse(Universe):
@@ -26,6 +27,8 @@ class HapirUniverse(Universe):
     """Dataflows of a schedule: dataclasses, one per `dataflow = name(...)`."""
     machines: dict[str, Callable[[], Traversable]]
     """Machine files of plug-ins: `import "machines/<name>.hap"` finds them; hapir's own lie in `targets/machines`."""
+    pipelines: dict[str, Callable[[], NamedPipeline]]
+    """Named pipelines that `hapir opt -p` expands."""
 
     def __init__(
         self,
@@ -37,9 +40,11 @@ class HapirUniverse(Universe):
         units: dict[str, Callable[[], type[Any]]] | None = None,
         dataflows: dict[str, Callable[[], type[Any]]] | None = None,
         machines: dict[str, Callable[[], Traversable]] | None = None,
+        pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
         self.layers = layers or {}
         self.units = units or {}
         self.dataflows = dataflows or {}
         self.machines = machines or {}
+        self.pipelines = pipelines or {}
