@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import pairwise
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -20,7 +21,7 @@ from xdsl.utils.exceptions import DiagnosticException
 
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, HapirError, Label, Span, fail
-from hapir.verification import invalid_ops
+from hapir.verification import cut_short, invalid_ops
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def run_step(step: Step, module: ModuleOp, ctx: HapirContext) -> None:
     except HapirError as error:
         raise HapirError(_placed(d, step) for d in error.diagnostics) from error
     except DiagnosticException as error:
-        fail("HAP0590", f"the pass `{step.what.name}` cannot be applied: {_first_line(error)}", at=step.at)
+        cited = _cited(error)
+        help = f"the operation is `{cited}`" if cited else None
+        fail("HAP0590", f"the pass `{step.what.name}` cannot be applied: {_first_line(error)}", at=step.at, help=help)
 
 
 def verify_after(step: Step, module: ModuleOp) -> None:
@@ -136,3 +139,13 @@ def _placed(diagnostic: Diagnostic, step: Step) -> Diagnostic:
 def _first_line(error: Exception) -> str:
     """What an exception of xDSL says, without the IR it appends."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _cited(error: Exception) -> str | None:
+    """The operation that an exception of xDSL is about: its notes print the whole module, with marks under that line."""
+    for note in getattr(error, "__notes__", ()):
+        lines = str(note).splitlines()
+        for above, line in pairwise(lines):
+            if line.strip().startswith("^^^"):
+                return cut_short(above)
+    return None

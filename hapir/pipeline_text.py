@@ -185,8 +185,12 @@ def _expanded(element: _Element[ModulePass], known: Available[ModulePass], findi
         findings.error("HAP0862", f"the pipeline `{name}` is broken: {reason}", at=element.at)
         return []
     found: list[_Element[Any]] = []
+
+    def at_the_name(option: str) -> Span:
+        return element.at
+
     for part in inner:
-        within = replace(part, at=element.at, option_at=lambda _: element.at, pipelines=(*element.pipelines, name))
+        within = replace(part, at=element.at, option_at=at_the_name, pipelines=(*element.pipelines, name))
         found += _expanded(within, known, findings)
     return _with_options(element, found, known, findings)
 

@@ -10,7 +10,7 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.diagnostics import Diagnostic, span_of
 
 SHOWN_LENGTH = 160
-"""Characters of an operation's text that a message shows."""
+"""Characters of the text of an operation that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ def _reason(error: Exception) -> str:
 def one_line(op: Operation) -> str:
     """The start of an operation's text."""
     try:
-        text = " ".join(str(op).split())
+        return cut_short(str(op))
     except Exception:  # an invalid operation may be beyond printing
         return op.name
-    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
+
+
+def cut_short(text: str) -> str:
+    """A text on one line of at most `SHOWN_LENGTH` characters and three dots."""
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN_LENGTH else f"{words[:SHOWN_LENGTH]}..."
