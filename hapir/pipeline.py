@@ -142,7 +142,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _cited(error: Exception) -> str | None:
-    """The operation that an exception of xDSL is about: its notes print the whole module, with marks under that line."""
+    """The operation that an exception of xDSL is about: a note holds the whole module, with marks under it."""
     for note in getattr(error, "__notes__", ()):
         lines = str(note).splitlines()
         for above, line in pairwise(lines):

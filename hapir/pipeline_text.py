@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from xdsl.passes import ModulePass
 from xdsl.utils.arg_spec import (
@@ -97,20 +97,23 @@ def with_text(diagnostics: Sequence[Diagnostic], name: str, text: str) -> tuple[
 
 
 class _Lexer(PipelineLexer):
-    """xDSL's lexer, but spaces outside of options mean nothing."""
+    """xDSL's lexer, but spaces that part no options mean nothing."""
 
     def __init__(self, text: str):
         super().__init__(text)
         self._depth = 0
+        self._expects = True
+        """Whether something must follow the last token, so that a space cannot end it."""
 
     def lex(self) -> SpecToken:
         token = super().lex()
         self._depth += (token.kind is SpecTokenKind.L_BRACE) - (token.kind is SpecTokenKind.R_BRACE)
+        self._expects = token.kind in (SpecTokenKind.L_BRACE, SpecTokenKind.EQUALS, SpecTokenKind.COMMA)
         return token
 
     def peek(self) -> SpecToken:
         token = super().peek()
-        while self._depth == 0 and token.kind is SpecTokenKind.SPACE:
+        while (self._depth == 0 or self._expects) and token.kind is SpecTokenKind.SPACE:
             self._peeked = None
             token = super().peek()
         return token
@@ -121,8 +124,10 @@ def _elements(text: str, name: str) -> list[_Element[Any]]:
 
     def located(spec: ArgSpec, start: int, end: int) -> _Element[Any]:
         def option_at(option: str) -> Span:
-            inside = re.compile(rf"(?<![\w-]){re.escape(option)}(?![\w-])").search(text, start + len(spec.name), end)
-            return _span(text, name, *(inside.span() if inside else (start, end)))
+            # strings are passed over; what the option is called may stand in one
+            words = re.compile(rf'"(?:\\.|[^"\\])*"|(?<=[{{\s])({re.escape(option)})(?![\w-])')
+            places = (match.span(1) for match in words.finditer(text, start + len(spec.name), end) if match[1])
+            return _span(text, name, *next(places, (start, end)))
 
         return _Element(spec, _span(text, name, start, end), option_at)
 
@@ -237,6 +242,8 @@ def _made(getter: Callable[[], type[T]], element: _Element[T], what: str, findin
             continue
         converted[option] = tuple(_number(value, hints[option]) for value in values)
         try:
+            if any(isinstance(value, bool) for value in values) and not _takes_bool(hints[option]):
+                raise ValueError  # Python's bool is an int
             _convert_arg_to_type(converted[option], hints[option])
         except ValueError:
             shown = ",".join(map(value_text, values)) if values else "no value"
@@ -254,6 +261,10 @@ def _made(getter: Callable[[], type[T]], element: _Element[T], what: str, findin
     except (ValueError, TypeError, DiagnosticException) as error:
         findings.error("HAP0305", " ".join(str(error).split()), at=element.at)
         return None
+
+
+def _takes_bool(hint: Any) -> bool:
+    return hint is bool or any(map(_takes_bool, get_args(hint)))
 
 
 def _number(value: ParameterType, hint: Any) -> ParameterType:

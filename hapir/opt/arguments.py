@@ -12,8 +12,9 @@ The module goes through the passes of -p in order and is verified after each; th
 else to stderr. Nothing is written where something fails."""
 
 EXAMPLES = """\
-examples:
-  hapir opt digits.hap -p 'fold_batch_norm,fuse' --print-ir-after-change
+example: hapir opt digits.hap -p 'fold_batch_norm,fuse' --print-ir-after-change
+
+more examples:
   hapir opt digits.hap -p 'int8{calibration="digits_calib.npz"}' --time-passes -o digits.mlir
   hapir opt digits.hap -p float_c -t c
   hapir opt invalid.mlir --split-input-file --verify-diagnostics

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hapir.diagnostics import Diagnostic, Severity, Span
 from hapir.opt.source import Chunk
 
-_MARK = re.compile(r"//[/\s]*expected-(?:error|warning|note|remark)")
+_MARK = re.compile(r"//[/\s]*expected-(?:error|warning|note|remark)(?![a-zA-Z])")
 _EXPECTATION = re.compile(
     r"//[/\s]*expected-(?P<severity>error|warning|note)(?P<re>-re)?"
     r"[ \t]*(?:@(?P<where>[+-]\d+|above|below|unknown))?[ \t]*\{\{(?P<text>.*)\}\}\s*"

@@ -150,8 +150,8 @@ class Reproducer:
             ctx.weights = WeightStore.load(folder / WEIGHTS)
         if ORIGINAL in self.files:
             ctx.original = parse((folder / ORIGINAL).read_text(encoding="utf-8"))
-            kept = ORIGINAL_WEIGHTS if ORIGINAL_WEIGHTS in self.files else WEIGHTS
-            ctx.original_weights = WeightStore.load(folder / kept) if kept in self.files else WeightStore()
+            own = ORIGINAL_WEIGHTS in self.files
+            ctx.original_weights = WeightStore.load(folder / ORIGINAL_WEIGHTS) if own else ctx.weights.copy()
 
 
 def read_reproducer(source: Source) -> Reproducer | None:
