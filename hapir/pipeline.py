@@ -86,11 +86,11 @@ def spec_text(spec: ArgSpec) -> str:
     return f"{spec.name}{{{options}}}" if options else spec.name
 
 
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\f": "\\f", "\v": "\\v", "\r": "\\r"}
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
 
 def value_text(value: ParameterType) -> str:
-    """A value of an option, strings escaped."""
+    """A value of an option, strings escaped; xDSL has no text for carriage returns, form feeds and vertical tabs."""
     match value:
         case bool():
             return str(value).lower()

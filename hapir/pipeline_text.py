@@ -23,7 +23,7 @@ from xdsl.utils.arg_spec import (
     _convert_arg_to_type,  # pyright: ignore[reportPrivateUsage]  # what from_spec calls, without the option's name
     _parse_spec,  # pyright: ignore[reportPrivateUsage]  # one element of what parse_pipeline reads, whose place we need
 )
-from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException
+from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError
 from xdsl.utils.hints import isa
 
 from hapir.diagnostics import Diagnostic, Findings, HapirError, Span, did_you_mean
@@ -151,6 +151,8 @@ def _elements(text: str, name: str) -> list[_Element[Any]]:
         at = Span(name, line, column, line, column + 1)
         reason = f"{lines[-1].strip()[:1].lower()}{lines[-1].strip()[1:]}"
         raise HapirError(_unreadable(reason, at)) from error
+    except ParseError as error:  # an escape in a string that the lexer knows and the literal does not
+        raise HapirError(_unreadable(error.msg, _span(text, name, error.span.start, error.span.end))) from error
     except ValueError as error:  # a number of thousands of digits
         raise HapirError(_unreadable(str(error), _span(text, name, 0, len(text)))) from error
     return found

@@ -93,6 +93,7 @@ def test_places_of_passes_are_those_in_the_text() -> None:
         ("fuse{", [("HAP0850", 1, 6, "expected argument name here")]),
         ("fuse,,fuse", [("HAP0850", 1, 6, "expected pass name here")]),
         ("fuse fuse", [("HAP0850", 1, 6, "expected a comma")]),
+        ('prune{layers="\\r"}', [("HAP0850", 1, 14, "escape sequence")]),
         ("fuse@", [("HAP0850", 1, 5, "unknown token")]),
         ("fuse\n,{", [("HAP0850", 2, 2, "expected pass name")]),
         ("prune{sparsity=" + "9" * 5000 + "}", [("HAP0850", 1, 1, "the text cannot be read")]),
