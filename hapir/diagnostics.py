@@ -120,6 +120,11 @@ class Findings:
         return tuple(sorted(unique, key=lambda d: (d.span is not None, d.span or Span("", 0, 0, 0, 0), d.code)))
 
     @property
+    def errors(self) -> int:
+        """How many errors were found."""
+        return sum(d.severity == "error" for d in self._found)
+
+    @property
     def failed(self) -> bool:
         """Whether an error was found."""
         return any(d.severity == "error" for d in self._found)

@@ -107,7 +107,8 @@ class Design:
         module = build_module(self.spec, name, ctx)
         own = None if name is None else schedules[name].recipe
         chosen = recipe if recipe is not None else own.text if own else NO_RECIPE
-        steps = [] if chosen == NO_RECIPE else recipe_passes(self.spec, chosen)
+        asked = None if name is None else schedules[name]
+        steps = [] if chosen == NO_RECIPE else recipe_passes(self.spec, chosen, asked)
         set_data_folder(ctx, self.spec, None if chosen == NO_RECIPE else chosen)
         return Scheduled(
             self,

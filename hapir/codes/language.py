@@ -171,6 +171,35 @@ LANGUAGE = {
         "The name means something to the commands: `--recipe none` keeps the float network.",
         "recipe none { }",
     ),
+    "HAP0224": Code(
+        "unknown constant",
+        "Something is to be computed with a name that is no constant here. Constants are made by `let name = value` "
+        "above, by parameters, and by `repeat`; those of a file are seen in that file only.",
+        "let depth = stages * 2",
+    ),
+    "HAP0225": Code(
+        "definition that needs itself",
+        "A block calls itself, recipes call each other, or machines extend each other, directly or through others. "
+        "Rows of equal layers are written with `repeat`.",
+        "block b(x) { return b(x) }",
+    ),
+    "HAP0226": Code(
+        "parameter that does not fit its definition",
+        "Inputs with a type belong to a network. Parameters of networks, machines and recipes have a default, so that "
+        "each can be checked alone; those of blocks may lack one.",
+        "machine m(rows) { }",
+    ),
+    "HAP0227": Code(
+        "statement in the wrong place",
+        "`weights from` stands in the network itself, and `return` at the end of a network or block, never inside a "
+        "`repeat`.",
+        "repeat i in range(1, 3) { return x }",
+    ),
+    "HAP0228": Code(
+        "network too large",
+        "The network has more layers, or its repeats more turns, than any network needs.",
+        "repeat i in range(1, 999999) { c = relu(x) }",
+    ),
     "HAP0230": Code(
         "broken plug-in",
         "An installed package offers extensions under the entry point `xdsl.universe` but fails when they are "
@@ -182,6 +211,36 @@ LANGUAGE = {
         "Two packages offer the same name. hapir's and xDSL's own entries come first, then those of the plug-in "
         "whose name sorts first.",
         "a plug-in with a pass `quantize`",
+    ),
+    "HAP0250": Code(
+        "unused name",
+        "A constant, a parameter or a block of the spec is never used. It is a warning; `// hapir: allow HAP0250` at "
+        "the end of the line silences it.",
+        "let unused = 3",
+    ),
+    "HAP0251": Code(
+        "comment that silences nothing",
+        "A comment `// hapir: allow CODE` names a code that does not exist, or one that nothing it speaks of gives. At "
+        "the end of a line it speaks of that line, on its own line of the next statement, above the version line of "
+        "the whole file. Only warnings can be silenced.",
+        "let n = 3    // hapir: allow HAP9999",
+    ),
+    "HAP0252": Code(
+        "unused import",
+        "The file uses no definition that this import brings, not even through others. It is a warning.",
+        'import "machines/ws_8x8.hap"',
+    ),
+    "HAP0253": Code(
+        "layers that no step selects",
+        "The steps of a recipe that change layers select them by globs, and some layers with weights are matched by "
+        "none of them. Often a glob is narrower than meant. It is a warning.",
+        'recipe r { prune(layers = "c1", sparsity = 50 %) }',
+    ),
+    "HAP0254": Code(
+        "recipe with the name of a pass",
+        "A step of a recipe names a pass first and a recipe second, so a recipe with the name of a pass cannot be "
+        "called. It is a warning.",
+        "recipe quantize { fold_batch_norm() }",
     ),
     "HAP0301": Code(
         "shapes that do not fit",
@@ -212,5 +271,17 @@ LANGUAGE = {
         "unknown element type",
         "Tensors hold f32 or integers with their sign and width, like i8, u8 and i32.",
         "network n(x: int8[1, 4]) -> int8[1, 4] { return relu(x) }",
+    ),
+    "HAP0307": Code(
+        "operands that do not go together",
+        "Numbers and quantities are added and subtracted where they measure the same thing, multiplied where one of "
+        "them is a plain number, and divided by a plain number or by what measures the same. Words and tensors cannot "
+        "be computed with.",
+        "let n = 3 KiB + 4 MHz",
+    ),
+    "HAP0308": Code(
+        "expression without a value",
+        "A division by zero, a root or logarithm of a number that has none, or a result that no 64-bit float holds.",
+        "let n = 1 / 0",
     ),
 }

@@ -22,6 +22,7 @@ from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.spec import syntax
 from hapir.spec.check import Spec, named
+from hapir.spec.expand import expand_machine, expand_schedule
 from hapir.spec.imports import confined
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
@@ -44,12 +45,23 @@ def build_module(
         chosen = None if schedule is None else named(spec.schedules, schedule, "schedule")
         definition = named(spec.networks, chosen.network.text if chosen else network or "", "network")
         findings = Findings()
-        builder = NetworkBuilder(definition, findings)
+        program = spec.program
+        builder = NetworkBuilder(
+            definition,
+            findings,
+            program=program,
+            instance=chosen.network if chosen else None,
+            caller=None if chosen is None else program.scope(chosen.name.span),
+        )
         ops: list[Operation] = [builder.build()]
         if chosen is not None and chosen.machine is not None:
-            machine = MachineBuilder(named(spec.machines, chosen.machine.text, "machine"), findings).build()
-            planned = ScheduleBuilder(chosen, tuple(builder.layers), machine, findings).build()
-            ops += [op for op in (machine, planned) if op is not None]
+            named(spec.machines, chosen.machine.text, "machine")
+            plain = expand_machine(program, chosen.machine, program.scope(chosen.name.span), findings)
+            machine = None if plain is None else MachineBuilder(plain, findings).build()
+            schedule_items = expand_schedule(program, chosen, findings)
+            if machine is not None and schedule_items is not None:
+                planned = ScheduleBuilder(schedule_items, tuple(builder.layers), machine, findings).build()
+                ops += [op for op in (machine, planned) if op is not None]
         findings.raise_errors()
         if weights:
             _load_weights(spec, definition, ops[0], builder.layers, ctx.weights).raise_errors()
@@ -76,7 +88,7 @@ def diagnose(spec: Spec) -> None:
     findings = Findings()
     with files_from(spec.folder):
         for network in spec.networks.values():
-            builder = NetworkBuilder(network, Findings())
+            builder = NetworkBuilder(network, Findings(), program=spec.program)
             try:
                 found = _load_weights(spec, network, builder.build(), builder.layers, WeightStore())
             except HapirError as error:  # a file that cannot be read; the other networks may have more to tell

@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, fail, files_from, placed
+from hapir.diagnostics import Diagnostic, Findings, Span, did_you_mean, files_from, placed
 from hapir.dialects.machine import MachineOp
 from hapir.registry import discover
 from hapir.spec import syntax
+from hapir.spec.expand import PlainStep, expand_machine, expand_recipe, expand_schedule
 from hapir.spec.imports import Importer, Source
+from hapir.spec.lint import LINTS, lint_files, lint_imports, lint_recipe
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
+from hapir.spec.program import NO_RECIPE, Program, declare, named
 from hapir.spec.recipes import RecipeStep, check_selectors, recipe_steps
 from hapir.spec.schedules import ScheduleBuilder
+from hapir.spec.silence import Silencer, silencer
 
-NO_RECIPE = "none"
-"""The recipe name that keeps the float network."""
-D = TypeVar("D", syntax.Network, syntax.Machine, syntax.Recipe, syntax.Schedule)
+__all__ = ["NO_RECIPE", "Spec", "load_spec", "load_spec_text", "named", "recipe_passes"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,34 @@ class Spec:
     """A checked spec: the definitions of the root file and of all that it imports, by name, in the order written."""
 
     path: Path
-    networks: Mapping[str, syntax.Network]
-    machines: Mapping[str, syntax.Machine]
-    recipes: Mapping[str, syntax.Recipe]
-    schedules: Mapping[str, syntax.Schedule]
+    program: Program
     layers: Mapping[str, tuple[str, ...]]
-    """The layer names of each network, in the order of computation."""
+    """The layer names of each network with the defaults of its parameters, in the order of computation."""
     warnings: tuple[Diagnostic, ...]
+    silencer: Silencer = field(repr=False)
     allow_outside: bool
     sources: Mapping[str, Path] = field(repr=False)
     """The folder of each file, by the file name that spans carry."""
+
+    @property
+    def networks(self) -> Mapping[str, syntax.Network]:
+        """The networks by name."""
+        return self.program.networks
+
+    @property
+    def machines(self) -> Mapping[str, syntax.Machine]:
+        """The machines by name."""
+        return self.program.machines
+
+    @property
+    def recipes(self) -> Mapping[str, syntax.Recipe]:
+        """The recipes by name."""
+        return self.program.recipes
+
+    @property
+    def schedules(self) -> Mapping[str, syntax.Schedule]:
+        """The schedules by name."""
+        return self.program.schedules
 
     @property
     def folder(self) -> Path:
@@ -67,22 +86,21 @@ def load_spec_text(text: str, name: str, folder: Path, *, allow_outside: bool = 
     return _load(folder / name, text, allow_outside)
 
 
-def recipe_passes(spec: Spec, name: str) -> list[RecipeStep]:
-    """The passes of a recipe, in order. Raises HapirError (HAP0209) where the spec has no such recipe."""
+def recipe_passes(spec: Spec, name: str, schedule: syntax.Schedule | None = None) -> list[RecipeStep]:
+    """The passes of a recipe, in order; a schedule that names it gives its parameters their values.
+
+    Raises HapirError (HAP0209) where the spec has no such recipe.
+    """
     recipe = named(spec.recipes, name, "recipe")
+    instance = schedule.recipe if schedule is not None else None
+    if instance is None or instance.text != name:
+        instance = syntax.Instance(recipe.name, (), (), recipe.name.span)
     findings = Findings()
-    steps = recipe_steps(recipe, findings)
+    caller = spec.program.scope(instance.span)
+    steps = recipe_steps(expand_recipe(spec.program, instance, caller, findings), findings)
     with files_from(spec.folder):
         findings.raise_errors()
     return steps
-
-
-def named(definitions: Mapping[str, D], name: str, kind: str) -> D:
-    """The definition of this name. Raises HapirError (HAP0209) where there is none."""
-    if name not in definitions:
-        known = f"the spec has {', '.join(definitions)}" if definitions else f"the spec has no {kind}"
-        fail("HAP0209", f"there is no {kind} `{name}`", help=did_you_mean(name, definitions) or known)
-    return definitions[name]
 
 
 def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
@@ -93,102 +111,115 @@ def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
         importer.read(Source(path.name, path, path.parent), text=text)
         # half a program would only give errors that are none
         findings.raise_errors()
-        checker = _Checker(findings)
-        for _, file in importer.files:
-            checker.declare(file)
-        layers = checker.check()
+        files = [file for _, file in importer.files]
+        program = declare(files, findings)
+        layers = _Checker(program, findings).check()
         findings.raise_errors()
+        lint_files(files, findings)
+        lint_imports(files, importer.targets, findings)
+        silence = silencer(importer.texts)
+        heard = [*silence.heard(findings.sorted()), *silence.useless(LINTS)]
     return Spec(
         path,
-        checker.networks,
-        checker.machines,
-        checker.recipes,
-        checker.schedules,
+        program,
         layers,
-        placed(findings.sorted(), path.parent),
+        placed(heard, path.parent),
+        silence,
         allow_outside,
         {source.name: source.folder for source, _ in importer.files},
     )
 
 
 class _Checker:
-    """Collects the definitions of all files and checks each against the others."""
+    """Checks the definitions of all files against each other."""
 
-    def __init__(self, findings: Findings):
+    def __init__(self, program: Program, findings: Findings):
+        self._program = program
         self._findings = findings
-        self._places: dict[str, Span] = {}
-        self.networks: dict[str, syntax.Network] = {}
-        self.machines: dict[str, syntax.Machine] = {}
-        self.recipes: dict[str, syntax.Recipe] = {}
-        self.schedules: dict[str, syntax.Schedule] = {}
-
-    def declare(self, file: syntax.File) -> None:
-        """Take over a file's definitions; a name that is taken is an error with both places."""
-        for definition in file.definitions:
-            name = definition.name
-            if name.text in self._places:
-                labels = [Label(self._places[name.text], "first defined here")]
-                self._findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
-                continue
-            self._places[name.text] = name.span
-            match definition:
-                case syntax.Network():
-                    self.networks[name.text] = definition
-                case syntax.Machine():
-                    self.machines[name.text] = definition
-                case syntax.Recipe() if name.text == NO_RECIPE:
-                    what = f"a recipe cannot be called `{NO_RECIPE}`"
-                    help = f"give it another name; `--recipe {NO_RECIPE}` keeps the float network"
-                    self._findings.error("HAP0223", what, at=name.span, help=help)
-                case syntax.Recipe():
-                    self.recipes[name.text] = definition
-                case syntax.Schedule():
-                    self.schedules[name.text] = definition
+        self._layers: dict[syntax.Instance, tuple[str, ...]] = {}
+        self._weighted: dict[syntax.Instance, tuple[str, ...]] = {}
+        self._machines: dict[syntax.Instance, MachineOp | None] = {}
+        self._steps: dict[syntax.Instance, list[PlainStep]] = {}
 
     def check(self) -> dict[str, tuple[str, ...]]:
-        """Check everything; the layer names of each network."""
-        layers = {name: self._check_network(network) for name, network in self.networks.items()}
-        machines = {name: self._check_machine(machine) for name, machine in self.machines.items()}
-        for recipe in self.recipes.values():
-            recipe_steps(recipe, self._findings)
-        for schedule in self.schedules.values():
-            self._check_schedule(schedule, layers, machines)
+        """Check everything, each definition with its defaults; the layer names of each network."""
+        program = self._program
+        layers = {name: self._network(_defaults(n.name)) for name, n in program.networks.items()}
+        for machine in program.machines.values():
+            self._machine(_defaults(machine.name))
+        for recipe in program.recipes.values():
+            self._recipe(_defaults(recipe.name))
+        for schedule in program.schedules.values():
+            self._schedule(schedule)
         return layers
 
-    def _check_network(self, network: syntax.Network) -> tuple[str, ...]:
-        own = Findings()
-        builder = NetworkBuilder(network, own)
-        builder.build()
-        self._findings.add(own.sorted())
-        return tuple(builder.layers)
+    def _network(self, instance: syntax.Instance) -> tuple[str, ...]:
+        key = _key(instance)
+        if key not in self._layers:
+            own = Findings()
+            network = self._program.networks[instance.text]
+            caller = self._program.scope(instance.span)
+            builder = NetworkBuilder(network, own, program=self._program, instance=instance, caller=caller)
+            builder.build()
+            self._findings.add(own.sorted())
+            self._layers[key] = tuple(builder.layers)
+            self._weighted[key] = tuple(builder.weighted)
+        return self._layers[key]
 
-    def _check_machine(self, machine: syntax.Machine) -> MachineOp | None:
-        own = Findings()
-        op = MachineBuilder(machine, own).build()
-        self._findings.add(own.sorted())
-        return op
+    def _machine(self, instance: syntax.Instance) -> MachineOp | None:
+        key = _key(instance)
+        if key not in self._machines:
+            own = Findings()
+            plain = expand_machine(self._program, instance, self._program.scope(instance.span), own)
+            self._machines[key] = None if plain is None else MachineBuilder(plain, own).build()
+            self._findings.add(own.sorted())
+        return self._machines[key]
 
-    def _check_schedule(
-        self, schedule: syntax.Schedule, layers: Mapping[str, tuple[str, ...]], machines: Mapping[str, MachineOp | None]
-    ) -> None:
-        self._check_name(schedule.network, self.networks, "network")
-        if schedule.recipe is not None:
-            self._check_name(schedule.recipe, self.recipes, "recipe")
-        if schedule.machine is not None:
-            self._check_name(schedule.machine, self.machines, "machine")
-        network_layers = layers.get(schedule.network.text)
-        machine = machines.get(schedule.machine.text) if schedule.machine else None
-        ScheduleBuilder(schedule, network_layers, machine, self._findings).build()
-        recipe = self.recipes.get(schedule.recipe.text) if schedule.recipe else None
-        if recipe is not None and network_layers is not None:
-            check_selectors(recipe, network_layers, schedule, self._findings)
+    def _recipe(self, instance: syntax.Instance) -> list[PlainStep]:
+        key = _key(instance)
+        if key not in self._steps:
+            plain = expand_recipe(self._program, instance, self._program.scope(instance.span), self._findings)
+            recipe_steps(plain, self._findings)
+            self._steps[key] = plain
+        return self._steps[key]
 
-    def _check_name(self, name: syntax.Name, known: Mapping[str, object], kind: str) -> None:
+    def _schedule(self, schedule: syntax.Schedule) -> None:
+        program = self._program
+        layers = machine = recipe = None
+        if self._known(schedule.network, program.networks, "network"):
+            layers = self._network(schedule.network)
+        if schedule.recipe is not None and self._known(schedule.recipe, program.recipes, "recipe"):
+            recipe = self._recipe(schedule.recipe)
+        if schedule.machine is not None and self._known(schedule.machine, program.machines, "machine"):
+            machine = self._machine(schedule.machine)
+        plain = expand_schedule(program, schedule, self._findings)
+        if plain is not None:
+            ScheduleBuilder(plain, layers, machine, self._findings).build()
+        if recipe is not None and layers is not None:
+            check_selectors(recipe, layers, schedule, self._findings)
+            lint_recipe(recipe, self._weighted[_key(schedule.network)], schedule, self._findings)
+
+    def _known(self, instance: syntax.Instance, known: Mapping[str, object], kind: str) -> bool:
+        name = instance.name
         if name.text in known:
-            return
+            return True
         help = did_you_mean(name.text, known)
-        if help is None and kind == "machine":
-            help = f'define it, or import it: `import "machines/{name.text}.hap"`'
-        if help is None and known:
+        if help is None and kind in ("machine", "network"):
+            help = f'define it, or import it: `import "{kind}s/{name.text}.hap"`'
+        elif help is None and known:
             help = f"known: {', '.join(known)}"
         self._findings.error("HAP0209", f"there is no {kind} `{name.text}`", at=name.span, help=help)
+        return False
+
+
+def _defaults(name: syntax.Name) -> syntax.Instance:
+    """A definition with the defaults of its parameters."""
+    return syntax.Instance(name, (), (), name.span)
+
+
+def _key(instance: syntax.Instance) -> syntax.Instance:
+    """The instance itself; one without arguments is the same wherever it is written."""
+    if instance.arguments or instance.options:
+        return instance
+    nowhere = Span("", 0, 0, 0, 0)
+    return syntax.Instance(syntax.Name(instance.text, nowhere), (), (), nowhere)

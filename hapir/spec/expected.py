@@ -34,6 +34,11 @@ KEYWORDS = (
     "from",
     "return",
     "weights",
+    "let",
+    "block",
+    "repeat",
+    "in",
+    "extends",
 )
 
 
@@ -47,7 +52,9 @@ def expected(accepted: set[str]) -> str:
     if rest >= _VALUE:
         in_block = "RBRACE" in rest
         words.append("a statement" if in_block else "a value")
-        rest -= _VALUE | ({"RETURN", "WEIGHTS"} if in_block else set[str]()) | {"_SEP"}
+        rest -= _VALUE | {"_SEP", "LPAR", "MINUS"}
+        if in_block:
+            rest -= {"RETURN", "WEIGHTS", "LET", "BLOCK", "REPEAT"}
     if "IMPORT" in rest:
         rest -= {"HAP", "_SEP"}
     words.extend(f"`{k}`" for k in KEYWORDS if k.upper() in rest)

@@ -19,7 +19,7 @@ from lark import Lark
 from hapir.cache import cached_file
 from hapir.spec.units import UNITS
 
-NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 """The pattern of a number; a quantity is one with a unit behind it."""
 
 

@@ -1,26 +1,33 @@
-"""A `network` block as an `nn.network`: the one place where layers meet shapes.
+"""A `network` block as an `nn.network`: statements become ops in the order written, nested calls become layers too.
 
-The checker and the builder both run this; it goes on after an error. A value that could not be built is None, and what
-depends on it is passed over in silence, so that each mistake is reported once. Ops carry the place of their statement.
+The builder runs the statements: a call of a block runs the block's own in a frame of their own, a `repeat` runs its
+body once per value. It goes on after an error, so that one run reports all of them; a value whose layer is wrong is
+known but has no type, and what only depends on it is not reported again. Inside a block an error tells the calls that
+lead there, and is told once however often the block is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.diagnostics import LIBRARY, Findings, Label, Span, did_you_mean
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
 from hapir.spec import syntax
-from hapir.spec.options import integer_format, read_options, show
+from hapir.spec.evaluate import FUNCTIONS, SIZE, Scope, bind_constants, evaluate, match_arguments
+from hapir.spec.frames import Frame, Iteration, KnownBlock, NamedTensor, indexed
+from hapir.spec.options import Mismatch, expand_range, integer_format, origins, read_options, show
+from hapir.spec.program import Program, check_block_name
 from hapir.spec.resolve import resolve
 
 if TYPE_CHECKING:
@@ -28,6 +35,10 @@ if TYPE_CHECKING:
 
 MAXIMUM_SIZE = (1 << 31) - 1
 """Elements of a tensor and size of a dimension: what a signed 32-bit index of generated code reaches."""
+MAXIMUM_LAYERS = 20_000
+"""Layers of a network, and turns of all its repeats: far more than any network has."""
+MAXIMUM_CALLS = 30
+"""Calls of blocks inside calls of blocks."""
 UNNAMED_RESULT = "output"
 
 
@@ -36,24 +47,47 @@ def location_of(span: Span) -> FileLineColLoc:
     return FileLineColLoc(StringAttr(span.file), IntAttr(span.line), IntAttr(span.column))
 
 
-@dataclass
-class _Value:
-    """A named tensor: its SSA value (None after an error), where it is made, and whether something uses it."""
+class _TooLarge(Exception):
+    """The network grows past the limits; that is among the findings."""
 
-    value: SSAValue | None
-    span: Span
-    used: bool = False
+
+@dataclass(frozen=True)
+class _BlockCall:
+    """A call of a block that is running."""
+
+    block: KnownBlock
+    at: Span
 
 
 class NetworkBuilder:
     """Builds one network; errors go to the findings."""
 
-    def __init__(self, network: syntax.Network, findings: Findings):
-        """`findings` holds what is found in this network alone: an error in it leaves the op unfinished."""
+    def __init__(
+        self,
+        network: syntax.Network,
+        findings: Findings,
+        *,
+        program: Program | None = None,
+        instance: syntax.Instance | None = None,
+        caller: Scope | None = None,
+    ):
+        """`findings` holds what is found in this network alone: an error in it leaves the op unfinished.
+
+        `program` holds the blocks and constants that the network sees; `instance`, evaluated in the scope `caller`,
+        gives its parameters other values than their defaults.
+        """
         self._network = network
         self._findings = findings
-        self._values: dict[str, _Value] = {}
+        self._program = program or Program()
+        self._instance = instance or syntax.Instance(network.name, (), (), network.name.span)
+        self._caller = caller or Scope()
         self._layers: dict[str, Span] = {}
+        self._taken: set[str] = set()
+        self._defined: dict[Span, str] = {}
+        self._used: set[Span] = set()
+        self._calls: list[_BlockCall] = []
+        self._told: set[tuple[str, Span | None]] = set()
+        self._turns = 0
         self._results: list[tuple[SSAValue | None, Span]] = []
         self._op = nn.NetworkOp(network.name.text, [], [])
         self._op.location = location_of(network.name.span)
@@ -63,34 +97,136 @@ class NetworkBuilder:
         """The names of all layers, those of nested calls included, and their places."""
         return self._layers
 
+    @property
+    def weighted(self) -> list[str]:
+        """The names of the layers that multiply by weights, in order."""
+        keys = [op.key.data for op in self._op.body.block.ops if isinstance(op, nn.WeightOp)]
+        return list(dict.fromkeys(k.rpartition(".")[0] for k in keys if k.rpartition(".")[2].startswith("weight")))
+
     def build(self) -> nn.NetworkOp:
         """The network's op; it is whole only where no error was found."""
-        for parameter in self._network.inputs:
-            self._input(parameter)
-        for index, statement in enumerate(self._network.statements):
-            if isinstance(statement, syntax.Assign):
-                self._assign(statement)
-            elif isinstance(statement, syntax.Return):
-                self._returns(statement, self._network.statements[index + 1 :])
-                break
-            elif not isinstance(statement, syntax.Weights):
+        network = self._network
+        known: dict[str, KnownBlock] = {}
+        for name, block in self._program.blocks.items():
+            known[name] = KnownBlock(block, self._program.scope(block.name.span), known)
+        frame = Frame("", self._program.scope(network.name.span), dict(known))
+        frame.scope.size = partial(self._size, frame)
+        bind_constants(
+            self._instance,
+            [p for p in network.parameters if p.type is None],
+            self._caller,
+            frame.scope,
+            what=f"network `{network.name.text}`",
+            at=network.name.span,
+            findings=self._findings,
+        )
+        for parameter in network.parameters:
+            if parameter.type is not None:
+                self._input(parameter, parameter.type, frame)
+        with contextlib.suppress(_TooLarge):
+            returned = self._run(network.statements, frame)
+            if returned is None:
                 self._findings.error(
-                    "HAP0218", "this value is not used", at=statement.span, help="give it a name: `name = ...`"
+                    "HAP0218",
+                    f"the network `{network.name.text}` returns nothing",
+                    at=network.name.span,
+                    help="end it with `return value`",
                 )
-        else:
-            self._findings.error(
-                "HAP0218",
-                f"the network `{self._network.name.text}` returns nothing",
-                at=self._network.name.span,
-                help="end it with `return value`",
-            )
-        self._finish()
+            else:
+                self._returns(*returned, frame)
+        self._finish(frame)
         return self._op
 
-    def _input(self, parameter: syntax.Parameter) -> None:
+    # --- statements ---------------------------------------------------------------------------------------------------
+
+    def _run(
+        self, statements: Sequence[syntax.Statement], frame: Frame
+    ) -> tuple[syntax.Return, Sequence[syntax.Statement]] | None:
+        """Run statements up to a `return`; it and what follows it, or None where there is none."""
+        for index, statement in enumerate(statements):
+            match statement:
+                case syntax.Assign():
+                    self._assign(statement, frame)
+                case syntax.Let():
+                    self._let(statement, frame)
+                case syntax.Repeat():
+                    self._repeat(statement, frame)
+                case syntax.LayerBlock():
+                    self._declare_block(statement, frame)
+                case syntax.Return():
+                    return statement, statements[index + 1 :]
+                case syntax.Weights():
+                    if frame.prefix or frame.iterations:
+                        message = "weights are given once, in the network itself"
+                        self._findings.error("HAP0227", message, at=statement.span)
+                case _:
+                    self._findings.error(
+                        "HAP0218", "this value is not used", at=statement.span, help="give it a name: `name = ...`"
+                    )
+        return None
+
+    def _let(self, statement: syntax.Let, frame: Frame) -> None:
+        made = frame.find(statement.name.text)
+        if made is None:
+            frame.constants.let(statement, self._findings)
+        else:
+            self._defined_twice(statement.name, made.span)
+
+    def _declare_block(self, block: syntax.LayerBlock, frame: Frame) -> None:
+        check_block_name(block.name, self._findings)
+        known = frame.blocks.get(block.name.text)
+        if known is not None:
+            self._defined_twice(block.name, known.definition.name.span)
+            return
+        frame.blocks[block.name.text] = KnownBlock(block, frame.constants, frame.blocks)
+
+    def _repeat(self, statement: syntax.Repeat, frame: Frame) -> None:
+        over = evaluate(statement.over, frame.constants, self._findings)
+        if over is None:
+            return
+        if not isinstance(over, syntax.Call) or over.function.text != "range":
+            message = f"a repeat runs over a range, not {show(over)}"
+            self._findings.error("HAP0304", message, at=over.span, help="write `repeat i in range(1, 4) { ... }`")
+            return
+        try:
+            turns = expand_range(over, may_be_empty=True)
+        except Mismatch as mismatch:
+            self._findings.error(mismatch.code, mismatch.message, at=mismatch.at, help=mismatch.help)
+            return
+        for index in turns:
+            self._count_turn(statement)
+            errors = self._findings.errors
+            scope = Scope(outer=frame.constants, size=partial(self._size, frame))
+            scope.bind(statement.variable, syntax.Number(index, statement.variable.span), self._findings)
+            frame.iterations.append(Iteration(index, scope))
+            blocks = frame.blocks
+            frame.blocks = dict(blocks)
+            returned = self._run(statement.statements, frame)
+            frame.blocks = blocks
+            frame.iterations.pop()
+            if returned is not None:
+                self._findings.error("HAP0227", "a repeat does not return", at=returned[0].span,
+                                     help="return after it")  # fmt: skip
+            if self._findings.errors > errors:
+                frame.broken = True
+                return  # the next turn would only repeat the errors of this one
+
+    def _count_turn(self, statement: syntax.Repeat) -> None:
+        self._turns += 1
+        if self._turns > MAXIMUM_LAYERS:
+            self._too_large(statement.span)
+
+    def _too_large(self, at: Span) -> None:
+        message = f"the network grows past {MAXIMUM_LAYERS} layers or turns of its repeats"
+        self._findings.error("HAP0228", message, at=at, help="look for a range that is longer than meant")
+        raise _TooLarge
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def _input(self, parameter: syntax.Parameter, tensor: syntax.Tensor, frame: Frame) -> None:
         assert parameter.name is not None
-        type_ = self._tensor_type(parameter.type)
-        if not self._claim(parameter.name):
+        type_ = self._tensor_type(tensor, frame)
+        if not self._claim(parameter.name, parameter.name.text, frame):
             return
         value: SSAValue | None = None
         if type_ is not None:
@@ -98,105 +234,154 @@ class NetworkBuilder:
             value = block.insert_arg(type_, len(block.args))
             value.name_hint = _hint(parameter.name.text)
             value.location = location_of(parameter.name.span)
-        self._values[parameter.name.text] = _Value(value, parameter.name.span)
+        self._define(parameter.name.text, value, parameter.name, frame)
 
-    def _claim(self, name: syntax.Name) -> bool:
-        """Whether a name is new; a duplicate is an error with both places."""
-        first = self._values[name.text].span if name.text in self._values else self._layers.get(name.text)
+    def _claim(self, name: syntax.Name, local: str, frame: Frame) -> bool:
+        """Whether a local name is new; a duplicate is an error with both places."""
+        constant = frame.constants.own.get(name.text) or frame.scope.own.get(name.text)
+        known = frame.values.get(local)
+        first = known.span if known else constant.span if constant else self._layers.get(frame.prefix + local)
         if first is None:
             return True
-        labels = [Label(first, "first defined here")]
-        self._findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
+        self._defined_twice(name, first, "" if local == name.text else local)
         return False
 
-    def _assign(self, statement: syntax.Assign) -> None:
+    def _defined_twice(self, name: syntax.Name, first: Span, local: str = "") -> None:
+        labels = [Label(first, "first defined here")]
+        what = f"`{name.text}`, which is `{local}` here," if local else f"`{name.text}`"
+        self._findings.error("HAP0207", f"{what} is defined twice", at=name.span, labels=labels)
+
+    def _define(self, local: str, value: SSAValue | None, name: syntax.Name, frame: Frame) -> None:
+        frame.values.setdefault(local, NamedTensor(value, name.span))
+        self._defined.setdefault(name.span, name.text)
+
+    def _assign(self, statement: syntax.Assign, frame: Frame) -> None:
         name, value = statement.name, statement.value
-        if isinstance(value, syntax.Name):
+        if statement.indices:
+            local = self._indexed(name.text, statement.indices, frame)
+            if local is None:
+                return
+        else:
+            local = frame.local(name.text)
+        if isinstance(value, syntax.Name | syntax.Tensor | syntax.Member):
             self._findings.error(
-                "HAP0304", f"`{name.text}` would be a second name for `{value.text}`", at=value.span,
+                "HAP0304", f"`{name.text}` would be a second name for {_written(value)}", at=value.span,
                 help="a statement applies a layer: `name = relu(x)`",
             )  # fmt: skip
             built = None
-        elif self._claim(name):
-            built = self._tensor(value, name.text, name.text)
+        elif self._claim(name, local, frame):
+            built = self._tensor(value, local, local, frame)
         else:
-            self._tensor(value, f"{name.text}.again", f"{name.text}.again")
+            self._tensor(value, f"{local}.again", f"{local}.again", frame)
+            frame.broken = True
             return
-        self._values.setdefault(name.text, _Value(built, name.span))
+        if not statement.indices and frame.iterations:
+            frame.iterations[-1].names[name.text] = local
+        self._define(local, built, name, frame)
 
-    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement]) -> None:
-        values = [statement.value]
-        for extra in rest:
-            if isinstance(extra, syntax.Assign | syntax.Return | syntax.Weights):
-                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span)
-            else:
-                values.append(extra)
-        declared = self._network.results
-        for index, value in enumerate(values):
-            result = declared[index].name if index < len(declared) else None
-            name = result.text if result else UNNAMED_RESULT
-            self._results.append((self._tensor(value, None, name), value.span))
-        if len(values) != len(declared):
-            self._findings.error(
-                "HAP0218",
-                f"the network declares {len(declared)} results and returns {len(values)}",
-                at=statement.span,
-                labels=[Label(declared[0].span, "declared here")],
-            )
-            return
-        for (value, span), parameter in zip(self._results, declared, strict=True):
-            expected = self._tensor_type(parameter.type)
-            if value is not None and expected is not None and value.type != expected:
-                self._findings.error(
-                    "HAP0303",
-                    f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
-                    at=span,
-                    labels=[Label(parameter.type.span, "declared here")],
-                )
+    def _indexed(self, name: str, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
+        """The local name of `name[i, j]`; None where an index is no integer of at least 0."""
+        numbers: list[int] = []
+        for index in indices:
+            value = None if isinstance(index, syntax.Pair) else evaluate(index, frame.constants, self._findings)
+            if isinstance(value, syntax.Number) and isinstance(value.value, int) and value.value >= 0:
+                numbers.append(value.value)
+            elif value is not None or isinstance(index, syntax.Pair):
+                shown = "a pair" if value is None else show(value)
+                message = f"an index is an integer of at least 0, not {shown}"
+                self._findings.error("HAP0304", message, at=index.span, help=f"write `{name}[1]`")
+        return indexed(name, numbers) if numbers and len(numbers) == len(indices) else None
 
-    def _tensor(self, value: syntax.Value, name: str | None, statement: str) -> SSAValue | None:
-        """The tensor that an expression stands for; `name` is its layer's name, or None where one is to be made."""
-        if isinstance(value, syntax.Name):
-            return self._lookup(value)
-        if isinstance(value, syntax.Call):
-            return self._call(value, name, statement)
-        self._findings.error("HAP0304", f"expected a tensor or a layer, not {show(value)}", at=value.span)
+    def _lookup(self, name: syntax.Name, frame: Frame, written: str = "") -> SSAValue | None:
+        known = frame.find(name.text)
+        if known is not None:
+            self._used.add(known.span)
+            return known.value
+        if frame.broken:
+            return None
+        shown = written or f"`{name.text}`"
+        later = [
+            s.name
+            for s in self._statements_around(frame)
+            if isinstance(s, syntax.Assign) and s.name.text == name.text and not s.indices
+        ]
+        if frame.constants.find(name.text) is not None:
+            help, what = "a layer takes tensors by position and numbers by name", f"{shown} is a number, not a tensor"
+        else:
+            help = None if later else did_you_mean(name.text, frame.names())
+            what = f"there is no tensor {shown}" + (" yet" if later else "")
+        labels = [Label(later[0].span, "it is made here")] if later else []
+        self._findings.error("HAP0202", what, at=name.span, labels=labels, help=help)
         return None
 
-    def _lookup(self, name: syntax.Name) -> SSAValue | None:
-        known = self._values.get(name.text)
-        if known is None:
-            later = [
-                s.name for s in self._network.statements if isinstance(s, syntax.Assign) and s.name.text == name.text
-            ]
-            self._findings.error(
-                "HAP0202",
-                f"there is no tensor `{name.text}`" + (" yet" if later else ""),
-                at=name.span,
-                labels=[Label(later[0].span, "it is made here")] if later else [],
-                help=None if later else did_you_mean(name.text, self._values),
-            )
-            return None
-        known.used = True
-        return known.value
+    def _statements_around(self, frame: Frame) -> Sequence[syntax.Statement]:
+        return self._calls[-1].block.definition.statements if frame.prefix else self._network.statements
 
-    def _call(self, call: syntax.Call, name: str | None, statement: str) -> SSAValue | None:
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def _tensor(self, value: syntax.Value, name: str | None, statement: str, frame: Frame) -> SSAValue | None:
+        """The tensor that an expression stands for; `name` is its layer's name, or None where one is to be made."""
+        match value:
+            case syntax.Name():
+                return self._lookup(value, frame)
+            case syntax.Tensor():
+                local = self._indexed(value.element.text, value.dimensions, frame)
+                return self._lookup(syntax.Name(local, value.span), frame, _written(value)) if local else None
+            case syntax.Member():
+                local = self._indexed(value.instance.element.text, value.instance.dimensions, frame)
+                path = f"{local}.{value.member.text}"
+                return self._lookup(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
+            case syntax.Call():
+                return self._call(value, name, statement, frame)
+            case _:
+                self._findings.error("HAP0304", f"expected a tensor or a layer, not {show(value)}", at=value.span)
+                return None
+
+    def _call(self, call: syntax.Call, name: str | None, statement: str, frame: Frame) -> SSAValue | None:
         kind = call.function
-        definition = resolve(universe().layers, kind, "layer", "HAP0201", self._findings)
-        layer = name if name is not None else self._nested_name(f"{statement}.{kind.text}")
+        local = name or self._nested_name(f"{statement}.{kind.text}".lstrip("."), frame)
+        if kind.text in frame.blocks:
+            return self._instance_of(frame.blocks[kind.text], call, local, frame)
+        definition = self._layer_definition(kind, frame)
+        layer = frame.prefix + local
         self._layers[layer] = call.span
+        if len(self._layers) > MAXIMUM_LAYERS:
+            self._too_large(call.span)
         if definition is not None and not self._takes(definition, call):
             definition = None
         # a second look at arguments of the wrong kind would only repeat that their number is wrong
         tensors = [a for a in call.arguments if definition or isinstance(a, syntax.Name | syntax.Call)]
-        inputs = [self._tensor(a, None, statement) for a in tensors]
+        inputs = [self._tensor(a, None, statement, frame) for a in tensors]
         if definition is None:
             return None
-        options = read_options(definition, call.options, at=call.span, what=f"`{kind.text}`", findings=self._findings)
+        given = self._evaluated(call.options, frame)
+        if given is None:
+            return None
+        options = read_options(definition, given, at=call.span, what=f"`{kind.text}`", findings=self._findings,
+                               constants=frame.constants.names)  # fmt: skip
         known = [value for value in inputs if value is not None]
         if options is None or len(known) < len(inputs):
             return None
-        return self._layer(options, known, layer, call)
+        return self._layer(options, known, layer, replace(call, options=tuple(given)), frame)
+
+    def _layer_definition(self, kind: syntax.Name, frame: Frame) -> type[LayerDefinition] | None:
+        layers = universe().layers
+        if kind.text in layers:
+            return resolve(layers, kind, "layer", "HAP0201", self._findings)
+        known = [*layers, *frame.blocks]
+        help = did_you_mean(kind.text, known) or (
+            f"`{kind.text}` is a function of numbers, not a layer"
+            if kind.text in FUNCTIONS or kind.text == SIZE
+            else f"known: {', '.join(sorted(known))}"
+        )
+        self._findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
+        return None
+
+    def _evaluated(self, options: Sequence[syntax.Option], frame: Frame) -> list[syntax.Option] | None:
+        """Options with constants put in; None after an error."""
+        values = [evaluate(option.value, frame.constants, self._findings) for option in options]
+        plain = [replace(o, value=v) for o, v in zip(options, values, strict=True) if v is not None]
+        return plain if len(plain) == len(options) else None
 
     def _takes(self, definition: type[LayerDefinition], call: syntax.Call) -> bool:
         """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
@@ -212,15 +397,120 @@ class NetworkBuilder:
         )
         return False
 
-    def _nested_name(self, wanted: str) -> str:
+    def _nested_name(self, wanted: str, frame: Frame) -> str:
         name, n = wanted, 1
-        while name in self._layers or name in self._values:
+        while frame.prefix + name in self._layers or name in frame.values or name in frame.instances:
             n += 1
             name = f"{wanted}_{n}"
         return name
 
+    def _size(self, frame: Frame, call: syntax.Call, findings: Findings) -> int | None:
+        """`size(tensor, axis)`: the size of a tensor along an axis, counted from 0 (the batch)."""
+        if len(call.arguments) != 2 or call.options:
+            findings.error("HAP0205", "`size` is called as `size(tensor, axis)`", at=call.span)
+            return None
+        axis = evaluate(call.arguments[1], frame.constants, findings)
+        if not isinstance(call.arguments[0], syntax.Name | syntax.Tensor | syntax.Member):
+            findings.error("HAP0304", "`size` takes the name of a tensor", at=call.arguments[0].span)
+            return None
+        value = self._tensor(call.arguments[0], None, "", frame)
+        if value is None or axis is None:
+            return None
+        shape = shape_of(value)
+        if isinstance(axis, syntax.Number) and isinstance(axis.value, int) and 0 <= axis.value < len(shape):
+            return shape[axis.value]
+        findings.error("HAP0305", f"the axes of {text(shape)} are 0..{len(shape) - 1}", at=axis.span)
+        return None
+
+    # --- blocks -------------------------------------------------------------------------------------------------------
+
+    def _instance_of(self, block: KnownBlock, call: syntax.Call, local: str, frame: Frame) -> SSAValue | None:
+        """Run a block's statements for one call; the tensor that it returns."""
+        definition = block.definition
+        what = f"block `{definition.name.text}`"
+        active = [c for c in self._calls if c.block.definition is definition]
+        if active or len(self._calls) >= MAXIMUM_CALLS:
+            labels = [Label(c.at, "called here") for c in active]
+            message = f"the {what} calls itself" if active else f"blocks call blocks {MAXIMUM_CALLS} deep"
+            self._findings.error(
+                "HAP0225", message, at=call.span, labels=labels, help="use `repeat` for rows of layers"
+            )
+            return None
+        given = match_arguments(
+            call, definition.parameters, what=what, at=definition.name.span, findings=self._findings
+        )
+        inner = Frame(f"{frame.prefix}{local}.", Scope(outer=block.scope), dict(block.blocks))
+        inner.scope.size = partial(self._size, inner)
+        arguments = {name: self._argument(value, local, frame) for name, value in (given or {}).items()}
+        if given is None or any(argument is None for argument in arguments.values()):
+            frame.broken = True
+            return None
+        with self._inside(_BlockCall(block, call.span)):
+            self._bind(definition.parameters, arguments, inner)
+            returned = self._run(definition.statements, inner)
+            frame.instances[local] = inner
+            if returned is None:
+                self._findings.error("HAP0218", f"the {what} returns nothing", at=definition.name.span,
+                                     help="end it with `return value`")  # fmt: skip
+                return None
+            statement, rest = returned
+            for extra in rest:
+                self._findings.error("HAP0218", "a block returns one tensor, and nothing follows it", at=extra.span)
+            return self._tensor(statement.value, None, "", inner)
+
+    def _argument(self, value: syntax.Value, local: str, frame: Frame) -> SSAValue | syntax.Value | None:
+        """An argument of a block: a tensor, or an evaluated value; None after an error."""
+        if self._is_tensor(value, frame):
+            return self._tensor(value, None, local, frame)
+        return evaluate(value, frame.constants, self._findings)
+
+    def _is_tensor(self, value: syntax.Value, frame: Frame) -> bool:
+        match value:
+            case syntax.Name():
+                return frame.find(value.text) is not None
+            case syntax.Call():
+                return value.function.text in frame.blocks or value.function.text in universe().layers
+            case _:
+                return isinstance(value, syntax.Tensor | syntax.Member)
+
+    def _bind(
+        self,
+        parameters: Sequence[syntax.Parameter],
+        arguments: Mapping[str, SSAValue | syntax.Value | None],
+        inner: Frame,
+    ) -> None:
+        for parameter in parameters:
+            assert parameter.name is not None
+            argument = arguments.get(parameter.name.text)
+            if isinstance(argument, SSAValue):
+                self._define(parameter.name.text, argument, parameter.name, inner)
+                continue
+            if argument is None and parameter.default is not None:
+                argument = evaluate(parameter.default, inner.scope, self._findings)
+            inner.scope.bind(parameter.name, argument, self._findings)
+
+    @contextlib.contextmanager
+    def _inside(self, call: _BlockCall) -> Generator[None]:
+        """Findings of a block's statements tell this call, and each place is told once."""
+        outer, self._findings = self._findings, Findings()
+        self._calls.append(call)
+        try:
+            yield
+        finally:
+            self._calls.pop()
+            found, self._findings = self._findings, outer
+            label = Label(call.at, f"in this call of `{call.block.definition.name.text}`")
+            for diagnostic in found.sorted():
+                key = (diagnostic.code, diagnostic.span)
+                if self._calls or key not in self._told:
+                    outer.add([replace(diagnostic, labels=(*diagnostic.labels, label))])
+                if not self._calls:
+                    self._told.add(key)
+
+    # --- layers -------------------------------------------------------------------------------------------------------
+
     def _layer(
-        self, definition: LayerDefinition, inputs: list[SSAValue], layer: str, call: syntax.Call
+        self, definition: LayerDefinition, inputs: list[SSAValue], layer: str, call: syntax.Call, frame: Frame
     ) -> SSAValue | None:
         weights: list[nn.WeightOp] = []
 
@@ -235,11 +525,12 @@ class NetworkBuilder:
             _check_size(shape_of(op.results[0]))
         except (ShapeError, VerifyException, ValueError) as error:
             labels = [
-                Label(argument.span, f"this is {type_text(value.type)}")
+                Label(self._origin(argument, frame), f"this is {type_text(value.type)}")
                 for argument, value in zip(call.arguments, inputs, strict=True)
             ]
+            labels += origins(option.value for option in call.options)
             message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
-            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=self._origins(call, labels))
+            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels)
             return None
         for made in (*weights, op):
             made.location = location_of(call.span)
@@ -249,15 +540,12 @@ class NetworkBuilder:
         op.results[0].name_hint = _hint(layer)
         return op.results[0]
 
-    def _origins(self, call: syntax.Call, labels: list[Label]) -> list[Label]:
-        """The labels of the inputs, moved to where each named input is made."""
-        moved: list[Label] = []
-        for argument, label in zip(call.arguments, labels, strict=True):
-            made = self._values.get(argument.text) if isinstance(argument, syntax.Name) else None
-            moved.append(Label(made.span if made else label.span, label.message))
-        return moved
+    def _origin(self, argument: syntax.Value, frame: Frame) -> Span:
+        """Where a named input is made; a nested layer is at its own place."""
+        made = frame.find(argument.text) if isinstance(argument, syntax.Name) else None
+        return made.span if made else argument.span
 
-    def _tensor_type(self, tensor: syntax.Tensor) -> TensorType[Attribute] | None:
+    def _tensor_type(self, tensor: syntax.Tensor, frame: Frame) -> TensorType[Attribute] | None:
         element: Attribute | None = f32 if tensor.element.text == "f32" else integer_format(tensor.element)
         if element is None:
             self._findings.error(
@@ -267,12 +555,16 @@ class NetworkBuilder:
                 help="f32, or an integer with its sign and width: i8, u8, i32",
             )
         shape: list[int] = []
-        for size in tensor.dimensions:
+        for written in tensor.dimensions:
+            size = written if isinstance(written, syntax.Pair) else evaluate(written, frame.scope, self._findings)
             if isinstance(size, syntax.Number) and isinstance(size.value, int) and 0 < size.value <= MAXIMUM_SIZE:
                 shape.append(size.value)
                 continue
-            self._findings.error("HAP0305", f"a dimension is an integer in 1..{MAXIMUM_SIZE}", at=size.span)
             element = None
+            if size is not None:
+                labels = [] if isinstance(size, syntax.Pair) else origins([size])
+                message = f"a dimension is an integer in 1..{MAXIMUM_SIZE}"
+                self._findings.error("HAP0305", message, at=written.span, labels=labels)
         if element is None:
             return None
         try:
@@ -282,11 +574,48 @@ class NetworkBuilder:
             return None
         return TensorType(element, shape)
 
-    def _finish(self) -> None:
-        for name, known in self._values.items():
-            # after an error the statement that uses it may be the one that could not be read
-            if not known.used and not self._findings.failed:
-                self._findings.warning("HAP0220", f"`{name}` is never used", at=known.span)
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement], frame: Frame) -> None:
+        values = [statement.value]
+        for extra in rest:
+            if isinstance(
+                extra,
+                syntax.Assign | syntax.Return | syntax.Weights | syntax.Let | syntax.Repeat | syntax.LayerBlock,
+            ):
+                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span)
+            else:
+                values.append(extra)
+        declared = self._network.results
+        for index, value in enumerate(values):
+            result = declared[index].name if index < len(declared) else None
+            name = result.text if result else UNNAMED_RESULT
+            self._results.append((self._tensor(value, None, name, frame), value.span))
+        if len(values) != len(declared):
+            self._findings.error(
+                "HAP0218",
+                f"the network declares {len(declared)} results and returns {len(values)}",
+                at=statement.span,
+                labels=[Label(declared[0].span, "declared here")],
+            )
+            return
+        for (value, span), parameter in zip(self._results, declared, strict=True):
+            assert parameter.type is not None
+            expected = self._tensor_type(parameter.type, frame)
+            if value is not None and expected is not None and value.type != expected:
+                self._findings.error(
+                    "HAP0303",
+                    f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
+                    at=span,
+                    labels=[Label(parameter.type.span, "declared here")],
+                )
+
+    def _finish(self, frame: Frame) -> None:
+        if not self._findings.failed:
+            # after an error the statement that uses a value may be the one that could not be read
+            for span, name in self._defined.items():
+                if span not in self._used and not span.file.startswith(LIBRARY):
+                    self._findings.warning("HAP0220", f"`{name}` is never used", at=span)
         names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
         for index, parameter in enumerate(self._network.results):
             if parameter.name and parameter.name.text in names[:index]:
@@ -329,3 +658,14 @@ def type_text(type_: Attribute) -> str:
     shaped = cast("TensorType[Attribute]", type_)
     element = str(shaped.get_element_type()).replace("si", "i").replace("ui", "u")
     return f"{element}[{', '.join(map(str, shaped.get_shape()))}]"
+
+
+def _written(value: syntax.Name | syntax.Tensor | syntax.Member) -> str:
+    """The name of a tensor as a message shows it."""
+    match value:
+        case syntax.Name():
+            return f"`{value.text}`"
+        case syntax.Tensor():
+            return f"`{value.element.text}[...]`"
+        case syntax.Member():
+            return f"`{value.instance.element.text}[...].{value.member.text}`"

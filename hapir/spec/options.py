@@ -13,8 +13,8 @@ import enum
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -61,12 +61,20 @@ def option_types(cls: type[Any]) -> dict[str, Any]:
 
 
 def read_options(
-    cls: type[T], given: Iterable[syntax.Option | syntax.Assign], *, at: Span, what: str, findings: Findings
+    cls: type[T],
+    given: Iterable[syntax.Option | syntax.Assign],
+    *,
+    at: Span,
+    what: str,
+    findings: Findings,
+    constants: Callable[[], Iterable[str]] = tuple,
 ) -> T | None:
     """An instance of `cls` with the given options; None where there are errors, which are then among the findings.
 
-    `what` names the statement in messages (``pass `prune` ``), `at` is its place.
+    `what` names the statement in messages (``pass `prune` ``), `at` is its place, `constants` the names that may have
+    been meant where a word stands for a number.
     """
+    given = tuple(given)
     known, values, places = option_types(cls), dict[str, Any](), dict[str, Span]()
     metadata = {f.name: f.metadata for f in dataclasses.fields(cast(Any, cls))}
     bad = False
@@ -87,22 +95,39 @@ def read_options(
             try:
                 values[name] = convert(option.value, known[name], name, metadata[name].get("units"))
             except Mismatch as mismatch:
-                findings.error(mismatch.code, mismatch.message, at=mismatch.at, help=mismatch.help)
+                help = mismatch.help or _misspelt(option.value, constants)
+                findings.error(
+                    mismatch.code, mismatch.message, at=mismatch.at, labels=origins([option.value]), help=help
+                )
                 bad = True
     for missing in (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name not in places and _required(f)):
         findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=_example(missing, known[missing.name]))
         bad = True
-    return None if bad else construct(cls, values, at=at, what=what, findings=findings)
+    labels = origins(option.value for option in given)
+    return None if bad else construct(cls, values, at=at, what=what, findings=findings, labels=labels)
 
 
-def construct(cls: type[T], values: dict[str, Any], *, at: Span, what: str, findings: Findings) -> T | None:
+def origins(values: Iterable[syntax.Value]) -> list[Label]:
+    """Where the constants behind values are defined, as second places of a message."""
+    found = [v for v in values if isinstance(v, syntax.Number | syntax.Quantity | syntax.Text) and v.origin is not None]
+    return [Label(v.origin.span, f"`{v.origin.name}` is {show(replace(v, origin=None))}") for v in found if v.origin]
+
+
+def _misspelt(value: syntax.Value, constants: Callable[[], Iterable[str]]) -> str | None:
+    """A help line for a word that stands where a constant may have been meant."""
+    return did_you_mean(value.text, constants()) if isinstance(value, syntax.Name) else None
+
+
+def construct(
+    cls: type[T], values: dict[str, Any], *, at: Span, what: str, findings: Findings, labels: Sequence[Label] = ()
+) -> T | None:
     """`cls(**values)`; what its own checks refuse becomes a diagnostic HAP0305 at `at`."""
     try:
         return cls(**values)
     except HapirError as error:
-        findings.add(d if d.span else dataclasses.replace(d, span=at) for d in error.diagnostics)
+        findings.add(d if d.span else replace(d, span=at) for d in error.diagnostics)
     except (ValueError, VerifyException) as error:
-        findings.error("HAP0305", f"{what}: {error}", at=at)
+        findings.error("HAP0305", f"{what}: {error}", at=at, labels=labels)
     return None
 
 
@@ -161,7 +186,7 @@ def convert(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, .
     converter = _CONVERTERS.get(hint)
     if converter is None:
         raise TypeError(f"option `{name}` has the type {hint}, which the spec language cannot write")
-    if isinstance(value, syntax.Quantity):
+    if isinstance(value, syntax.Quantity) and hint is not str:
         return _convert_quantity(value, hint, name, units)
     result = converter(value)
     if result is None:
@@ -179,18 +204,27 @@ def _float(value: syntax.Value) -> float | None:
 
 
 def _bool(value: syntax.Value) -> bool | None:
-    return {"true": True, "false": False}.get(value.text) if isinstance(value, syntax.Name) else None
+    return {"true": True, "false": False}.get(word(value) or "")
+
+
+def word(value: syntax.Value | syntax.Pair) -> str | None:
+    """The name that a value is written as, whether or not a constant of that name was put in; None of other values."""
+    match value:
+        case syntax.Name():
+            return value.text
+        case syntax.Number() | syntax.Quantity() | syntax.Text() if value.origin is not None:
+            return value.origin.name
+        case _:
+            return None
 
 
 def _word(value: syntax.Value) -> str | None:
-    if isinstance(value, syntax.Text):
-        return value.value
-    return value.text if isinstance(value, syntax.Name) else None
+    return value.value if isinstance(value, syntax.Text) else word(value)
 
 
 def integer_format(value: syntax.Value) -> IntegerType | None:
     """`u8` and `i32` as explicit-sign integer types; None for anything else."""
-    match = re.fullmatch(r"([iu])([1-9][0-9]?)", value.text) if isinstance(value, syntax.Name) else None
+    match = re.fullmatch(r"([iu])([1-9][0-9]?)", word(value) or "")
     if match is None or int(match[2]) > 64:
         return None
     return (signed if match[1] == "i" else unsigned)(int(match[2]))
@@ -240,7 +274,8 @@ def _convert_choice(value: syntax.Value, hint: Any, name: str) -> Any:
     members: dict[str, Any] = (
         {m.value: m for m in hint} if _is_enum(hint) else {str(choice): choice for choice in get_args(hint)}
     )
-    written = str(value.value) if isinstance(value, syntax.Number) else _word(value)
+    spellings = [word(value), str(value.value) if isinstance(value, syntax.Number | syntax.Text) else None]
+    written = next((s for s in spellings if s in members), spellings[1] or spellings[0])
     if written in members:
         return members[written]
     help = did_you_mean(written, members) if written else None
@@ -295,14 +330,14 @@ def _elements(value: syntax.Value, name: str) -> tuple[syntax.Value, ...]:
     return cast("tuple[syntax.Value, ...]", value.elements)
 
 
-def expand_range(call: syntax.Call) -> range:
+def expand_range(call: syntax.Call, *, may_be_empty: bool = False) -> range:
     """`range(first, last, step = 1)`, both ends included. Raises Mismatch."""
     options = {o.name.text: o.value for o in call.options}
     numbers = [_integer(v) for v in (*call.arguments, *options.values())]
     if len(call.arguments) != 2 or set(options) - {"step"} or len(call.options) > 1 or None in numbers:
         raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span)
     first, last, step = cast("list[int]", numbers) + ([] if options else [1])
-    if step < 1 or last < first or (last - first) // step >= MAXIMUM_RANGE:
+    if step < 1 or (last < first and not may_be_empty) or (last - first) // step >= MAXIMUM_RANGE:
         raise Mismatch("HAP0305", f"the range {first}..{last} by {step} is empty or too long", call.span)
     return range(first, last + 1, step)
 
@@ -320,12 +355,14 @@ def show(value: syntax.Value) -> str:
             return f'"{value.value}"'
         case syntax.Call():
             return f"a call of `{value.function.text}`"
-        case syntax.Tensor():
-            return "a tensor type"
+        case syntax.Tensor() | syntax.Member():
+            return "a tensor"
         case syntax.Sequence():
             return f"a list of {len(value.elements)}"
         case syntax.Product():
             return "a product"
+        case syntax.Binary() | syntax.Negative():
+            return "an expression"
 
 
 def _is_enum(hint: Any) -> bool:

@@ -6,6 +6,7 @@ bounded, and a syntax error is noted, skipped (`recovery.py`) and followed by th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -22,9 +23,12 @@ LANGUAGE_VERSION = 1
 MAXIMUM_DEPTH = 50
 """Brackets inside brackets; far more than any network needs, far less than Python's recursion limit."""
 MAXIMUM_CHARACTERS = 2_000_000
+MAXIMUM_NESTING = 150
+"""Operators and brackets on the way to the innermost operand of one value."""
 _MAXIMUM_DIGITS = 40
 
 _Node = Tree[Token] | Token
+_OPERATORS: dict[str, syntax.Operator] = {"plus": "+", "minus": "-", "times": "*", "over": "/"}
 
 
 def parse(text: str, file: str) -> syntax.File:
@@ -86,12 +90,14 @@ class _Builder:
         ]
         build = {
             "network": self._network,
+            "layer_block": self._layer_block,
             "machine": self._machine,
             "recipe": self._recipe,
             "schedule": self._schedule,
         }
         definitions = [build[t.data](t) for t in tops if t.data in build]
-        return syntax.File(self._file, tuple(imports), tuple(definitions))
+        constants = [self._let(t) for t in tops if t.data == "let"]
+        return syntax.File(self._file, tuple(imports), tuple(definitions), tuple(constants))
 
     def _check_version(self, tops: list[Tree[Token]]) -> None:
         help = f"a spec begins with `hap {LANGUAGE_VERSION}`"
@@ -114,67 +120,127 @@ class _Builder:
                     help=help,
                 )
 
+    def _let(self, tree: Tree[Token]) -> syntax.Let:
+        _, name, value = tree.children
+        return syntax.Let(self._name(_token(name)), self._value(value), self._span(tree))
+
     def _network(self, tree: Tree[Token]) -> syntax.Network:
-        name, *parts = tree.children
-        parameters = [p for p in parts if isinstance(p, Tree) and p.data == "parameter"]
-        results, body = cast("list[Tree[Token]]", parts[-2:])
+        name, parameters, results, body = tree.children
         return syntax.Network(
             self._name(_token(name)),
-            tuple(self._parameter(p) for p in parameters),
+            self._parameters(parameters),
             tuple(
-                self._parameter(r) if r.data == "parameter" else syntax.Parameter(None, self._tensor(r), self._span(r))
-                for r in _trees(results)
+                self._parameter(r) if r.data == "typed" else syntax.Parameter(None, self._tensor(r), self._span(r))
+                for r in _trees(cast("Tree[Token]", results))
             ),
-            tuple(self._statement(s) for s in _trees(body)),
+            self._statements(body),
             self._span(tree),
         )
 
+    def _layer_block(self, tree: Tree[Token]) -> syntax.LayerBlock:
+        _, name, parameters, body = tree.children
+        return syntax.LayerBlock(
+            self._name(_token(name)), self._parameters(parameters), self._statements(body), self._span(tree)
+        )
+
     def _machine(self, tree: Tree[Token]) -> syntax.Machine:
-        name, body = tree.children
-        return syntax.Machine(self._name(_token(name)), self._body(body), self._span(tree))
+        name, *parts = tree.children
+        found = {t.data: t for t in parts if isinstance(t, Tree)}
+        base = self._instance(found["extends"].children[0]) if "extends" in found else None
+        return syntax.Machine(
+            self._name(_token(name)), self._body(parts[-1]), self._span(tree), self._optional_parameters(found), base
+        )
 
     def _recipe(self, tree: Tree[Token]) -> syntax.Recipe:
-        name, body = tree.children
-        return syntax.Recipe(self._name(_token(name)), self._body(body), self._span(tree))
+        name, *parts = tree.children
+        found = {t.data: t for t in parts if isinstance(t, Tree)}
+        return syntax.Recipe(
+            self._name(_token(name)), self._body(parts[-1]), self._span(tree), self._optional_parameters(found)
+        )
 
     def _schedule(self, tree: Tree[Token]) -> syntax.Schedule:
         name, network, *parts = tree.children
-        chosen = {t.data: self._name(_token(t.children[0])) for t in parts[:-1] if isinstance(t, Tree)}
+        chosen = {t.data: self._instance(t.children[0]) for t in parts[:-1] if isinstance(t, Tree)}
         return syntax.Schedule(
             self._name(_token(name)),
-            self._name(_token(network)),
+            self._instance(network),
             chosen.get("with_recipe"),
             chosen.get("on_machine"),
             self._body(parts[-1]),
             self._span(tree),
         )
 
-    def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
-        name, type_ = tree.children
-        return syntax.Parameter(self._name(_token(name)), self._tensor(cast("Tree[Token]", type_)), self._span(tree))
+    def _instance(self, node: _Node) -> syntax.Instance:
+        """`ws` or `ws(rows = 16)`."""
+        (child,) = cast("Tree[Token]", node).children
+        if isinstance(child, Token):
+            name = self._name(child)
+            return syntax.Instance(name, (), (), name.span)
+        call = self._call(child, 0)
+        return syntax.Instance(call.function, call.arguments, call.options, call.span)
 
-    def _statement(self, tree: Tree[Token]) -> syntax.Statement:
-        if tree.data == "layer":
-            return self._assign(tree)
-        if tree.data == "weights_from":
-            return syntax.Weights(self._text(_token(tree.children[1])), self._span(tree))
-        if tree.data == "give_back":
-            return syntax.Return(self._value(tree.children[0]), self._span(tree))
-        return self._value(tree)
+    def _optional_parameters(self, found: dict[str, Tree[Token]]) -> tuple[syntax.Parameter, ...]:
+        return self._parameters(found["parameters"]) if "parameters" in found else ()
+
+    def _parameters(self, tree: _Node) -> tuple[syntax.Parameter, ...]:
+        return tuple(self._parameter(p) for p in _trees(cast("Tree[Token]", tree)))
+
+    def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
+        name, *rest = tree.children
+        type_ = self._tensor(cast("Tree[Token]", rest[0])) if tree.data == "typed" else None
+        default = self._value(rest[0]) if tree.data == "default" else None
+        return syntax.Parameter(self._name(_token(name)), type_, self._span(tree), default)
+
+    def _statements(self, tree: _Node) -> tuple[syntax.Statement, ...]:
+        return tuple(self._statement(s) for s in cast("Tree[Token]", tree).children)
+
+    def _statement(self, node: _Node) -> syntax.Statement:
+        if isinstance(node, Token):
+            return self._value(node)
+        match node.data:
+            case "let":
+                return self._let(node)
+            case "layer":
+                return self._layer(node)
+            case "repeat":
+                _, variable, over, body = node.children
+                return syntax.Repeat(
+                    self._name(_token(variable)), self._value(over), self._statements(body), self._span(node)
+                )
+            case "layer_block":
+                return self._layer_block(node)
+            case "weights_from":
+                return syntax.Weights(self._text(_token(node.children[1])), self._span(node))
+            case "give_back":
+                return syntax.Return(self._value(node.children[0]), self._span(node))
+            case _:
+                return self._value(node)
+
+    def _layer(self, tree: Tree[Token]) -> syntax.Assign:
+        name, *indices, value = tree.children
+        return syntax.Assign(
+            self._name(_token(name)),
+            self._value(value),
+            self._span(tree),
+            tuple(self._element(i) for part in indices for i in cast("Tree[Token]", part).children),
+        )
 
     def _body(self, tree: _Node) -> tuple[syntax.Item, ...]:
-        return tuple(self._item(item) for item in _trees(cast("Tree[Token]", tree)))
+        return tuple(self._item(item) for item in cast("Tree[Token]", tree).children)
 
-    def _item(self, tree: Tree[Token]) -> syntax.Item:
-        if tree.data == "assign":
-            return self._assign(tree)
-        if tree.data == "block":
-            return self._block(tree)
-        return self._value(tree)
-
-    def _assign(self, tree: Tree[Token]) -> syntax.Assign:
-        name, value = tree.children
-        return syntax.Assign(self._name(_token(name)), self._value(value), self._span(tree))
+    def _item(self, node: _Node) -> syntax.Item:
+        if isinstance(node, Tree):
+            match node.data:
+                case "let":
+                    return self._let(node)
+                case "assign":
+                    name, value = node.children
+                    return syntax.Assign(self._name(_token(name)), self._value(value), self._span(node))
+                case "block":
+                    return self._block(node)
+                case _:
+                    pass
+        return self._value(node)
 
     def _block(self, tree: Tree[Token]) -> syntax.Block:
         kind, name, *dimensions, body = tree.children
@@ -186,44 +252,66 @@ class _Builder:
             self._span(tree),
         )
 
-    def _element(self, node: _Node) -> syntax.Value | syntax.Pair:
+    def _element(self, node: _Node, depth: int = 0) -> syntax.Value | syntax.Pair:
         if isinstance(node, Tree) and node.data == "pair":
             key, value = node.children
-            return syntax.Pair(self._name(_token(key)), self._value(value), self._span(node))
-        return self._value(node)
+            return syntax.Pair(self._name(_token(key)), self._value(value, depth), self._span(node))
+        return self._value(node, depth)
 
-    def _value(self, node: _Node) -> syntax.Value:
+    def _value(self, node: _Node, depth: int = 0) -> syntax.Value:
+        """A value; `depth` counts the operators and brackets around it, so that no text exhausts the recursion."""
         if isinstance(node, Token):
             return self._literal(node)
+        depth += 1
+        if depth > MAXIMUM_NESTING:
+            what = f"this value nests more than {MAXIMUM_NESTING} operators and brackets"
+            self._findings.error("HAP0104", what, at=self._span(node), help="give parts of it names with `let`")
+            return syntax.Number(0, self._span(node))
+        operator = _OPERATORS.get(node.data)
+        if operator is not None:
+            left, right = node.children
+            return syntax.Binary(operator, self._value(left, depth), self._value(right, depth), self._span(node))
         match node.data:
-            case "value" if len(node.children) == 1:
-                return self._value(node.children[0])
-            case "value":
-                return syntax.Product(tuple(self._value(c) for c in node.children), self._span(node))
             case "name":
                 return self._name(_token(node.children[0]))
             case "call":
-                return self._call(node)
+                return self._call(node, depth)
             case "tensor":
-                return self._tensor(node)
+                return self._tensor(node, depth)
+            case "member":
+                return self._member(node, depth)
+            case "negative":
+                operand = self._value(node.children[0], depth)
+                if isinstance(node.children[0], Token) and isinstance(operand, syntax.Number | syntax.Quantity):
+                    return dataclasses.replace(operand, value=-operand.value, span=self._span(node))
+                return syntax.Negative(operand, self._span(node))
             case _:
-                return syntax.Sequence(tuple(self._element(c) for c in node.children), self._span(node))
+                return syntax.Sequence(tuple(self._element(c, depth) for c in node.children), self._span(node))
 
-    def _call(self, tree: Tree[Token]) -> syntax.Call:
+    def _call(self, tree: Tree[Token], depth: int) -> syntax.Call:
         function, *arguments = tree.children
         positional: list[syntax.Value] = []
         options: list[syntax.Option] = []
-        for argument in cast("list[Tree[Token]]", arguments):
-            if argument.data == "option":
+        for argument in arguments:
+            if isinstance(argument, Tree) and argument.data == "option":
                 name, value = argument.children
-                options.append(syntax.Option(self._name(_token(name)), self._value(value), self._span(argument)))
+                given = syntax.Option(self._name(_token(name)), self._value(value, depth), self._span(argument))
+                options.append(given)
             else:
-                positional.append(self._value(argument))
+                positional.append(self._value(argument, depth))
         return syntax.Call(self._name(_token(function)), tuple(positional), tuple(options), self._span(tree))
 
-    def _tensor(self, tree: Tree[Token]) -> syntax.Tensor:
+    def _tensor(self, tree: Tree[Token], depth: int = 0) -> syntax.Tensor:
         element, *dimensions = tree.children
-        return syntax.Tensor(self._name(_token(element)), tuple(self._element(d) for d in dimensions), self._span(tree))
+        elements = tuple(self._element(d, depth) for d in dimensions)
+        return syntax.Tensor(self._name(_token(element)), elements, self._span(tree))
+
+    def _member(self, tree: Tree[Token], depth: int) -> syntax.Member:
+        instance, member = tree.children
+        token = _token(member)
+        at = self._token_span(token)
+        name = syntax.Name(token[1:], dataclasses.replace(at, column=at.column + 1))
+        return syntax.Member(self._tensor(cast("Tree[Token]", instance), depth), name, self._span(tree))
 
     def _literal(self, token: Token) -> syntax.Value:
         span = self._token_span(token)
@@ -239,7 +327,7 @@ class _Builder:
         if len(text) > _MAXIMUM_DIGITS:
             self._findings.error("HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span)
             return 0
-        value = int(text) if text.lstrip("-").isdigit() else float(text)
+        value = int(text) if text.isdigit() else float(text)
         if not math.isfinite(value):
             self._findings.error("HAP0105", "this number is too large for a 64-bit float", at=span)
             return 0

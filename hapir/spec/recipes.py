@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from xdsl.passes import ModulePass
@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 from hapir.diagnostics import Findings, Label, Span
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.expand import PlainStep
 from hapir.spec.options import read_options
 from hapir.spec.resolve import resolve
 
@@ -26,38 +27,41 @@ class RecipeStep:
     span: Span
 
 
-def recipe_steps(recipe: syntax.Recipe, findings: Findings) -> list[RecipeStep]:
-    """The steps that could be read, in order; errors go to the findings."""
+def recipe_steps(plain: Sequence[PlainStep], findings: Findings) -> list[RecipeStep]:
+    """The steps that could be read, in order; errors go to the findings, with the calls of recipes that lead there."""
     steps: list[RecipeStep] = []
-    for item in recipe.items:
-        if not isinstance(item, syntax.Call):
-            findings.error("HAP0216", "a recipe is a list of passes", at=item.span, help="write `pass(option = value)`")
-            continue
-        definition = resolve(universe().all_passes, item.function, "pass", "HAP0203", findings)
-        if item.arguments:
-            findings.error(
-                "HAP0205",
-                f"the options of pass `{item.function.text}` are written with their names",
-                at=item.arguments[0].span,
-                help="`name = value`",
-            )
-        if definition is None:
-            continue
-        what = f"pass `{item.function.text}`"
-        step = read_options(definition, item.options, at=item.span, what=what, findings=findings)
-        if step is not None:
-            steps.append(RecipeStep(step, item.span))
+    for step in plain:
+        own = Findings()
+        read = _step(step.call, own)
+        labels = tuple(Label(caller, "called here") for caller in reversed(step.callers))
+        findings.add(replace(d, labels=(*d.labels, *labels)) for d in own.sorted())
+        if read is not None:
+            steps.append(read)
     return steps
 
 
+def _step(call: syntax.Call, findings: Findings) -> RecipeStep | None:
+    definition = resolve(universe().all_passes, call.function, "pass", "HAP0203", findings)
+    if call.arguments:
+        findings.error(
+            "HAP0205",
+            f"the options of pass `{call.function.text}` are written with their names",
+            at=call.arguments[0].span,
+            help="`name = value`",
+        )
+    if definition is None:
+        return None
+    what = f"pass `{call.function.text}`"
+    step = read_options(definition, call.options, at=call.span, what=what, findings=findings)
+    return None if step is None else RecipeStep(step, call.span)
+
+
 def check_selectors(
-    recipe: syntax.Recipe, layers: Collection[str], schedule: syntax.Schedule, findings: Findings
+    plain: Sequence[PlainStep], layers: Collection[str], schedule: syntax.Schedule, findings: Findings
 ) -> None:
     """Report globs of a recipe that match no layer of the network that a schedule applies it to."""
-    for item in recipe.items:
-        if not isinstance(item, syntax.Call):
-            continue
-        for option in (o for o in item.options if o.name.text == SELECTOR):
+    for step in plain:
+        for option in (o for o in step.call.options if o.name.text == SELECTOR):
             values = option.value.elements if isinstance(option.value, syntax.Sequence) else (option.value,)
             for value in values:
                 glob = (
@@ -74,5 +78,12 @@ def check_selectors(
                     f'"{glob}" matches no layer of the network `{schedule.network.text}`',
                     at=value.span,
                     labels=[Label(schedule.name.span, "this schedule applies the recipe to it")],
-                    help=f"its layers are {', '.join(layers)}" if layers else "it has no layers",
+                    help=f"its layers are {some(layers)}" if layers else "it has no layers",
                 )
+
+
+def some(names: Collection[str], most: int = 12) -> str:
+    """Names in a row, the first so many of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
@@ -10,7 +11,8 @@ from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.networks import location_of
-from hapir.spec.options import read_options, show
+from hapir.spec.options import read_options, show, word
+from hapir.spec.recipes import some
 from hapir.spec.resolve import resolve
 
 DEFAULT_DATAFLOW = "weight_stationary"
@@ -27,23 +29,24 @@ class ScheduleBuilder:
         self._machine = machine
         self._findings = findings
         self._seen: dict[str, Span] = {}
+        self._mapped: dict[str, syntax.Name] = {}
 
     def build(self) -> ScheduleOp | None:
         """The schedule's op; None where it has no machine."""
-        dataflow, maps = DEFAULT_DATAFLOW, list[MapOp]()
+        dataflow, maps = DEFAULT_DATAFLOW, dict[str, MapOp]()
         for item in self._schedule.items:
             if isinstance(item, syntax.Assign) and item.name.text == "dataflow":
                 self._once("dataflow", item.name)
                 dataflow = self._dataflow(item.value) or dataflow
             elif isinstance(item, syntax.Block) and item.kind.text == "map":
                 self._once(f"map {item.name.text}", item.name)
-                maps.append(self._map(item))
+                self._add_maps(item, maps)
             else:
                 self._unknown(item, ("dataflow", "map"), "a schedule")
         if self._schedule.machine is None:
             return None
         name, network, machine = self._schedule.name, self._schedule.network.text, self._schedule.machine.text
-        op = ScheduleOp(name.text, network, machine, dataflow, maps)
+        op = ScheduleOp(name.text, network, machine, dataflow, list(maps.values()))
         op.location = location_of(name.span)
         return op
 
@@ -73,16 +76,35 @@ class ScheduleBuilder:
             read_options(definition, options, at=name.span, what=f"dataflow `{name.text}`", findings=self._findings)
         return name.text
 
-    def _map(self, block: syntax.Block) -> MapOp:
-        layer = block.name
-        if self._layers is not None and layer.text not in self._layers:
-            network = self._schedule.network
+    def _add_maps(self, block: syntax.Block, maps: dict[str, MapOp]) -> None:
+        """The maps of a `map` block: one per layer that its name, a glob, matches.
+
+        A layer that is named outright keeps that map; two globs that match one layer are an error.
+        """
+        pattern = block.name
+        matching = [pattern.text]
+        if self._layers is not None:
+            matching = [layer for layer in self._layers if fnmatchcase(layer, pattern.text)]
+        if not matching:
+            network, layers = self._schedule.network, self._layers or ()
             self._findings.error(
                 "HAP0208",
-                f"the network `{network.text}` has no layer `{layer.text}`",
-                at=layer.span,
-                help=did_you_mean(layer.text, self._layers) or f"its layers are {', '.join(self._layers)}",
+                f"the network `{network.text}` has no layer `{pattern.text}`",
+                at=pattern.span,
+                help=did_you_mean(pattern.text, layers) or f"its layers are {some(layers)}",
             )
+            matching = [pattern.text]
+        for layer in matching:
+            first = self._mapped.get(layer)
+            if first is not None and layer not in (first.text, pattern.text):
+                labels = [Label(first.span, "first given here")]
+                message = f"the layer `{layer}` is mapped twice"
+                self._findings.error("HAP0221", message, at=pattern.span, labels=labels, help="name it in a map alone")
+            if first is None or layer == pattern.text:
+                self._mapped[layer] = pattern
+                maps[layer] = self._map(block, layer)
+
+    def _map(self, block: syntax.Block, layer: str) -> MapOp:
         levels: list[LevelOp] = []
         places: dict[str, Span] = {}
         for item in block.items:
@@ -96,8 +118,8 @@ class ScheduleBuilder:
                 )
             places[item.name.text] = item.name.span
             levels.append(self._level(item))
-        op = MapOp(layer.text, levels)
-        op.location = location_of(layer.span)
+        op = MapOp(layer, levels)
+        op.location = location_of(block.name.span)
         return op
 
     def _level(self, block: syntax.Block) -> LevelOp:
@@ -166,10 +188,11 @@ class ScheduleBuilder:
         elements = value.elements if isinstance(value, syntax.Sequence) else (value,)
         names: list[str] = []
         for element in elements:
-            if not isinstance(element, syntax.Name):
+            name = word(element)
+            if name is None:
                 self._findings.error("HAP0304", f"expected one of {', '.join(known)}", at=element.span)
-            elif self._is_one_of(element, known):
-                names.append(element.text)
+            elif self._is_one_of(syntax.Name(name, element.span), known):
+                names.append(name)
         return names
 
     def _is_one_of(self, name: syntax.Name, known: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 from xdsl.dialects.builtin import IntegerType
@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import IntegerType
 from hapir.diagnostics import Findings, Span
 from hapir.dialects.num import SI8, SI32, UI8, Rounding
 from hapir.spec import syntax
+from hapir.spec.evaluate import Scope, evaluate
 from hapir.spec.options import Measure, describe, measured_in, read_options
 from hapir.spec.parse import parse
 
@@ -52,9 +53,9 @@ def read(cls: type[Any], text: str) -> tuple[Any, list[tuple[str, str]]]:
     """An instance from the text of its options, and the codes and messages of what is wrong."""
     recipe = parse(f"hap 1\nrecipe r {{ f({text}) }}", "t.hap").definitions[0]
     assert isinstance(recipe, syntax.Recipe)
-    call = recipe.items[0]
-    assert isinstance(call, syntax.Call)
     findings = Findings()
+    call = evaluate(cast(syntax.Value, recipe.items[0]), Scope(), findings)
+    assert isinstance(call, syntax.Call)
     instance = read_options(cls, call.options, at=call.span, what="`f`", findings=findings)
     return instance, [(d.code, d.message) for d in findings.sorted()]
 
@@ -131,7 +132,7 @@ def test_value_that_fits(text: str, name: str, expected: object):
         ("numbers = range(0, 999999999)", "HAP0305", "the range 0..999999999 by 1 is empty or too long"),
         ("numbers = range(1)", "HAP0205", "a range is written `range(first, last, step = n)` with integers"),
         ("pair = [1, 2, 3]", "HAP0304", "`pair` takes an integer or a list of 2 integers, not a list of 3"),
-        ("pair = 2 * 2", "HAP0304", "`pair` takes an integer or a list of 2 integers, not a product"),
+        ("pair = u2 * u2", "HAP0304", "`pair` takes an integer or a list of 2 integers, not a product"),
         ("clock = 4 KiB", "HAP0302", "`clock` is a frequency, not 4 KiB (a size)"),
         ("clock = 4", "HAP0304", "`clock` takes a quantity like 200 MHz, not 4"),
         ("budget_pj = 50 %", "HAP0302", "`budget_pj` is an energy, not 50 % (a ratio)"),

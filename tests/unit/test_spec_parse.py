@@ -94,7 +94,7 @@ def test_values():
     span = value("3").span
     assert value("3") == syntax.Number(3, span)
     assert isinstance(value("range(4, 32, step = 4)"), syntax.Call)
-    assert isinstance(value("u8 * i8"), syntax.Product)
+    assert isinstance(value("u8 * i8"), syntax.Binary)
     assert isinstance(value("f32[1, 8]"), syntax.Tensor)
     pairs = value("[K: 2, C: 1]")
     assert isinstance(pairs, syntax.Sequence)
