@@ -18,7 +18,7 @@ from hapir.universe import HapirUniverse
 _SHARED = ("all_dialects", "all_passes", "all_targets")
 _SPACE = {"pipelines": "all_passes"}
 """Fields that share their names with another one: `hapir opt -p` takes passes and pipelines alike."""
-_OWN = ("layers", "units", "dataflows", "machines", "pipelines")
+_OWN = ("layers", "units", "blocks", "dataflows", "machines", "pipelines")
 
 
 def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation, TypeAttribute
-from xdsl.parser import Parser
+from xdsl.parser import Parser, ParserState
 from xdsl.utils.exceptions import (
     MultipleSpansParseError,
     ParseError,
@@ -21,6 +21,7 @@ from xdsl.utils.exceptions import (
 )
 from xdsl.utils.lexer import Input
 from xdsl.utils.lexer import Span as TextSpan
+from xdsl.utils.mlir_lexer import MLIRLexer
 
 from hapir.diagnostics import Diagnostic, HapirError, Label, Span, did_you_mean
 
@@ -33,11 +34,18 @@ def parse_ir(ctx: Context, text: str, name: str, *, implicit_module: bool = True
         raise HapirError(_diagnostic(error, ctx, text)) from error
 
 
+class _Lexer(MLIRLexer):
+    """xDSL's lexer, with another expression for strings: on one without end its own takes exponential time."""
+
+    _unescaped_characters_regex = re.compile(r'"[^"\\\n\v\f]*(?:\\(?:["nt\\]|[0-9A-Fa-f]{2})[^"\\\n\v\f]*)*"')
+
+
 class LocatedParser(Parser):
     """A parser whose operations have a location, and whose only error is ParseError."""
 
     def __init__(self, ctx: Context, text: str, name: str):
-        super().__init__(ctx, text, name)
+        super().__init__(ctx, "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._text = text
         self._file = StringAttr(name)
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]

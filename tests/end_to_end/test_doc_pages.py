@@ -31,7 +31,8 @@ def test_the_tutorial_is_among_them():
 
 
 def test_pages_are_read_as_they_are_meant(tmp_path: Path):
-    text = "a\n<!-- file: x/y.txt -->\n```text\none\n```\n<!-- append: x/y.txt -->\n```\ntwo\n```\n```console\n$ cat x/y.txt\none\n...\n$ false\n```\n"
+    files = "a\n<!-- file: x/y.txt -->\n```text\none\n```\n<!-- append: x/y.txt -->\n```\ntwo\n```\n"
+    text = files + "```console\n$ cat x/y.txt\none\n...\n$ false\n```\n"
     assert [fence.mark for fence in fences(text)] == ["file", "append", ""]
     assert [c.line for c in commands("$ a\nb\n$ c\n")] == ["a", "c"]
     folder = tmp_path / "page"

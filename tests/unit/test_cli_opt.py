@@ -110,6 +110,7 @@ def test_pipeline_errors_are_clean(tmp_path: Path, ir: Path, pipeline: str, word
         (BAD_IR, ["HAP0853", "tiny.mlir:3:3", "tiny.mlir:4:3", "nn.relu gives"]),
         ("nn.return", ["HAP0853", "'nn.return' expects parent op 'nn.network'", "tiny.mlir:1:1"]),
         ("test.op(" * 4000, ["HAP0852"]),
+        ('"' + "x" * 4000, ["HAP0852", "string literal", "tiny.mlir:1:1"]),
     ],
 )
 def test_input_errors_are_clean(ir: Path, text: str, words: list[str]) -> None:
