@@ -237,7 +237,8 @@ def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, st
         elif span.file.startswith(LIBRARY):
             text = (files("hapir.targets") / span.file.removeprefix(LIBRARY)).read_text(encoding="utf-8")
         else:
-            text = ((folder or Path()) / span.file).read_text(encoding="utf-8-sig", errors="replace")
+            # as bytes: reading as text would make lines of carriage returns
+            text = ((folder or Path()) / span.file).read_bytes().decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return None
     # only newlines part lines in .hap; str.splitlines would also cut at form feeds and the like

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from dataclasses import replace
+from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
@@ -135,5 +135,7 @@ def _known_operation(name: str, ctx: Context) -> str:
 def _span(span: TextSpan[str] | TextSpan[bytes]) -> Span:
     """A span of xDSL's as one of hapir's; an empty one is a column wide."""
     start = span.get_location()
-    end = replace(span, start=max(span.end, span.start + 1)).get_location()
+    # not `replace`: the span may be one of a subclass that is particular about its text
+    source = cast("Input[str]", span.input)
+    end = TextSpan(max(span.end, span.start + 1), span.end, source).get_location()
     return Span(start.file, start.line, start.col, end.line, end.col)

@@ -190,12 +190,13 @@ def test_any_text_is_ir_or_gives_diagnostics_inside_of_it(text: str) -> None:
         assert outcome.code in (0, 1), outcome.err
         if outcome.code == 0:
             return
-        lines = path.read_text().split("\n")
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
         for diagnostic in outcome.json["diagnostics"]:
             at = diagnostic["span"]
             if at is not None and at["file"] == str(path):  # the text may hold places of its own
-                assert 1 <= at["line"] <= len(lines)
-                assert 1 <= at["column"] <= len(lines[at["line"] - 1]) + 1
+                line: int = at["line"]
+                assert 1 <= line <= len(lines)
+                assert 1 <= at["column"] <= len(lines[line - 1]) + 1
 
 
 @settings(max_examples=60, deadline=None)

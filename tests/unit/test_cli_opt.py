@@ -110,11 +110,13 @@ def test_pipeline_errors_are_clean(tmp_path: Path, ir: Path, pipeline: str, word
         (BAD_IR, ["HAP0853", "tiny.mlir:3:3", "tiny.mlir:4:3", "nn.relu gives"]),
         ("nn.return", ["HAP0853", "'nn.return' expects parent op 'nn.network'", "tiny.mlir:1:1"]),
         ("test.op(" * 4000, ["HAP0852"]),
+        ("\r\n// a\rb\n%x = nn.relo", ["tiny.mlir:3:6", "3 | %x = nn.relo\n  |      ^^^^^^^"]),
+        ('nn.relu "x"', ["HAP0852", "tiny.mlir:1:9", "        ^^^\n"]),
         ('"' + "x" * 4000, ["HAP0852", "string literal", "tiny.mlir:1:1"]),
     ],
 )
 def test_input_errors_are_clean(ir: Path, text: str, words: list[str]) -> None:
-    ir.write_text(text)
+    ir.write_bytes(text.encode())
     _refused(run_main("opt", ir), *words)
 
 
