@@ -24,8 +24,11 @@ SI16 = signed(16)
 class MacUnit:
     """`unit mac`: multiply an activation (first) by a weight (second) and accumulate.
 
-    Formats are explicit-sign integers; the multiplier is a registered multiplier model (`exact` is two's complement).
     Fixed-point numbers are integers of their width here: `i16 * i16` is a 16-bit fixed-point multiplier.
+
+    `multiply`: the formats of the activation and of the weight.
+    `accumulate`: the format of the sum.
+    `multiplier`: a registered multiplier model; `exact` is two's complement.
 
     Example: `unit mac { multiply = u8 * i8, accumulate = i32, multiplier = exact }`
     """
@@ -40,7 +43,8 @@ class MacUnit:
 class RequantizeUnit:
     """`unit requantize`: `clamp(round((psum + bias) * multiplier / 2^shift) + zero_point)` at the foot of each column.
 
-    `multiplier` is the unsigned format of the factor; `rounding` is built into the hardware.
+    `multiplier`: the unsigned format of the factor.
+    `rounding`: how the hardware rounds what it shifts out.
 
     Example: `unit requantize { multiplier = u16, rounding = half_up }`
     """
@@ -54,7 +58,8 @@ class RequantizeUnit:
 class XnorPopcountUnit:
     """`unit xnor_popcount`: products of values -1 and +1, a bit each, summed: `2 * popcount(xnor(a, w)) - lanes`.
 
-    `lanes` bits of activations meet as many of weights in a cycle; `accumulate` must hold the sum of one cycle.
+    `lanes`: the bits of activations that meet as many of weights in a cycle.
+    `accumulate`: the format of the sum, which must hold that of one cycle.
 
     Example: `unit xnor_popcount { lanes = 64, accumulate = i16 }`
     """

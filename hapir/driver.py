@@ -123,7 +123,7 @@ class Design:
         """Check what lies outside the text as well (weight files), and count.
 
         Raises HapirError with all that is wrong. The report's warnings are of schedules whose network, quantized or
-        not, is too large for a memory of the machine.
+        not, is too large for a memory of the machine, or far too small for its array.
         """
         diagnose(self.spec)
         networks: list[NetworkOp] = []
@@ -132,18 +132,20 @@ class Design:
             networks.append(_only(module, NetworkOp))
         summaries = tuple(map(summarize, networks))
         return CheckReport(
-            self.path.name, summaries, self.machines, self.recipes, self.schedules, self._capacity_warnings()
+            self.path.name, summaries, self.machines, self.recipes, self.schedules, self._schedule_warnings()
         )
 
-    def _capacity_warnings(self) -> tuple[Diagnostic, ...]:
+    def _schedule_warnings(self) -> tuple[Diagnostic, ...]:
         found: list[Diagnostic] = []
         for name, schedule in self.spec.schedules.items():
             if schedule.machine is None or schedule.recipe is None:
                 continue  # without a recipe the network stays float and runs on no machine
             from hapir.lowering.schedule.capacity import capacity_warnings
+            from hapir.lowering.schedule.utilization import utilization_warnings
 
             module = build_module(self.spec, name, make_context(), weights=False)
-            found += capacity_warnings(_only(module, NetworkOp), _only(module, MachineOp), _only(module, ScheduleOp))
+            parts = _only(module, NetworkOp), _only(module, MachineOp), _only(module, ScheduleOp)
+            found += [*capacity_warnings(*parts), *utilization_warnings(*parts)]
         return self.spec.silencer.heard(placed(dict.fromkeys(found), self.spec.folder))
 
 

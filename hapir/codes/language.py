@@ -55,7 +55,8 @@ LANGUAGE = {
     ),
     "HAP0202": Code(
         "unknown tensor",
-        "A layer's input is neither an input of the network nor a name defined above.",
+        "A layer's input is neither an input of the network nor a name defined above. A layer that gives pieces has "
+        "no tensor of its own name: the pieces of `s = split(x, parts = 2)` are `s[1]` and `s[2]`.",
         "r1 = relu(c9)",
     ),
     "HAP0203": Code(
@@ -65,7 +66,7 @@ LANGUAGE = {
     ),
     "HAP0204": Code(
         "unknown option",
-        "The layer, pass, unit or block has no option of this name. `hapir explain NAME` shows its options.",
+        "The layer, pass, unit or block has no option of this name. `hapir help NAME` shows its options.",
         "c1 = conv2d(image, chanels = 16, kernel = 3)",
     ),
     "HAP0205": Code(

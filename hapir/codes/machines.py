@@ -67,4 +67,10 @@ MACHINES = {
         "`requantize`. Other parts can be described, mapped to and estimated where a model knows them, but not built.",
         "network_on_chip n { topology = mesh, source = pe, destination = pe }",
     ),
+    "HAP0612": Code(
+        "array that hardly works",
+        "Less than a tenth of the array can be busy with this network, because its layers have far fewer input "
+        "channels than the array has rows, or fewer output channels than columns. It is a warning.",
+        "array pe[64, 64] { }    // for a network of 3 channels",
+    ),
 }

@@ -26,10 +26,10 @@ MACHINE, ARRAY, HOST = "machine", "array", "host"
 class MachineBlock:
     """`machine NAME { ... }`: hardware, made of the blocks below, and two settings of its own.
 
-    `clock` turns times and rates per second into cycles; Verilog and estimates need it. `technology` names a table of
-    energies and areas in `targets/technology`; an estimate needs it. Any entry of the table can be replaced:
-    `technology = cmos45(dram_access = 640 pJ)` sets it for this machine, at every size and in the table's own terms
-    (an access of the `word_bits` that the table states).
+    `technology`: a table of energies and areas in `targets/technology`, which an estimate needs. Any entry of the table
+        can be replaced: `technology = cmos45(dram_access = 640 pJ)` sets it for this machine, at every size and in the
+        table's own terms (an access of the `word_bits` that the table states).
+    `clock`: what turns times and rates per second into cycles; Verilog and estimates need it.
 
     Example:
         machine tiny {
@@ -53,19 +53,27 @@ class MachineBlock:
 class MemoryBlock:
     """`memory NAME { ... }`: a memory of a machine, or one in each PE of an array.
 
-    - `size` in bits and bytes, or in words of what it holds; `width` is that of a port, `banks` work at the same time.
-    - `kind`: `dram` lies outside the chip, `sram` is a block of memory, `register` of flip-flops, `fifo` is read in the
-      order written.
-    - `holds`: the tensors that are kept here (`input`, `weight`, `output`, `psum`); `bypass`: those that pass it by on
-      their way further in or out. What neither names is left to the mapping.
-    - `bandwidth` is shared by reads and writes; `read_bandwidth` and `write_bandwidth` are each its own.
-    - `read_ports`, `write_ports`, `shared_ports` (one read or one write): how many accesses a bank takes in a cycle.
-    - `latency` of a read and `write_latency`: from the request to the data.
-    - `read_energy`, `write_energy`: of one access of `width` bits. They replace the technology's value.
-    - `per`: in an array there is one for each `pe`, `row` or `column`. Where it is not said, memories that hold partial
-      sums alone are one per column, others one per PE.
-    - `double_buffered`: one half is filled while the other is used. Of a memory measured in bytes the halves are parts;
-      a register measured in words is there twice.
+    `kind`: `dram` lies outside the chip, `sram` is a block of memory, `register` of flip-flops, `fifo` is read in the
+        order written.
+    `size`: in bits and bytes, or in words of what it holds.
+    `width`: of a port.
+    `banks`: how many work at the same time.
+    `read_ports`: how many reads a bank takes in a cycle.
+    `write_ports`: how many writes a bank takes in a cycle.
+    `shared_ports`: how many accesses, each a read or a write, a bank takes in a cycle.
+    `bandwidth`: shared by reads and writes.
+    `read_bandwidth`: of reads alone.
+    `write_bandwidth`: of writes alone.
+    `latency`: of a read, from the request to the data.
+    `write_latency`: of a write.
+    `read_energy`: of a read of `width` bits, instead of the technology's value.
+    `write_energy`: of a write of `width` bits, instead of the technology's value.
+    `holds`: the tensors that are kept here. What neither this nor `bypass` names is left to the mapping.
+    `bypass`: the tensors that pass it by on their way further in or out.
+    `per`: in an array there is one for each `pe`, `row` or `column`. Where it is not said, memories that hold partial
+        sums alone are one per column, others one per PE.
+    `double_buffered`: one half is filled while the other is used. Of a memory measured in bytes the halves are parts; a
+        register measured in words is there twice.
 
     Example: `memory buffer { size = 64 KiB, banks = 4, width = 64 b, holds = [input, output], bypass = weight }`
     """

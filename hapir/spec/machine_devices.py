@@ -30,12 +30,17 @@ from hapir.spec.options import Measure, measured_in
 class NetworkOnChipBlock:
     """`network_on_chip NAME { ... }`: how tensors travel between memories and arrays.
 
-    - `source`, `destination`: names of memories or arrays of the machine, one or several. An array that is both has
-      links between its PEs.
-    - `carries`: the tensors that travel here; all of them where it is not said.
-    - `width` of a link; `bandwidth` of all of the network together; `latency` and `hop_energy` of one hop of `width`
-      bits.
-    - `multicast`: a word reaches several destinations at once. `reduces`: partial sums are added on the way.
+    `topology`: how it is laid out.
+    `source`: names of memories or arrays of the machine, one or several. An array that is source and destination has
+        links between its PEs.
+    `destination`: names of memories or arrays as well.
+    `carries`: the tensors that travel here; all of them where it is not said.
+    `width`: of a link.
+    `bandwidth`: of all of the network together.
+    `latency`: of one hop.
+    `hop_energy`: of one hop of `width` bits.
+    `multicast`: a word reaches several destinations at once.
+    `reduces`: partial sums are added on the way.
 
     Example: `network_on_chip inputs { topology = bus, source = buffer, destination = pe, carries = input }`
     """
@@ -75,9 +80,17 @@ class NetworkOnChipBlock:
 class FpgaBlock:
     """`fpga NAME { ... }`: the resources of the device that the machine is built on.
 
-    Counts of lookup tables, flip-flops, block RAMs (of `block_ram_size`, 36 Kib where it is not said), UltraRAMs
-    (288 Kib), multipliers (`dsps`) and user pins; `lut_ram` is the memory that lookup tables can be turned into.
     The memories of a machine that say how large they are must fit.
+
+    `part`: the name of the device.
+    `luts`: the number of lookup tables.
+    `flip_flops`: their number.
+    `lut_ram`: the memory that lookup tables can be turned into.
+    `block_rams`: their number.
+    `block_ram_size`: the size of one; 36 Kib where it is not said.
+    `ultra_rams`: the number of UltraRAMs, of 288 Kib each.
+    `dsps`: the number of multipliers.
+    `pins`: the number of user pins.
 
     Example: `fpga pl { part = "xc7z020clg484-1", luts = 53200, flip_flops = 106400, block_rams = 140, dsps = 220 }`
     """
@@ -114,9 +127,12 @@ class FpgaBlock:
 class HostBlock:
     """`host NAME { ... }`: a CPU, with its caches and memories inside.
 
-    `simd` is the width of a vector register, `registers` their number, `cores` how many there are. `clock` is the
-    host's own: cycles inside the block are its cycles; without it they are those of the machine. `extensions` are named
-    as compilers name them.
+    `isa`: the instruction set.
+    `simd`: the width of a vector register.
+    `registers`: the number of vector registers.
+    `cores`: how many there are.
+    `clock`: the host's own; cycles inside the block are its cycles. Without it they are those of the machine.
+    `extensions`: of the instruction set, named as compilers name them.
 
     Example: `host cpu { isa = x86_64, simd = 256 b, registers = 16, extensions = [avx2, fma] }`
     """
@@ -148,8 +164,13 @@ class HostBlock:
 class CacheBlock:
     """`cache NAME { ... }`: a cache of a host, the one next to the core first.
 
-    `line` and `associativity` (ways) as data sheets give them; `keeps` tells a data from an instruction cache; `shared`
-    says that all cores use one, else each core has its own.
+    `size`: of all of it.
+    `line`: the size of a line.
+    `associativity`: the number of ways.
+    `keeps`: tells a data cache from an instruction cache.
+    `bandwidth`: of all accesses together.
+    `latency`: of a hit.
+    `shared`: all cores use one; else each core has its own.
 
     Example: `cache l1 { size = 32 KiB, line = 64 B, associativity = 8, keeps = data, latency = 4 cycle }`
     """

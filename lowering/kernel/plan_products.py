@@ -13,7 +13,7 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import Window
+from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
@@ -37,17 +37,17 @@ LIFT = 128
 """What makes a signed byte unsigned."""
 
 
-def geometry_of(op: nn.Conv2dOp | nn.DenseOp) -> Geometry:
-    """A convolution's loops; a dense layer is a 1x1 convolution over one row of N pixels."""
-    if isinstance(op, nn.DenseOp):
+def geometry_of(op: nn.ProductOp) -> Geometry:
+    """A convolution's loops; a dense layer is a 1x1 convolution over a row of N pixels, a sequence a map of one row."""
+    if not isinstance(op, nn.ConvolutionOp):
         (n, c), (_, k) = shape_of(op.x), shape_of(op.result)
         return Geometry(1, c, 1, n, k, 1, n, Window((1, 1)))
-    (n, c, h, w), (_, k, p, q) = shape_of(op.x), shape_of(op.result)
-    return Geometry(n, c, h, w, k, p, q, op.window.window, op.groups.value.data)
+    (n, c, h, w), (_, k, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
+    return Geometry(n, c, h, w, k, p, q, op.window.window, op.filter_groups)
 
 
 def plan_products(
-    op: nn.Conv2dOp | nn.DenseOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
 ) -> tuple[Convolution | Depthwise, tuple[int, int] | None]:
     """The step for an op, its new buffers added to `draft`, and the range of its integer sums.
 
@@ -56,7 +56,7 @@ def plan_products(
     geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
     bias = None if op.bias is None else constant(weights, op.bias, op)
-    rows = dense_rows(kernel, x.order) if isinstance(op, nn.DenseOp) else channels_last(kernel)
+    rows = channels_last(kernel) if isinstance(op, nn.ConvolutionOp) else dense_rows(kernel, x.order)
     depthwise = 1 < geometry.groups == geometry.channels == geometry.filters
     if is_float(op.x):
         plan = _depthwise_float if depthwise else _float
@@ -107,7 +107,7 @@ def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft:
 
 
 def _integer(
-    op: nn.Conv2dOp | nn.DenseOp,
+    op: nn.ProductOp,
     geometry: Geometry,
     rows: Array,
     bias: Array | None,
@@ -149,7 +149,7 @@ def _integer(
 
 
 def _proven_bias(
-    op: nn.Conv2dOp | nn.DenseOp, rows: Array, bias: Array | None, x: Value, zero_point: int, offset: int
+    op: nn.ProductOp, rows: Array, bias: Array | None, x: Value, zero_point: int, offset: int
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], tuple[int, int]]:
     """The bias with zero point and lift folded in, and the range of the sums.
 
@@ -172,7 +172,7 @@ def _proven_bias(
 
 
 def _depthwise_integer(
-    op: nn.Conv2dOp | nn.DenseOp,
+    op: nn.ProductOp,
     geometry: Geometry,
     rows: Array,
     bias: Array | None,

@@ -52,11 +52,11 @@ def capacity_warnings(network: NetworkOp, machine: MachineOp, schedule: Schedule
     except HapirError as error:
         found = [d for d in error.diagnostics if d.code == "HAP0604"]
     else:
-        found = list(_problems(network, described)) if _is_chain(network) else []
+        found = list(_problems(network, described)) if is_chain(network) else []
     return [replace(d, severity="warning") for d in found]
 
 
-def _is_chain(network: NetworkOp) -> bool:
+def is_chain(network: NetworkOp) -> bool:
     """Whether each layer reads what the one before gave, one image at a time, and all are of the known kinds."""
     block = network.body.block
     if len(block.args) != 1 or shape_of(block.args[0])[:1] != (1,):

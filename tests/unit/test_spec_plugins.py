@@ -15,7 +15,7 @@ from xdsl.universe import Universe
 
 from hapir.diagnostics import Findings, Span
 from hapir.dialects.machine_units import UnitOp
-from hapir.dialects.nn_layers import Relu
+from hapir.dialects.nn_elementwise_layers import Relu
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.plugins import merge
 from hapir.registry import HAPIR, universe
