@@ -24,10 +24,17 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     return optimize([])
 
 
+def _parser() -> argparse.ArgumentParser:
+    from hapir.opt.arguments import build_parser
+
+    return build_parser()
+
+
 COMMAND = Command(
     "opt",
     "run passes on IR or on a spec and print the result (for writers of passes)",
     "hapir opt digits.hap -p 'fold_batch_norm,fuse'",
     _add_arguments,
     _execute,
+    _parser,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
+KINDS = ("mlir", "hap")
+"""The kinds of input."""
 DESCRIPTION = """\
 Run passes on IR or on a .hap spec, and print what comes out.
 
@@ -20,7 +21,8 @@ more examples:
   hapir opt invalid.mlir --split-input-file --verify-diagnostics
   hapir opt crash.mlir                       (a reproducer)
 
-`hapir list passes` and `hapir list targets` show what -p and -t take, `hapir explain NAME` the options of each.
+`hapir list passes`, `hapir list pipelines` and `hapir list targets` show what -p and -t take, `hapir help NAME` the
+options of each.
 Exit code: 0 good, 1 the input or the pipeline is wrong, 2 wrong usage, 70 a pass crashed."""
 
 
@@ -40,8 +42,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def build_parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of `hapir opt`; `kinds` are the kinds of input that there are."""
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `hapir opt`."""
     parser = argparse.ArgumentParser(
         prog="hapir opt",
         usage="hapir opt [FILE] [-p PIPELINE] [-t TARGET] [-o FILE] [options]",
@@ -53,7 +55,7 @@ def build_parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("input_file", nargs="?", metavar="FILE", help="IR (.mlir) or a spec (.hap); stdin by default")
     parser.add_argument("-v", "--version", action=_Version, nargs=0, help="print the versions and exit")
-    _add_work(parser, kinds)
+    _add_work(parser)
     _add_specs(parser.add_argument_group("specs and weights"))
     _add_checks(parser.add_argument_group("checks"))
     _add_watching(parser.add_argument_group("watching passes (on stderr)"))
@@ -62,12 +64,12 @@ def build_parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_work(parser: argparse.ArgumentParser, kinds: Sequence[str]) -> None:
+def _add_work(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-p", "--passes", metavar="PIPELINE", help="passes and named pipelines, as 'a,b{n=2 s=\"x\"}'")
     add("-t", "--target", metavar="TARGET", default="mlir", help="what to print, as 'c' or 'c{weights=true}' (mlir)")
     add("-o", "--output-file", metavar="FILE", help="where to; stdout by default")
-    add("-f", "--frontend", choices=kinds, help="the kind of input; by default its ending says it, and stdin is mlir")
+    add("-f", "--frontend", choices=KINDS, help="the kind of input; by default its ending says it, and stdin is mlir")
     add("--format", choices=("text", "json"), default="text", help="diagnostics for people or for scripts")
     add("--color", choices=("auto", "always", "never"), default="auto", help="colour diagnostics")
 

@@ -30,7 +30,7 @@ from hapir.cli.console import Console, write_output
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, HapirError, did_you_mean, fail, files_from
 from hapir.files import write_atomically
-from hapir.opt.arguments import build_parser
+from hapir.opt.arguments import KINDS, build_parser
 from hapir.opt.expectations import expectations_of, unmet
 from hapir.opt.instruments import Clock, IrPrinter
 from hapir.opt.located_parser import parse_ir
@@ -42,14 +42,13 @@ from hapir.registry import discover, make_context, universe
 from hapir.verification import cut_short, invalid_ops
 from hapir.weights import WeightStore
 
-KINDS = ("mlir", "hap")
 CRASHED = 70
 """The exit code where a pass crashed."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line of `hapir opt` and return its exit code. Raises SystemExit for wrong usage."""
-    args = build_parser(KINDS).parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     console = Console(args.format, args.color)
     opt = HapirOpt(args, arguments)
     try:
