@@ -212,6 +212,36 @@ LANGUAGE = {
         "whose name sorts first.",
         "a plug-in with a pass `quantize`",
     ),
+    "HAP0250": Code(
+        "unused name",
+        "A constant, a parameter or a block of the spec is never used. It is a warning; `// hapir: allow HAP0250` at "
+        "the end of the line silences it.",
+        "let unused = 3",
+    ),
+    "HAP0251": Code(
+        "comment that silences nothing",
+        "A comment `// hapir: allow CODE` names a code that does not exist, or one that nothing it speaks of gives. At "
+        "the end of a line it speaks of that line, on its own line of the next statement, above the version line of "
+        "the whole file. Only warnings can be silenced.",
+        "let n = 3    // hapir: allow HAP9999",
+    ),
+    "HAP0252": Code(
+        "unused import",
+        "The file uses no definition that this import brings, not even through others. It is a warning.",
+        'import "machines/ws_8x8.hap"',
+    ),
+    "HAP0253": Code(
+        "layers that no step selects",
+        "The steps of a recipe that change layers select them by globs, and some layers with weights are matched by "
+        "none of them. Often a glob is narrower than meant. It is a warning.",
+        'recipe r { prune(layers = "c1", sparsity = 50 %) }',
+    ),
+    "HAP0254": Code(
+        "recipe with the name of a pass",
+        "A step of a recipe names a pass first and a recipe second, so a recipe with the name of a pass cannot be "
+        "called. It is a warning.",
+        "recipe quantize { fold_batch_norm() }",
+    ),
     "HAP0301": Code(
         "shapes that do not fit",
         "The inputs of a layer do not fit it or each other. The labels show where each input comes from and its type.",

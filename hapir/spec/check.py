@@ -15,11 +15,13 @@ from hapir.registry import discover
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep, expand_machine, expand_recipe, expand_schedule
 from hapir.spec.imports import Importer, Source
+from hapir.spec.lint import LINTS, lint_files, lint_imports, lint_recipe
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
 from hapir.spec.program import NO_RECIPE, Program, declare, named
 from hapir.spec.recipes import RecipeStep, check_selectors, recipe_steps
 from hapir.spec.schedules import ScheduleBuilder
+from hapir.spec.silence import Silencer, silencer
 
 __all__ = ["NO_RECIPE", "Spec", "load_spec", "load_spec_text", "named", "recipe_passes"]
 
@@ -33,6 +35,7 @@ class Spec:
     layers: Mapping[str, tuple[str, ...]]
     """The layer names of each network with the defaults of its parameters, in the order of computation."""
     warnings: tuple[Diagnostic, ...]
+    silencer: Silencer = field(repr=False)
     allow_outside: bool
     sources: Mapping[str, Path] = field(repr=False)
     """The folder of each file, by the file name that spans carry."""
@@ -108,14 +111,20 @@ def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
         importer.read(Source(path.name, path, path.parent), text=text)
         # half a program would only give errors that are none
         findings.raise_errors()
-        program = declare([file for _, file in importer.files], findings)
+        files = [file for _, file in importer.files]
+        program = declare(files, findings)
         layers = _Checker(program, findings).check()
         findings.raise_errors()
+        lint_files(files, findings)
+        lint_imports(files, importer.targets, findings)
+        silence = silencer(importer.texts)
+        heard = [*silence.heard(findings.sorted()), *silence.useless(LINTS)]
     return Spec(
         path,
         program,
         layers,
-        placed(findings.sorted(), path.parent),
+        placed(heard, path.parent),
+        silence,
         allow_outside,
         {source.name: source.folder for source, _ in importer.files},
     )
@@ -128,6 +137,7 @@ class _Checker:
         self._program = program
         self._findings = findings
         self._layers: dict[syntax.Instance, tuple[str, ...]] = {}
+        self._weighted: dict[syntax.Instance, tuple[str, ...]] = {}
         self._machines: dict[syntax.Instance, MachineOp | None] = {}
         self._steps: dict[syntax.Instance, list[PlainStep]] = {}
 
@@ -153,6 +163,7 @@ class _Checker:
             builder.build()
             self._findings.add(own.sorted())
             self._layers[key] = tuple(builder.layers)
+            self._weighted[key] = tuple(builder.weighted)
         return self._layers[key]
 
     def _machine(self, instance: syntax.Instance) -> MachineOp | None:
@@ -186,6 +197,7 @@ class _Checker:
             ScheduleBuilder(plain, layers, machine, self._findings).build()
         if recipe is not None and layers is not None:
             check_selectors(recipe, layers, schedule, self._findings)
+            lint_recipe(recipe, self._weighted[_key(schedule.network)], schedule, self._findings)
 
     def _known(self, instance: syntax.Instance, known: Mapping[str, object], kind: str) -> bool:
         name = instance.name

@@ -75,6 +75,10 @@ class Importer:
         self._stack: list[tuple[str, Span | None]] = []
         self._read: set[str] = set()
         self.files: list[tuple[Source, syntax.File]] = []
+        self.texts: dict[str, str] = {}
+        """The text of each file that was read, by the name that spans carry."""
+        self.targets: dict[Span, str] = {}
+        """The name of the file that each import statement stands for."""
 
     def read(self, source: Source, at: Span | None = None, text: str | None = None) -> None:
         """Parse a file and its imports; errors go to the findings."""
@@ -82,7 +86,8 @@ class Importer:
             return
         self._read.add(source.name)
         try:
-            file = parse(read_source(source.location, at) if text is None else text, source.name)
+            self.texts[source.name] = read_source(source.location, at) if text is None else text
+            file = parse(self.texts[source.name], source.name)
         except HapirError as error:
             self._findings.add(error.diagnostics)
             return
@@ -98,6 +103,7 @@ class Importer:
         except HapirError as error:
             self._findings.add(error.diagnostics)
             return
+        self.targets[statement.span] = source.name
         names = [name for name, _ in self._stack]
         if source.name in names:
             chain = [*names[names.index(source.name) :], source.name]

@@ -97,6 +97,12 @@ class NetworkBuilder:
         """The names of all layers, those of nested calls included, and their places."""
         return self._layers
 
+    @property
+    def weighted(self) -> list[str]:
+        """The names of the layers that multiply by weights, in order."""
+        keys = [op.key.data for op in self._op.body.block.ops if isinstance(op, nn.WeightOp)]
+        return list(dict.fromkeys(k.rpartition(".")[0] for k in keys if k.rpartition(".")[2].startswith("weight")))
+
     def build(self) -> nn.NetworkOp:
         """The network's op; it is whole only where no error was found."""
         network = self._network
