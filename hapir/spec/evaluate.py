@@ -74,9 +74,9 @@ SIZE = "size"
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant's value, evaluated, and where it is defined."""
+    """A constant's value, evaluated (None after an error in it), and where it is defined."""
 
-    value: syntax.Value
+    value: syntax.Value | None
     span: Span
 
 
@@ -112,14 +112,14 @@ class Scope:
         self.bind(statement.name, evaluate(statement.value, self, findings), findings)
 
     def bind(self, name: syntax.Name, value: syntax.Value | None, findings: Findings) -> None:
-        """Take in a name for a value; after an error in it (None) it counts as 1, so that no more errors follow."""
+        """Take in a name for a value; what is computed with a None is an error that is told already."""
         if name.text in RESERVED:
             findings.error("HAP0223", f"a constant cannot be called `{name.text}`", at=name.span, help="rename it")
         elif name.text in self.own:
             labels = [Label(self.own[name.text].span, "first defined here")]
             findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
         else:
-            self.own[name.text] = Constant(syntax.Number(1, name.span) if value is None else value, name.span)
+            self.own[name.text] = Constant(value, name.span)
 
 
 def evaluate(value: syntax.Value, scope: Scope, findings: Findings) -> syntax.Value | None:
@@ -177,6 +177,8 @@ def _constant(name: syntax.Name, scope: Scope) -> syntax.Value:
     if found is None:
         return name
     match found.value:
+        case None:
+            raise _Wrong("", "", name.span)
         case syntax.Number() | syntax.Quantity() | syntax.Text():
             return replace(found.value, span=name.span, origin=syntax.Origin(name.text, found.span))
         case _:
@@ -222,8 +224,9 @@ def _binary(value: syntax.Binary, left: syntax.Value, right: syntax.Value, scope
         return syntax.Product(factors, value.span)
     (a, first), (b, second) = _amount(left, scope), _amount(right, scope)
     match value.operator:
-        case "+" | "-" if first == second:
-            return _measured(a + b if value.operator == "+" else a - b, first, left, value.span)
+        case "+" | "-" if first == second or {first, second} == {None, "ratio"}:
+            dimension = first if first == second else None
+            return _measured(a + b if value.operator == "+" else a - b, dimension, left, value.span)
         case "*" if first is None or second is None or first == "ratio" or second == "ratio":
             like = right if first is None or (first == "ratio" and second is not None) else left
             return _measured(a * b, second if like is right else first, like, value.span)

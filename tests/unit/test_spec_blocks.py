@@ -1,0 +1,345 @@
+"""Blocks, repeats and parameters: what they stand for, what layers are called, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+from hapir.diagnostics import Diagnostic, HapirError
+from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
+from hapir.pipeline import ir_text
+from hapir.registry import make_context
+from hapir.spec import build_module, load_spec_text
+from hapir.spec.check import Spec, recipe_passes
+
+NOWHERE = Path("nowhere")
+
+
+def spec_of(text: str) -> Spec:
+    return load_spec_text(f"hap 1\n{text}", "t.hap", NOWHERE)
+
+
+def module_of(text: str, schedule: str | None = None, network: str | None = None) -> ModuleOp:
+    return build_module(spec_of(text), schedule, make_context(), network, weights=False)
+
+
+def errors(text: str) -> list[tuple[str, str]]:
+    return [(d.code, d.message) for d in diagnostics(text)]
+
+
+def diagnostics(text: str) -> tuple[Diagnostic, ...]:
+    with pytest.raises(HapirError) as raised:
+        spec_of(text)
+    return raised.value.diagnostics
+
+
+BASIC = """
+block basic(x, channels, stride = 1) {
+    c1 = conv2d(x, channels = channels, kernel = 3, stride = stride, padding = 1)
+    r1 = relu(c1)
+    return relu(conv2d(r1, channels = channels, kernel = 1))
+}
+"""
+
+
+def test_a_block_is_its_layers_under_the_name_of_the_call():
+    called = BASIC + "network n(x: f32[1, 3, 8, 8]) -> f32[1, 4, 4, 4] { b = basic(x, 4, stride = 2); return b }"
+    inlined = """
+    network n(x: f32[1, 3, 8, 8]) -> f32[1, 4, 4, 4] {
+        b.c1 = conv2d(x, channels = 4, kernel = 3, stride = 2, padding = 1)
+        b.r1 = relu(b.c1)
+        b.conv2d = conv2d(b.r1, channels = 4, kernel = 1)
+        b.relu = relu(b.conv2d)
+        return b.relu
+    }"""
+    assert ir_text(module_of(called)) == ir_text(module_of(inlined))
+    assert spec_of(called).layers["n"] == ("b.c1", "b.r1", "b.relu", "b.conv2d")
+
+
+def test_blocks_in_blocks_and_unnamed_calls():
+    text = (
+        BASIC
+        + """
+    block two(x) {
+        a = basic(x, channels = 2)
+        return basic(relu(a), channels = 2)
+    }
+    network n(x: f32[1, 2, 4, 4]) -> f32[1, 2, 4, 4] {
+        block local(x) { return relu(two(x)) }
+        t = two(x)
+        s = add(local(t), two(t))
+        return concat(s, axis = 1)
+    }"""
+    )
+    layers = spec_of(text).layers["n"]
+    assert "t.a.c1" in layers
+    assert "t.basic.c1" in layers
+    assert "s.local.two.a.c1" in layers
+    assert "s.two.basic.c1" in layers
+    assert len(set(layers)) == len(layers)
+
+
+def test_a_repeat_is_its_turns():
+    repeated = """
+    network n(x: f32[1, 2]) -> f32[1, 2] {
+        y[0] = relu(x)
+        repeat i in range(1, 3) {
+            let width = i * 10
+            d = dense(y[i - 1], units = width)
+            y[i] = dense(d, units = 2)
+        }
+        return add(y[3], y1)
+    }"""
+    written = """
+    network n(x: f32[1, 2]) -> f32[1, 2] {
+        y0 = relu(x)
+        d1 = dense(y0, units = 10)
+        y1 = dense(d1, units = 2)
+        d2 = dense(y1, units = 20)
+        y2 = dense(d2, units = 2)
+        d3 = dense(y2, units = 30)
+        y3 = dense(d3, units = 2)
+        return add(y3, y1)
+    }"""
+    assert ir_text(module_of(repeated)) == ir_text(module_of(written))
+
+
+def test_nested_repeats_steps_and_empty_ranges():
+    text = """
+    network n(x: f32[1, 2]) -> f32[1, 2] {
+        c1 = relu(x)
+        repeat i in range(0, 4, step = 2) { repeat j in range(1, i) { z = relu(c1) } }
+        repeat i in range(2, 1) { never = relu(x) }
+        return add(z2_1, z[4, 4])
+    }"""
+    assert [name for name in spec_of(text).layers["n"] if name[0] == "z"] == [
+        "z2_1",
+        "z2_2",
+        *(f"z4_{i}" for i in range(1, 5)),
+    ]
+
+
+def test_a_name_that_ends_in_a_digit_gets_a_line_before_its_index():
+    text = "network n(x: f32[1, 2]) -> f32[1, 2] { repeat i in range(1, 2) { c1 = relu(x) }\nreturn add(c1[2], c1_1) }"
+    assert spec_of(text).layers["n"][:2] == ("c1_1", "c1_2")
+
+
+def test_tensors_inside_instances_can_be_read():
+    text = (
+        BASIC
+        + """
+    network n(x: f32[1, 3, 8, 8]) -> f32[1, 8, 8, 8] {
+        repeat i in range(1, 2) { b[i] = basic(x, channels = 4) }
+        return concat(b[2].c1, b1.r1)
+    }"""
+    )
+    (op,) = [op for op in module_of(text).walk() if op.name == "nn.concat"]
+    assert [v.name_hint for v in op.operands] == ["b2_c1", "b1_r1"]
+
+
+def test_the_size_of_a_tensor_is_a_number():
+    text = """
+    block half(x, to = size(x, 1) / 2) { return conv2d(x, channels = to, kernel = size(x, 2)) }
+    network n(x: f32[1, 6, 4, 4]) -> f32[1, 3, 1, 1] { return half(x) }"""
+    assert spec_of(text).layers["n"] == ("output.half.conv2d",)
+    bad = "network n(x: f32[1, 6]) -> f32[1, 6] { return dense(x, units = size(x, AXIS)) }"
+    assert errors(bad.replace("AXIS", "2")) == [("HAP0305", "the axes of 1x6 are 0..1")]
+    assert errors(bad.replace("AXIS", "1, 2")) == [("HAP0205", "`size` is called as `size(tensor, axis)`")]
+    assert errors("network n(x: f32[1, 6]) -> f32[1, 6] { return dense(x, units = size(relu(x), 1)) }") == [
+        ("HAP0304", "`size` takes the name of a tensor")
+    ]
+
+
+def test_parameters_of_a_network():
+    text = """
+    network mlp(x: f32[batch, inputs], inputs = 4, hidden = inputs * 2, batch = 1) -> f32[batch, 3] {
+        h = dense(x, units = hidden)
+        return dense(h, units = 3)
+    }
+    schedule small of mlp { }
+    schedule wide of mlp(hidden = 100, inputs = 7) { }
+    """
+    assert "tensor<8x4xf32>" in ir_text(module_of(text, "small"))
+    assert "tensor<100x7xf32>" in ir_text(module_of(text, "wide"))
+
+
+MACHINE = """
+machine ws(rows = 8, cols = rows, buffer = 16 KiB) {
+    technology = cmos45
+    clock = 200 MHz
+    memory dram { bandwidth = 8 B/cycle, latency = 20 cycle }
+    memory activations { size = 2 * buffer, holds = [input, output] }
+    array pe[rows, cols] { memory accumulator { size = 256 word, holds = psum } }
+}
+"""
+
+
+def machine_of(text: str, schedule: str) -> MachineOp:
+    network = "network n(x: f32[1, 2]) -> f32[1, 2] { return relu(x) }"
+    (machine,) = [op for op in module_of(network + text, schedule).walk() if isinstance(op, MachineOp)]
+    return machine
+
+
+def test_parameters_of_a_machine():
+    machine = machine_of(f"{MACHINE} schedule s of n on ws(rows = 4, buffer = 1 KiB) {{ }}", "s")
+    (array,) = [op for op in machine.walk() if isinstance(op, ArrayOp)]
+    assert (array.rows.data, array.cols.data) == (4, 4)
+    sizes = {op.sym_name.data: op.size_bits for op in machine.walk() if isinstance(op, MemoryOp)}
+    assert sizes["activations"] is not None
+    assert sizes["activations"].value.data == 2 * 1024 * 8
+
+
+def test_a_machine_inherits_and_overrides():
+    text = (
+        MACHINE
+        + """
+    machine big(cols = 2) extends ws(rows = 16, cols = cols) {
+        clock = 400 MHz
+        memory dram { latency = 5 cycle }
+        memory weights { size = 1 KiB, holds = weight }
+        array pe[1, 1] { memory reg { size = 1 word, holds = weight } }
+    }
+    machine bigger extends big { array pe[3, 3] { } }
+    schedule a of n on big { }
+    schedule b of n on bigger { }
+    schedule c of n on ws { }
+    """
+    )
+    big = machine_of(text, "a")
+    assert big.clock_hz.value.data == 400_000_000
+    memories = {op.sym_name.data: op for op in big.walk() if isinstance(op, MemoryOp)}
+    assert list(memories) == ["dram", "activations", "accumulator", "reg", "weights"]
+    dram = memories["dram"]
+    assert dram.bandwidth_bits is not None
+    assert dram.latency_cycles is not None
+    assert (dram.bandwidth_bits.value.data, dram.latency_cycles.value.data) == (64, 5)
+    sizes = {name: _array_size(machine_of(text, name)) for name in "abc"}
+    assert sizes == {"a": (1, 1), "b": (3, 3), "c": (8, 8)}
+
+
+def _array_size(machine: MachineOp) -> tuple[int, int]:
+    (array,) = [op for op in machine.walk() if isinstance(op, ArrayOp)]
+    return array.rows.data, array.cols.data
+
+
+def test_recipes_call_recipes():
+    text = """
+    network n(x: f32[1, 2]) -> f32[1, 2] { d1 = dense(x, units = 2); return dense(d1, units = 2) }
+    recipe gentle(sparsity = 30 %, what = "d*") {
+        let more = sparsity + 10 %
+        prune(layers = what, sparsity = more)
+    }
+    recipe all { fold_batch_norm(); gentle(sparsity = 50 %); gentle(what = ["d1"]) }
+    schedule s of n with gentle(sparsity = 1 / 4) { }
+    """
+    spec = spec_of(text)
+    steps = [str(step.pass_.pipeline_pass_spec()) for step in recipe_passes(spec, "all")]
+    assert steps[0] == "fold_batch_norm"
+    assert 'sparsity=0.6 layers="d*"' in steps[1]
+    assert 'sparsity=0.4 layers="d1"' in steps[2]
+    (step,) = recipe_passes(spec, "gentle", spec.schedules["s"])
+    assert "sparsity=0.35" in str(step.pass_.pipeline_pass_spec())
+
+
+def test_an_error_in_a_called_recipe_shows_the_call():
+    text = "recipe inner(share = 30 %) { prune(sparsity = share) }\nrecipe outer { inner(share = 200 %) }"
+    (found,) = diagnostics(text)
+    assert (found.code, found.message) == (
+        "HAP0305",
+        "pass `prune`: `sparsity` of prune is 2, it must be at least 0 and below 1",
+    )
+    assert [label.message for label in found.labels] == ["`share` is 200 %", "called here"]
+    assert found.labels[-1].span.line == 3
+
+
+def test_globs_match_hierarchical_names():
+    network = (
+        BASIC
+        + "network n(x: f32[1, 4, 8, 8]) -> f32[1, 4, 8, 8] { repeat i in range(1, 2) { b[i] = basic(x, channels = 4) }\nreturn add(b[1], b[2]) }"
+    )
+    machine = MACHINE
+    good = 'recipe r { prune(layers = "b*.c1", sparsity = 50 %) }\nschedule s of n with r on ws { map "b*.c1" { at pe { columns = K } }; map b2.c1 { at pe { rows = C } } }'
+    maps = [op for op in module_of(network + machine + good, "s").walk() if op.name == "dataflow.map"]
+    assert [str(op.properties["layer"]) for op in maps] == ['"b1.c1"', '"b2.c1"']
+    bad = 'recipe r { prune(layers = "b3*", sparsity = 50 %) }\nschedule s of n with r on ws { map "x*" { }; map "b*" { }; map "*.c1" { } }'
+    assert [code for code, _ in errors(network + machine + bad)] == ["HAP0208", "HAP0208", "HAP0221", "HAP0221"]
+
+
+@pytest.mark.parametrize("name", ["let", "block", "repeat", "weights", "in", "extends", "step", "size"])
+def test_soft_words_name_layers(name: str):
+    text = f"network n(x: f32[1, 2]) -> f32[1, 2] {{ {name} = relu(x)\nreturn relu({name}) }}"
+    assert spec_of(text).layers["n"][0] == name
+
+
+def test_an_error_inside_a_block_is_told_once_with_its_call():
+    text = """
+    block b(x, k) {
+        c = conv2d(x, channels = k, kernel = 9)
+        return relu(c)
+    }
+    network n(x: f32[1, 3, 8, 8]) -> f32[1, 4, 4, 4] {
+        repeat i in range(1, 5) { y = b(x, i) }
+        z = b(x, 7)
+        return z.c
+    }"""
+    (found,) = diagnostics(text)
+    assert found.message.startswith("`y1.c`: the window spans 9x9")
+    assert found.span is not None
+    assert found.span.line == 4
+    assert "in this call of `b`" in [label.message for label in found.labels]
+    assert [label.span.line for label in found.labels] == [3, 3, 8] or len(found.labels) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("block b(x) { return b(x) }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b(x) }", ("HAP0225", "the block `b` calls itself")),
+        ("block relu(x) { return x }", ("HAP0223", "a block cannot be called `relu`: there is a layer of that name")),
+        ("block min(x) { return x }", ("HAP0223", "a block cannot be called `min`: there is a function of that name")),
+        ("machine m(rows) { technology = cmos45; clock = 1 MHz }", ("HAP0226", "the parameter `rows` needs a default")),
+        ("block b(x: f32[1]) { return x }", ("HAP0226", "only a network declares the types of its inputs")),
+        ("block b(x, x) { return x }", ("HAP0207", "the parameter `x` is defined twice")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { repeat i in range(1, 2) { return x } }", ("HAP0227", "a repeat does not return")),
+        ("block b(x) { weights from \"w.npz\"; return x }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { y = b(x); return y }", ("HAP0227", "weights are given once, in the network itself")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { repeat i in range(1, 90000) { y = relu(x) }\nreturn x }", ("HAP0228", "the network grows past 20000 layers or turns of its repeats")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { repeat i in 3 { y = relu(x) }\nreturn x }", ("HAP0304", "a repeat runs over a range, not 3")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { y[1.5] = relu(x)\nreturn x }", ("HAP0304", "an index is an integer of at least 0, not 1.5")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { y[1] = relu(x)\ny1 = relu(x)\nreturn y1 }", ("HAP0207", "`y1` is defined twice")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { let x = 3\nreturn relu(x) }", ("HAP0207", "`x` is defined twice")),
+        ("network n(x: f32[1, 2], k = 2) -> f32[1, 2] { return relu(k) }", ("HAP0202", "`k` is a number, not a tensor")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { return min(x) }", ("HAP0201", "there is no layer `min`")),
+        ("network n(x: f32[1, 2]) -> f32[1, 2] { return relu(x[2]) }", ("HAP0202", "there is no tensor `x[...]`")),
+        ("block b(x, k) { return relu(x) }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b(x) }", ("HAP0206", "block `b` needs `k`")),
+        ("block b(x) { return relu(x) }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b(x, 3) }", ("HAP0205", "block `b` has 1 parameter, 2 arguments given")),
+        ("block b(x) { return relu(x) }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b(x, x = x) }", ("HAP0221", "`x` is given twice")),
+        ("block b(x) { y = relu(x) }\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b(x) }", ("HAP0218", "the block `b` returns nothing")),
+        ("machine a extends b { }\nmachine b extends c { }\nmachine c extends b { }", ("HAP0225", "these machines extend each other: b -> c -> b")),
+        ("machine a extends nobody { }", ("HAP0209", "there is no machine `nobody`")),
+        ("machine a extends a { }", ("HAP0225", "these machines extend each other: a -> a")),
+        ("recipe a { b() }\nrecipe b { a() }", ("HAP0225", "these recipes call each other: a -> b -> a")),
+        ("recipe a { b }\nrecipe b { }", ("HAP0216", "a recipe is a list of passes")),
+        ("machine m { technology = cmos45; clock = f * 2 }", ("HAP0224", "there is no constant `f`")),
+        ("network n(x: f32[1, k]) -> f32[1, 2] { return relu(x) }", ("HAP0305", "a dimension is an integer in 1..2147483647")),
+    ],
+)  # fmt: skip
+def test_mistakes(text: str, expected: tuple[str, str]):
+    assert expected in errors(text)
+
+
+def test_deep_expressions_are_refused():
+    (found,) = errors(f"let a = {'-' * 100_000}1")
+    assert found[0] == "HAP0104"
+    (found,) = errors(f"let a = 1{' + 1' * 100_000}")
+    assert found[0] == "HAP0104"
+
+
+def test_many_calls_of_blocks_end():
+    """Each block calls the one before it twice: the number of layers doubles 40 times, and is refused in time."""
+    blocks = "block b0(x) { return relu(x) }\n" + "\n".join(
+        f"block b{i}(x) {{ a = b{i - 1}(x)\nreturn b{i - 1}(a) }}" for i in range(1, 25)
+    )
+    assert ("HAP0228", "the network grows past 20000 layers or turns of its repeats") in errors(
+        blocks + "\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { return b24(x) }"
+    )
