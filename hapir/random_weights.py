@@ -21,10 +21,10 @@ _ONES, _ZEROS = ("gamma", "variance"), ("beta", "mean", "bias")
 class RandomWeights:
     """Random parameters, the same for the same seed.
 
-    Weights are uniform in +-sqrt(6 / fan_in), where fan_in is the size of all axes but the first, so that
-    rectified activations keep their variance (He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015, equation 10); those
-    of recurrent layers, whose gates are not rectified, in +-sqrt(3 / fan_in). Biases are 0, and batch norms and layer
-    norms leave their input as it is: gamma and variance 1, beta and mean 0.
+    Weights are uniform in +-sqrt(6 / fan_in), where fan_in is the size of all axes but the first, so that rectified
+    activations keep their variance (He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015, equation 10);
+    those of recurrent layers, whose gates are not rectified, in +-sqrt(3 / fan_in). Biases are 0, and batch norms and
+    layer norms leave their input as it is: gamma and variance 1, beta and mean 0.
 
     Example: `weights = random(seed = 1)`
     """

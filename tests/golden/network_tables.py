@@ -307,7 +307,7 @@ INCEPTIONS = {
 
 
 def _inceptions(unit: Callable[[int, int, int, int], Count], window: int) -> Table:
-    """The nine modules; `unit` counts a convolution, `window` is the kernel of the branch that the paper calls 5 x 5."""
+    """The nine modules; `unit` counts a convolution, `window` is the kernel of what the paper calls 5 x 5."""
     found: Table = {}
     for name, (c, one, three_reduced, three, five_reduced, five, pooled, size) in INCEPTIONS.items():
         found[f"inception{name}.*"] = (

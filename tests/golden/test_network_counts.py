@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -192,6 +193,6 @@ def test_a_shallower_lstm():
 def test_inception_modules_widen_as_the_paper_says():
     """The inputs of each module are the outputs of the one before."""
     names = list(INCEPTIONS)
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         _, one, _, three, _, five, pooled, _ = INCEPTIONS[before]
         assert INCEPTIONS[after][0] == one + three + five + pooled
