@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from xdsl.universe import Universe
 
 from hapir.diagnostics import Findings, Span
-from hapir.dialects.nn_layers import Relu
+from hapir.dialects.nn_elementwise_layers import Relu
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.plugins import merge
 from hapir.registry import HAPIR, universe
