@@ -48,7 +48,9 @@ HELD = ("input", "weight", "output", "psum")
 class MacUnit:
     """`unit mac`: multiply an activation (first) by a weight (second) and accumulate.
 
-    Formats are explicit-sign integers; the multiplier is a registered multiplier model (`exact` is two's complement).
+    `multiply`: the formats of the activation and of the weight.
+    `accumulate`: the format of the sum.
+    `multiplier`: a registered multiplier model; `exact` is two's complement.
 
     Example: `unit mac { multiply = u8 * i8, accumulate = i32, multiplier = exact }`
     """
@@ -63,7 +65,8 @@ class MacUnit:
 class RequantizeUnit:
     """`unit requantize`: `clamp(round((psum + bias) * multiplier / 2^shift) + zero_point)` at the foot of each column.
 
-    `multiplier` is the unsigned format of the factor; `rounding` is built into the hardware.
+    `multiplier`: the unsigned format of the factor.
+    `rounding`: how the hardware rounds what it shifts out.
 
     Example: `unit requantize { multiplier = u16, rounding = half_up }`
     """

@@ -28,6 +28,8 @@ class Relu(LayerDefinition):
 class LeakyRelu(LayerDefinition):
     """x where it is not negative, else `slope * x`.
 
+    `slope`: the slope below 0.
+
     Example: `r1 = leaky_relu(c1, slope = 0.1)`
     """
 
@@ -49,6 +51,9 @@ def _need_finite(**values: float) -> None:
 @dataclass(frozen=True)
 class Clip(LayerDefinition):
     """`min(max(x, low), high)`; hard tanh is `low = -1, high = 1`.
+
+    `low`: the least value that comes out.
+    `high`: the largest value that comes out.
 
     Example: `r1 = clip(c1, low = 0, high = 6)` (ReLU6)
     """
@@ -91,6 +96,9 @@ class HardSigmoid(LayerDefinition):
     """`min(max(x * slope + offset, 0), 1)`.
 
     The default slope of 1/6 is that of MobileNetV3 and PyTorch; ONNX and Keras 2 have 0.2.
+
+    `slope`: the slope between the bounds.
+    `offset`: the value at 0.
 
     Example: `g = hard_sigmoid(c1, slope = 0.2)`
     """

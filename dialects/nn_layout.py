@@ -15,7 +15,6 @@ from xdsl.dialects.builtin import (
     FloatAttr,
     IntAttr,
     IntegerAttr,
-    IntegerType,
     TensorType,
     f32,
     i64,
@@ -49,7 +48,7 @@ from hapir.dialects.nn_op import (
     need_float,
 )
 from hapir.dialects.nn_shapes import Shape
-from hapir.dialects.num import element_type, integer_range, shape_of, storage_of
+from hapir.dialects.num import AffineType, element_type, integer_range, shape_of, storage_of
 
 
 class PadMode(StrEnum):
@@ -272,9 +271,8 @@ class PadOp(UnaryOp):
         element, value = activation_element(self, self.x), self.value.value.data
         if not isfinite(value):
             raise VerifyException(f"the value of padding must be finite, got {value}")
-        if isinstance(element, IntegerType):
-            storage = storage_of(element)
-            assert storage is not None
+        storage = storage_of(element)
+        if storage is not None and not isinstance(element, AffineType):
             low, high = integer_range(storage)
             if value != int(value) or not low <= value <= high:
                 raise VerifyException(f"{element} cannot be padded with {value}")

@@ -10,14 +10,19 @@ from typing import ClassVar, Literal
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
-from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, at_least_one, padding_of, pair_of
+from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, padding_of, pair_of
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.dialects.num import shape_of
+
+MAXIMUM_PIECES = 4096
+"""Pieces of one split: each is a tensor of its own."""
 
 
 @dataclass(frozen=True)
 class Concat(LayerDefinition):
-    """Tensors joined along an axis; 1 joins channels.
+    """Tensors joined along an axis.
+
+    `axis`: the axis to join along; 1 joins channels.
 
     Example: `j = concat(a, b, c, axis = 1)`
     """
@@ -35,6 +40,10 @@ class Split(LayerDefinition):
 
     The pieces of `s` are `s[1]`, `s[2]` and so on; `s` alone names no tensor.
 
+    `parts`: the number of equal pieces.
+    `sizes`: the sizes of the pieces.
+    `axis`: the axis to cut; 1 cuts channels.
+
     Example: `s = split(c1, parts = 2)` (then `s[1]` and `s[2]` are tensors)
     """
 
@@ -45,7 +54,8 @@ class Split(LayerDefinition):
     def __post_init__(self) -> None:
         if (self.parts is None) == (self.sizes is None):
             raise ValueError("say either `parts`, how many equal pieces, or `sizes`, one size per piece")
-        at_least_one(**({} if self.parts is None else {"parts": self.parts}))
+        if self.parts is not None and not 1 <= self.parts <= MAXIMUM_PIECES:
+            raise ValueError(f"parts is 1 to {MAXIMUM_PIECES}, got {self.parts}")
         if self.sizes is not None and (not self.sizes or min(self.sizes) < 1):
             raise ValueError(f"sizes must be at least 1, got {list(self.sizes)}")
 
@@ -81,6 +91,8 @@ class Flatten(LayerDefinition):
 class Reshape(LayerDefinition):
     """N ... to N x `shape`: the same elements in row-major order. The batch axis stays and is not written.
 
+    `shape`: the sizes of all axes but the batch.
+
     Example: `m = reshape(f1, shape = [16, 4, 4])`
     """
 
@@ -97,6 +109,8 @@ class Reshape(LayerDefinition):
 @dataclass(frozen=True)
 class Transpose(LayerDefinition):
     """The axes in another order: axis i of the result is axis `axes[i]`; the batch axis 0 stays first.
+
+    `axes`: axis i of the result is axis `axes[i]` of the input.
 
     Example: `t = transpose(x, axes = [0, 2, 1])`
     """
@@ -115,8 +129,11 @@ class Transpose(LayerDefinition):
 class Pad(LayerDefinition):
     """A map N C H W, or a sequence N C L, with elements around it, and with channels before and after its own.
 
-    `padding` is written as for conv2d, for a sequence as for conv1d; `channels` is one number or `[before, after]`.
     `mode`: the `value`, the outermost element, or the elements mirrored about it.
+
+    `padding`: as for conv2d, of a sequence as for conv1d.
+    `channels`: channels before and after, one number or `[before, after]`.
+    `value`: of the elements that mode constant adds.
 
     Example: `p = pad(x, padding = 1, channels = [0, 8])`
     """
@@ -153,6 +170,10 @@ class Resize(LayerDefinition):
 
     `nearest` takes the element at `floor(i * H / P)`; `bilinear` samples at `(i + 1/2) * H / P - 1/2` and
     `bilinear_corners` at `i * (H - 1) / (P - 1)`, so that the corners stay.
+
+    `scale`: the factor of rows and columns, one number or `[vertical, horizontal]`.
+    `size`: rows and columns of the result, one number or `[vertical, horizontal]`.
+    `mode`: how values between elements are found.
 
     Example: `u = resize(r1, scale = 2)`
     """

@@ -43,8 +43,6 @@ class MaxPool(LayerDefinition):
 class AvgPool(LayerDefinition):
     """Mean over windows; the stride is the kernel where it is not said.
 
-    Padding counts as zeros where `count_include_pad` is true, and not at all where it is false.
-
     Example: `p1 = avg_pool(r1, kernel = [2, 2], stride = 2)`
     """
 
@@ -85,8 +83,6 @@ class MaxPool1d(LayerDefinition):
 @dataclass(frozen=True)
 class AvgPool1d(LayerDefinition):
     """Mean over windows of a sequence N C L; the stride is the kernel where it is not said.
-
-    Padding counts as zeros where `count_include_pad` is true, and not at all where it is false.
 
     Example: `p1 = avg_pool1d(r1, kernel = 4, stride = 2)`
     """

@@ -92,6 +92,8 @@ class TransposedConv2d(LayerDefinition):
     Parameters: weight (C, K / groups, R, S), bias. Padding cuts the result, `extra` adds rows and columns at its bottom
     and right (PyTorch's output_padding).
 
+    `extra`: rows and columns that are added at the bottom and on the right (PyTorch's output_padding).
+
     Example: `up = transposed_conv2d(r1, channels = 8, kernel = 2, stride = 2)`
     """
 

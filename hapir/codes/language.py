@@ -65,7 +65,7 @@ LANGUAGE = {
     ),
     "HAP0204": Code(
         "unknown option",
-        "The layer, pass, unit or block has no option of this name. `hapir explain NAME` shows its options.",
+        "The layer, pass, unit or block has no option of this name. `hapir help NAME` shows its options.",
         "c1 = conv2d(image, chanels = 16, kernel = 3)",
     ),
     "HAP0205": Code(

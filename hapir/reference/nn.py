@@ -224,7 +224,7 @@ def batch_norm(x: Reals, gamma: Reals, beta: Reals, mean: Reals, variance: Reals
     return (x - channels(mean)) / deviation * channels(gamma) + channels(beta)
 
 
-def layer_norm(x: Reals, gamma: Reals, beta: Reals, axis: int, epsilon: float) -> Reals:
+def layer_norm(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> Reals:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the axes from `axis` on, in f32 (numpy's sums)."""
     axes = tuple(range(axis, x.ndim))
     centred = x - x.mean(axis=axes, keepdims=True, dtype=np.float32)
@@ -232,18 +232,20 @@ def layer_norm(x: Reals, gamma: Reals, beta: Reals, axis: int, epsilon: float) -
     return centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta
 
 
-def local_response_norm(x: Reals, size: int, alpha: float, beta: float, bias: float) -> Reals:
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: float) -> Reals:
     """`x / (bias + alpha / size * sum x^2)^beta`, the sum over channels c - (size - 1) // 2 .. c + size // 2, in f32.
 
     The squares are added from the lowest channel to the highest.
     """
-    before, channels = (size - 1) // 2, x.shape[1]
-    squares = np.zeros((len(x), channels + size - 1, *x.shape[2:]), np.float32)
+    channels = x.shape[1]
+    before, after = min((size - 1) // 2, channels - 1), min(size // 2, channels - 1)
+    squares = np.zeros((len(x), before + channels + after, *x.shape[2:]), np.float32)
     squares[:, before : before + channels] = np.square(x)
     sums = squares[:, :channels].copy()
-    for offset in range(1, size):
+    for offset in range(1, before + after + 1):
         sums += squares[:, offset : offset + channels]
-    return x / np.power(np.float32(bias) + np.float32(alpha / size) * sums, np.float32(beta))
+    scale: Array = np.power(np.float32(bias) + np.float32(alpha / size) * sums, np.float32(beta))
+    return np.divide(x, scale, dtype=np.float32)
 
 
 def softmax(x: Array) -> Reals:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from hapir.reference.values import Array, Meaning, Setting, single, to_si32
 
 Reals = npt.NDArray[np.float32]
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_erf: Any = np.frompyfunc(math.erf, 1, 1)
 
 
 def relu(x: Array, zero_point: int = 0) -> Array:
@@ -37,36 +38,37 @@ def add(a: Array, b: Array) -> Array:
     return a + b if a.dtype.kind == "f" else to_si32(a.astype(np.int64) + b)
 
 
-def leaky_relu(x: Reals, slope: float) -> Reals:
+def leaky_relu(x: Array, slope: float) -> Reals:
     """x where it is not negative, else `slope * x`."""
     return np.where(x >= 0, x, x * np.float32(slope))
 
 
-def sigmoid(x: Reals) -> Reals:
+def sigmoid(x: Array) -> Reals:
     """`1 / (1 + e)` with `e = exp(-x)`; for negative x `e / (1 + e)` with `e = exp(x)`, so that nothing overflows."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, np.float32(1), e) / (1 + e)
+    return np.divide(np.where(x >= 0, np.float32(1), e), 1 + e, dtype=np.float32)
 
 
-def hard_sigmoid(x: Reals, slope: float, offset: float) -> Reals:
+def hard_sigmoid(x: Array, slope: float, offset: float) -> Reals:
     """`min(max(x * slope + offset, 0), 1)`."""
     return clip(x * np.float32(slope) + np.float32(offset), 0, 1)
 
 
-def hard_swish(x: Reals) -> Reals:
+def hard_swish(x: Array) -> Reals:
     """`x * min(max(x * (1/6) + 1/2, 0), 1)`."""
     return x * hard_sigmoid(x, 1 / 6, 0.5)
 
 
-def silu(x: Reals) -> Reals:
+def silu(x: Array) -> Reals:
     """`x * sigmoid(x)`."""
     return x * sigmoid(x)
 
 
-def gelu(x: Reals) -> Reals:
+def gelu(x: Array) -> Reals:
     """`x / 2 * (1 + erf(x / sqrt(2)))`, in double and rounded once."""
     wide = x.astype(np.float64)
-    return (wide / 2 * (1 + _erf(wide / math.sqrt(2)).astype(np.float64))).astype(np.float32)
+    erf = np.asarray(_erf(wide / math.sqrt(2)), np.float64)
+    return (wide / 2 * (1 + erf)).astype(np.float32)
 
 
 def _clip_op(op: nn.ClipOp, operands: Sequence[Array], _: Setting) -> Array:

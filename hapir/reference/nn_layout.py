@@ -55,7 +55,7 @@ def resize_nearest(x: Array, rows: int, columns: int) -> Array:
     return x[:, :, np.arange(rows) * height // rows][:, :, :, np.arange(columns) * width // columns]
 
 
-def resize_bilinear(x: Reals, rows: int, columns: int, *, corners: bool = False) -> Reals:
+def resize_bilinear(x: Array, rows: int, columns: int, *, corners: bool = False) -> Reals:
     """x N C H W -> N C P Q, linear between rows and then between columns."""
     _, _, height, width = x.shape
     above, below, weight = _places(height, rows, corners)

@@ -20,8 +20,8 @@ Reals = npt.NDArray[np.float32]
 
 
 def lstm(
-    x: Reals, w_input: Reals, w_hidden: Reals, biases: Sequence[Reals] = (), *, reverse: bool = False
-) -> tuple[Reals, Reals, Reals]:
+    x: Array, w_input: Array, w_hidden: Array, biases: Sequence[Array] = (), *, reverse: bool = False
+) -> tuple[Array, Array, Array]:
     """x N T C, weights 4H C and 4H H, biases none or 4H and 4H -> outputs N T H, last output N H, last cell N H."""
     from_input, b_hidden, outputs = _start(x, w_input, w_hidden, biases)
     h = c = np.zeros((len(x), w_hidden.shape[1]), np.float32)
@@ -34,8 +34,8 @@ def lstm(
 
 
 def gru(
-    x: Reals, w_input: Reals, w_hidden: Reals, biases: Sequence[Reals] = (), *, reverse: bool = False
-) -> tuple[Reals, Reals]:
+    x: Array, w_input: Array, w_hidden: Array, biases: Sequence[Array] = (), *, reverse: bool = False
+) -> tuple[Array, Array]:
     """x N T C, weights 3H C and 3H H, biases none or 3H and 3H -> outputs N T H, last output N H."""
     from_input, b_hidden, outputs = _start(x, w_input, w_hidden, biases)
     h = np.zeros((len(x), w_hidden.shape[1]), np.float32)
@@ -49,14 +49,14 @@ def gru(
 
 
 def _start(
-    x: Reals, w_input: Reals, w_hidden: Reals, biases: Sequence[Reals]
-) -> tuple[Reals, Reals | np.float32, Reals]:
+    x: Array, w_input: Array, w_hidden: Array, biases: Sequence[Array]
+) -> tuple[Array, Array | np.float32, Reals]:
     """The input sums of all steps with the input bias, the hidden bias, and room for the outputs."""
     b_input, b_hidden = biases or (np.float32(0), np.float32(0))
     return x @ w_input.T + b_input, b_hidden, np.empty((*x.shape[:2], w_hidden.shape[1]), np.float32)
 
 
-def _steps(x: Reals, reverse: bool) -> range:
+def _steps(x: Array, reverse: bool) -> range:
     return range(x.shape[1])[:: -1 if reverse else 1]
 
 

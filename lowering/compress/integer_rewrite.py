@@ -69,13 +69,13 @@ class IntegerRewrite:
                     results = [self._sum_of_products(op)]
                 case nn.AddOp():
                     results = [self._add(op)]
-                case nn.AvgPoolOp() | nn.GlobalAvgPoolOp():
+                case nn.AvgPoolOp() | nn.GlobalAvgPoolOp() if self._has_integers(op):
                     results = [self._average(op)]
-                case nn.ConcatOp():
+                case nn.ConcatOp() if self._has_integers(op):
                     results = [self._concat(op)]
-                case nn.SplitOp():
+                case nn.SplitOp() if self._has_integers(op):
                     results = self._same_integers(op)
-                case nn.LayerOp() if preserves(op):
+                case nn.LayerOp() if preserves(op) and self._has_integers(op):
                     results = self._same_integers(op)
                 case _:
                     for index, value in enumerate(op.operands):
@@ -90,6 +90,10 @@ class IntegerRewrite:
             op.erase()
         erase_unused_weights(self.network)
         self.network.set_result_types()
+
+    def _has_integers(self, op: nn.LayerOp) -> bool:
+        """Whether every operand is integers already, or an input: pooling or moving floats gains nothing from them."""
+        return all(v in self._as_integers or not isinstance(v.owner, nn.LayerOp) for v in op.operands)
 
     def _integers(self, value: SSAValue, user: Operation) -> SSAValue:
         """The value as integers; quantized before `user` where it has none yet."""
@@ -199,7 +203,8 @@ class IntegerRewrite:
         if isinstance(op, nn.AvgPoolOp):
             window, divisor = op.window.window, _divisor(op)
         else:
-            window = Window(as_map(shape_of(op.x))[2:])
+            _, _, height, width = as_map(shape_of(op.x))
+            window = Window((height, width))
             divisor = window.kernel[0] * window.kernel[1]
         reach = window.kernel[0] * window.kernel[1] * _magnitude(x_type)
         if reach >= ACCUMULATOR_LIMIT:

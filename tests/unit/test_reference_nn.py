@@ -15,7 +15,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
 from hapir.reference import nn, nn_elementwise, nn_layout, num
 from hapir.reference.values import exact_dtype
-from tests.property.strategies import windows
+from tests.property.windows import windows
 
 Array = npt.NDArray[Any]
 EXAMPLES = settings(max_examples=40, deadline=None)

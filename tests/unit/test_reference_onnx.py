@@ -21,7 +21,7 @@ from onnx import ValueInfoProto, helper
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
 from hapir.reference import nn, nn_elementwise, num
-from tests.property.strategies import windows
+from tests.property.windows import windows
 
 Array = npt.NDArray[Any]
 

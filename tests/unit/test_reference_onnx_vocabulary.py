@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import Window
 from hapir.reference import nn, nn_elementwise, nn_layout, nn_recurrent
-from tests.property.strategies import windows
+from tests.property.windows import row_of, windows
 from tests.unit.test_reference_onnx import Array, assert_close, onnx, onnx_all, window_attributes
 
 EXAMPLES = settings(max_examples=40, deadline=None)
@@ -27,17 +27,6 @@ MAPS = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 8), st.int
 def normal(seed: int, *shapes: tuple[int, ...]) -> list[Array]:
     rng = np.random.default_rng(seed)
     return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
-
-
-def line(window: Window) -> Window:
-    """The columns of a window: what slides along a sequence."""
-    (_, s), (_, stride), (_, left, _, right), (_, dilation) = (
-        window.kernel,
-        window.stride,
-        window.padding,
-        window.dilation,
-    )
-    return Window((1, s), (1, stride), (0, left, 0, right), (1, dilation))
 
 
 def line_attributes(window: Window, *, dilated: bool = True) -> dict[str, list[int]]:
@@ -52,7 +41,7 @@ def line_attributes(window: Window, *, dilated: bool = True) -> dict[str, list[i
 @EXAMPLES
 @given(st.data(), SMALL, SMALL, SMALL, st.integers(1, 12), st.sampled_from((1, 2, 3)), SEEDS)
 def test_conv1d(data: st.DataObject, n: int, c: int, k: int, length: int, groups: int, seed: int) -> None:
-    window = line(data.draw(windows(length, length)))
+    window = row_of(data.draw(windows(length, length)))
     x, w, b = normal(seed, (n, c * groups, length), (k * groups, c, window.kernel[1]), (k * groups,))
     expected = onnx("Conv", {"x": x, "w": w, "b": b}, group=groups, **line_attributes(window))
     assert_close(nn.conv1d(x, w, b, window, groups), expected)
@@ -61,7 +50,7 @@ def test_conv1d(data: st.DataObject, n: int, c: int, k: int, length: int, groups
 @EXAMPLES
 @given(st.data(), SMALL, SMALL, st.integers(1, 12), SEEDS, st.booleans())
 def test_pools_of_sequences(data: st.DataObject, n: int, c: int, length: int, seed: int, include: bool) -> None:
-    window = line(data.draw(windows(length, length, pooling=True)))
+    window = row_of(data.draw(windows(length, length, pooling=True)))
     (x,) = normal(seed, (n, c, length))
     assert np.array_equal(nn.max_pool(x, window), onnx("MaxPool", {"x": x}, **line_attributes(window)))
     attributes = line_attributes(window, dilated=False)

@@ -167,7 +167,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("leaky_relu(x, slope = 1 MHz)", "HAP0302", "slope"),
         ("split(x)", "HAP0305", "say either `parts`, how many equal pieces, or `sizes`"),
         ("split(x, parts = 2, sizes = [2, 2])", "HAP0305", "say either `parts`"),
-        ("split(x, parts = 0)", "HAP0305", "parts must be at least 1, got 0"),
+        ("split(x, parts = 0)", "HAP0305", "parts is 1 to 4096, got 0"),
         ("split(x, sizes = [4, 0])", "HAP0305", "sizes must be at least 1"),
         ("split(x, parts = 3)", "HAP0301", "the 4 of axis 1 do not split into 3 equal parts"),
         ("split(x, sizes = [1, 2])", "HAP0301", "add up to the 4 of axis 1"),
