@@ -1,9 +1,9 @@
 """Pages of documentation as programs: files that they show are written, commands that they show are run.
 
 In a page, `<!-- file: NAME -->` before a fenced block writes the block to a file of that name, and
-`<!-- append: NAME -->` adds to it. A fenced `console` block is run: each line `$ COMMAND` in turn, in one folder per page, and what it prints
-is the text up to the next. `...` stands for any text. A command that fails shows `[exit N]` as its last line. Under
-`<!-- not run -->` a block is only shown.
+`<!-- append: NAME -->` adds to it. A fenced `console` block is run: each line `$ COMMAND` in turn, in one folder per
+page, and what it prints is the text up to the next. `...` stands for any text. A command that fails shows `[exit N]` as
+its last line. Under `<!-- not run -->` a block is only shown.
 """
 
 from __future__ import annotations

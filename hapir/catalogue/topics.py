@@ -169,8 +169,8 @@ network deep(image: f32[1, 4, 8, 8]) -> f32[1, 4, 8, 8] {
         "A machine is what there is to compute with: memories, arrays and units.",
         """\
 A machine names a table of energies and areas (`hapir list technologies`) and its clock, and holds memories, arrays of
-processing elements, and units. What an array holds is there once for each element. `hapir list units` shows the
-functional units.
+processing elements, units and what else `hapir list blocks` shows. What an array holds is there once for each element.
+`hapir list units` shows the functional units.
 
 A machine may have parameters, each with a default, and may extend another machine, whose parameters it gives: it
 inherits all of it. A setting of the same name replaces the inherited one, a block of the same kind and name is merged

@@ -99,7 +99,8 @@ LANGUAGE = {
     ),
     "HAP0210": Code(
         "unknown part of a machine",
-        "A map places loops at a memory or array that the machine of the schedule does not have.",
+        "A map places loops at a memory or array that the machine of the schedule does not have, or a network-on-chip "
+        "connects one that is not there.",
         "map c1 { at bufer { for = [K: 2] } }",
     ),
     "HAP0211": Code(
