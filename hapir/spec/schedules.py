@@ -45,7 +45,9 @@ def _weights(value: syntax.Value, findings: Findings) -> syntax.Text | RandomWei
             return read_options(RandomWeights, value.options, at=value.span, what=what, findings=findings)
         case _:
             message = f"`{WEIGHTS}` takes the name of a file or `{RANDOM}(seed = 1)`, not {show(value)}"
-            findings.error("HAP0304", message, at=value.span, help=f'write `{WEIGHTS} = "net.safetensors"`')
+            misspelt = did_you_mean(value.function.text, [RANDOM]) if isinstance(value, syntax.Call) else None
+            help = misspelt or f'write `{WEIGHTS} = "net.safetensors"`'
+            findings.error("HAP0304", message, at=value.span, help=help)
             return None
 
 
