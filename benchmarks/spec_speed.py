@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import pstats
 import time
 from collections.abc import Callable
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds per case; the best counts")
     parser.add_argument("--profile", metavar="LINES|NETWORK", help="show where the time of one case goes")
     options = parser.parse_args()
+    gc.set_threshold(100_000)  # as `hapir` sets it
     build(imported("lenet5"))
     if options.profile:
         text = written(int(options.profile)) if options.profile.isdigit() else imported(options.profile)
