@@ -28,7 +28,7 @@ class Relu(LayerDefinition):
 class LeakyRelu(LayerDefinition):
     """x where it is not negative, else `slope * x`.
 
-    `slope`: the slope below 0.
+    `slope`: what negative numbers are multiplied by.
 
     Example: `r1 = leaky_relu(c1, slope = 0.1)`
     """
@@ -95,9 +95,7 @@ class Tanh(LayerDefinition):
 class HardSigmoid(LayerDefinition):
     """`min(max(x * slope + offset, 0), 1)`.
 
-    The default slope of 1/6 is that of MobileNetV3 and PyTorch; ONNX and Keras 2 have 0.2.
-
-    `slope`: the slope between the bounds.
+    `slope`: the rise around 0; 1/6 is that of MobileNetV3 and PyTorch, ONNX and Keras 2 have 0.2.
     `offset`: the value at 0.
 
     Example: `g = hard_sigmoid(c1, slope = 0.2)`

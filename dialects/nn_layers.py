@@ -2,23 +2,18 @@
 
 One frozen dataclass per statement, in the files `nn_*_layers`: its fields are the options (typed, so the checker needs
 no further knowledge), `inputs` is the number of tensors, `build` makes the op, `result_names` names what it gives.
-Parameters are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and
-variance; recurrent layers have weight_input, weight_hidden, bias_input and bias_hidden.
+Parameters are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance; recurrent layers
+have weight_input, weight_hidden, bias_input and bias_hidden. Options that several statements share:
 
-Options that several statements share:
-
+`kernel`: the size of the window, one number or `[vertical, horizontal]`; of a sequence one number.
+`stride`: the step of the window, one number or `[vertical, horizontal]`; of a sequence one number.
+`padding`: what is added around the map, one number, `[vertical, horizontal]` or `[top, left, bottom, right]`; to a
+    sequence one number or `[before, after]`.
+`dilation`: the distance of neighbours in the window, one number or `[vertical, horizontal]`; of a sequence one number.
 `channels`: the number K of output channels.
-`kernel`: the size of the window, one number or `[vertical, horizontal]`; over a sequence, one number.
-`stride`: the step of the window, written like `kernel`.
-`padding`: what is added around the map, one number, `[vertical, horizontal]` or `[top, left, bottom, right]`; around a
-    sequence, one number or `[before, after]`.
-`dilation`: the distance of neighbours in the window, written like `kernel`.
 `groups`: the channels fall into so many groups, each convolved on its own.
-`bias`: whether there is a bias, a parameter.
-`units`: the number of outputs.
-`count_include_pad`: padding counts as zeros, or, where this is false, not at all.
+`bias`: whether a bias, a parameter, is added to each output channel.
 `epsilon`: what is added to the variance before its root is taken.
-`reverse`: the steps run from the last to the first.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ MAXIMUM_PIECES = 4096
 
 @dataclass(frozen=True)
 class Concat(LayerDefinition):
-    """Tensors joined along an axis.
+    """Tensors joined along an axis; 1 joins channels.
 
     `axis`: the axis to join along; 1 joins channels.
 
@@ -40,8 +40,8 @@ class Split(LayerDefinition):
 
     The pieces of `s` are `s[1]`, `s[2]` and so on; `s` alone names no tensor.
 
-    `parts`: the number of equal pieces.
-    `sizes`: the sizes of the pieces.
+    `parts`: how many pieces of one size, 1 to 4096.
+    `sizes`: the size of each piece; they add up to the axis.
     `axis`: the axis to cut; 1 cuts channels.
 
     Example: `s = split(c1, parts = 2)` (then `s[1]` and `s[2]` are tensors)
@@ -91,7 +91,7 @@ class Flatten(LayerDefinition):
 class Reshape(LayerDefinition):
     """N ... to N x `shape`: the same elements in row-major order. The batch axis stays and is not written.
 
-    `shape`: the sizes of all axes but the batch.
+    `shape`: the sizes behind the batch axis.
 
     Example: `m = reshape(f1, shape = [16, 4, 4])`
     """
@@ -110,7 +110,7 @@ class Reshape(LayerDefinition):
 class Transpose(LayerDefinition):
     """The axes in another order: axis i of the result is axis `axes[i]`; the batch axis 0 stays first.
 
-    `axes`: axis i of the result is axis `axes[i]` of the input.
+    `axes`: which axis each axis of the result is, all of them, 0 first.
 
     Example: `t = transpose(x, axes = [0, 2, 1])`
     """
@@ -129,11 +129,9 @@ class Transpose(LayerDefinition):
 class Pad(LayerDefinition):
     """A map N C H W, or a sequence N C L, with elements around it, and with channels before and after its own.
 
-    `mode`: the `value`, the outermost element, or the elements mirrored about it.
-
-    `padding`: as for conv2d, of a sequence as for conv1d.
-    `channels`: channels before and after, one number or `[before, after]`.
-    `value`: of the elements that mode constant adds.
+    `channels`: what is added to the channels, one number or `[before, after]`.
+    `mode`: what is added is the `value`, the outermost element, or the elements mirrored about it.
+    `value`: what the mode `constant` adds.
 
     Example: `p = pad(x, padding = 1, channels = [0, 8])`
     """
@@ -168,12 +166,10 @@ class Pad(LayerDefinition):
 class Resize(LayerDefinition):
     """A map sampled at `scale` times its rows and columns, or at `size` rows and columns.
 
-    `nearest` takes the element at `floor(i * H / P)`; `bilinear` samples at `(i + 1/2) * H / P - 1/2` and
-    `bilinear_corners` at `i * (H - 1) / (P - 1)`, so that the corners stay.
-
-    `scale`: the factor of rows and columns, one number or `[vertical, horizontal]`.
-    `size`: rows and columns of the result, one number or `[vertical, horizontal]`.
-    `mode`: how values between elements are found.
+    `scale`: a whole factor, one number or `[vertical, horizontal]`.
+    `size`: the rows and columns of the result, one number or `[vertical, horizontal]`.
+    `mode`: `nearest` takes the element at `floor(i * H / P)`; `bilinear` samples at `(i + 1/2) * H / P - 1/2` and
+        `bilinear_corners` at `i * (H - 1) / (P - 1)`, so that the corners stay.
 
     Example: `u = resize(r1, scale = 2)`
     """

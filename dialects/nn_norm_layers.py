@@ -43,7 +43,7 @@ def _check_epsilon(epsilon: float) -> None:
 class LayerNorm(LayerDefinition):
     """Normalization over the axes from `axis` on (the last one where it is not said). Parameters: gamma, beta.
 
-    `axis`: the first axis that is normalized over.
+    `axis`: the first axis that is normalized; the last one where it is not said.
 
     Example: `n1 = layer_norm(x, axis = 1)`
     """
@@ -67,10 +67,10 @@ class LayerNorm(LayerDefinition):
 class LocalResponseNorm(LayerDefinition):
     """`x / (bias + alpha / size * sum x^2)^beta`, the sum over `size` neighbouring channels, as in AlexNet.
 
-    `size`: how many neighbouring channels count.
-    `alpha`: the weight of the sum of squares.
+    `size`: how many channels the sum runs over; those outside count as 0.
+    `alpha`: the factor of the sum.
     `beta`: the exponent.
-    `bias`: what is added to the sum.
+    `bias`: what is added to the sum, above 0.
 
     Example: `n1 = local_response_norm(r1, size = 5, alpha = 0.0001, beta = 0.75, bias = 2)`
     """

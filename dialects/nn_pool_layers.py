@@ -43,6 +43,8 @@ class MaxPool(LayerDefinition):
 class AvgPool(LayerDefinition):
     """Mean over windows; the stride is the kernel where it is not said.
 
+    `count_include_pad`: padding counts as zeros, or, where this is false, not at all.
+
     Example: `p1 = avg_pool(r1, kernel = [2, 2], stride = 2)`
     """
 
@@ -83,6 +85,8 @@ class MaxPool1d(LayerDefinition):
 @dataclass(frozen=True)
 class AvgPool1d(LayerDefinition):
     """Mean over windows of a sequence N C L; the stride is the kernel where it is not said.
+
+    `count_include_pad`: padding counts as zeros, or, where this is false, not at all.
 
     Example: `p1 = avg_pool1d(r1, kernel = 4, stride = 2)`
     """

@@ -89,10 +89,10 @@ class Conv1d(LayerDefinition):
 class TransposedConv2d(LayerDefinition):
     """Transposed convolution of N C H W to N K P Q, P = (H - 1) * stride + dilated kernel - padding + extra.
 
-    Parameters: weight (C, K / groups, R, S), bias. Padding cuts the result, `extra` adds rows and columns at its bottom
-    and right (PyTorch's output_padding).
+    Parameters: weight (C, K / groups, R, S), bias.
 
-    `extra`: rows and columns that are added at the bottom and on the right (PyTorch's output_padding).
+    `padding`: what is cut off around the result, one number, `[vertical, horizontal]` or `[top, left, bottom, right]`.
+    `extra`: rows and columns added at the bottom and right (PyTorch's output_padding), below the stride.
 
     Example: `up = transposed_conv2d(r1, channels = 8, kernel = 2, stride = 2)`
     """
@@ -123,6 +123,8 @@ class TransposedConv2d(LayerDefinition):
 @dataclass(frozen=True)
 class Dense(LayerDefinition):
     """Fully connected layer of N C to N K with K = `units`. Parameters: weight, bias.
+
+    `units`: the number of outputs.
 
     Example: `f1 = dense(flatten(p1), units = 10)`
     """

@@ -16,6 +16,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
 from hapir.dialects.assembly import Sizes, integers, sizes
+from hapir.dialects.nn_multiplied import MultipliedOp
 from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr, need_float
 from hapir.dialects.nn_shapes import Shape, Window
 from hapir.dialects.nn_window import WindowAttr
@@ -40,7 +41,7 @@ def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
     return accumulator
 
 
-class ProductOp(LayerOp):
+class ProductOp(MultipliedOp):
     """Sums of products of an activation and stored weights, with an optional bias K; axis 0 of the weights is K."""
 
     x = operand_def(base(TensorType))

@@ -21,7 +21,11 @@ from hapir.dialects.num import shape_of
 
 
 class RecurrentOp(LayerOp):
-    """A recurrent layer: x N T C, input and hidden weights, no bias or two (input, hidden)."""
+    """A recurrent layer: x N T C, input and hidden weights, no bias or two (input, hidden).
+
+    Its results are those of all steps, then the states; each op defines them itself, as xDSL puts an op's own before
+    those it inherits.
+    """
 
     GATES: ClassVar[int]
     """How many gates a cell has."""
@@ -31,8 +35,6 @@ class RecurrentOp(LayerOp):
     w_hidden = operand_def(base(TensorType))
     biases = var_operand_def(base(TensorType))
     reverse = prop_def(BoolAttr)
-    outputs = result_def(base(TensorType))
-    hidden = result_def(base(TensorType))
     traits = traits_def(Pure())
     assembly_format = (
         "$x `,` $w_input `,` $w_hidden (`bias` $biases^)? `reverse` $reverse (`layer` $layer^)? attr-dict "
@@ -84,6 +86,8 @@ class LstmOp(RecurrentOp):
 
     name = "nn.lstm"
     GATES: ClassVar[int] = 4
+    outputs = result_def(base(TensorType))
+    hidden = result_def(base(TensorType))
     cell = result_def(base(TensorType))
 
 
@@ -101,3 +105,5 @@ class GruOp(RecurrentOp):
 
     name = "nn.gru"
     GATES: ClassVar[int] = 3
+    outputs = result_def(base(TensorType))
+    hidden = result_def(base(TensorType))

@@ -16,7 +16,12 @@ from hapir.dialects.num import shape_of
 
 @dataclass(frozen=True)
 class Recurrent(LayerDefinition):
-    """A recurrent layer of `units` hidden units over N T C, starting from a state of 0."""
+    """A recurrent layer over N T C, starting from a state of 0.
+
+    `units`: the number H of hidden units.
+    `bias`: whether the gates have biases, one for the inputs and one for the state.
+    `reverse`: whether the steps run from the last to the first.
+    """
 
     kind: ClassVar[type[nn.RecurrentOp]]
     states: ClassVar[tuple[str, ...]]
@@ -47,7 +52,7 @@ class Lstm(Recurrent):
     """Long short-term memory with H = `units`: N T C to all outputs N T H; `l.h` and `l.c` are the last state, N H.
 
     Parameters: weight_input (4H, C), weight_hidden (4H, H), bias_input and bias_hidden (4H), the gates in PyTorch's
-    order input, forget, cell, output. With `reverse` the steps run from the last to the first.
+    order input, forget, cell, output.
 
     Example: `l = lstm(x, units = 64)` (then `l.h` and `l.c` are tensors too)
     """
@@ -61,8 +66,7 @@ class Gru(Recurrent):
     """Gated recurrent unit with H = `units`: N T C to all outputs N T H; `l.h` is the last output N H.
 
     Parameters: weight_input (3H, C), weight_hidden (3H, H), bias_input and bias_hidden (3H), the gates in PyTorch's
-    order reset, update, new; the reset gate scales after the hidden weights. With `reverse` the steps run from the last
-    to the first.
+    order reset, update, new; the reset gate scales after the hidden weights.
 
     Example: `l = gru(x, units = 64)` (then `l.h` is a tensor too)
     """

@@ -1,9 +1,10 @@
-"""THE list: every dialect, pass, target, layer, unit, block, dataflow and machine that hapir knows, as lazy getters.
+"""THE list: all that hapir knows by name (dialects, passes, targets, layers, units, formats, ...), as lazy getters.
 
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
 
-- a pass, layer, unit, block or dataflow is a dataclass; its fields are the options of the spec, its docstring the help;
+- a pass, layer, unit, block, format, multiplier or dataflow is a dataclass; its fields are the options of the spec, its
+  docstring the help;
 - a pass option named `layers` is a glob (or several) over layer names, and one that matches no layer is an error;
 - `__post_init__` may raise ValueError for options out of range; it is reported at the statement.
 """
@@ -42,6 +43,8 @@ HAPIR = HapirUniverse(
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
+        "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
+        "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
@@ -103,6 +106,16 @@ HAPIR = HapirUniverse(
         "fpga": lazy("spec.machine_devices", "FpgaBlock"),
         "host": lazy("spec.machine_devices", "HostBlock"),
         "cache": lazy("spec.machine_devices", "CacheBlock"),
+    },
+    formats={
+        "integer": lazy("dialects.formats", "Integer"),
+        "f32": lazy("dialects.formats", "Float32"),
+        "fixed": lazy("dialects.formats", "Fixed"),
+        "minifloat": lazy("dialects.formats", "Minifloat"),
+    },
+    multipliers={
+        "exact": lazy("multipliers.exact", "Exact"),
+        "truncated": lazy("multipliers.truncated", "Truncated"),
     },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),

@@ -20,6 +20,7 @@ from xdsl.ir import Operation
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import element_type, is_float, zero_point_of
+from hapir.reference.products import modelled_product
 from hapir.reference.values import Array, Meaning, Setting, exact_dtype, largest, single, to_si32
 
 Reals = npt.NDArray[np.float32]
@@ -265,6 +266,8 @@ def _bias(operands: Sequence[Array]) -> Array | None:
 
 def _convolution_op(op: nn.ConvolutionOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
     floats, integers = (conv2d, conv2d_integer) if isinstance(op, nn.Conv2dOp) else (conv1d, conv1d_integer)
     window, groups = op.window.window, op.filter_groups
     if is_float(op.x):
@@ -280,6 +283,8 @@ def _transposed_conv2d_op(op: nn.TransposedConv2dOp, operands: Sequence[Array], 
 
 def _dense_op(op: nn.DenseOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
     if is_float(op.x):
         return dense(x, w, bias)
     return dense_integer(x, w, bias, zero_point_of(element_type(op.x)))

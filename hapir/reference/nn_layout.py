@@ -58,14 +58,16 @@ def resize_nearest(x: Array, rows: int, columns: int) -> Array:
 def resize_bilinear(x: Array, rows: int, columns: int, *, corners: bool = False) -> Reals:
     """x N C H W -> N C P Q, linear between rows and then between columns."""
     _, _, height, width = x.shape
-    above, below, weight = _places(height, rows, corners)
+    above, below, weight = places_between(height, rows, corners=corners)
     x = x[:, :, above] * (1 - weight)[:, None] + x[:, :, below] * weight[:, None]
-    left, right, weight = _places(width, columns, corners)
+    left, right, weight = places_between(width, columns, corners=corners)
     return x[:, :, :, left] * (1 - weight) + x[:, :, :, right] * weight
 
 
-def _places(size: int, count: int, corners: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reals]:
-    """Per result the two elements it lies between, and the weight of the second."""
+def places_between(
+    size: int, count: int, *, corners: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reals]:
+    """Per result along an axis the two elements it lies between, and the weight of the second."""
     index = np.arange(count)
     exact = index * ((size - 1) / max(count - 1, 1)) if corners else (index + 0.5) * size / count - 0.5
     exact = np.clip(exact, 0, size - 1)

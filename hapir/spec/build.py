@@ -104,14 +104,19 @@ def diagnose(spec: Spec) -> None:
 
 
 def _with_weights(spec: Spec) -> Iterator[tuple[syntax.Network, syntax.Schedule | None]]:
-    """All networks, alone, and all schedules that give theirs weights, or have another network than the defaults."""
-    for network in spec.networks.values():
-        yield network, None
+    """The networks with the schedules that give them weights or other parameters than their defaults; and each network
+    alone, unless all schedules of it give it weights, so that its own are never read.
+    """
+    alone, replaced = set[str](), set[str]()
     for schedule in spec.schedules.values():
-        plain = expand_schedule(spec.program, schedule, Findings())
-        changed = schedule.network.arguments or schedule.network.options
-        if plain is not None and (changed or given_weights(plain, Findings())):
-            yield spec.networks[schedule.network.text], plain
+        plain, name = expand_schedule(spec.program, schedule, Findings()), schedule.network.text
+        given = None if plain is None else given_weights(plain, Findings())
+        (replaced if given else alone).add(name)
+        if plain is not None and (given or schedule.network.arguments or schedule.network.options):
+            yield spec.networks[name], plain
+    for name, network in spec.networks.items():
+        if name in alone or name not in replaced:
+            yield network, None
 
 
 def _network_builder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,11 +13,30 @@ from tests.projects import run_main
 FOLDER = Path(__file__).resolve().parents[2] / "targets" / "networks"
 FILES = sorted(path.stem for path in FOLDER.glob("*.hap"))
 NETWORKS = [name for name in FILES if not name.endswith("_blocks")]
-ASKED_FOR = (
-    "lenet5 lenet_300_100 alexnet vgg16 vgg16_cifar resnet18 resnet20 resnet32 resnet44 resnet50 resnet56 resnet110 "
-    "resnet152 mobilenet_v1 mobilenet_v2 densenet40 densenet121 squeezenet_1_0 squeezenet_1_1 googlenet tiny_yolo_v2 "
-    "lstm_timit"
-).split()
+ASKED_FOR = [
+    "lenet5",
+    "lenet_300_100",
+    "alexnet",
+    "vgg16",
+    "vgg16_cifar",
+    "resnet18",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet50",
+    "resnet56",
+    "resnet110",
+    "resnet152",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "densenet40",
+    "densenet121",
+    "squeezenet_1_0",
+    "squeezenet_1_1",
+    "googlenet",
+    "tiny_yolo_v2",
+    "lstm_timit",
+]
 SMALL = {
     # the parameters, the shape of an input and that of the result: small enough for the reference, deep as ever
     "alexnet": ("size = 67, classes = 3", (3, 67, 67), (3,)),
@@ -41,7 +61,8 @@ def write(folder: Path, network: str, parameters: str = "", recipe: str = "", sh
     spec.write_text(text, encoding="utf-8")
     if shape:
         draw = np.random.default_rng(0).standard_normal((2, *shape), np.float32)
-        np.savez(folder / "data.npz", **{"features" if network == "lstm_timit" else "image": draw})
+        name = "features" if network == "lstm_timit" else "image"
+        np.savez(folder / "data.npz", **cast("dict[str, Any]", {name: draw}))
     return spec
 
 

@@ -44,9 +44,6 @@ INTEGER_BODY = FEATURES - {"softmax", "argmax"} - set(FLOAT_ONLY)
 FLOAT_ENDS = INTEGER_BODY | {"softmax", "argmax"}
 """What is an integer body with float edges after quantization."""
 
-IN_C = FEATURES - {*MOVING, *FLOAT_ONLY}
-"""What the C target has kernels for."""
-
 NASTY_NAMES = (
     *("int", "reg", "module", "for", "main", "wire", "step", "weight", "x", "input", "_", "NULL", "EOF", "c1"),
     *("a.b", "a_b", "a__b", "a.b.c", "A_B", "long_" * 12 + "name", "conv2d", "end", "double", "run"),

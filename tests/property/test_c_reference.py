@@ -25,7 +25,7 @@ from hapir.targets.c.emit import emit_c
 from hapir.weights import Array, WeightStore
 from tests.property.integer_networks import IntegerSample, integer_networks
 from tests.property.pipelines import fused
-from tests.property.strategies import IN_C, INTEGER_BODY, Sample, networks
+from tests.property.strategies import INTEGER_BODY, Sample, networks
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 QUICK = ("-std=c11", "-O1", *WARNINGS)
@@ -125,13 +125,13 @@ def test_integers_vectorized_with_a_declared_batch(samples: list[IntegerSample])
 
 
 @DEFAULT
-@given(several(networks(allow=IN_C), 3))
+@given(several(networks(), 3))
 def test_floats(samples: list[Sample]):
     check(float_jobs(samples), FAST)
 
 
 @DEFAULT
-@given(several(networks(allow=INTEGER_BODY & IN_C), 3))
+@given(several(networks(allow=INTEGER_BODY), 3))
 def test_quantized(samples: list[Sample]):
     check(quantized_jobs(samples), FAST)
 
@@ -145,13 +145,13 @@ def test_integers_sweep(samples: list[IntegerSample]):
 
 @pytest.mark.slow
 @SWEEP
-@given(several(networks(max_layers=8, max_channels=20, allow=IN_C), 4))
+@given(several(networks(max_layers=8, max_channels=20), 4))
 def test_floats_sweep(samples: list[Sample]):
     check(float_jobs(samples), FAST)
 
 
 @pytest.mark.slow
 @SWEEP
-@given(several(networks(max_layers=8, max_channels=20, allow=INTEGER_BODY & IN_C), 4))
+@given(several(networks(max_layers=8, max_channels=20, allow=INTEGER_BODY), 4))
 def test_quantized_sweep(samples: list[Sample]):
     check(quantized_jobs(samples), FAST)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hapir.targets.c.build import find_compiler
 from hapir.targets.c.emit import CArtefact, PortLayout, emit_c
 from tests.property.integer_networks import IntegerSample, integer_networks
-from tests.property.strategies import IN_C, Sample, networks
+from tests.property.strategies import Sample, networks
 from tests.property.test_c_reference import grouped
 
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -109,7 +109,7 @@ def check(samples: Sequence[IntegerSample | Sample]) -> None:
 @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
     st.lists(integer_networks(), min_size=4, max_size=4),
-    st.lists(networks(max_layers=4, allow=IN_C), min_size=2, max_size=2),
+    st.lists(networks(max_layers=4), min_size=2, max_size=2),
 )
 def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Sample]):
     check([*integers, *floats])
@@ -118,8 +118,8 @@ def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Samp
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
-    st.lists(integer_networks(max_layers=8, allow=IN_C), min_size=4, max_size=4),
-    st.lists(networks(max_layers=8, allow=IN_C), min_size=4, max_size=4),
+    st.lists(integer_networks(max_layers=8), min_size=4, max_size=4),
+    st.lists(networks(max_layers=8), min_size=4, max_size=4),
 )
 def test_no_undefined_behaviour_sweep(integers: list[IntegerSample], floats: list[Sample]):
     check([*integers, *floats])

@@ -21,17 +21,18 @@ from hapir.lowering.compress.prune import PrunePass
 from hapir.lowering.compress.quantize import QuantizePass
 from hapir.lowering.cut_integer_body import cut
 from hapir.lowering.network_edits import networks_of
+from hapir.lowering.schedule.conv_work import network_work
 from hapir.reference import run_network
 from hapir.registry import make_context
 from hapir.spec import build_module, load_spec_text
 
 
 class Network:
-    """A network of a few statements on `x: f32[1, 4, 6, 6]`, with random weights and calibration data."""
+    """A network of a few statements on one input, with random weights and calibration data."""
 
-    def __init__(self, folder: Path, result: str, *statements: str):
+    def __init__(self, folder: Path, result: str, *statements: str, inputs: str = "x: f32[1, 4, 6, 6]"):
         lines = "\n    ".join(statements)
-        text = f"hap 1\nnetwork n(x: f32[1, 4, 6, 6]) -> f32{result} {{\n    {lines}\n}}\n"
+        text = f"hap 1\nnetwork n({inputs}) -> f32{result} {{\n    {lines}\n}}\n"
         self.module: ModuleOp = build_module(load_spec_text(text, "t.hap", folder), None, make_context(), None)
         self.ctx = HapirContext(folder=folder)
         rng = np.random.default_rng(5)
@@ -40,8 +41,9 @@ class Network:
                 array = rng.standard_normal(shape_of(op.result)) / 3
                 positive = op.key.data.endswith("variance")
                 self.ctx.weights.put(op.key.data, (np.abs(array) + 0.5 if positive else array).astype(np.float32))
-        self.x = rng.standard_normal((16, 4, 6, 6), dtype=np.float32)
-        np.savez(folder / "d.npz", allow_pickle=False, x=self.x)
+        (argument,), (self.input,) = self.network.body.block.args, (name.data for name in self.network.input_names)
+        self.x = rng.standard_normal((16, *shape_of(argument)[1:]), dtype=np.float32)
+        np.savez(folder / "d.npz", allow_pickle=False, **{self.input: self.x})
 
     @property
     def network(self) -> nn.NetworkOp:
@@ -54,7 +56,7 @@ class Network:
         return self
 
     def run(self) -> npt.NDArray[np.float32]:
-        (result,) = run_network(self.network, self.ctx.weights, {"x": self.x}).values()
+        (result,) = run_network(self.network, self.ctx.weights, {self.input: self.x}).values()
         return result
 
     def layer(self, name: str) -> nn.LayerOp:
@@ -185,6 +187,35 @@ def test_ops_without_an_integer_form_stay_float(tmp_path: Path, statement: str):
     diagnostic = refused.value.diagnostics[0]
     assert diagnostic.code == "HAP0510"
     assert diagnostic.span is not None
+
+
+@pytest.mark.parametrize(
+    ("statement", "op"),
+    [("split(c, sizes = [1, 3])", "nn.split"), ("pad(c, padding = 1)", "nn.pad"), ("resize(c, scale = 2)", "nn.resize"),
+     ("transpose(c, axes = [0, 2, 3, 1])", "nn.transpose"), ("reshape(c, shape = [2, 2, 36])", "nn.reshape"),
+     ("conv1d(reshape(c, shape = [4, 36]), channels = 2, kernel = 3)", "nn.reshape")],
+)  # fmt: skip
+def test_the_array_refuses_what_it_has_no_engine_for(tmp_path: Path, statement: str, op: str):
+    made = Network(
+        tmp_path, "[1, 2]", "c = conv2d(x, channels = 4, kernel = 3, padding = 1)", f"f = {statement}",
+        f"return dense(flatten({'f2' if op == 'nn.split' else 'f'}), units = 2)",
+    )  # fmt: skip
+    body = cut(made.apply(QUANTIZE, FusePass()).network).body
+    with pytest.raises(HapirError) as refused:
+        network_work(body, "the array")
+    (diagnostic,) = refused.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == ("HAP0720", f"the array cannot run `{op}`")
+    assert diagnostic.span is not None
+    assert diagnostic.span.line == 4
+
+
+def test_the_array_runs_no_sequence(tmp_path: Path):
+    made = Network(
+        tmp_path, "[1, 2, 34]", "return conv1d(s, channels = 2, kernel = 3)", inputs="s: f32[1, 4, 36]"
+    )  # fmt: skip
+    body = cut(made.apply(QUANTIZE, FusePass()).network).body
+    with pytest.raises(HapirError, match=r"the array cannot run `nn\.conv1d`"):
+        network_work(body, "the array")
 
 
 def test_recurrent_layers_stay_float_at_the_end(tmp_path: Path):

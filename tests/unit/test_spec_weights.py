@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_a_file_instead_of_the_networks_own(tmp_path: Path):
     assert (built(path, "other").weights["f.bias"] == 2).all()
 
 
+def test_the_networks_own_file_is_checked_where_it_is_read(tmp_path: Path):
+    replaced = OWN + "schedule s of n { weights = random() }\n"
+    built(write(tmp_path, replaced))
+    both = write(tmp_path, replaced + "schedule own of n { }")
+    with pytest.raises(HapirError, match=r"the file `own\.safetensors` does not exist"):
+        diagnose(load_spec(both))
+    with pytest.raises(HapirError, match=r"the file `own\.safetensors` does not exist"):
+        diagnose(load_spec(write(tmp_path, OWN)))
+
+
 def test_random_ones(tmp_path: Path):
     path = write(tmp_path, NETWORK + "schedule s of n { weights = random(seed = 2 + 3) }")
     weights = built(path).weights
@@ -88,7 +99,7 @@ def test_a_library_network_with_the_users_weights(tmp_path: Path):
     random, shapes = RandomWeights(1), {"fc1": (300, 16), "fc2": (100, 300), "fc3": (10, 100)}
     arrays = {f"{k}.weight": random.array(f"{k}.weight", s) for k, s in shapes.items()}
     biases = {f"{k}.bias": np.full(s[0], 0.5, np.float32) for k, s in shapes.items()}
-    np.savez(tmp_path / "w.npz", **arrays, **biases)
+    np.savez(tmp_path / "w.npz", **cast("dict[str, Any]", {**arrays, **biases}))
     assert built(write(tmp_path, text)).weights.digest() == WeightStore({**arrays, **biases}).digest()
 
 
