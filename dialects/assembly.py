@@ -34,6 +34,12 @@ class Real(CustomDirective):
 
     value: AttributeVariable
 
+    def is_anchorable(self) -> bool:
+        return True
+
+    def is_present(self, op: IRDLOperation) -> bool:
+        return self.value.get(op) is not None
+
     def parse(self, parser: Parser, state: ParsingState) -> None:
         self.value.set(state, FloatAttr(float(parser.parse_number()), 64))
 

@@ -1,9 +1,14 @@
 """The layer statements of `.hap`: which tensors and options each takes, and the `nn` op it becomes.
 
 One frozen dataclass per statement: its fields are the options (typed, so the checker needs no further knowledge),
-`inputs` is the number of tensors, `build` makes the op. Kernels, strides and dilations are one number or
-`[vertical, horizontal]`; padding is one number, `[vertical, horizontal]` or `[top, left, bottom, right]`. Parameters
-are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance.
+`inputs` is the number of tensors, `build` makes the op. Parameters are named `<layer>.<suffix>` with the suffixes
+weight, bias, gamma, beta, mean and variance. Options that several statements share:
+
+`kernel`: the size of the window, one number or `[vertical, horizontal]`.
+`stride`: the step of the window, one number or `[vertical, horizontal]`.
+`padding`: what is added around the map, one number, `[vertical, horizontal]` or `[top, left, bottom, right]`.
+`dilation`: the distance of neighbours in the window, one number or `[vertical, horizontal]`.
+`bias`: whether a bias, a parameter, is added to each output channel.
 """
 
 from __future__ import annotations
@@ -79,6 +84,9 @@ def _channels(x: SSAValue, rank: int, what: str, hint: str = "") -> int:
 class Conv2d(LayerDefinition):
     """Two-dimensional convolution of N C H W to N K P Q; depthwise is `groups` = C. Parameters: weight, bias.
 
+    `channels`: the number K of output channels.
+    `groups`: the channels fall into so many groups, each convolved on its own.
+
     Example: `c1 = conv2d(image, channels = 16, kernel = 3, padding = 1)`
     """
 
@@ -107,6 +115,8 @@ class Conv2d(LayerDefinition):
 @dataclass(frozen=True)
 class Dense(LayerDefinition):
     """Fully connected layer of N C to N K with K = `units`. Parameters: weight, bias.
+
+    `units`: the number of outputs.
 
     Example: `f1 = dense(flatten(p1), units = 10)`
     """
@@ -146,7 +156,7 @@ class MaxPool(LayerDefinition):
 class AvgPool(LayerDefinition):
     """Mean over windows; the stride is the kernel where it is not said.
 
-    Padding counts as zeros where `count_include_pad` is true, and not at all where it is false.
+    `count_include_pad`: padding counts as zeros, or, where this is false, not at all.
 
     Example: `p1 = avg_pool(r1, kernel = [2, 2], stride = 2)`
     """
@@ -202,6 +212,9 @@ class Relu(LayerDefinition):
 class Clip(LayerDefinition):
     """`min(max(x, low), high)`.
 
+    `low`: the least value that comes out.
+    `high`: the largest value that comes out.
+
     Example: `r1 = clip(c1, low = 0, high = 6)` (ReLU6)
     """
 
@@ -231,7 +244,9 @@ class Add(LayerDefinition):
 
 @dataclass(frozen=True)
 class Concat(LayerDefinition):
-    """Tensors joined along an axis; 1 joins channels.
+    """Tensors joined along an axis.
+
+    `axis`: the axis to join along; 1 joins channels.
 
     Example: `j = concat(a, b, c, axis = 1)`
     """
@@ -257,6 +272,8 @@ class Flatten(LayerDefinition):
 @dataclass(frozen=True)
 class BatchNorm(LayerDefinition):
     """Inference batch normalization over axis 1. Parameters: gamma, beta, mean, variance.
+
+    `epsilon`: what is added to the variance before its root is taken.
 
     Example: `b1 = batch_norm(c1, epsilon = 1e-5)`
     """

@@ -16,7 +16,7 @@ from hapir.diagnostics import Diagnostic
 from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
-_OWN = ("layers", "units", "dataflows", "machines")
+_OWN = ("layers", "units", "blocks", "dataflows", "machines")
 
 
 def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:

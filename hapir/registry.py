@@ -1,9 +1,9 @@
-"""THE list: every dialect, pass, target, layer, unit, dataflow and machine that hapir knows, as lazy getters.
+"""THE list: every dialect, pass, target, layer, unit, block, dataflow and machine that hapir knows, as lazy getters.
 
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
 
-- a pass, layer, unit or dataflow is a dataclass; its fields are the options of the spec, its docstring the help;
+- a pass, layer, unit, block or dataflow is a dataclass; its fields are the options of the spec, its docstring the help;
 - a pass option named `layers` is a glob (or several) over layer names, and one that matches no layer is an error;
 - `__post_init__` may raise ValueError for options out of range; it is reported at the statement.
 """
@@ -67,8 +67,19 @@ HAPIR = HapirUniverse(
         "argmax": lazy("dialects.nn_layers", "Argmax"),
     },
     units={
-        "mac": lazy("dialects.machine", "MacUnit"),
-        "requantize": lazy("dialects.machine", "RequantizeUnit"),
+        "mac": lazy("dialects.machine_units", "MacUnit"),
+        "requantize": lazy("dialects.machine_units", "RequantizeUnit"),
+        "xnor_popcount": lazy("dialects.machine_units", "XnorPopcountUnit"),
+    },
+    blocks={
+        "machine": lazy("spec.machine_blocks", "MachineBlock"),
+        "memory": lazy("spec.machine_blocks", "MemoryBlock"),
+        "array": lazy("spec.machine_blocks", "ArrayBlock"),
+        "unit": lazy("spec.machine_blocks", "UnitBlock"),
+        "network_on_chip": lazy("spec.machine_devices", "NetworkOnChipBlock"),
+        "fpga": lazy("spec.machine_devices", "FpgaBlock"),
+        "host": lazy("spec.machine_devices", "HostBlock"),
+        "cache": lazy("spec.machine_devices", "CacheBlock"),
     },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),

@@ -22,6 +22,8 @@ class HapirUniverse(Universe):
     """Layer statements of a network by name."""
     units: dict[str, Callable[[], type[Any]]]
     """Functional units of a machine: dataclasses, one per `unit name { ... }`."""
+    blocks: dict[str, Callable[[], type[Any]]]
+    """What may stand in a machine, and the machine itself: dataclasses of settings, one per `kind name { ... }`."""
     dataflows: dict[str, Callable[[], type[Any]]]
     """Dataflows of a schedule: dataclasses, one per `dataflow = name(...)`."""
     machines: dict[str, Callable[[], Traversable]]
@@ -35,11 +37,13 @@ class HapirUniverse(Universe):
         all_targets: dict[str, Callable[[], type[Target]]] | None = None,
         layers: dict[str, Callable[[], type[LayerDefinition]]] | None = None,
         units: dict[str, Callable[[], type[Any]]] | None = None,
+        blocks: dict[str, Callable[[], type[Any]]] | None = None,
         dataflows: dict[str, Callable[[], type[Any]]] | None = None,
         machines: dict[str, Callable[[], Traversable]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
         self.layers = layers or {}
         self.units = units or {}
+        self.blocks = blocks or {}
         self.dataflows = dataflows or {}
         self.machines = machines or {}

@@ -32,7 +32,10 @@ from hapir.lowering.network_edits import networks_of, set_type
 
 @dataclass(frozen=True)
 class InferNnShapesPass(ModulePass):
-    """Recompute result types through every network and verify it. Exact."""
+    """Recompute result types through every network and verify it. Exact.
+
+    Example: `hapir opt digits.hap -p infer_nn_shapes`
+    """
 
     name = "infer_nn_shapes"
 

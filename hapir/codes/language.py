@@ -65,7 +65,7 @@ LANGUAGE = {
     ),
     "HAP0204": Code(
         "unknown option",
-        "The layer, pass, unit or block has no option of this name. `hapir explain NAME` shows its options.",
+        "The layer, pass, unit or block has no option of this name. `hapir help NAME` shows its options.",
         "c1 = conv2d(image, chanels = 16, kernel = 3)",
     ),
     "HAP0205": Code(
@@ -99,7 +99,8 @@ LANGUAGE = {
     ),
     "HAP0210": Code(
         "unknown part of a machine",
-        "A map places loops at a memory or array that the machine of the schedule does not have.",
+        "A map places loops at a memory or array that the machine of the schedule does not have, or a network-on-chip "
+        "connects one that is not there.",
         "map c1 { at bufer { for = [K: 2] } }",
     ),
     "HAP0211": Code(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from xdsl.ir import Operation
 
+from hapir.diagnostics import Diagnostic
 from hapir.dialects.nn import Conv2dOp, DenseOp, LayerOp, NetworkOp, WeightOp
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
@@ -43,10 +44,11 @@ class CheckReport:
     machines: tuple[str, ...]
     recipes: tuple[str, ...]
     schedules: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict with the dataclass's fields."""
-        return asdict(self)
+        """A JSON-ready dict with the dataclass's fields; the warnings are among the command's diagnostics."""
+        return {name: value for name, value in asdict(replace(self, warnings=())).items() if name != "warnings"}
 
     def to_text(self) -> str:
         """A table per network and a line per list of names."""

@@ -124,7 +124,8 @@ class Importer:
             fail("HAP0212", "an import names a file by a relative path with `/`", at=path.span)
         if importer.name.startswith(LIBRARY):
             base = PurePosixPath(importer.name.removeprefix(LIBRARY)).parent
-            found = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            beside = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            found = beside or self._library(relative)
         else:
             local = confined(importer.folder, path, self._folder, allow_outside=self._allow_outside)
             if local.exists():
@@ -135,8 +136,8 @@ class Importer:
                 "HAP0212",
                 f'there is no file "{path.value}"',
                 at=path.span,
-                help="looked beside this file and in hapir's library"
-                + (f", which has {', '.join(library_names())}" if library_names() else ""),
+                help=did_you_mean(path.value, library_names())
+                or "looked beside this file and in hapir's library; `hapir list machines` shows its machines",
             )
         return found
 

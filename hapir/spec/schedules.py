@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
-from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
+from hapir.dialects.machine import ArrayOp, MachineOp
+from hapir.dialects.machine_memory import MemoryOp
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.networks import location_of

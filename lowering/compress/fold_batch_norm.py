@@ -51,6 +51,8 @@ class FoldBatchNormPass(ModulePass):
 
     `standalone`: what happens to one that cannot be folded: keep it, or make it a depthwise convolution.
     `strict`: one that cannot be folded is an error (HAP0503).
+
+    Example: `fold_batch_norm(strict = true)`
     """
 
     name = "fold_batch_norm"

@@ -45,7 +45,10 @@ MONOTONE = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp)
 
 @dataclass(frozen=True)
 class FusePass(ModulePass):
-    """Fold ReLU and clip into requantization bounds, then group the ops that run as one layer. Exact."""
+    """Fold ReLU and clip into requantization bounds, then group the ops that run as one layer. Exact.
+
+    Example: `hapir opt digits.hap -p 'fold_batch_norm,fuse'`
+    """
 
     name = "fuse"
 

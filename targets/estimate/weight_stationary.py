@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hapir.dialects.machine_memory import MemoryOp
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_machine import WsMachine
 from hapir.lowering.schedule.ws_timing import LayerCycles, network_cycles
@@ -19,7 +20,7 @@ from hapir.targets.estimate.technology import Constant, Technology, load_technol
 def estimate_plans(network: str, plans: Sequence[LayerPlan]) -> EstimateReport:
     """Estimate a planned network. Raises HapirError HAP0605 where the machine names no known technology."""
     machine = plans[0].machine
-    technology = load_technology(machine.technology, machine.op)
+    technology = load_technology(machine.op)
     constants = _constants(machine, technology)
     cycles = network_cycles(plans)
     layers = tuple(_layer(plan, c, constants) for plan, c in zip(plans, cycles, strict=True))
@@ -44,7 +45,7 @@ def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
     psum = psums / table.entries["sram_access"].word_bits
     factor = machine.multiplier_bits * machine.accumulator_bits
     act_bits, weight_bits = machine.activation.width.data, machine.weight.width.data
-    found = {
+    memories = {
         machine.dram: table.constant(
             "dram_access",
             f"access of {machine.dram}",
@@ -59,12 +60,45 @@ def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
         machine.accumulator: table.constant(
             "sram_access", f"access of a row of {machine.accumulator}", accumulator_bytes, psum
         ),
-        "weight_reg": table.constant("register_access", "access of a weight register", scale=weight_bits),
+        machine.register: table.constant("register_access", "access of a weight register", scale=weight_bits),
+    }
+    widths = {
+        machine.dram: machine.memory_bits,
+        machine.activations: machine.memory_bits,
+        machine.weights: machine.cols * 8,
+        machine.accumulator: psums,
+        machine.register: weight_bits,
+    }
+    found: dict[str, Constant] = {}
+    for name, constant in memories.items():
+        found |= _of_memory(machine, name, constant, widths[name])
+    return found | {
         "multiply": table.constant("integer_multiply", "multiplication in a PE", (act_bits * weight_bits) ** 0.5),
         "add": table.constant("integer_add", "addition in a PE", machine.accumulator_bits),
         "requantize": table.constant("integer_multiply", "requantization of one sum", factor**0.5),
     }
-    return found
+
+
+def _of_memory(machine: WsMachine, name: str, constant: Constant, bits: int) -> dict[str, Constant]:
+    """The energy of accesses of `bits`: the table's, or what the memory says of an access of its width."""
+    memory = machine.parts[name]
+    assert isinstance(memory, MemoryOp)
+    given = {"read": memory.read_energy_pj, "write": memory.write_energy_pj}
+    if not any(given.values()):
+        return {name: constant}
+    assert memory.width_bits is not None
+    scale = bits / memory.width_bits.value.data
+    source = f"machine {machine.name}: {name}"
+    read, write = (
+        constant if energy is None else Constant(f"{way} of {name}", energy.value.data * scale, "pJ", source, "given")
+        for way, energy in given.items()
+    )
+    return {name: read, _write(name): write}
+
+
+def _write(memory: str) -> str:
+    """The key of a memory's write energy, where it is not that of a read."""
+    return f"write of {memory}"
 
 
 def _layer(plan: LayerPlan, cycles: LayerCycles, constants: dict[str, Constant]) -> LayerEstimate:
@@ -72,7 +106,9 @@ def _layer(plan: LayerPlan, cycles: LayerCycles, constants: dict[str, Constant])
     energy = {"mac": traffic.macs_issued * (constants["multiply"].value + constants["add"].value)}
     energy["requantize"] = traffic.requantizations * constants["requantize"].value
     for access in traffic.accesses:
-        cost = (access.reads + access.writes) * constants[access.memory].value
+        read = constants[access.memory]
+        write = constants.get(_write(access.memory), read)
+        cost = access.reads * read.value + access.writes * write.value
         energy[access.memory] = energy.get(access.memory, 0.0) + cost
     peak = machine.rows * machine.cols
     return LayerEstimate(

@@ -12,7 +12,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn
 from hapir.dialects.assembly import float_text
-from hapir.dialects.machine import MacUnit, RequantizeUnit, UnitOp
+from hapir.dialects.machine_units import MacUnit, RequantizeUnit, UnitOp
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import SI8, UI8, AffineType, Rounding, integer_range, on_grid, signed, unsigned
 

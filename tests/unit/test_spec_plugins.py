@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from xdsl.dialects.builtin import FloatAttr
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.universe import Universe
 
 from hapir.diagnostics import Findings, Span
+from hapir.dialects.machine_units import UnitOp
 from hapir.dialects.nn_layers import Relu
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.plugins import merge
 from hapir.registry import HAPIR, universe
-from hapir.spec import resolve, syntax
+from hapir.spec import machines, resolve, syntax
+from hapir.spec.options import Measure, measured_in
+from hapir.spec.parse import parse
 from hapir.universe import HapirUniverse
 
 
@@ -104,15 +109,67 @@ def test_an_entry_that_fails_to_load_is_a_finding():
     assert (found.code, found.span) == ("HAP0230", name.span)
 
 
-@pytest.mark.parametrize("kind", ["all_dialects", "all_passes", "all_targets", "layers", "units", "dataflows"])
+@pytest.mark.parametrize(
+    "kind", ["all_dialects", "all_passes", "all_targets", "layers", "units", "blocks", "dataflows"]
+)
 def test_every_entry_loads_and_is_documented(kind: str):
     entries: dict[str, Any] = getattr(universe(), kind)
     for name, getter in entries.items():
         entry = getter()
-        if kind in ("all_dialects", "all_passes", "all_targets", "units", "dataflows"):
+        if kind in ("all_dialects", "all_passes", "all_targets", "units", "blocks", "dataflows"):
             assert entry.name == name
         if kind != "all_dialects":
             assert entry.__doc__
             assert not entry.__doc__.startswith(f"{entry.__name__}("), f"{name} has the docstring of a bare dataclass"
         if kind == "layers":
             assert "Example:" in entry.__doc__
+
+
+@dataclass(frozen=True)
+class Battery:
+    """A block of a plug-in: what feeds a machine."""
+
+    name: ClassVar[str] = "battery"
+    within: ClassVar[tuple[str, ...]] = ("machine",)
+    refers: ClassVar[tuple[str, ...]] = ("feeds",)
+    charge: Measure = field(metadata=measured_in("energy"))
+    feeds: tuple[str, ...] = ()
+
+    def op(self, name: str, parts: Sequence[Operation]) -> Operation:
+        return UnitOp(name, {"charge": FloatAttr(float(self.charge.value), 64)})
+
+
+def machine_with(blocks: dict[str, Callable[[], type[Any]]], text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The diagnostics of a machine of this text where plug-ins offer these blocks; else the units that it has."""
+    extended, _ = merged(Plugin("power", "power:U", HapirUniverse(blocks=blocks)))
+    monkeypatch.setattr(machines, "universe", lambda: extended)
+    (machine,) = parse(f"hap 1\nmachine m {{ {text} }}", "t.hap").definitions
+    assert isinstance(machine, syntax.Machine)
+    findings = Findings()
+    op = machines.MachineBuilder(machine, findings).build()
+    if op is None:
+        return [f"{d.code} {d.message}" for d in findings.sorted()]
+    return [str(unit) for unit in op.walk() if isinstance(unit, UnitOp)]
+
+
+def test_a_block_of_a_plugin_is_as_good_as_our_own(monkeypatch: pytest.MonkeyPatch):
+    blocks: dict[str, Callable[[], type[Any]]] = {"battery": lambda: Battery}
+    good = "memory buffer { size = 1 KiB }; battery cell { charge = 2 nJ, feeds = buffer }"
+    assert machine_with(blocks, good, monkeypatch) == ['machine.unit "cell" {charge = 2.000000e+03 : f64}']
+    wrong = "array pe[1, 1] { battery inner { charge = 1 J } }; battery cell { charge = 1 V, feeds = [pe, bufer] }"
+    assert machine_with(blocks, wrong, monkeypatch) == [
+        "HAP0216 there is no block `battery` here",
+        "HAP0302 `charge` is an energy, not 1 V (a voltage)",
+        "HAP0210 the machine `m` has no memory or array `bufer`",
+    ]
+
+
+def test_a_broken_block_is_reported_where_it_is_named(monkeypatch: pytest.MonkeyPatch):
+    def broken() -> type[Any]:
+        raise ImportError("no module named cells")
+
+    assert machine_with({"battery": broken}, "memory buffer { size = 1 KiB }", monkeypatch) == []
+    assert machine_with({"battery": broken}, "battery cell { }; memry x { }", monkeypatch) == [
+        "HAP0230 the block `battery` cannot be loaded: ImportError: no module named cells",
+        "HAP0216 there is no block `memry` here",
+    ]
