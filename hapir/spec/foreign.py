@@ -153,6 +153,13 @@ WORDS: Mapping[str, str] = {
 }
 """Foreign spellings of the words that are values."""
 
+NO_VALUES: Mapping[tuple[str, str], str] = {
+    ("padding", "same"): "the padding that keeps the size is (kernel - 1) / 2: `padding = 1` for `kernel = 3`",
+    ("padding", "same_upper"): "write what is added at each side: `padding = [0, 0, 1, 1]` is top, left, bottom, right",
+    ("padding", "valid"): "write `padding = 0`, or leave it out",
+}
+"""Foreign values of options, in small letters, and what to write instead."""
+
 UNIT_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("bit", "bits"), "b"),
     **dict.fromkeys(("byte", "bytes"), "B"),
@@ -205,8 +212,11 @@ def suggest_unit(word: str, known: Iterable[str]) -> str | None:
     return f"write `{meant}`" if meant in units else did_you_mean(word, units)
 
 
-def suggest_word(word: str, accepts: Callable[[str], bool]) -> str | None:
-    """A help line for a word that is no value, where hapir's spelling of it would be one."""
+def suggest_value(option: str, word: str, accepts: Callable[[str], bool]) -> str | None:
+    """A help line for a word that its option does not take, where hapir's spelling of it would be taken."""
+    advice = NO_VALUES.get((option, word.lower()))
+    if advice is not None:
+        return advice
     for table in (WORDS, FORMATS):
         meant = table.get(word) or table.get(word.lower())
         if meant is not None and accepts(meant):

@@ -21,6 +21,7 @@ from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_units import UnitOp
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
@@ -148,7 +149,7 @@ class MachineBuilder:
         if not here:
             self._findings.error("HAP0216", f"a {parent} holds no block `{kind.text}`", at=kind.span)
         else:
-            help = elsewhere or did_you_mean(kind.text, here) or f"here may stand {', '.join(here)}"
+            help = elsewhere or suggest(kind.text, here, BLOCKS) or f"here may stand {', '.join(here)}"
             self._findings.error("HAP0216", f"there is no block `{kind.text}` here", at=kind.span, help=help)
         return None
 

@@ -11,6 +11,7 @@ from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_memory import MemoryOp
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.networks import location_of
 from hapir.spec.options import read_options, show, word
 from hapir.spec.recipes import some
@@ -60,7 +61,7 @@ class ScheduleBuilder:
     def _unknown(self, item: syntax.Item, known: Sequence[str], what: str) -> None:
         name = item.name if isinstance(item, syntax.Assign) else item.kind if isinstance(item, syntax.Block) else None
         message = f"{what} has no `{name.text}`" if name else f"{what} is made of settings and blocks"
-        help = (did_you_mean(name.text, known) if name else None) or f"here may stand {', '.join(known)}"
+        help = (suggest(name.text, known, BLOCKS) if name else None) or f"here may stand {', '.join(known)}"
         self._findings.error("HAP0216", message, at=name.span if name else item.span, help=help)
 
     def _dataflow(self, value: syntax.Value) -> str | None:
