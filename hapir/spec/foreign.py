@@ -127,11 +127,11 @@ DATAFLOWS: Mapping[str, tuple[str, ...]] = {
 """Foreign names of dataflows, and hapir's."""
 
 BLOCKS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("buffer", "sram", "dram", "ram", "scratchpad", "storage", "regfile", "cache", "fifo", "mem"),
+    **dict.fromkeys(("buffer", "sram", "dram", "ram", "scratchpad", "storage", "regfile", "fifo", "mem"),
                     ("memory",)),
     **dict.fromkeys(("pearray", "pes", "pe", "mesh", "systolicarray", "grid", "operationalarray"), ("array",)),
     **dict.fromkeys(("alu", "mac", "multiplier", "compute", "intmac", "functionalunit"), ("unit",)),
-    **dict.fromkeys(("mapping", "map_layer", "layer"), ("map",)),
+    **dict.fromkeys(("mapping", "maplayer", "layer"), ("map",)),
 }  # fmt: skip
 """Foreign names of the blocks of machines and schedules, and hapir's."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hapir.diagnostics import did_you_mean
@@ -123,7 +124,10 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     if groups > 1 and len(first) > 1 and (first[1] % groups or channels % groups):
         common = math.gcd(first[1], channels)
         divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
-        return f"both are divided by {' and '.join(divisors[:8])}; a depthwise layer has as many groups as channels"
+        return (
+            f"{first[1]} and {channels} are both divided by {', '.join(divisors[:8])}; a depthwise layer has as many "
+            "groups as its input has channels, and a multiple of them as output"
+        )
     if len(shapes) > 1 and len(set(shapes)) > 1:
         return _alike(shapes, call)
     if hasattr(options, "kernel") and len(first) == 4:
@@ -133,18 +137,14 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
 
 def _alike(shapes: Sequence[Shape], call: syntax.Call) -> str:
     """How tensors of different shapes are made alike."""
-    a, b = next((a, b) for a, b in zip(shapes, shapes[1:], strict=False) if a != b)
-    index = next(i for i, (a, b) in enumerate(zip(shapes, shapes[1:], strict=False)) if a != b)
+    index, (a, b) = next((i, pair) for i, pair in enumerate(pairwise(shapes)) if pair[0] != pair[1])
     if len(a) != len(b):
         return "both must have as many axes: `flatten` makes a matrix of a map"
     if len(a) == 4 and a[2:] != b[2:]:
-        return "their rows and columns differ: with `kernel = 3`, `padding = 1` keeps the size, and `stride = 2` halves it"
+        return "rows and columns differ: with `kernel = 3`, `padding = 1` keeps the size and `stride = 2` halves it"
     if len(a) == 4 and a[1] != b[1]:
         other = call.arguments[index + 1]
-        return (
-            f"their channels differ: `conv2d({_written(other)}, channels = {a[1]}, kernel = 1)` gives {_written(other)} "
-            f"{a[1]} of them"
-        )
+        return f"their channels differ: `conv2d({_written(other)}, channels = {a[1]}, kernel = 1)` has {a[1]} as well"
     return "make their sizes equal, for example by the same `units`"
 
 

@@ -24,7 +24,7 @@ from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
 from hapir.spec import foreign, syntax
-from hapir.spec.evaluate import FUNCTIONS, SIZE, Scope, bind_constants, evaluate, match_arguments
+from hapir.spec.evaluate import FUNCTIONS, Scope, bind_constants, evaluate, match_arguments
 from hapir.spec.frames import Frame, Iteration, KnownBlock, NamedTensor, indexed
 from hapir.spec.network_help import arguments, new_name, no_layer, shapes_that_fit, unknown_layer, unknown_tensor
 from hapir.spec.options import Mismatch, expand_range, integer_format, origins, read_options, show
@@ -643,7 +643,9 @@ class NetworkBuilder:
             # after an error the statement that uses a value may be the one that could not be read
             for span, name in self._defined.items():
                 if span not in self._used and not span.file.startswith(LIBRARY):
-                    self._findings.warning("HAP0220", f"`{name}` is never used", at=span)
+                    self._findings.warning(
+                        "HAP0220", f"`{name}` is never used", at=span, help="use it, return it, or remove it"
+                    )
         names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
         for index, parameter in enumerate(self._network.results):
             if parameter.name and parameter.name.text in names[:index]:

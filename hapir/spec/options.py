@@ -108,7 +108,7 @@ def read_options(
     for missing in (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name not in places and _required(f)):
         bad = True
         if f"`{missing.name}`" not in meant:
-            help = _example(missing, known[missing.name])
+            help = _example(cls, missing, known[missing.name])
             findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=help)
     labels = origins(option.value for option in given)
     return None if bad else construct(cls, values, at=at, what=what, findings=findings, labels=labels, given=given)
@@ -143,9 +143,9 @@ def _meant(
         if found is not None:
             return found
     if isinstance(value, syntax.Number) and units:
-        return f"say the unit: `{name} = {show(replace(value, origin=None))} {EXAMPLES[units[0]].split()[-1]}`"
-    if isinstance(value, syntax.Name) and accepts("1"):
-        return f"`{value.text}` is no constant: define it by `let {value.text} = ...`"
+        return f"say the unit, as in `{name} = {EXAMPLES[units[0]]}`"
+    if isinstance(value, syntax.Name) and {int, float} & {hint, *get_args(hint)}:
+        return f"write a number, or define the constant: `let {value.text} = {example(hint)}`"
     return f"for example `{name} = {example(hint, units)}`"
 
 
@@ -193,7 +193,7 @@ def construct(
         place = named[0].value.span if len(named) == 1 else at
         help = _in_range(named[0], option_types(cls)[named[0].name.text]) if len(named) == 1 else None
         findings.error("HAP0305", f"{what}: {error}", at=place, labels=labels,
-                       help=help or _other_value(named))  # fmt: skip
+                       help=help or _other_value(named or given))  # fmt: skip
     return None
 
 
@@ -214,11 +214,16 @@ def _required(option: dataclasses.Field[Any]) -> bool:
     return option.default is MISSING and option.default_factory is MISSING
 
 
-def _example(option: dataclasses.Field[Any], hint: Any) -> str:
+def _example(cls: type[Any], option: dataclasses.Field[Any], hint: Any) -> str:
+    """A help line for an option that is missing: an example of a quantity, or what its docstring says it is."""
     units: tuple[Dimension, ...] | None = option.metadata.get("units")
     if units:
         return f"for example `{option.name} = {EXAMPLES[units[0]]}`"
-    return f"add `{option.name} = {example(hint)}`, say: {describe(hint)}"
+    from hapir.catalogue.docstrings import option_descriptions  # the catalogue imports this module; only errors ask it
+
+    says = option_descriptions(cls).get(option.name, "").rstrip(".")
+    choice = f" ({describe(hint)})" if get_origin(hint) is Literal or _is_enum(hint) else ""
+    return f"add `{option.name} = ...`: {says}{choice}" if says else f"add `{option.name} = ...`: {describe(hint)}"
 
 
 def describe(hint: Any) -> str:
@@ -421,7 +426,11 @@ def expand_range(call: syntax.Call, *, may_be_empty: bool = False) -> range:
     numbers = [_integer(v) for v in (*call.arguments, *options.values())]
     if len(call.arguments) != 2 or set(options) - {"step"} or len(call.options) > 1 or None in numbers:
         upto = numbers[0] if len(numbers) == 1 and not options else None
-        help = f"write `range(1, {upto})`: both ends belong to it" if upto else "write `range(1, 4)`: both ends belong to it"
+        help = (
+            f"write `range(1, {upto})`: both ends belong to it"
+            if upto
+            else "write `range(1, 4)`: both ends belong to it"
+        )
         raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span, help)
     first, last, step = cast("list[int]", numbers) + ([] if options else [1])
     if step < 1 or (last < first and not may_be_empty) or (last - first) // step >= MAXIMUM_RANGE:

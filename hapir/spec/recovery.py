@@ -85,7 +85,8 @@ class Recovery:
             try:
                 return self._feed()
             except UnexpectedToken as error:
-                if not self._unexpected_token(error.token):
+                token: Token = error.token
+                if not self._unexpected_token(token):
                     return None
             except UnexpectedCharacters as error:
                 position = cast(int, error.pos_in_stream)
@@ -107,9 +108,7 @@ class Recovery:
 
     def _unexpected_token(self, token: Token) -> bool:
         """Report a token that does not fit, and go on after it; False where the text ends first."""
-        surprise = Surprise(
-            token, self._previous, frozenset(self._parser.accepts()), self._text, self._open_bracket()
-        )
+        surprise = Surprise(token, self._previous, frozenset(self._parser.accepts()), self._text, self._open_bracket())
         if self._bad_unit(token):
             return self._resume(surprise.start)
         told = answer(surprise)
@@ -118,10 +117,8 @@ class Recovery:
         if told.at == "bracket" and opened is not None:
             labels.append(Label(at, "it is still open here"))
             at = token_span(opened, self._file)
-        elif opened is not None and (opened.line or 0) < self._position(surprise.start)[0]:
-            # a brace is worth a word only where its partner is missing
-            if opened.type != "LBRACE" or token.type == "$END" or begins_definition(surprise):
-                labels.append(Label(token_span(opened, self._file), f"`{opened}` opens here"))
+        elif opened is not None and self._tells_bracket(opened, surprise):
+            labels.append(Label(token_span(opened, self._file), f"`{opened}` opens here"))
         if told.at == "previous" and self._previous is not None:
             at = token_span(self._previous, self._file)
         message = told.message or f"expected {expected(set(surprise.accepted))}, found {describe(token)}"
@@ -131,6 +128,12 @@ class Recovery:
         if begins_definition(surprise) and self._previous is not None:
             return self._resume(self._previous.start_pos or 0, at_top=True)
         return self._resume(surprise.start + len(token) if is_dangling(surprise) else surprise.start)
+
+    def _tells_bracket(self, opened: Token, surprise: Surprise) -> bool:
+        """Whether an open bracket explains a surprise: a brace does where its partner is missing."""
+        if (opened.line or 0) >= self._position(surprise.start)[0]:
+            return False
+        return opened.type != "LBRACE" or surprise.token.type == "$END" or begins_definition(surprise)
 
     def _bad_unit(self, token: Token) -> bool:
         """Report `200 Mhz`: a word right after a number is meant as a unit."""

@@ -55,7 +55,9 @@ class ScheduleBuilder:
     def _once(self, what: str, name: syntax.Name) -> None:
         if what in self._seen:
             labels = [Label(self._seen[what], "first given here")]
-            self._findings.error("HAP0221", f"`{what}` is given twice", at=name.span, labels=labels)
+            self._findings.error(
+                "HAP0221", f"`{what}` is given twice", at=name.span, labels=labels, help="remove one of them"
+            )
         self._seen.setdefault(what, name.span)
 
     def _unknown(self, item: syntax.Item, known: Sequence[str], what: str) -> None:
@@ -67,13 +69,18 @@ class ScheduleBuilder:
     def _dataflow(self, value: syntax.Value) -> str | None:
         name = value if isinstance(value, syntax.Name) else value.function if isinstance(value, syntax.Call) else None
         if name is None:
-            self._findings.error("HAP0304", f"`dataflow` takes the name of one, not {show(value)}", at=value.span)
+            self._findings.error(
+                "HAP0304",
+                f"`dataflow` takes the name of one, not {show(value)}",
+                at=value.span,
+                help="for example `dataflow = weight_stationary`",
+            )
             return None
         definition = resolve(universe().dataflows, name, "dataflow", "HAP0217", self._findings)
         options = value.options if isinstance(value, syntax.Call) else ()
         if isinstance(value, syntax.Call) and value.arguments:
             message = f"the options of dataflow `{name.text}` are written with their names"
-            self._findings.error("HAP0205", message, at=value.arguments[0].span)
+            self._findings.error("HAP0205", message, at=value.arguments[0].span, help="write `name = value`")
         if definition is not None:
             read_options(definition, options, at=name.span, what=f"dataflow `{name.text}`", findings=self._findings)
         return name.text
@@ -116,7 +123,11 @@ class ScheduleBuilder:
             if item.name.text in places:
                 labels = [Label(places[item.name.text], "first given here")]
                 self._findings.error(
-                    "HAP0221", f"`at {item.name.text}` is given twice", at=item.name.span, labels=labels
+                    "HAP0221",
+                    f"`at {item.name.text}` is given twice",
+                    at=item.name.span,
+                    labels=labels,
+                    help="put all its settings into one",
                 )
             places[item.name.text] = item.name.span
             levels.append(self._level(item))
@@ -146,7 +157,10 @@ class ScheduleBuilder:
                 loops = self._loops(item.value)
             elif setting != "bypass" and known and place.text in known and not is_array:
                 self._findings.error(
-                    "HAP0216", f"`{place.text}` is a memory: only an array has `{setting}`", at=item.name.span
+                    "HAP0216",
+                    f"`{place.text}` is a memory: only an array has `{setting}`",
+                    at=item.name.span,
+                    help="a memory takes `for` and `bypass`",
                 )
             else:
                 lists[item.name.text] = self._names(item.value, TENSORS if setting == "bypass" else DIMENSIONS)
@@ -169,19 +183,29 @@ class ScheduleBuilder:
     def _loops(self, value: syntax.Value) -> list[tuple[str, int]]:
         loops: list[tuple[str, int]] = []
         if not isinstance(value, syntax.Sequence):
-            self._findings.error("HAP0304", f"`for` takes a list like [K: 2, C: 1], not {show(value)}", at=value.span)
+            self._findings.error(
+                "HAP0304",
+                f"`for` takes a list like [K: 2, C: 1], not {show(value)}",
+                at=value.span,
+                help="write `for = [K: 2, C: 1]`",
+            )
             return loops
         for pair in value.elements:
             if not isinstance(pair, syntax.Pair):
-                self._findings.error("HAP0304", "a loop is a dimension and its factor, like K: 2", at=pair.span)
+                self._findings.error(
+                    "HAP0304",
+                    "a loop is a dimension and its factor, like K: 2",
+                    at=pair.span,
+                    help="write `for = [K: 2, C: 1]`",
+                )
             elif not self._is_one_of(pair.key, DIMENSIONS):
                 continue
             elif not isinstance(pair.value, syntax.Number) or not isinstance(pair.value.value, int):
                 message = f"the factor of {pair.key.text} is an integer, not {show(pair.value)}"
-                self._findings.error("HAP0304", message, at=pair.value.span)
+                self._findings.error("HAP0304", message, at=pair.value.span, help=f"for example `{pair.key.text}: 2`")
             elif not 1 <= pair.value.value < 1 << 31:
                 message = f"the factor of {pair.key.text} must be in 1..2147483647"
-                self._findings.error("HAP0305", message, at=pair.value.span)
+                self._findings.error("HAP0305", message, at=pair.value.span, help="1 leaves the loop out")
             else:
                 loops.append((pair.key.text, pair.value.value))
         return loops
@@ -192,7 +216,12 @@ class ScheduleBuilder:
         for element in elements:
             name = word(element)
             if name is None:
-                self._findings.error("HAP0304", f"expected one of {', '.join(known)}", at=element.span)
+                self._findings.error(
+                    "HAP0304",
+                    f"expected one of {', '.join(known)}",
+                    at=element.span,
+                    help=f"for example `[{known[0]}]`",
+                )
             elif self._is_one_of(syntax.Name(name, element.span), known):
                 names.append(name)
         return names

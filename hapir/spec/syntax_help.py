@@ -57,7 +57,7 @@ _CHARACTERS = {
     "\u00a0": "this is a space that does not break lines: write a plain one",
     "^": "there are no powers: write a product, `3 * 3`",
     "@": "matrices are multiplied by a layer: `matmul(a, b)`",
-    "\\": "a statement goes on on the next line where a bracket is open",
+    "\\": "a call goes on on the next line after a `,`; parts of a long value get names by `let`",
     "%": "a share is a number and `%`: `50 %`; the remainder is `mod(a, b)`",
     ".": "a name goes on directly after its point, and a number has a digit before it: `0.5`",
     **dict.fromkeys("<>!?&|~", _COMPARISONS),
@@ -151,7 +151,8 @@ def is_dangling(surprise: Surprise) -> bool:
 
 
 def _foreign_statement(s: Surprise) -> Answer | None:
-    for token, at in ((s.previous, "previous"), (s.token, "token")):
+    places: tuple[tuple[Token | None, Place], ...] = ((s.previous, "previous"), (s.token, "token"))
+    for token, at in places:
         if token is None or str(token) not in _STATEMENTS or not s.begins_statement(token):
             continue
         if at == "previous" and (s.token.type in ("EQUAL", "$END") or s.ends_line):
@@ -213,7 +214,9 @@ def _equals(s: Surprise) -> Answer | None:
     if s.token.type != "EQUAL" or s.previous is None:
         return None
     if s.previous.type == "EQUAL":
-        return Answer("write one `=`: it gives a name to a layer, or a value to an option", "expected one `=`")
+        return Answer(
+            "write one `=`: it gives a name to a layer, or a value to an option", "expected one `=`, found two"
+        )
     if s.previous.type in ("PLUS", "MINUS", "STAR", "SLASH"):
         return Answer("nothing is changed after it is made: give the result a name of its own")
     return None
@@ -229,7 +232,7 @@ def _dangling(s: Surprise) -> Answer | None:
     if not is_dangling(s) or s.token.type == "$END":
         return None
     return Answer(
-        "finish it on this line, or put it in parentheses: inside them it may go on on the next",
+        "finish it on this line; parts of a long value get names by `let`",
         f"expected a value after `{s.previous}`, found the end of the line",
     )
 
@@ -240,7 +243,7 @@ def _list(s: Surprise) -> Answer | None:
         inside = re.match(r"\{([^{}\n]*)\}", s.after)
         return Answer(f"a list stands in square brackets: `[{inside[1].strip() if inside else '...'}]`")
     before = None if s.opened is None else s.text[: s.opened.start_pos or 0].rstrip(" \t")[-1:]
-    if s.opened is not None and s.opened.type == "LPAR" and "COMMA" not in s.accepted and before in ("=", "(", "[", ","):
+    if s.opened is not None and s.opened.type == "LPAR" and before in ("=", "(", "[", ","):
         inside = re.match(r"\(([^()\n]*)\)", s.text[s.opened.start_pos or 0 :])
         if inside and "," in inside[1] and "=" not in inside[1] and s.accepted >= {"RPAR"} and not s.takes_value:
             return Answer(f"a list stands in square brackets: `[{inside[1].strip()}]`")
@@ -255,7 +258,7 @@ def _leading_point(s: Surprise) -> Answer | None:
 
 
 def _path(s: Surprise) -> Answer | None:
-    if s.accepted != {"STRING"} or s.token.type not in ("NAME", "MEMBER"):
+    if s.accepted != frozenset({"STRING"}) or s.token.type not in ("NAME", "MEMBER"):
         return None
     path = re.match(r"[^\s,;{}()]+", s.after)
     return Answer(f'write `"{path.group() if path else s.token}"`')
@@ -268,7 +271,7 @@ def _repeat(s: Surprise) -> Answer | None:
         return Answer(
             "write `repeat i in range(1, 3) { ... }`", f"a repeat names its variable and a range, found `{s.token}`"
         )
-    if s.accepted == {"IN"}:
+    if s.accepted == frozenset({"IN"}):
         return Answer(f"write `repeat {s.previous} in range(1, 3) {{ ... }}`")
     return None
 
