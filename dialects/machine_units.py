@@ -16,6 +16,7 @@ from xdsl.irdl import IRDLOperation, irdl_op_definition, prop_def
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.num import SI8, SI32, UI8, UI16, Rounding, integer_range, is_signed, signed
+from hapir.registered import MultiplierText
 
 SI16 = signed(16)
 
@@ -36,7 +37,7 @@ class MacUnit:
     name: ClassVar[str] = "mac"
     multiply: tuple[IntegerType, IntegerType] = (UI8, SI8)
     accumulate: IntegerType = SI32
-    multiplier: str = "exact"
+    multiplier: MultiplierText = "exact"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ from xdsl.universe import Universe
 from xdsl.utils.target import Target
 
 if TYPE_CHECKING:
+    from hapir.dialects.formats import NumberFormat
     from hapir.dialects.nn_layers import LayerDefinition
+    from hapir.multipliers.model import Multiplier
+    from hapir.pipelines import NamedPipeline
 
 
 class HapirUniverse(Universe):
@@ -28,6 +31,14 @@ class HapirUniverse(Universe):
     """Dataflows of a schedule: dataclasses, one per `dataflow = name(...)`."""
     machines: dict[str, Callable[[], Traversable]]
     """Machine files of plug-ins: `import "machines/<name>.hap"` finds them; hapir's own lie in `targets/machines`."""
+    networks: dict[str, Callable[[], Traversable]]
+    """Network files of plug-ins: `import "networks/<name>.hap"` finds them; hapir's own lie in `targets/networks`."""
+    formats: dict[str, Callable[[], type[NumberFormat]]]
+    """Number formats by name: `fixed(2, 6)`; the fields are the options."""
+    multipliers: dict[str, Callable[[], type[Multiplier]]]
+    """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
+    pipelines: dict[str, Callable[[], NamedPipeline]]
+    """Named pipelines that `hapir opt -p` expands."""
 
     def __init__(
         self,
@@ -40,6 +51,10 @@ class HapirUniverse(Universe):
         blocks: dict[str, Callable[[], type[Any]]] | None = None,
         dataflows: dict[str, Callable[[], type[Any]]] | None = None,
         machines: dict[str, Callable[[], Traversable]] | None = None,
+        networks: dict[str, Callable[[], Traversable]] | None = None,
+        formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
+        multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
+        pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
         self.layers = layers or {}
@@ -47,3 +62,7 @@ class HapirUniverse(Universe):
         self.blocks = blocks or {}
         self.dataflows = dataflows or {}
         self.machines = machines or {}
+        self.networks = networks or {}
+        self.formats = formats or {}
+        self.multipliers = multipliers or {}
+        self.pipelines = pipelines or {}

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from xdsl.ir import Dialect
 
 from hapir.catalogue.classes import class_entry
 from hapir.catalogue.dialects import dialect_entry, op_entry
 from hapir.catalogue.entry import Entry, Option
 from hapir.catalogue.library import library_entries, technology_entries, template_entries
+from hapir.catalogue.loading import loaded
 from hapir.catalogue.pipelines import pipeline_entries
 from hapir.catalogue.topics import function_entries, topic_entries
 from hapir.catalogue.words import code_entries, command_entries, format_entries, quantity_entries
-from hapir.diagnostics import did_you_mean, fail
+from hapir.diagnostics import HapirError, did_you_mean, fail
 from hapir.registry import universe
 
 __all__ = ["KINDS", "Entry", "Kind", "Option", "entries", "everything", "find", "related"]
@@ -27,7 +31,21 @@ __all__ = ["KINDS", "Entry", "Kind", "Option", "entries", "everything", "find", 
 def _registered(field: str, kind: str) -> list[Entry]:
     """The classes of a field of the registry; none where the registry has no such field."""
     getters: Mapping[str, Callable[[], type[Any]]] = getattr(universe(), field, {})
-    return [class_entry(kind, name, get()) for name, get in getters.items()]
+    return list(loaded(kind, getters, lambda name, cls: class_entry(kind, name, cls)))
+
+
+def _with_module(kind: str, getters: Mapping[str, Callable[[], type[Any]]]) -> Iterable[Entry]:
+    """Classes whose module tells their law or purpose."""
+    return loaded(kind, getters, lambda name, cls: class_entry(kind, name, cls, with_module=True))
+
+
+def _dialects() -> list[Dialect]:
+    """The dialects that load; the list of dialects says what is wrong with the others."""
+    found: list[Dialect] = []
+    for get in universe().all_dialects.values():
+        with suppress(HapirError):
+            found.append(get())
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ KINDS: dict[str, Kind] = {
     "topics": Kind("the language, part by part", topic_entries),
     "passes": Kind(
         "steps of a recipe, and of `hapir opt`",
-        lambda: (class_entry("pass", n, get(), with_module=True) for n, get in universe().all_passes.items()),
+        lambda: _with_module("pass", universe().all_passes),
     ),
     "pipelines": Kind("passes in an order that works, for `hapir opt -p`", pipeline_entries),
     "layers": Kind("statements of a network", lambda: _registered("layers", "layer")),
@@ -58,14 +76,12 @@ KINDS: dict[str, Kind] = {
     "functions": Kind("functions of expressions", function_entries),
     "targets": Kind(
         "what can come out of the IR",
-        lambda: (class_entry("target", n, get(), with_module=True) for n, get in universe().all_targets.items()),
+        lambda: _with_module("target", universe().all_targets),
     ),
-    "dialects": Kind(
-        "parts of the IR", lambda: (dialect_entry(name, get()) for name, get in universe().all_dialects.items())
-    ),
+    "dialects": Kind("parts of the IR", lambda: loaded("dialect", universe().all_dialects, dialect_entry)),
     "ops": Kind(
         "operations of the IR",
-        lambda: (op_entry(op) for get in universe().all_dialects.values() for op in get().operations),
+        lambda: (op_entry(op) for dialect in _dialects() for op in dialect.operations),
     ),
     "templates": Kind("projects that `hapir new` starts from", template_entries),
     "commands": Kind("what `hapir` can be told to do", command_entries),

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from hapir.catalogue.docstrings import one_line
 from hapir.catalogue.entry import Entry, Option
+from hapir.catalogue.loading import loaded
 from hapir.diagnostics import LIBRARY, HapirError, Span
 from hapir.project import SPEC, templates
 from hapir.registry import universe
@@ -18,13 +19,12 @@ from hapir.spec.parse import parse
 
 
 def library_entries(kind: Literal["machine", "network"]) -> list[Entry]:
-    """The files of the library (and the machines of plug-ins) that a spec can import."""
+    """The files of the library and of plug-ins that a spec can import."""
     folder = f"{kind}s"
     named = {file.name.removesuffix(".hap"): file for file in _files(folder, ".hap")}
-    defined = {name: f"{LIBRARY}{folder}/{file.name}" for name, file in named.items()}
-    if kind == "machine":
-        named |= {name: getter() for name, getter in universe().machines.items()}
-    return [_spec_entry(kind, name, file, defined.get(name, str(file.name))) for name, file in named.items()]
+    own = [_spec_entry(kind, name, file, f"{LIBRARY}{folder}/{file.name}") for name, file in named.items()]
+    offered = universe().machines if kind == "machine" else universe().networks
+    return [*own, *loaded(kind, offered, lambda name, file: _spec_entry(kind, name, file, file.name))]
 
 
 def template_entries() -> list[Entry]:

@@ -14,7 +14,7 @@ _WIDTH = 100
 def to_text(entry: Entry, related: Sequence[str] = ()) -> str:
     """All that is known of an entry."""
     law = f", {entry.law}" if entry.law else ""
-    parts = [f"{entry.name} ({entry.kind}{law})", entry.summary, entry.text]
+    parts = [f"{entry.name} ({entry.kind}{law})", *(_filled(text) for text in (entry.summary, entry.text))]
     if entry.options:
         parts.append(option_lines(entry.options))
     if entry.example:
@@ -42,6 +42,11 @@ def option_lines(options: Sequence[Option]) -> str:
         if option.description:
             shown.append(textwrap.fill(option.description, _WIDTH, initial_indent="    ", subsequent_indent="    "))
     return "\n".join(shown)
+
+
+def _filled(text: str) -> str:
+    """A text whose paragraphs of a single long line are broken; what is laid out in lines already stays as it is."""
+    return "\n\n".join(p if "\n" in p else textwrap.fill(p, _WIDTH, break_long_words=False) for p in text.split("\n\n"))
 
 
 def _wrapped(title: str, text: str) -> str:

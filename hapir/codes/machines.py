@@ -33,8 +33,9 @@ MACHINES = {
         "technology = cmos46",
     ),
     "HAP0606": Code(
-        "unknown dataflow",
-        "The machine can be emitted and estimated for the dataflows that `hapir list dataflows` shows.",
+        "dataflow without an implementation",
+        "hapir emits and estimates machines that run weight-stationary. A plug-in's dataflow can be estimated where it "
+        "states its estimate, and is never emitted.",
         "dataflow = row_stationary",
     ),
     "HAP0607": Code(

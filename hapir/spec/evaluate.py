@@ -302,7 +302,7 @@ def match_arguments(
     if len(call.arguments) > len(known):
         count = f"{len(known)} parameter{'s' * (len(known) != 1)}" if known else "no parameters"
         help = f"its parameters are {', '.join(known)}" if known else "leave the arguments out"
-        message = f"{what} has {count}, {len(call.arguments)} arguments given"
+        message = f"{what} has {count}, {len(call.arguments)} argument{'s' * (len(call.arguments) != 1)} given"
         findings.error("HAP0205", message, at=call.arguments[len(known)].span, labels=labels, help=help)
         good = False
     given = dict(zip(known, call.arguments, strict=False))

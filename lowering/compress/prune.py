@@ -38,7 +38,7 @@ from hapir.context import hapir_context
 from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
-from hapir.lowering.compress.channel_groups import MixingOp, Removal, channel_groups
+from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.magnitude import smallest
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
@@ -99,10 +99,10 @@ class PrunePass(ModulePass):
     def _patterns(self) -> tuple[str, ...]:
         return (self.layers,) if isinstance(self.layers, str) else self.layers
 
-    def _selected(self, network: nn.NetworkOp) -> list[MixingOp]:
+    def _selected(self, network: nn.NetworkOp) -> list[nn.ProductOp]:
         """The layers to prune, in order. Raises HapirError (HAP0208) where a glob selects none."""
         patterns = self._patterns
-        layers = [op for op in network.body.block.ops if isinstance(op, nn.Conv2dOp | nn.DenseOp)]
+        layers = [op for op in network.body.block.ops if isinstance(op, nn.ProductOp)]
         names = [op.layer_name or "" for op in layers]
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -114,7 +114,7 @@ class PrunePass(ModulePass):
 
 
 def prune_weights(
-    layers: Sequence[MixingOp],
+    layers: Sequence[nn.ProductOp],
     weights: WeightStore,
     sparsity: float,
     *,

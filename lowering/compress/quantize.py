@@ -2,7 +2,9 @@
 
 Law: lossy, deterministic; `sqnr_per_layer` reports what each layer lost. Weights are symmetric, activations affine over
 the range that calibration data shows; accumulators are proven to fit si32 from the actual weights, never assumed.
-Softmax and argmax stay float. A batch norm must be folded first; one that stands alone becomes a depthwise convolution.
+Softmax, argmax and every op without an integer form stay float, between a dequantization and, where integers follow,
+a quantization; so do ReLU, pools, concat and what moves data, where they come behind such floats. A batch norm must be
+folded first; one that stands alone becomes a depthwise convolution.
 
 ```
 %c = nn.conv2d %x, %w bias %b window <3x3> groups 1 layer "c1" : (tensor<1x1x8x8xf32>, ...) -> tensor<1x4x6x6xf32>

@@ -40,6 +40,7 @@ class ConvWork:
     x_type: AffineType
     y_type: AffineType
     weight_storage: IntegerType
+    multiplier: str
     rounding: Rounding
     low: int
     high: int
@@ -176,6 +177,7 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         x_type=x_type,
         y_type=y_type,
         weight_storage=weight_storage,
+        multiplier=main.multiplier_text,
         rounding=requantize.rounding.data,
         low=requantize.low.value.data,
         high=requantize.high.value.data,

@@ -211,6 +211,14 @@ def _check_formats(work: ConvWork, machine: WsMachine) -> None:
             labels=here,
             help=f"quantize(weights = {_spelled(machine.weight)})",
         )
+    if work.multiplier != machine.multiplier:
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` multiplies by `{work.multiplier}`, the array by `{machine.multiplier}`",
+            at=work.op,
+            labels=here,
+            help=f"use_multiplier(multiplier = {machine.multiplier}) after quantize, or another `mac`",
+        )
     if work.rounding != machine.rounding:
         fail(
             "HAP0603",

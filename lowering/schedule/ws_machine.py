@@ -18,6 +18,8 @@ from hapir.dialects.machine_devices import NetworkOnChipOp
 from hapir.dialects.machine_memory import MemoryOp
 from hapir.dialects.machine_units import MacUnit, RequantizeUnit, UnitOp
 from hapir.dialects.num import Rounding, is_signed
+from hapir.multipliers.model import Int, Multiplier, product_table
+from hapir.registered import MULTIPLIER, value_at
 
 BYTE = 8
 PARAMETER_BITS = 64
@@ -35,6 +37,7 @@ class WsMachine:
     cols: int
     activation: IntegerType
     weight: IntegerType
+    multiplier: str
     accumulator_bits: int
     accumulator_depth: int
     multiplier_bits: int
@@ -55,6 +58,15 @@ class WsMachine:
         """A second place for a diagnostic: where the spec declares a part; nothing where that is unknown."""
         span = span_of(self.parts[part].location)
         return () if span is None else (Label(span, message),)
+
+    @property
+    def multiplier_model(self) -> Multiplier:
+        """The multiplier of a PE. Raises HapirError (HAP0233) where none of its name is registered."""
+        return value_at(self.multiplier, MULTIPLIER, self.op)
+
+    def products(self) -> Int:
+        """All products of a PE. Raises ValueError where its multiplier cannot take its operands."""
+        return product_table(self.multiplier_model, self.activation, self.weight)
 
     @property
     def word_bytes(self) -> int:
@@ -140,6 +152,7 @@ def ws_machine(op: MachineOp) -> WsMachine:
         cols=array.cols.data,
         activation=mac.multiply[0],
         weight=mac.multiply[1],
+        multiplier=mac.multiplier,
         accumulator_bits=mac.accumulate.width.data,
         accumulator_depth=accumulator.size_words.value.data if accumulator.size_words else 0,
         multiplier_bits=requantize.multiplier.width.data,
@@ -219,9 +232,6 @@ def _units(op: MachineOp, array: ArrayOp) -> tuple[MacUnit, RequantizeUnit]:
              or "add `unit mac { multiply = u8 * i8, accumulate = i32 }`")  # fmt: skip
     requantize = units[RequantizeUnit.name].requantize() if RequantizeUnit.name in units else RequantizeUnit()
     mac = units[MacUnit.name].mac()
-    if mac.multiplier != "exact":
-        fail("HAP0603", f"no circuit for the multiplier `{mac.multiplier}`", at=units[MacUnit.name],
-             help="this dataflow is emitted with exact multipliers")  # fmt: skip
     if not is_signed(mac.multiply[1]):
         fail("HAP0603", f"the weight operand of a mac is signed, this one is {mac.multiply[1]}",
              at=units[MacUnit.name], help="write the activation first: `multiply = u8 * i8`")  # fmt: skip
@@ -257,6 +267,11 @@ def _check(
         if storage.width.data > 8:
             fail("HAP0603", f"the {what} operand {storage} is wider than a byte", at=array,
                  help="this dataflow moves bytes")  # fmt: skip
+    try:
+        machine.products()
+    except ValueError as error:
+        fail("HAP0603", f"the multiplier `{machine.multiplier}` cannot multiply {machine.activation} by "
+             f"{machine.weight}: {error}", at=array, help="change `multiply` or `multiplier`")  # fmt: skip
     if not 8 <= machine.accumulator_bits <= 32:
         fail("HAP0603", f"accumulators have 8 to 32 bit, not {machine.accumulator_bits}", at=array)
     if not 2 <= machine.multiplier_bits <= 24:

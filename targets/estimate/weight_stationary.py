@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hapir.dialects.machine_memory import MemoryOp
+from hapir.lowering.rtl.multiplier_circuit import CircuitError, check_circuit
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_machine import WsMachine
 from hapir.lowering.schedule.ws_timing import LayerCycles, network_cycles
 from hapir.lowering.schedule.ws_traffic import LayerTraffic, layer_traffic
+from hapir.multipliers.model import Cost
 from hapir.targets.estimate.report import EstimateReport, LayerEstimate, Roofline
 from hapir.targets.estimate.technology import Constant, Technology, load_technology
 
@@ -27,7 +29,7 @@ def estimate_plans(network: str, plans: Sequence[LayerPlan]) -> EstimateReport:
     return EstimateReport(
         network=network,
         machine=machine.name,
-        basis="emitted",
+        basis="emitted" if _has_circuit(machine) else "model",
         clock_hz=machine.clock_hz,
         layers=layers,
         area_um2=_area(machine, technology),
@@ -45,6 +47,7 @@ def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
     psum = psums / table.entries["sram_access"].word_bits
     factor = machine.multiplier_bits * machine.accumulator_bits
     act_bits, weight_bits = machine.activation.width.data, machine.weight.width.data
+    multiply = table.constant("integer_multiply", "multiplication in a PE", (act_bits * weight_bits) ** 0.5)
     memories = {
         machine.dram: table.constant(
             "dram_access",
@@ -73,7 +76,7 @@ def _constants(machine: WsMachine, table: Technology) -> dict[str, Constant]:
     for name, constant in memories.items():
         found |= _of_memory(machine, name, constant, widths[name])
     return found | {
-        "multiply": table.constant("integer_multiply", "multiplication in a PE", (act_bits * weight_bits) ** 0.5),
+        "multiply": modelled(multiply, machine.multiplier, _cost(machine)),
         "add": table.constant("integer_add", "addition in a PE", machine.accumulator_bits),
         "requantize": table.constant("integer_multiply", "requantization of one sum", factor**0.5),
     }
@@ -99,6 +102,28 @@ def _of_memory(machine: WsMachine, name: str, constant: Constant, bits: int) -> 
 def _write(memory: str) -> str:
     """The key of a memory's write energy, where it is not that of a read."""
     return f"write of {memory}"
+
+
+def _has_circuit(machine: WsMachine) -> bool:
+    """Whether the array that is estimated can be emitted."""
+    try:
+        check_circuit(machine.multiplier_model, machine.activation, machine.weight)
+    except CircuitError:
+        return False
+    return True
+
+
+def _cost(machine: WsMachine) -> Cost:
+    return machine.multiplier_model.cost(machine.activation.width.data, machine.weight.width.data)
+
+
+def modelled(exact: Constant, multiplier: str, cost: Cost) -> Constant:
+    """The energy of the exact multiplication as a model's: its share of it, and where that comes from."""
+    if cost.energy == 1.0 and not cost.source:
+        return exact
+    source = f"{exact.source}; times {cost.energy:.3g} for {multiplier}: {cost.source}"
+    standing = "assumed" if cost.assumed or exact.standing == "assumed" else "interpolated"
+    return Constant(exact.name, exact.value * cost.energy, exact.unit, source, standing)
 
 
 def _layer(plan: LayerPlan, cycles: LayerCycles, constants: dict[str, Constant]) -> LayerEstimate:
@@ -144,6 +169,7 @@ def _area(machine: WsMachine, table: Technology) -> dict[str, float]:
     act_bits, weight_bits = machine.activation.width.data, machine.weight.width.data
     pes = machine.rows * machine.cols
     multiplier = table.constant("integer_multiply_area", "multiplier", (act_bits * weight_bits) ** 0.5).value
+    multiplier *= _cost(machine).area
     adder = table.constant("integer_add_area", "adder", machine.accumulator_bits).value
     scaler = table.constant(
         "integer_multiply_area", "scaler", (machine.multiplier_bits * machine.accumulator_bits) ** 0.5

@@ -20,7 +20,7 @@ from hapir.catalogue.topics import TOPICS
 from hapir.catalogue.words import command_entry
 from hapir.cli.command import Command
 
-DESCRIBED = ("passes", "layers", "blocks", "units", "dataflows", "targets", "commands")
+DESCRIBED = (*("passes", "layers", "blocks", "units", "dataflows", "formats", "multipliers", "targets", "commands"),)
 
 
 @dataclass(frozen=True)

@@ -411,6 +411,11 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
             "these machines extend each other: b -> c -> b",
         ),
         (
+            NET + "{ return x }\nmachine m { clock = 1 MHz }\nschedule s of m on n { }",
+            "HAP0209",
+            "`m` is a machine, not a network",
+        ),
+        (
             "machine a extends nobody { }",
             "HAP0209",
             "there is no machine `nobody`",
