@@ -32,6 +32,11 @@ class Source:
 
 def read_source(location: Traversable, at: Span | None) -> str:
     """The text of a file. Raises HapirError (HAP0106) where it is missing, too large or not UTF-8."""
+    return decoded(read_bytes(location, at), location.name or str(location), at)
+
+
+def read_bytes(location: Traversable, at: Span | None = None) -> bytes:
+    """What a file holds. Raises HapirError (HAP0106) where it is missing or too large."""
     shown = location.name or str(location)
     try:
         with location.open("rb") as stream:
@@ -42,6 +47,11 @@ def read_source(location: Traversable, at: Span | None) -> str:
     if len(data) > _MAXIMUM_BYTES:
         help = "a spec names its weights and data, it does not hold them"
         fail("HAP0106", f"the file `{shown}` is larger than {_MAXIMUM_BYTES} bytes", at=at, help=help)
+    return data
+
+
+def decoded(data: bytes, shown: str, at: Span | None = None) -> str:
+    """The text of a file's bytes. Raises HapirError (HAP0106) where they are not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
