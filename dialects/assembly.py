@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
-from xdsl.dialects.builtin import FloatAttr, IntAttr
+from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntAttr
 from xdsl.ir import Block
 from xdsl.irdl import IRDLOperation
 from xdsl.irdl.declarative_assembly_format import (
@@ -34,6 +35,12 @@ class Real(CustomDirective):
 
     value: AttributeVariable
 
+    def is_anchorable(self) -> bool:
+        return True
+
+    def is_present(self, op: IRDLOperation) -> bool:
+        return self.value.get(op) is not None
+
     def parse(self, parser: Parser, state: ParsingState) -> None:
         self.value.set(state, FloatAttr(float(parser.parse_number()), 64))
 
@@ -60,6 +67,32 @@ class Grid(CustomDirective):
         rows, columns = cast(IntAttr, self.rows.get(op)), cast(IntAttr, self.columns.get(op))
         state.print_whitespace(printer)
         printer.print_string(f"{rows.data} x {columns.data}")
+
+
+@irdl_custom_directive
+class Sizes(CustomDirective):
+    """A list of integers as a property: `[2, 3]`."""
+
+    values: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        found = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer)
+        self.values.set(state, sizes(found))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        values = cast("ArrayAttr[IntAttr]", self.values.get(op))
+        state.print_whitespace(printer)
+        printer.print_string(f"[{', '.join(str(value.data) for value in values)}]")
+
+
+def sizes(values: Iterable[int]) -> ArrayAttr[IntAttr]:
+    """The property that `Sizes` writes."""
+    return ArrayAttr([IntAttr(value) for value in values])
+
+
+def integers(values: ArrayAttr[IntAttr]) -> list[int]:
+    """The integers of a property that `Sizes` writes."""
+    return [value.data for value in values]
 
 
 @irdl_custom_directive

@@ -1,12 +1,12 @@
-"""What the ops of a network share: a layer's name, and a result type that follows from the operands.
+"""What the ops of a network share: a layer's name, and result types that follow from the operands.
 
-Invariant: an op that was made by its constructor has the result type that `result_type` states; verification holds
-every other op to it.
+Invariant: an op that was made by its constructor has the result types that `implied_types` states; verification holds
+every other op to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xdsl.dialects.builtin import Float32Type, IntegerType, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -24,18 +24,26 @@ def layer_attr(name: str | None) -> StringAttr | None:
 
 
 class LayerOp(IRDLOperation):
-    """What all network ops share: a `.hap` name, and a result type that follows from the operands."""
+    """What all network ops share: a `.hap` name, and result types that follow from the operands."""
 
     layer = opt_prop_def(StringAttr)
 
     def result_type(self) -> Attribute:
-        """The result type that operands and properties imply. Raises VerifyException where they do not fit."""
+        """The type of the only result, which operands and properties imply.
+
+        Raises VerifyException where they do not fit. An op with several results states `implied_types` instead.
+        """
         raise AssertionError(f"{self.name} does not state its result type")
 
+    def implied_types(self) -> Sequence[Attribute]:
+        """The types of all results. Raises VerifyException where operands and properties do not fit."""
+        return (self.result_type(),)
+
     def verify_(self) -> None:
-        expected, found = self.result_type(), self.results[0].type
+        expected, found = list(self.implied_types()), [result.type for result in self.results]
         if expected != found:
-            raise VerifyException(f"{self.name} gives {expected}, the op says {found}")
+            gives, says = (", ".join(map(str, types)) for types in (expected, found))
+            raise VerifyException(f"{self.name} gives {gives}, the op says {says}")
 
     @property
     def layer_name(self) -> str | None:
@@ -44,9 +52,9 @@ class LayerOp(IRDLOperation):
 
 
 def infer_result(op: LayerOp) -> LayerOp:
-    """Set a freshly made op's result to the type it implies."""
-    result = op.results[0]
-    result._type = op.result_type()  # pyright: ignore[reportPrivateUsage]  # xDSL has no setter outside a rewriter
+    """Set a freshly made op's results to the types it implies; it was made with as many."""
+    for result, type_ in zip(op.results, op.implied_types(), strict=True):
+        result._type = type_  # pyright: ignore[reportPrivateUsage]  # xDSL has no setter outside a rewriter
     return op
 
 

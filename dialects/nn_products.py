@@ -1,20 +1,24 @@
-"""Layers that sum products: convolution and the fully connected layer.
+"""Layers that sum products: convolutions, the fully connected layer, and the product of two activations.
 
-Invariant: floats give f32; quantized operands give exact si32 accumulators, with symmetric weights that scale per
-tensor or along axis 0.
+Invariant: floats give f32. A `ProductOp` also takes quantized operands and gives exact si32 accumulators, with
+symmetric weights that scale per tensor or along axis 0; transposed convolutions and matmul work on f32.
 """
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, TensorType, f32, i64
+from abc import abstractmethod
+
+from xdsl.dialects.builtin import I64, ArrayAttr, Float32Type, IntAttr, IntegerAttr, TensorType, f32, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import base, irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
-from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr
-from hapir.dialects.nn_shapes import Window
+from hapir.dialects.assembly import Sizes, integers, sizes
+from hapir.dialects.nn_multiplied import MultipliedOp
+from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr, need_float
+from hapir.dialects.nn_shapes import Shape, Window
 from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed
 
@@ -37,25 +41,39 @@ def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
     return accumulator
 
 
-@irdl_op_definition
-class Conv2dOp(LayerOp):
-    """Two-dimensional convolution (cross-correlation): x N C H W, w K C/G R S, optional bias K -> N K P Q.
+class ProductOp(MultipliedOp):
+    """Sums of products of an activation and stored weights, with an optional bias K; axis 0 of the weights is K."""
 
-    `y[n,k,p,q] = b[k] + sum_{c,r,s} x[n, c, p*stride - pad + r*dilation, ...] * w[k,c,r,s]`; depthwise is groups = C.
-
-    Example:
-    `%y = nn.conv2d %x, %w bias %b window <3x3, pad 1 1 1 1> groups 1 layer "c1" : (tensor<1x1x8x8xf32>,
-        tensor<16x1x3x3xf32>, tensor<16xf32>) -> tensor<1x16x8x8xf32>`
-    """
-
-    name = "nn.conv2d"
     x = operand_def(base(TensorType))
     w = operand_def(base(TensorType))
     bias = opt_operand_def(base(TensorType))
-    window = prop_def(WindowAttr)
-    groups = prop_def(IntegerAttr[I64])
     result = result_def(base(TensorType))
     traits = traits_def(Pure())
+
+    @abstractmethod
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> ProductOp:
+        """The same layer over other operands, of any element types that fit."""
+
+    @property
+    def filter_groups(self) -> int:
+        """How many groups the channels are split into, each with filters of its own."""
+        return 1
+
+    def result_type(self) -> Attribute:
+        bias = None if self.bias is None else shape_of(self.bias)
+        shape = implied_shape(lambda: self._shape(shape_of(self.x), shape_of(self.w), bias))
+        return TensorType(_accumulates(self.x, self.w, self.bias), shape)
+
+    @abstractmethod
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        """The shape rule."""
+
+
+class ConvolutionOp(ProductOp):
+    """A product over the windows of a map or sequence."""
+
+    window = prop_def(WindowAttr)
+    groups = prop_def(IntegerAttr[I64])
     assembly_format = (
         "$x `,` $w (`bias` $bias^)? `window` $window `groups` $groups (`layer` $layer^)? attr-dict "
         "`:` functional-type(operands, results)"
@@ -82,36 +100,161 @@ class Conv2dOp(LayerOp):
         )
         infer_result(self)
 
-    def result_type(self) -> Attribute:
-        bias = None if self.bias is None else shape_of(self.bias)
-        shape = implied_shape(
-            lambda: nn_shapes.conv2d(
-                shape_of(self.x), shape_of(self.w), bias, self.window.window, self.groups.value.data
-            )
-        )
-        return TensorType(_accumulates(self.x, self.w, self.bias), shape)
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> ConvolutionOp:
+        window, groups = self.window.window, self.filter_groups
+        return type(self)(x, w, bias, window=window, groups=groups, layer=self.layer_name)
+
+    @property
+    def filter_groups(self) -> int:
+        return self.groups.value.data
 
 
 @irdl_op_definition
-class DenseOp(LayerOp):
+class Conv2dOp(ConvolutionOp):
+    """Two-dimensional convolution (cross-correlation): x N C H W, w K C/G R S, optional bias K -> N K P Q.
+
+    `y[n,k,p,q] = b[k] + sum_{c,r,s} x[n, c, p*stride - pad + r*dilation, ...] * w[k,c,r,s]`; depthwise is groups = C.
+
+    Example:
+    `%y = nn.conv2d %x, %w bias %b window <3x3, pad 1 1 1 1> groups 1 layer "c1" : (tensor<1x1x8x8xf32>,
+        tensor<16x1x3x3xf32>, tensor<16xf32>) -> tensor<1x16x8x8xf32>`
+    """
+
+    name = "nn.conv2d"
+
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        return nn_shapes.conv2d(x, w, bias, self.window.window, self.filter_groups)
+
+
+@irdl_op_definition
+class Conv1dOp(ConvolutionOp):
+    """Convolution along a sequence: x N C L, w K C/G S, optional bias K -> N K Q; the window is 1 x S.
+
+    `y[n,k,q] = b[k] + sum_{c,s} x[n, c, q*stride - pad + s*dilation] * w[k,c,s]`.
+
+    Example:
+    `%y = nn.conv1d %x, %w bias %b window <1x3, pad 0 1 0 1> groups 1 layer "c1" : (tensor<1x4x16xf32>,
+        tensor<8x4x3xf32>, tensor<8xf32>) -> tensor<1x8x16xf32>`
+    """
+
+    name = "nn.conv1d"
+
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        return nn_shapes.conv1d(x, w, bias, self.window.window, self.filter_groups)
+
+
+@irdl_op_definition
+class DenseOp(ProductOp):
     """Fully connected: x N C, w K C, optional bias K -> N K, `y = x w^T + b`.
 
     Example: `%y = nn.dense %x, %w bias %b : (tensor<1x64xf32>, tensor<10x64xf32>, tensor<10xf32>) -> tensor<1x10xf32>`
     """
 
     name = "nn.dense"
-    x = operand_def(base(TensorType))
-    w = operand_def(base(TensorType))
-    bias = opt_operand_def(base(TensorType))
-    result = result_def(base(TensorType))
-    traits = traits_def(Pure())
     assembly_format = "$x `,` $w (`bias` $bias^)? (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
 
     def __init__(self, x: SSAValue, w: SSAValue, bias: SSAValue | None = None, *, layer: str | None = None):
         super().__init__(operands=[x, w, bias], result_types=[f32], properties={"layer": layer_attr(layer)})
         infer_result(self)
 
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> DenseOp:
+        return DenseOp(x, w, bias, layer=self.layer_name)
+
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        return nn_shapes.dense(x, w, bias)
+
+
+@irdl_op_definition
+class TransposedConv2dOp(LayerOp):
+    """Transposed convolution of f32: x N C H W, w C K/G R S, optional bias K -> N K P Q.
+
+    Each input element adds its multiple of the filter to the output: `x[n,c,h,w] * w[c,k,r,s]` goes to row
+    `h*stride + r*dilation - top` and the column alike; what falls into the padding is cut off. `extra` rows and columns
+    at the bottom and the right make up for sizes that the stride rounds away.
+
+    Example:
+    `%y = nn.transposed_conv2d %x, %w window <2x2, stride 2x2> extra [0, 0] groups 1 layer "up" :
+        (tensor<1x8x4x4xf32>, tensor<8x3x2x2xf32>) -> tensor<1x3x8x8xf32>`
+    """
+
+    name = "nn.transposed_conv2d"
+    x = operand_def(base(TensorType))
+    w = operand_def(base(TensorType))
+    bias = opt_operand_def(base(TensorType))
+    window = prop_def(WindowAttr)
+    extra = prop_def(ArrayAttr[IntAttr])
+    groups = prop_def(IntegerAttr[I64])
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$x `,` $w (`bias` $bias^)? `window` $window `extra` custom<Sizes>($extra) `groups` $groups "
+        "(`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
+    )
+    custom_directives = (Sizes,)
+
+    def __init__(
+        self,
+        x: SSAValue,
+        w: SSAValue,
+        bias: SSAValue | None = None,
+        *,
+        window: Window,
+        extra: tuple[int, int] = (0, 0),
+        groups: int = 1,
+        layer: str | None = None,
+    ):
+        super().__init__(
+            operands=[x, w, bias],
+            result_types=[f32],
+            properties={
+                "window": WindowAttr.of(window),
+                "extra": sizes(extra),
+                "groups": IntegerAttr(groups, i64),
+                "layer": layer_attr(layer),
+            },
+        )
+        infer_result(self)
+
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> TransposedConv2dOp:
+        """The same layer over other operands."""
+        rows, columns = integers(self.extra)
+        window, groups = self.window.window, self.groups.value.data
+        return TransposedConv2dOp(
+            x, w, bias, window=window, extra=(rows, columns), groups=groups, layer=self.layer_name
+        )
+
     def result_type(self) -> Attribute:
+        need_float(self, *self.operands)
+        extra = integers(self.extra)
+        if len(extra) != 2:
+            raise VerifyException(f"extra counts rows and columns, got {extra}")
         bias = None if self.bias is None else shape_of(self.bias)
-        shape = implied_shape(lambda: nn_shapes.dense(shape_of(self.x), shape_of(self.w), bias))
-        return TensorType(_accumulates(self.x, self.w, self.bias), shape)
+
+        def rule() -> Shape:
+            shapes, window, groups = (shape_of(self.x), shape_of(self.w)), self.window.window, self.groups.value.data
+            return nn_shapes.transposed_conv2d(*shapes, bias, window, (extra[0], extra[1]), groups)
+
+        return TensorType(f32, implied_shape(rule))
+
+
+@irdl_op_definition
+class MatmulOp(LayerOp):
+    """Products of the matrices of two f32 activations: a N ... M K, b N ... K P -> N ... M P.
+
+    Example: `%y = nn.matmul %a, %b : (tensor<1x4x8xf32>, tensor<1x8x5xf32>) -> tensor<1x4x5xf32>`
+    """
+
+    name = "nn.matmul"
+    lhs = operand_def(base(TensorType))
+    rhs = operand_def(base(TensorType))
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = "$lhs `,` $rhs (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
+
+    def __init__(self, lhs: SSAValue, rhs: SSAValue, *, layer: str | None = None):
+        super().__init__(operands=[lhs, rhs], result_types=[f32], properties={"layer": layer_attr(layer)})
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        need_float(self, self.lhs, self.rhs)
+        return TensorType(f32, implied_shape(lambda: nn_shapes.matmul(shape_of(self.lhs), shape_of(self.rhs))))

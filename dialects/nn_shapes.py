@@ -1,6 +1,7 @@
-"""Shape arithmetic of the `nn` dialect: plain functions over tuples, no IR.
+"""Shape arithmetic of the `nn` dialect: plain functions over tuples, no IR. `nn_layout_shapes` has what moves data.
 
-Dimensions are the field's: N batch, K output channels, C input channels, H/W input, P/Q output, R/S kernel, G groups.
+Dimensions are the field's: N batch, K output channels, C input channels, H/W input, P/Q output, R/S kernel, G groups;
+L is the length of a sequence of which a window takes S at once, T a number of time steps.
 A broken rule raises `ShapeError` with the numbers in it; verifiers and the spec checker turn it into their message.
 """
 
@@ -66,21 +67,75 @@ def text(shape: Sequence[int]) -> str:
     return "x".join(str(d) for d in shape) or "scalar"
 
 
+def as_map(x: Shape) -> Shape:
+    """A sequence N C L as the map N C 1 L; any other shape as it is."""
+    return (*x[:2], 1, x[2]) if len(x) == 3 else x
+
+
+def _line(window: Window, what: str) -> None:
+    """Raise ShapeError for a window over a sequence that has rows."""
+    (r, _), (stride, _), (dilation, _) = window.kernel, window.stride, window.dilation
+    top, _, bottom, _ = window.padding
+    if (r, stride, dilation, top, bottom) != (1, 1, 1, 0, 0):
+        raise ShapeError(f"{what} slides along one axis: its window has one row, stride 1 and no padding there")
+
+
 def conv2d(x: Shape, w: Shape, bias: Shape | None, window: Window, groups: int) -> Shape:
     """x N C H W, w K C/G R S, bias K -> N K P Q."""
     n, c, h, width = _map(x, "conv2d")
     if len(w) != 4:
         raise ShapeError(f"conv2d weights need shape K x C/G x R x S, got {text(w)}")
     k, c_group, r, s = w
-    if groups < 1 or c % groups or k % groups:
-        raise ShapeError(f"{groups} groups must divide both {c} input and {k} output channels")
-    if c_group * groups != c:
-        raise ShapeError(f"the input has {c} channels, the weights expect {c_group * groups}")
+    _check_channels(c, k, c_group * groups, groups)
     if (r, s) != window.kernel:
         raise ShapeError(f"the weights are {r}x{s}, the window says {window.kernel[0]}x{window.kernel[1]}")
+    _check_bias(bias, k)
+    return (n, k, *window.output(h, width))
+
+
+def conv1d(x: Shape, w: Shape, bias: Shape | None, window: Window, groups: int) -> Shape:
+    """x N C L, w K C/G S, bias K -> N K Q; the window is 1 x S."""
+    if len(x) != 3:
+        raise ShapeError(f"conv1d needs a sequence N x C x L, got shape {text(x)}")
+    if len(w) != 3:
+        raise ShapeError(f"conv1d weights need shape K x C/G x S, got {text(w)}")
+    _line(window, "conv1d")
+    n, k, _, q = conv2d(as_map(x), as_map(w), bias, window, groups)
+    return (n, k, q)
+
+
+def transposed_conv2d(
+    x: Shape, w: Shape, bias: Shape | None, window: Window, extra: tuple[int, int], groups: int
+) -> Shape:
+    """x N C H W, w C K/G R S, bias K -> N K P Q, P = (H - 1) * stride + extent - padding + extra rows at the bottom."""
+    n, c, h, width = _map(x, "transposed_conv2d")
+    if len(w) != 4:
+        raise ShapeError(f"transposed_conv2d weights need shape C x K/G x R x S, got {text(w)}")
+    _check_channels(c, w[1] * groups, w[0], groups)
+    if w[2:] != window.kernel:
+        raise ShapeError(f"the weights are {w[2]}x{w[3]}, the window says {window.kernel[0]}x{window.kernel[1]}")
+    _check_bias(bias, w[1] * groups)
+    window.check()
+    if not all(0 <= e < s for e, s in zip(extra, window.stride, strict=True)):
+        raise ShapeError(f"the extra rows and columns {extra} must be below the stride {window.stride}")
+    top, left, bottom, right = window.padding
+    cut = (top + bottom, left + right)
+    p, q = ((size - 1) * window.stride[i] + window.extent[i] - cut[i] + extra[i] for i, size in enumerate((h, width)))
+    if min(p, q) < 1:
+        raise ShapeError(f"the padding {window.padding} cuts the whole map away: {p}x{q} would be left")
+    return (n, w[1] * groups, p, q)
+
+
+def _check_channels(c: int, k: int, expected: int, groups: int) -> None:
+    if groups < 1 or c % groups or k % groups:
+        raise ShapeError(f"{groups} groups must divide both {c} input and {k} output channels")
+    if c != expected:
+        raise ShapeError(f"the input has {c} channels, the weights expect {expected}")
+
+
+def _check_bias(bias: Shape | None, k: int) -> None:
     if bias is not None and bias != (k,):
         raise ShapeError(f"the bias has shape {text(bias)}, needs {k}")
-    return (n, k, *window.output(h, width))
 
 
 def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
@@ -89,15 +144,46 @@ def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
     if len(w) != 2 or w[1] != x[1]:
         raise ShapeError(f"the input has {x[1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
-    if bias is not None and bias != (w[0],):
-        raise ShapeError(f"the bias has shape {text(bias)}, needs {w[0]}")
+    _check_bias(bias, w[0])
     return (x[0], w[0])
 
 
+def matmul(a: Shape, b: Shape) -> Shape:
+    """a N ... M K, b N ... K P -> N ... M P: one product of matrices per index of the axes before the last two."""
+    if len(a) < 3 or len(a) != len(b):
+        raise ShapeError(f"matmul needs two shapes N x ... x M x K and N x ... x K x P, got {text(a)} and {text(b)}")
+    if a[:-2] != b[:-2]:
+        raise ShapeError(f"matmul needs equal axes before the last two, got {text(a)} and {text(b)}")
+    if a[-1] != b[-2]:
+        raise ShapeError(f"the left matrices have {a[-1]} columns, the right ones {b[-2]} rows")
+    return (*a[:-1], b[-1])
+
+
+def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape], gates: int) -> tuple[int, int, int]:
+    """x N T C, weights gates*H x C and gates*H x H, no bias or two of gates*H -> (N, T, H)."""
+    if len(x) != 3:
+        raise ShapeError(f"a recurrent layer needs a sequence N x T x C, got shape {text(x)}")
+    n, t, c = x
+    if len(w_hidden) != 2 or w_hidden[0] != gates * w_hidden[1]:
+        raise ShapeError(f"the hidden weights need shape {gates}H x H, got {text(w_hidden)}")
+    h = w_hidden[1]
+    if w_input != (gates * h, c):
+        raise ShapeError(f"the input weights need shape {text((gates * h, c))}, got {text(w_input)}")
+    if len(biases) not in (0, 2) or any(bias != (gates * h,) for bias in biases):
+        given = " and ".join(map(text, biases))
+        raise ShapeError(f"a recurrent layer takes no bias or two of shape {gates * h}, got {given}")
+    return n, t, h
+
+
 def pool(x: Shape, window: Window) -> Shape:
-    """x N C H W -> N C P Q. Padding must be smaller than the kernel, so that no window is empty."""
-    n, c, h, w = _map(x, "pooling")
+    """x N C H W -> N C P Q, or N C L -> N C Q with a window of one row.
+
+    Padding must be smaller than the kernel, so that no window is empty.
+    """
+    n, c, h, w = _map(as_map(x), "pooling")
     window.check()
+    if len(x) == 3:
+        _line(window, "pooling of a sequence")
     if window.dilation != (1, 1):
         raise ShapeError("pooling windows are not dilated")
     top, left, bottom, right = window.padding
@@ -105,13 +191,14 @@ def pool(x: Shape, window: Window) -> Shape:
         raise ShapeError(
             f"padding {window.padding} must be smaller than the kernel {window.kernel}: a window would be empty"
         )
-    return (n, c, *window.output(h, w))
+    p, q = window.output(h, w)
+    return (n, c, q) if len(x) == 3 else (n, c, p, q)
 
 
 def global_pool(x: Shape) -> Shape:
-    """x N C H W -> N C 1 1."""
-    n, c, _, _ = _map(x, "global pooling")
-    return (n, c, 1, 1)
+    """x N C H W -> N C 1 1, or N C L -> N C 1."""
+    n, c, _, _ = _map(as_map(x), "global pooling")
+    return (n, c, 1, 1)[: len(x)]
 
 
 def same(a: Shape, b: Shape, what: str) -> Shape:
@@ -121,31 +208,12 @@ def same(a: Shape, b: Shape, what: str) -> Shape:
     return a
 
 
-def concat(shapes: Sequence[Shape], axis: int) -> Shape:
-    """Shapes equal but for `axis`, whose sizes add up."""
-    if not shapes:
-        raise ShapeError("concat needs at least one input")
-    first = shapes[0]
-    if not 0 < axis < len(first):
-        raise ShapeError(f"axis {axis} is outside 1..{len(first) - 1}")
-    for shape in shapes[1:]:
-        if len(shape) != len(first) or any(
-            i != axis and a != b for i, (a, b) in enumerate(zip(first, shape, strict=True))
-        ):
-            raise ShapeError(
-                f"concat along axis {axis} needs shapes equal elsewhere, got {text(first)} and {text(shape)}"
-            )
-    return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
-
-
-def flatten(x: Shape) -> Shape:
-    """x N ... -> N (product of the rest)."""
-    if len(x) < 2:
-        raise ShapeError(f"flatten needs at least two dimensions, got shape {text(x)}")
-    size = 1
-    for d in x[1:]:
-        size *= d
-    return (x[0], size)
+def broadcast(a: Shape, b: Shape, what: str) -> Shape:
+    """Two shapes of one rank and batch, equal axis by axis but where one of them is 1 and repeats."""
+    fits = len(a) == len(b) and a[:1] == b[:1] and all(x == y or 1 in (x, y) for x, y in zip(a, b, strict=True))
+    if not fits:
+        raise ShapeError(f"{what} needs equal shapes, or axes of size 1 that repeat, got {text(a)} and {text(b)}")
+    return tuple(max(x, y) for x, y in zip(a, b, strict=True))
 
 
 def per_channel(x: Shape, parameters: Sequence[Shape], what: str) -> Shape:
@@ -155,6 +223,16 @@ def per_channel(x: Shape, parameters: Sequence[Shape], what: str) -> Shape:
     for p in parameters:
         if p != (x[1],):
             raise ShapeError(f"{what} over {x[1]} channels got a parameter of shape {text(p)}")
+    return x
+
+
+def from_axis(x: Shape, parameters: Sequence[Shape], axis: int, what: str) -> Shape:
+    """x, and parameters of the shape of its axes from `axis` on."""
+    if not 0 < axis < len(x):
+        raise ShapeError(f"{what} of shape {text(x)} starts at an axis of 1..{len(x) - 1}, not {axis}")
+    for p in parameters:
+        if p != x[axis:]:
+            raise ShapeError(f"{what} over {text(x[axis:])} got a parameter of shape {text(p)}")
     return x
 
 

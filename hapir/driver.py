@@ -25,7 +25,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import Diagnostic, files_from
+from hapir.diagnostics import Diagnostic, files_from, placed
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp, WeightOp
@@ -121,14 +121,31 @@ class Design:
     def check(self) -> CheckReport:
         """Check what lies outside the text as well (weight files), and count.
 
-        Raises HapirError with all that is wrong.
+        Raises HapirError with all that is wrong. The report's warnings are of schedules whose network, quantized or
+        not, is too large for a memory of the machine, or far too small for its array.
         """
         diagnose(self.spec)
         networks: list[NetworkOp] = []
         for name in self.networks:
             module = build_module(self.spec, None, make_context(), name, weights=False)
             networks.append(_only(module, NetworkOp))
-        return CheckReport(self.path.name, tuple(map(summarize, networks)), self.machines, self.recipes, self.schedules)
+        summaries = tuple(map(summarize, networks))
+        return CheckReport(
+            self.path.name, summaries, self.machines, self.recipes, self.schedules, self._schedule_warnings()
+        )
+
+    def _schedule_warnings(self) -> tuple[Diagnostic, ...]:
+        found: list[Diagnostic] = []
+        for name, schedule in self.spec.schedules.items():
+            if schedule.machine is None or schedule.recipe is None:
+                continue  # without a recipe the network stays float and runs on no machine
+            from hapir.lowering.schedule.capacity import capacity_warnings
+            from hapir.lowering.schedule.utilization import utilization_warnings
+
+            module = build_module(self.spec, name, make_context(), weights=False)
+            parts = _only(module, NetworkOp), _only(module, MachineOp), _only(module, ScheduleOp)
+            found += [*capacity_warnings(*parts), *utilization_warnings(*parts)]
+        return self.spec.silencer.heard(placed(dict.fromkeys(found), self.spec.folder))
 
 
 @dataclass(frozen=True)

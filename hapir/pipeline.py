@@ -1,7 +1,7 @@
 """Passes over a module, one after the other: verified, timed, and with the place in the spec that asked for each.
 
 Invariant: whatever goes wrong in a pass leaves this file as a HapirError that names the pass and its `.hap` place;
-only a bug in a pass (an exception that is none of the expected ones) passes through.
+only a bug in one of hapir's own passes (an exception that is none of the expected ones) passes through.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from xdsl.utils.exceptions import DiagnosticException, VerifyException
 
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, HapirError, Label, Span, fail
+from hapir.plugin_failures import at_work
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def ir_text(op: Operation) -> str:
 def _run(step: Step, module: ModuleOp, ctx: HapirContext) -> None:
     name = step.what.name
     try:
-        step.what.apply(ctx, module)
+        with at_work("all_passes", name, step.at):
+            step.what.apply(ctx, module)
     except HapirError as error:
         raise HapirError(_placed(d, step) for d in error.diagnostics) from error
     except DiagnosticException as error:

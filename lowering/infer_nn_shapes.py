@@ -32,7 +32,10 @@ from hapir.lowering.network_edits import networks_of, set_type
 
 @dataclass(frozen=True)
 class InferNnShapesPass(ModulePass):
-    """Recompute result types through every network and verify it. Exact."""
+    """Recompute result types through every network and verify it. Exact.
+
+    Example: `hapir opt digits.hap -p infer_nn_shapes`
+    """
 
     name = "infer_nn_shapes"
 
@@ -62,7 +65,8 @@ def _infer_block(block: Block) -> None:
 def _infer_op(op: Operation) -> None:
     match op:
         case nn.LayerOp():
-            set_type(op.results[0], op.result_type())
+            for result, type_ in zip(op.results, op.implied_types(), strict=True):
+                set_type(result, type_)
         case QuantizeOp() | DequantizeOp() | WidenOp() | RequantizeOp():
             set_type(op.result, TensorType(element_type(op.result), shape_of(op.operands[0])))
         case dataflow.LayerOp():

@@ -13,9 +13,10 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
 
     design = load(args.spec, allow_outside=args.allow_outside)
     report = design.check()
-    if design.warnings and console.format == "text":
-        console.diagnostics(design.warnings)
-    console.result(report.to_text, {**report.to_json(), "diagnostics": [d.to_json() for d in design.warnings]})
+    warnings = (*design.warnings, *report.warnings)
+    if warnings and console.format == "text":
+        console.diagnostics(warnings)
+    console.result(report.to_text, {**report.to_json(), "diagnostics": [d.to_json() for d in warnings]})
     return 0
 
 

@@ -17,6 +17,7 @@ class Command:
     """A subcommand: its name, one line for `hapir --help`, an example for its own help, its arguments, and its action.
 
     `execute` returns the exit code: 0 good, 1 the user's input is wrong. It raises HapirError for the latter as well.
+    `parser` is the parser of a command that reads its arguments itself; the help of the command is made from it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Command:
     example: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[argparse.Namespace, Console], int]
+    parser: Callable[[], argparse.ArgumentParser] | None = None
 
 
 def add_spec(parser: argparse.ArgumentParser) -> None:

@@ -74,7 +74,10 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
             problems.extend(error.diagnostics)
     data = {"files": count, "changed": changed, "diff": "".join(diffs), "diagnostics": [p.to_json() for p in problems]}
     verb = "formatted" if in_place else "would change"
-    console.result("".join(diffs).rstrip("\n") if args.diff else "\n".join(f"{verb} {name}" for name in changed), data)
+    lines = [f"{verb} {name}" for name in changed]
+    if not (changed or problems or STDIN in args.files):
+        lines = [f"{count} file{'s' * (count != 1)}, formatted already"]
+    console.result("".join(diffs).rstrip("\n") if args.diff else "\n".join(lines), data)
     if problems and console.format == "text":
         console.diagnostics(problems)
     return 1 if problems or (changed and not in_place) else 0
@@ -130,7 +133,7 @@ def _replace(path: Path, text: str) -> None:
 COMMAND = Command(
     "fmt",
     "lay specs out in the one style of the language, comments and meaning kept",
-    "hapir fmt --diff digits.hap",
+    "hapir fmt --check digits.hap",
     _add_arguments,
     _execute,
 )

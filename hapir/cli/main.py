@@ -20,7 +20,7 @@ from typing import cast
 from hapir.cli.command import Command
 from hapir.cli.console import Console, OutputError, drop_output
 
-COMMANDS = ("compile", "run", "check", "fmt", "estimate", "opt", "list", "explain")
+COMMANDS = ("new", "compile", "run", "check", "fmt", "estimate", "opt", "list", "help", "explain", "completion")
 """Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
 
 DESCRIPTION = """\
@@ -116,6 +116,8 @@ def _failed(error: Exception, console: Console) -> int:
         lost = Diagnostic("HAP0884", what, help="make room for it, or send it elsewhere")
         return _failed(HapirError(lost), Console("text", console.colour))
     if isinstance(error, HapirError):
+        if os.environ.get("HAPIR_DEBUG") and any(d.code == "HAP0234" for d in error.diagnostics):
+            traceback.print_exception(error)
         try:
             console.diagnostics(error.diagnostics)
         except OutputError as unwritable:

@@ -55,7 +55,8 @@ LANGUAGE = {
     ),
     "HAP0202": Code(
         "unknown tensor",
-        "A layer's input is neither an input of the network nor a name defined above.",
+        "A layer's input is neither an input of the network nor a name defined above. A layer that gives pieces has "
+        "no tensor of its own name: the pieces of `s = split(x, parts = 2)` are `s[1]` and `s[2]`.",
         "r1 = relu(c9)",
     ),
     "HAP0203": Code(
@@ -65,7 +66,7 @@ LANGUAGE = {
     ),
     "HAP0204": Code(
         "unknown option",
-        "The layer, pass, unit or block has no option of this name. `hapir explain NAME` shows its options.",
+        "The layer, pass, unit or block has no option of this name. `hapir help NAME` shows its options.",
         "c1 = conv2d(image, chanels = 16, kernel = 3)",
     ),
     "HAP0205": Code(
@@ -99,7 +100,8 @@ LANGUAGE = {
     ),
     "HAP0210": Code(
         "unknown part of a machine",
-        "A map places loops at a memory or array that the machine of the schedule does not have.",
+        "A map places loops at a memory or array that the machine of the schedule does not have, or a network-on-chip "
+        "connects one that is not there.",
         "map c1 { at bufer { for = [K: 2] } }",
     ),
     "HAP0211": Code(
@@ -202,8 +204,8 @@ LANGUAGE = {
     ),
     "HAP0230": Code(
         "broken plug-in",
-        "An installed package offers extensions under the entry point `xdsl.universe` but fails when they are "
-        "loaded. Everything else works without it.",
+        "An installed package offers extensions under the entry point `xdsl.universe`, but it, or one of its entries, "
+        "fails when it is loaded or is not what it should be. Everything else works without it.",
         "pip install a-broken-plug-in",
     ),
     "HAP0231": Code(
@@ -211,6 +213,23 @@ LANGUAGE = {
         "Two packages offer the same name. hapir's and xDSL's own entries come first, then those of the plug-in "
         "whose name sorts first.",
         "a plug-in with a pass `quantize`",
+    ),
+    "HAP0232": Code(
+        "unknown number format",
+        "No number format of this name is registered, neither hapir's own nor a plug-in's. Integers are written `i8` "
+        "and `u4`.",
+        "round_weights(format = fixd(2, 6))",
+    ),
+    "HAP0233": Code(
+        "unknown multiplier",
+        "No multiplier model of this name is registered, neither hapir's own nor a plug-in's.",
+        "unit mac { multiplier = trunkated(bits = 2) }",
+    ),
+    "HAP0234": Code(
+        "plug-in failed",
+        "A pass, multiplier, number format or dataflow of a plug-in raised an exception while it worked. With "
+        "HAPIR_DEBUG=1 hapir shows where.",
+        "a plug-in's pass with a bug",
     ),
     "HAP0250": Code(
         "unused name",

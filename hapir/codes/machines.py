@@ -33,8 +33,9 @@ MACHINES = {
         "technology = cmos46",
     ),
     "HAP0606": Code(
-        "unknown dataflow",
-        "The machine can be emitted and estimated for the dataflows that `hapir list dataflows` shows.",
+        "dataflow without an implementation",
+        "hapir emits and estimates machines that run weight-stationary. A plug-in's dataflow can be estimated where it "
+        "states its estimate, and is never emitted.",
         "dataflow = row_stationary",
     ),
     "HAP0607": Code(
@@ -42,5 +43,35 @@ MACHINES = {
         "A `map` may pin what the hardware leaves open: rows and columns of the array as they are built, and the "
         "output pixels per tile at the accumulator memory.",
         "map c1 { at pe { rows = [K], columns = [C] } }",
+    ),
+    "HAP0608": Code(
+        "memory smaller than one word",
+        "A memory cannot hold one datum of what it holds, in the format of the unit that it serves, or not one word of "
+        "its own port per bank.",
+        "memory weight_reg { size = 4 b, holds = weight }   // beside unit mac { multiply = u8 * i8 }",
+    ),
+    "HAP0609": Code(
+        "does not fit the device",
+        "The memories of a machine hold more bits than block RAM, UltraRAM and LUT RAM of its FPGA have, or its "
+        "registers more than there are flip-flops. Memories of `kind = dram` lie outside and do not count.",
+        "fpga pl { block_rams = 140 }   // with memory activations { size = 2 MiB }",
+    ),
+    "HAP0610": Code(
+        "memory that holds nothing",
+        "`holds` names what a memory keeps and `bypass` what passes it by: a tensor is not in both, and something must "
+        "be left to hold.",
+        "memory buffer { size = 4 KiB, holds = [input, weight], bypass = weight }",
+    ),
+    "HAP0611": Code(
+        "part that hapir cannot build",
+        "The weight-stationary machine is emitted with its own wiring, one array, and the units `mac` and "
+        "`requantize`. Other parts can be described, mapped to and estimated where a model knows them, but not built.",
+        "network_on_chip n { topology = mesh, source = pe, destination = pe }",
+    ),
+    "HAP0612": Code(
+        "array that hardly works",
+        "Less than a tenth of the array can be busy with this network, because its layers have far fewer input "
+        "channels than the array has rows, or fewer output channels than columns. It is a warning.",
+        "array pe[64, 64] { }    // for a network of 3 channels",
     ),
 }

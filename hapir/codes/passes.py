@@ -85,6 +85,17 @@ PASSES = {
         "lower_to_rtl builds the circuit of one schedule and needs it, its network and its machine in one module.",
         "hapir opt -p lower_to_rtl net.mlir",
     ),
+    "HAP0518": Code(
+        "format finer than f32",
+        "Rounded parameters are stored in f32, and some values of this format have more digits than f32 holds.",
+        "round_weights(format = i32)    // and a weight above 16777216",
+    ),
+    "HAP0519": Code(
+        "multiplier does not suit the layer",
+        "A multiplier model multiplies integers of at most 8 bits, and a model may ask for more: quantize first, and "
+        "choose formats that the model takes.",
+        "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
+    ),
     "HAP0590": Code(
         "pass cannot be applied",
         "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",

@@ -51,6 +51,12 @@ TARGETS = {
         "fit and never checked at run time.",
         "a dense layer of 100000 inputs, all weights 127",
     ),
+    "HAP0711": Code(
+        "multiplier without C text",
+        "The model of a multiplier says what it means in numpy, but gives no C for it: such a layer runs on the "
+        "reference, and on hardware where the model has a circuit.",
+        "use_multiplier(multiplier = a_plug_ins_model)   // and --on c",
+    ),
     "HAP0720": Code(
         "operation that the hardware lacks",
         "The accelerator runs convolutions and dense layers with requantization, relu, clip and max-pooling on the way "

@@ -48,12 +48,28 @@ TOOLS = {
     ),
     "HAP0883": Code(
         "unknown name",
-        "`hapir explain` knows codes, passes, layers, units, dataflows, machines, targets and dialects.",
-        "hapir explain conv3d",
+        "`hapir help` and `hapir explain` know codes, commands and everything that `hapir list` lists.",
+        "hapir help conv3d",
     ),
     "HAP0884": Code(
         "cannot write",
         "The output cannot be written: no permission, no space, or the folder is a file.",
         "hapir compile digits.hap -o /proc/out",
+    ),
+    "HAP0890": Code(
+        "name of a project",
+        "A project's name is that of its folder, its spec and its network: a letter, then letters, digits and `_`. It "
+        "may not be that of another part of the template's spec.",
+        "hapir new my-net",
+    ),
+    "HAP0891": Code(
+        "project exists",
+        "`hapir new` makes a folder and never writes into one that is there.",
+        "hapir new my_net && hapir new my_net",
+    ),
+    "HAP0892": Code(
+        "unknown template",
+        "`hapir new` has no template of this name; the help line names those that it has.",
+        "hapir new my_net --template transformer",
     ),
 }

@@ -17,10 +17,17 @@ from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import PerChannelType, element_type, integer_range, shape_of, storage_of
-from hapir.reference import dataflow, nn, num
+from hapir.reference import dataflow, nn, nn_elementwise, nn_layout, nn_recurrent, num
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 
-MEANINGS: Mapping[type[Operation], Meaning] = {**nn.MEANINGS, **num.MEANINGS, **dataflow.MEANINGS}
+MEANINGS: Mapping[type[Operation], Meaning] = {
+    **nn.MEANINGS,
+    **nn_elementwise.MEANINGS,
+    **nn_layout.MEANINGS,
+    **nn_recurrent.MEANINGS,
+    **num.MEANINGS,
+    **dataflow.MEANINGS,
+}
 """Every op class that computes, over all dialects."""
 
 Observer = Callable[[Operation, tuple[Array, ...]], None]

@@ -1,8 +1,9 @@
-"""What the ops of `nn` compute, on arrays N C H W and N C.
+"""What the products, pools and norms of `nn` compute, on arrays N C H W, N C L and N C.
 
-Every function treats axis 0 as the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS
-in f32: `conv2d` and `dense` sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a
-window first, top to bottom, then the columns, left to right; all roundings are f32.
+The other ops of the dialect are in `nn_elementwise`, `nn_layout` and `nn_recurrent`. Every function treats axis 0 as
+the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS in f32: convolutions and `dense`
+sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a window first, top to bottom,
+then the columns, left to right; all roundings are f32. A sequence N C L is a map of one row.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from xdsl.ir import Operation
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import AffineType, element_type, is_float, on_grid, zero_point_of
+from hapir.dialects.num import element_type, is_float, zero_point_of
+from hapir.reference.products import modelled_product
 from hapir.reference.values import Array, Meaning, Setting, exact_dtype, largest, single, to_si32
 
 Reals = npt.NDArray[np.float32]
@@ -41,6 +43,52 @@ def conv2d_integer(
     dtype = exact_dtype(_bound(x, w, bias, zero_point))
     sums = _correlate(x, w, window, groups, dtype, zero_point)
     return to_si32(sums if bias is None else sums + bias.astype(dtype)[:, None, None])
+
+
+def conv1d(x: Array, w: Array, bias: Array | None, window: Window, groups: int = 1) -> Reals:
+    """Float convolution of sequences: x N C L, w K C/G S, bias K -> N K Q; zeros pad."""
+    return conv2d(one_row(x), one_row(w), bias, window, groups)[:, :, 0]
+
+
+def conv1d_integer(
+    x: Array, w: Array, bias: Array | None, window: Window, groups: int = 1, zero_point: int = 0
+) -> Sums:
+    """Integer convolution of sequences of `x - zero_point`, exact. Raises OverflowError past si32."""
+    return conv2d_integer(one_row(x), one_row(w), bias, window, groups, zero_point)[:, :, 0]
+
+
+def one_row(x: Array) -> Array:
+    """A sequence N C L as the map N C 1 L; a map as it is."""
+    return x[:, :, None] if x.ndim == 3 else x
+
+
+def transposed_conv2d(
+    x: Array, w: Array, bias: Array | None, window: Window, extra: tuple[int, int] = (0, 0), groups: int = 1
+) -> Reals:
+    """Float transposed convolution: x N C H W, w C K/G R S, bias K -> N K P Q.
+
+    Per kernel position (r, s), row by row, the sums over c (by BLAS) are added to the output; the bias comes last.
+    """
+    (n, c, height, width), (_, k, r, s) = x.shape, w.shape
+    (stride_h, stride_w), (dilation_h, dilation_w) = window.stride, window.dilation
+    rows, columns = ((size - 1) * step for size, step in zip((height, width), window.stride, strict=True))
+    full = (rows + window.extent[0] + extra[0], columns + window.extent[1] + extra[1])
+    sums = np.zeros((n, groups, k, *full), np.float32)
+    pixels = x.reshape(n, groups, c // groups, height * width)
+    kernels = w.reshape(groups, c // groups, k, r, s)
+    for i, j in product(range(r), range(s)):
+        part = kernels[:, :, :, i, j].transpose(0, 2, 1) @ pixels  # N G K/G HW
+        first, left = i * dilation_h, j * dilation_w
+        place = sums[..., first : first + rows + 1 : stride_h, left : left + columns + 1 : stride_w]
+        place += part.reshape(n, groups, k, height, width)
+    top, left, bottom, right = window.padding
+    kept = sums.reshape(n, groups * k, *full)[:, :, top : full[0] - bottom, left : full[1] - right]
+    return np.ascontiguousarray(kept if bias is None else kept + bias[:, None, None])
+
+
+def matmul(a: Array, b: Array) -> Reals:
+    """Products of the matrices in the last two axes, summed by BLAS in f32."""
+    return a @ b
 
 
 def dense(x: Array, w: Array, bias: Array | None) -> Reals:
@@ -114,6 +162,8 @@ def _patches(padded: Array, window: Window) -> Array:
 
 def _reduce_windows(x: Array, window: Window, combine: Callable[[Array, Array], Array], padding: object) -> Array:
     """Windows combined along their rows, then along their columns."""
+    if x.ndim == 3:
+        return _reduce_windows(one_row(x), window, combine, padding)[:, :, 0]
     p, q = window.output(*x.shape[2:])
     (r, s), (stride_h, stride_w) = window.kernel, window.stride
     padded = _padded(x, window.padding, padding)
@@ -135,7 +185,10 @@ def max_pool(x: Array, window: Window) -> Array:
 def avg_pool(x: Array, window: Window, count_include_pad: bool) -> Reals:
     """Mean over windows of f32; the divisor is R*S, or the number of real elements without `count_include_pad`."""
     sums = _reduce_windows(x, window, np.add, 0)
-    sizes = window.kernel[0] * window.kernel[1] if count_include_pad else window_sizes(x.shape[2], x.shape[3], window)
+    height, width = one_row(x).shape[2:]
+    sizes = window.kernel[0] * window.kernel[1] if count_include_pad else window_sizes(height, width, window)
+    if isinstance(sizes, np.ndarray) and x.ndim == 3:
+        sizes = sizes[0]
     return np.divide(sums, sizes, dtype=np.float32)
 
 
@@ -152,35 +205,14 @@ def sum_pool(x: Array, window: Window, zero_point: int) -> Sums:
 
 
 def global_avg_pool(x: Array) -> Reals:
-    """Mean over the map of f32: N C H W -> N C 1 1."""
+    """Mean over the map of f32: N C H W -> N C 1 1, N C L -> N C 1."""
     flat = x.reshape(*x.shape[:2], -1)
-    return flat.mean(axis=2, dtype=np.float32)[:, :, None, None]
+    return flat.mean(axis=2, dtype=np.float32).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
 
 
 def global_max_pool(x: Array) -> Array:
-    """Maximum over the map: N C H W -> N C 1 1."""
-    return x.max(axis=(2, 3), keepdims=True)
-
-
-def relu(x: Array, zero_point: int = 0) -> Array:
-    """`max(x, zero_point)`."""
-    return np.maximum(x, x.dtype.type(zero_point))
-
-
-def clip(x: Array, low: float, high: float) -> Array:
-    """`min(max(x, low), high)` in the type of x."""
-    return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
-
-
-def add(a: Array, b: Array) -> Array:
-    """Sum of equal shapes; of integers exact. Raises OverflowError where an int32 sum leaves si32."""
-    return a + b if a.dtype.kind == "f" else to_si32(a.astype(np.int64) + b)
-
-
-def concat(inputs: Sequence[Array], axis: int) -> Array:
-    """Arrays joined along an axis; one that holds a single item (a parameter) serves the whole batch."""
-    batch = max(len(x) for x in inputs)
-    return np.concatenate([np.broadcast_to(x, (batch, *x.shape[1:])) for x in inputs], axis)
+    """Maximum over the map: N C H W -> N C 1 1, N C L -> N C 1."""
+    return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)
 
 
 def batch_norm(x: Reals, gamma: Reals, beta: Reals, mean: Reals, variance: Reals, epsilon: float) -> Reals:
@@ -191,6 +223,30 @@ def batch_norm(x: Reals, gamma: Reals, beta: Reals, mean: Reals, variance: Reals
 
     deviation = channels(np.sqrt(variance + np.float32(epsilon)))
     return (x - channels(mean)) / deviation * channels(gamma) + channels(beta)
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> Reals:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the axes from `axis` on, in f32 (numpy's sums)."""
+    axes = tuple(range(axis, x.ndim))
+    centred = x - x.mean(axis=axes, keepdims=True, dtype=np.float32)
+    variance = np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float32)
+    return centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta
+
+
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: float) -> Reals:
+    """`x / (bias + alpha / size * sum x^2)^beta`, the sum over channels c - (size - 1) // 2 .. c + size // 2, in f32.
+
+    The squares are added from the lowest channel to the highest.
+    """
+    channels = x.shape[1]
+    before, after = min((size - 1) // 2, channels - 1), min(size // 2, channels - 1)
+    squares = np.zeros((len(x), before + channels + after, *x.shape[2:]), np.float32)
+    squares[:, before : before + channels] = np.square(x)
+    sums = squares[:, :channels].copy()
+    for offset in range(1, before + after + 1):
+        sums += squares[:, offset : offset + channels]
+    scale: Array = np.power(np.float32(bias) + np.float32(alpha / size) * sums, np.float32(beta))
+    return np.divide(x, scale, dtype=np.float32)
 
 
 def softmax(x: Array) -> Reals:
@@ -208,33 +264,44 @@ def _bias(operands: Sequence[Array]) -> Array | None:
     return operands[2] if len(operands) == 3 else None
 
 
-def _conv2d_op(op: nn.Conv2dOp, operands: Sequence[Array], _: Setting) -> Array:
+def _convolution_op(op: nn.ConvolutionOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
-    window, groups = op.window.window, op.groups.value.data
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
+    floats, integers = (conv2d, conv2d_integer) if isinstance(op, nn.Conv2dOp) else (conv1d, conv1d_integer)
+    window, groups = op.window.window, op.filter_groups
     if is_float(op.x):
-        return conv2d(x, w, bias, window, groups)
-    return conv2d_integer(x, w, bias, window, groups, zero_point_of(element_type(op.x)))
+        return floats(x, w, bias, window, groups)
+    return integers(x, w, bias, window, groups, zero_point_of(element_type(op.x)))
+
+
+def _transposed_conv2d_op(op: nn.TransposedConv2dOp, operands: Sequence[Array], _: Setting) -> Array:
+    rows, columns = (size.data for size in op.extra)
+    window, groups = op.window.window, op.groups.value.data
+    return transposed_conv2d(operands[0], operands[1], _bias(operands), window, (rows, columns), groups)
 
 
 def _dense_op(op: nn.DenseOp, operands: Sequence[Array], _: Setting) -> Array:
     x, w, bias = operands[0], operands[1], _bias(operands)
+    if op.multiplier is not None:
+        return modelled_product(op, x, w, bias)
     if is_float(op.x):
         return dense(x, w, bias)
     return dense_integer(x, w, bias, zero_point_of(element_type(op.x)))
 
 
-def _clip_op(op: nn.ClipOp, operands: Sequence[Array], _: Setting) -> Array:
-    low, high, element = op.low.value.data, op.high.value.data, element_type(op.x)
-    if isinstance(element, AffineType):
-        return clip(operands[0], on_grid(element, low), on_grid(element, high))
-    return clip(operands[0], low, high)
+def _local_response_norm_op(op: nn.LocalResponseNormOp, operands: Sequence[Array], _: Setting) -> Array:
+    alpha, beta, bias = (a.value.data for a in (op.alpha, op.beta, op.bias))
+    return local_response_norm(operands[0], op.size.value.data, alpha, beta, bias)
 
 
 MEANINGS: dict[type[Operation], Meaning] = dict(
     (
-        single(nn.Conv2dOp, _conv2d_op),
+        single(nn.Conv2dOp, _convolution_op),
+        single(nn.Conv1dOp, _convolution_op),
+        single(nn.TransposedConv2dOp, _transposed_conv2d_op),
         single(nn.DenseOp, _dense_op),
-        single(nn.ClipOp, _clip_op),
+        single(nn.MatmulOp, lambda _, v, __: matmul(v[0], v[1])),
         single(nn.WeightOp, lambda op, _, setting: setting.weights[op.key.data]),
         single(nn.MaxPoolOp, lambda op, v, _: max_pool(v[0], op.window.window)),
         single(
@@ -244,13 +311,14 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
         single(nn.SumPoolOp, lambda op, v, _: sum_pool(v[0], op.window.window, zero_point_of(element_type(op.x)))),
         single(nn.GlobalAvgPoolOp, lambda _, v, __: global_avg_pool(v[0])),
         single(nn.GlobalMaxPoolOp, lambda _, v, __: global_max_pool(v[0])),
-        single(nn.ReluOp, lambda op, v, _: relu(v[0], zero_point_of(element_type(op.x)))),
-        single(nn.AddOp, lambda _, v, __: add(v[0], v[1])),
-        single(nn.ConcatOp, lambda op, v, _: concat(v, op.axis.value.data)),
-        single(nn.FlattenOp, lambda _, v, __: v[0].reshape(len(v[0]), -1)),
         single(nn.BatchNormOp, lambda op, v, _: batch_norm(v[0], v[1], v[2], v[3], v[4], op.epsilon.value.data)),
+        single(
+            nn.LayerNormOp,
+            lambda op, v, _: layer_norm(v[0], v[1], v[2], op.axis.value.data, op.epsilon.value.data),
+        ),
+        single(nn.LocalResponseNormOp, _local_response_norm_op),
         single(nn.SoftmaxOp, lambda _, v, __: softmax(v[0])),
         single(nn.ArgmaxOp, lambda _, v, __: argmax(v[0])),
     )
 )
-"""The op classes of `nn` and what they compute; `nn.network` and `nn.return` are the interpreter's own."""
+"""The op classes of `nn` that this file gives a meaning; `nn.network` and `nn.return` are the interpreter's own."""

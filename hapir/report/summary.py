@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from xdsl.ir import Operation
 
-from hapir.dialects.nn import Conv2dOp, DenseOp, LayerOp, NetworkOp, WeightOp
+from hapir.diagnostics import Diagnostic
+from hapir.dialects.nn import LayerOp, MatmulOp, NetworkOp, ProductOp, RecurrentOp, TransposedConv2dOp, WeightOp
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.report.table import table
@@ -43,10 +44,11 @@ class CheckReport:
     machines: tuple[str, ...]
     recipes: tuple[str, ...]
     schedules: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict with the dataclass's fields."""
-        return asdict(self)
+        """A JSON-ready dict with the dataclass's fields; the warnings are among the command's diagnostics."""
+        return {name: value for name, value in asdict(replace(self, warnings=())).items() if name != "warnings"}
 
     def to_text(self) -> str:
         """A table per network and a line per list of names."""
@@ -81,8 +83,20 @@ def _layer(op: LayerOp, counted: set[str]) -> LayerSummary:
 
 
 def macs(op: Operation) -> int:
-    """Multiply-accumulates of one op on the declared batch, as if padding were multiplied; 0 where nothing is."""
-    if not isinstance(op, Conv2dOp | DenseOp):
-        return 0
-    per_output = math.prod(shape_of(op.w)[1:])  # C/G R S of a convolution, C of a dense layer
-    return math.prod(shape_of(op.results[0])) * per_output
+    """Multiply-accumulates of one op on the declared batch, as if padding were multiplied; 0 where nothing is.
+
+    Convolutions, dense layers, products of matrices and the products of recurrent layers with their weights count;
+    elementwise products, norms and resizing do not.
+    """
+    match op:
+        case ProductOp():
+            return math.prod(shape_of(op.result)) * math.prod(shape_of(op.w)[1:])  # C/G R S, or C, per output
+        case TransposedConv2dOp():
+            return math.prod(shape_of(op.x)) * math.prod(shape_of(op.w)[1:])  # K/G R S per input
+        case MatmulOp():
+            return math.prod(shape_of(op.result)) * shape_of(op.lhs)[-1]
+        case RecurrentOp():
+            n, t, _ = shape_of(op.x)
+            return n * t * (math.prod(shape_of(op.w_input)) + math.prod(shape_of(op.w_hidden)))
+        case _:
+            return 0

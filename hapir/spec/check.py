@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hapir.diagnostics import Diagnostic, Findings, Span, did_you_mean, files_from, placed
+from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, files_from, placed
 from hapir.dialects.machine import MachineOp
 from hapir.registry import discover
 from hapir.spec import syntax
@@ -24,6 +24,9 @@ from hapir.spec.schedules import ScheduleBuilder
 from hapir.spec.silence import Silencer, silencer
 
 __all__ = ["NO_RECIPE", "Spec", "load_spec", "load_spec_text", "named", "recipe_passes"]
+
+
+_SCHEDULE = "write `schedule NAME of NETWORK with RECIPE on MACHINE { }`"
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,13 @@ class _Checker:
         name = instance.name
         if name.text in known:
             return True
+        other = self._program.find(name.text)
+        if other is not None:
+            what, at = other
+            labels = [Label(at, "defined here")]
+            message = f"`{name.text}` is a {what}, not a {kind}"
+            self._findings.error("HAP0209", message, at=name.span, labels=labels, help=_SCHEDULE)
+            return False
         help = did_you_mean(name.text, known)
         if help is None and kind in ("machine", "network"):
             help = f'define it, or import it: `import "{kind}s/{name.text}.hap"`'

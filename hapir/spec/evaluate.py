@@ -297,7 +297,7 @@ def match_arguments(
     good = True
     if len(call.arguments) > len(known):
         count = f"{len(known)} parameter{'s' * (len(known) != 1)}" if known else "no parameters"
-        message = f"{what} has {count}, {len(call.arguments)} arguments given"
+        message = f"{what} has {count}, {len(call.arguments)} argument{'s' * (len(call.arguments) != 1)} given"
         findings.error("HAP0205", message, at=call.arguments[len(known)].span, labels=labels)
         good = False
     given = dict(zip(known, call.arguments, strict=False))

@@ -5,8 +5,8 @@ beside what it was beside, and a second run changes nothing.
 
 - Four spaces per level, lines of at most 120 characters, one space round operators, `200 MHz` with one space.
 - One statement per line. A body in braces that is written on one line stays there while it fits.
-- Other brackets are on one line where they fit and hold no comment. Else calls and parameters have one line for each
-  argument, and lists keep the rows that they are written in. No separator ends a line.
+- Other brackets are on one line where they fit and hold no comment. Else they keep the rows that they are written in;
+  a call or parameters written on one line get one line for each argument. No separator ends a line.
 - Empty lines stay, at most one in a row and none next to a brace; a definition of several lines has one on both sides.
 - The braces of one-line blocks of one kind on consecutive lines are aligned, and so are comments at the ends of
   consecutive lines of one body, two spaces after the longest, where that keeps all of them inside the line.
@@ -100,39 +100,35 @@ class _Layout:
             below[0].spaced = False
         yield from below
 
-    def _arguments(self, group: Group, level: int) -> Iterator[_Line]:
-        """The elements of a call, one per line, without empty lines."""
-        for line in self._body(group, level):
+    def _list(self, group: Group, level: int) -> Iterator[_Line]:
+        """The elements of a list or call, without empty lines."""
+        for line in self._rows(group, level):
             line.spaced = False
             yield line
 
     def _rows(self, group: Group, level: int) -> Iterator[_Line]:
-        """The elements of a list, in the rows that they are written in as far as they fit."""
+        """Elements in the rows that they are written in as far as they fit; those of a call on one line each alone."""
+        alone = group.opening == "(" and group.one_line
         row: _Line | None = None
         for element in group.elements:
-            comments = list(_comments(element.above, level))
             flat = self._flat_parts(element)
             fits = flat is not None and level * _INDENT + len(flat) <= WIDTH
             if row is not None:
-                joins = fits and not (comments or element.first_in_line or row.comment)
+                joins = fits and not (alone or element.above or element.first_in_line or row.comment)
                 if joins and row.width + len(f", {flat}") <= WIDTH:
                     row.text += f", {flat}"
                     row.comment = element.beside or ""
                     continue
                 yield row
                 row = None
-            for comment in comments:
-                comment.spaced = False
-                yield comment
+            yield from _comments(element.above, level)
             if fits and flat is not None:
                 row = _Line(level, flat, element.beside or "")
             else:
                 yield from self._element(element, level)
         if row is not None:
             yield row
-        for comment in _comments(group.below, level):
-            comment.spaced = False
-            yield comment
+        yield from _comments(group.below, level)
 
     def _element(self, element: Element, level: int) -> Iterator[_Line]:
         """The lines of an element without the comments above it; brackets break from left to right as they must."""
@@ -156,8 +152,7 @@ class _Layout:
             if silences:
                 line.comment, beside, silences = beside, "", False
             yield line
-            layout = {"{": self._body, "(": self._arguments, "[": self._rows}[part.opening]
-            yield from layout(part, level + 1)
+            yield from (self._body if part.opening == "{" else self._list)(part, level + 1)
             line = _Line(level, part.closing)
         line.comment = beside
         yield line
@@ -169,7 +164,7 @@ class _Layout:
             part = element.parts[index]
             width += _spaced(element.parts, index)
             if isinstance(part, Group):
-                return width + 1 + (len(part.closing) if _is_empty(part) else 0)
+                return width + (len(self._flat(part) or "") if _is_empty(part) else 1)
             width += len(part.text)
         return width
 
@@ -181,7 +176,7 @@ class _Layout:
 
     def _flattened(self, group: Group) -> str | None:
         if _is_empty(group):
-            return group.opening + group.closing
+            return "{ }" if group.opening == "{" else group.opening + group.closing
         if group.beside or group.below or (group.opening == "{" and not group.one_line):
             return None
         if any(e.above or e.beside for e in group.elements):

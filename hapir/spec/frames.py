@@ -18,10 +18,14 @@ from hapir.spec.evaluate import Scope
 
 @dataclass(frozen=True)
 class NamedTensor:
-    """A named tensor: its SSA value (None after an error), and where it is made."""
+    """A named tensor: its SSA value (None after an error), and where it is made.
+
+    The name of a layer that gives several tensors stands for none of them; `pieces` are their local names.
+    """
 
     value: SSAValue | None
     span: Span
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

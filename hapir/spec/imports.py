@@ -1,14 +1,15 @@
 """Imports: from one file to all the files that it needs.
 
 An import is looked for beside the importing file, then in hapir's library (`machines/`, `networks/`) and among the
-machines of plug-ins. Unless the caller allows more, files stay inside the project folder, which is that of the root
-file, and library files inside the library. A file is read once however often it is imported; cycles are errors.
+machines and networks of plug-ins. Unless the caller allows more, files stay inside the project folder, which is that of
+the root file, and library files inside the library. A file is read once however often it is imported; cycles are
+errors.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -111,7 +112,8 @@ class Importer:
         try:
             source = self._find(importer, statement.path)
         except HapirError as error:
-            self._findings.add(error.diagnostics)
+            # a plug-in that cannot give its file knows no place
+            self._findings.add(d if d.span else replace(d, span=statement.path.span) for d in error.diagnostics)
             return
         self.targets[statement.span] = source.name
         names = [name for name, _ in self._stack]
@@ -134,7 +136,8 @@ class Importer:
             fail("HAP0212", "an import names a file by a relative path with `/`", at=path.span)
         if importer.name.startswith(LIBRARY):
             base = PurePosixPath(importer.name.removeprefix(LIBRARY)).parent
-            found = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            beside = self._library(PurePosixPath(os.path.normpath(base / relative)))
+            found = beside or self._library(relative)
         else:
             local = confined(importer.folder, path, self._folder, allow_outside=self._allow_outside)
             if local.exists():
@@ -145,8 +148,8 @@ class Importer:
                 "HAP0212",
                 f'there is no file "{path.value}"',
                 at=path.span,
-                help="looked beside this file and in hapir's library"
-                + (f", which has {', '.join(library_names())}" if library_names() else ""),
+                help=did_you_mean(path.value, library_names())
+                or "looked beside this file and in hapir's library; `hapir list machines` shows its machines",
             )
         return found
 
@@ -160,7 +163,8 @@ class Importer:
             return None
         location = files("hapir.targets").joinpath(*path.parts)
         if len(path.parts) != 2 or path.parts[0] not in ("machines", "networks") or not location.is_file():
-            getter = universe().machines.get(path.stem) if path.parts[0] == "machines" else None
+            offered = {"machines": universe().machines, "networks": universe().networks}.get(path.parts[0], {})
+            getter = offered.get(path.stem) if len(path.parts) == 2 and path.suffix == ".hap" else None
             if getter is None:
                 return None
             location = getter()
@@ -177,7 +181,8 @@ def library_names() -> list[str]:
         for entry in (root / kind).iterdir()
         if entry.name.endswith(".hap")
     ]
-    return sorted({*found, *(f"machines/{name}.hap" for name in universe().machines)})
+    offered = {"machines": universe().machines, "networks": universe().networks}
+    return sorted({*found, *(f"{kind}/{name}.hap" for kind, entries in offered.items() for name in entries)})
 
 
 def confined(folder: Path, path: syntax.Text, project: Path, *, allow_outside: bool) -> Path:

@@ -1,56 +1,39 @@
-"""A `machine` block as a `machine.machine`: settings with units become integers in bits, cycles and hertz."""
+"""A `machine` block as a `machine.machine`: settings with units become integers in bits, cycles and hertz.
+
+The kinds of blocks come from the registry (`blocks`); what this file knows of them is how they nest, that units are
+told apart by kind, and that arrays have sizes. What can be checked without a network is checked here and in
+`machine_checks.py`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from importlib.resources import files
-from typing import Any, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
-from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp, UnitOp
+from hapir.dialects.machine import ArrayOp, MachineOp
+from hapir.dialects.machine_units import UnitOp
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
+from hapir.spec.machine_checks import check_machine, check_tensors
+from hapir.spec.machine_measures import settled
 from hapir.spec.networks import location_of
-from hapir.spec.options import Measure, measured_in, read_options
+from hapir.spec.options import read_options, word
 from hapir.spec.resolve import resolve
+from hapir.spec.technologies import check_technology, read_overrides
 
-Held = Literal["input", "weight", "output", "psum"]
-
-
-@dataclass(frozen=True)
-class MachineSettings:
-    """What a `machine` block may set."""
-
-    technology: str
-    clock: Measure = field(metadata=measured_in("frequency"))
-
-
-@dataclass(frozen=True)
-class MemorySettings:
-    """What a `memory` block may set; sizes in words count data of what the memory holds."""
-
-    size: Measure | None = field(default=None, metadata=measured_in("size", "words"))
-    width: Measure | None = field(default=None, metadata=measured_in("size"))
-    banks: int | None = None
-    bandwidth: Measure | None = field(default=None, metadata=measured_in("rate per cycle", "rate per second"))
-    latency: Measure | None = field(default=None, metadata=measured_in("cycles", "time"))
-    holds: tuple[Held, ...] | None = None
-    double_buffered: bool = False
-
-
-def technologies() -> list[str]:
-    """The technology tables of the library."""
-    folder = files("hapir.targets") / "technology"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+MAXIMUM_ROWS = 4096
+NODES = ("memory", ARRAY)
+"""The blocks that a network-on-chip connects and a map places loops at."""
+AnyOp = TypeVar("AnyOp", bound=Operation)
+S = TypeVar("S")
 
 
 class MachineBuilder:
@@ -59,26 +42,32 @@ class MachineBuilder:
     def __init__(self, machine: syntax.Machine, findings: Findings):
         self._machine = machine
         self._findings = findings
-        self._clock_hz = 0
+        self._clock_hz: int | None = None
         self._named: dict[str, Span] = {}
+        self._places: dict[Operation, Mapping[str, Span]] = {}
+        self._nodes: list[str] = []
+        self._references: list[syntax.Name] = []
 
     def build(self) -> MachineOp | None:
         """The machine's op; None after an error."""
-        what = f"machine `{self._machine.name.text}`"
-        assignments = self._assignments(self._machine.items)
-        settings = read_options(
-            MachineSettings, assignments, at=self._machine.name.span, what=what, findings=self._findings
-        )
-        if settings is not None:
-            self._clock_hz = self._whole(settings.clock.value, "clock", self._place(assignments, "clock"), "hertz")
-            self._check_technology(settings.technology, self._place(assignments, "technology"))
-        body = self._parts(self._machine.items, ("memory", "array", "unit"))
+        name = self._machine.name
+        assignments = self._assignments(self._machine.items, "a machine is made of settings and blocks")
+        assignments, overrides = self._technology(assignments)
+        settings = self._settings(MachineBlock, assignments, name.span, f"machine `{name.text}`")
+        if settings is None:
+            self._clock_hz = 1  # that rates cannot be counted would be an error that is none
+        elif settings.clock is not None:
+            self._clock_hz = int(settings.clock.value)
+        parts = self._parts(self._machine.items, MACHINE)
+        self._check_references()
         if settings is None or self._findings.failed:
             return None
-        name = self._machine.name
-        return self._made(lambda: MachineOp(name.text, settings.technology, self._clock_hz, body), name.span)
+        op = self._made(lambda: MachineOp(name.text, settings.technology, self._clock_hz, parts, overrides), name.span)
+        if op is not None:
+            check_machine(op, self._places, self._findings)
+        return None if self._findings.failed else op
 
-    def _made(self, make: Any, at: Span) -> Any:
+    def _made(self, make: Callable[[], AnyOp], at: Span) -> AnyOp | None:
         """An op at its place; what its verifier refuses becomes a finding and gives None."""
         try:
             op = make()
@@ -89,121 +78,135 @@ class MachineBuilder:
         op.location = location_of(at)
         return op
 
-    def _assignments(self, items: Sequence[syntax.Item]) -> list[syntax.Assign]:
+    def _assignments(self, items: Sequence[syntax.Item], rule: str) -> list[syntax.Assign]:
         for item in items:
             if not isinstance(item, syntax.Assign | syntax.Block):
-                self._findings.error(
-                    "HAP0216", "a machine is made of settings and blocks", at=item.span, help="write `name = value`"
-                )
+                self._findings.error("HAP0216", rule, at=item.span, help="write `name = value`")
         return [item for item in items if isinstance(item, syntax.Assign)]
 
-    @staticmethod
-    def _place(assignments: Sequence[syntax.Assign], name: str) -> Span:
-        return next(a.value.span for a in assignments if a.name.text == name)
+    def _technology(self, assignments: list[syntax.Assign]) -> tuple[list[syntax.Assign], dict[str, float]]:
+        """The settings with `technology = table(entry = value)` as `technology = table`, and the entries replaced."""
+        overrides: dict[str, float] = {}
+        plain: list[syntax.Assign] = []
+        for assignment in assignments:
+            value = assignment.value
+            if assignment.name.text == "technology" and isinstance(value, syntax.Call):
+                overrides |= read_overrides(value, self._findings)
+                assignment = dataclasses.replace(assignment, value=value.function)
+            elif assignment.name.text == "technology":
+                text = value.value if isinstance(value, syntax.Text) else word(value)
+                if text is not None:
+                    check_technology(syntax.Name(text, value.span), self._findings)
+            plain.append(assignment)
+        return plain, overrides
 
-    def _check_technology(self, name: str, at: Span) -> None:
-        known = technologies()
-        if name not in known:
-            help = did_you_mean(name, known) or f"known: {', '.join(known)}"
-            self._findings.error("HAP0219", f"there is no technology table `{name}`", at=at, help=help)
+    def _settings(self, kind: type[S], assignments: Sequence[syntax.Assign], at: Span, what: str) -> S | None:
+        """The settings of a block, settled; a setting that could not be is a finding and has its least value."""
+        given = read_options(kind, assignments, at=at, what=what, findings=self._findings)
+        if given is None:
+            return None
+        clock = getattr(given, "clock", None)
+        whole, problems = settled(given, self._clock_hz if clock is None else max(1, int(clock.value)))
+        for problem in problems:
+            place = next(a.value.span for a in assignments if a.name.text == problem.setting)
+            self._findings.error("HAP0305", problem.message, at=place, help=problem.help)
+        return whole
 
-    def _parts(self, items: Sequence[syntax.Item], kinds: Sequence[str]) -> list[Operation]:
-        build = {"memory": self._memory, "array": self._array, "unit": self._unit}
+    def _parts(self, items: Sequence[syntax.Item], parent: str) -> list[Operation]:
         parts: list[Operation] = []
         units: dict[str, Span] = {}
         for block in items:
             if not isinstance(block, syntax.Block):
                 continue
-            kind, name = block.kind.text, block.name
-            if kind not in kinds:
-                help = did_you_mean(kind, kinds) or f"here may stand {', '.join(kinds)}"
-                self._findings.error("HAP0216", f"there is no block `{kind}` here", at=block.kind.span, help=help)
+            definition = self._definition(block.kind, parent)
+            # units are told apart by kind within their block, everything else by name within the machine
+            if definition is None or not self._is_new(block.name, units if definition is UnitBlock else self._named):
                 continue
-            # units are told apart by kind within their block, memories and arrays by name within the machine
-            seen = units if kind == "unit" else self._named
-            if name.text in seen:
-                labels = [Label(seen[name.text], "first defined here")]
-                self._findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
-                continue
-            seen[name.text] = name.span
-            if kind != "array" and block.dimensions:
-                self._findings.error("HAP0205", f"a {kind} has no size in brackets", at=name.span)
-            part = build[kind](block)
+            if block.kind.text in NODES:
+                self._nodes.append(block.name.text)
+            if block.kind.text != ARRAY and block.dimensions:
+                self._findings.error("HAP0205", f"a {block.kind.text} has no size in brackets", at=block.name.span)
+            if definition is UnitBlock:
+                part: Operation | None = self._unit(block)
+            elif block.kind.text == ARRAY:
+                part = self._array(block)
+            else:
+                part = self._block(block, definition)
             if part is not None:
                 parts.append(part)
         return parts
 
-    def _no_blocks(self, block: syntax.Block) -> None:
-        for item in block.items:
-            if isinstance(item, syntax.Block):
-                message = f"a {block.kind.text} holds no block `{item.kind.text}`"
-                self._findings.error("HAP0216", message, at=item.kind.span)
+    def _definition(self, kind: syntax.Name, parent: str) -> type[Any] | None:
+        """The block of this kind, where it may stand here."""
+        blocks, elsewhere = universe().blocks, None
+        if kind.text in blocks:
+            found = resolve(blocks, kind, "block", "HAP0216", self._findings)
+            if found is None or parent in found.within:
+                return found
+            elsewhere = f"it may stand in {' or '.join(f'`{name}`' for name in found.within)}" if found.within else None
+        here = [name for name, getter in blocks.items() if parent in _within(getter)]
+        if not here:
+            self._findings.error("HAP0216", f"a {parent} holds no block `{kind.text}`", at=kind.span)
+        else:
+            help = elsewhere or did_you_mean(kind.text, here) or f"here may stand {', '.join(here)}"
+            self._findings.error("HAP0216", f"there is no block `{kind.text}` here", at=kind.span, help=help)
+        return None
 
-    def _memory(self, block: syntax.Block) -> MemoryOp | None:
-        self._no_blocks(block)
-        assignments = self._assignments(block.items)
-        what = f"memory `{block.name.text}`"
-        settings = read_options(MemorySettings, assignments, at=block.name.span, what=what, findings=self._findings)
-        if settings is None:
+    def _is_new(self, name: syntax.Name, seen: dict[str, Span]) -> bool:
+        if name.text in seen:
+            labels = [Label(seen[name.text], "first defined here")]
+            self._findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
+            return False
+        seen[name.text] = name.span
+        return True
+
+    def _block(self, block: syntax.Block, definition: type[Any]) -> Operation | None:
+        kind, name = block.kind.text, block.name
+        assignments = self._assignments(block.items, f"a {kind} is made of settings")
+        settings = self._settings(definition, assignments, name.span, f"{kind} `{name.text}`")
+        self._references += _references(assignments, getattr(definition, "refers", ()))
+        outer = self._clock_hz
+        own_clock = getattr(settings, "clock", None)
+        if own_clock is not None:
+            self._clock_hz = int(own_clock.value)  # the cycles in a block with a clock are its own
+        parts = self._parts(block.items, kind)
+        self._clock_hz = outer
+        places = {a.name.text: a.span for a in assignments} | {"": name.span}
+        if settings is None or not check_tensors(settings, places, self._findings):
             return None
-        numbers: dict[str, int] = {}
-        for name in ("size", "width", "bandwidth", "latency"):
-            measure: Measure | None = getattr(settings, name)
-            if measure is not None:
-                key, value = self._in_cycles(name, measure)
-                numbers[key] = self._whole(value, name, self._place(assignments, name), key.partition("_")[2])
-        return self._made(
-            lambda: MemoryOp(
-                block.name.text,
-                **numbers,
-                banks=settings.banks,
-                holds=settings.holds,
-                double_buffered=settings.double_buffered,
-            ),
-            block.name.span,
-        )
-
-    def _in_cycles(self, name: str, measure: Measure) -> tuple[str, Fraction]:
-        """The op's keyword for a setting and its value; times and rates per second take the clock into account."""
-        value = measure.value
-        if measure.dimension == "words":
-            return "size_words", value
-        if measure.dimension == "rate per second":
-            # a port cannot move a part of a bit: what the clock does not divide is lost
-            return "bandwidth_bits", Fraction(math.floor(value / (self._clock_hz or 1)))
-        if measure.dimension == "time":
-            return "latency_cycles", Fraction(math.ceil(value * self._clock_hz))
-        return {"bandwidth": "bandwidth_bits", "latency": "latency_cycles"}.get(name, f"{name}_bits"), value
-
-    def _whole(self, value: Fraction, name: str, at: Span, unit: str) -> int:
-        least = 0 if name == "latency" else 1
-        if value.denominator == 1 and least <= value < 1 << 62:
-            return int(value)
-        message = f"`{name}` must be a whole number of {unit}, at least {least}"
-        self._findings.error("HAP0305", f"{message}; this is {float(value):g}", at=at)
-        return least
+        op = self._made(lambda: definition.op(settings, name.text, parts), name.span)
+        if op is not None:
+            self._places[op] = places
+        return op
 
     def _array(self, block: syntax.Block) -> ArrayOp | None:
-        sizes = [d.value if isinstance(d, syntax.Number) else None for d in block.dimensions]
         for item in block.items:
             if not isinstance(item, syntax.Block):
-                self._findings.error("HAP0216", "an array is made of units and memories", at=item.span)
-        body = self._parts(block.items, ("memory", "unit"))
-        if len(sizes) != 2 or not all(isinstance(s, int) and 1 <= s <= 4096 for s in sizes):
+                self._findings.error("HAP0216", "an array is made of units, memories and arrays", at=item.span)
+        parts = self._parts(block.items, ARRAY)
+        name = block.name
+        sizes = [d.value if isinstance(d, syntax.Number) else None for d in block.dimensions]
+        if len(sizes) not in (1, 2) or not all(isinstance(s, int) and 1 <= s <= MAXIMUM_ROWS for s in sizes):
+            more = len(sizes) > 2
             self._findings.error(
                 "HAP0305",
-                f"array `{block.name.text}` needs its rows and columns, integers in 1..4096",
-                at=block.dimensions[0].span if block.dimensions else block.name.span,
-                help=f"for example `array {block.name.text}[8, 8]`",
+                f"array `{name.text}` needs its rows and columns, integers in 1..{MAXIMUM_ROWS}",
+                at=block.dimensions[0].span if block.dimensions else name.span,
+                help="put an array into the array for more dimensions"
+                if more
+                else f"for example `array {name.text}[8, 8]`",
             )
             return None
-        rows, columns = cast("list[int]", sizes)
-        return self._made(lambda: ArrayOp(block.name.text, rows, columns, body), block.name.span)
+        rows, columns = cast("list[int]", [1, *sizes][-2:])
+        op = self._made(lambda: ArrayOp(name.text, rows, columns, parts), name.span)
+        if op is not None:
+            self._places[op] = {"": name.span}
+        return op
 
     def _unit(self, block: syntax.Block) -> UnitOp | None:
         definition = resolve(universe().units, block.name, "unit", "HAP0215", self._findings)
-        self._no_blocks(block)
-        assignments = self._assignments(block.items)
+        assignments = self._assignments(block.items, "a unit is made of settings")
+        self._parts(block.items, "unit")
         if definition is None:
             return None
         what = f"unit `{block.name.text}`"
@@ -211,7 +214,36 @@ class MachineBuilder:
         if unit is None:
             return None
         options = {f.name: attribute_of(getattr(unit, f.name)) for f in dataclasses.fields(unit)}
-        return self._made(lambda: UnitOp(block.name.text, options), block.name.span)
+        op = self._made(lambda: UnitOp(block.name.text, options), block.name.span)
+        if op is not None:
+            self._places[op] = {"": block.name.span} | {a.name.text: a.span for a in assignments}
+        return op
+
+    def _check_references(self) -> None:
+        """What blocks name of the machine, such as the ends of a network-on-chip, is there."""
+        for name in self._references:
+            if name.text not in self._nodes:
+                known = did_you_mean(name.text, self._nodes) or (
+                    f"it has {', '.join(self._nodes)}" if self._nodes else "it has none"
+                )
+                message = f"the machine `{self._machine.name.text}` has no memory or array `{name.text}`"
+                self._findings.error("HAP0210", message, at=name.span, help=known)
+
+
+def _within(getter: Callable[[], type[Any]]) -> tuple[str, ...]:
+    """Where a block may stand; nowhere, if it is that of a plug-in that fails, which is reported where it is named."""
+    try:
+        return getter().within
+    except Exception:  # a plug-in may fail in any way
+        return ()
+
+
+def _references(assignments: Sequence[syntax.Assign], settings: Sequence[str]) -> list[syntax.Name]:
+    """The names that some settings give, one or a list each."""
+    values = [a.value for a in assignments if a.name.text in settings]
+    elements = [e for v in values for e in (v.elements if isinstance(v, syntax.Sequence) else (v,))]
+    written = [(e.value if isinstance(e, syntax.Text) else word(e), e.span) for e in elements]
+    return [syntax.Name(text, span) for text, span in written if text is not None]
 
 
 def attribute_of(value: object) -> Attribute:

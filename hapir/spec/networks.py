@@ -85,6 +85,8 @@ class NetworkBuilder:
         self._taken: set[str] = set()
         self._defined: dict[Span, str] = {}
         self._used: set[Span] = set()
+        self._statement_of: dict[Span, Span] = {}
+        """Of the call that a statement makes, the name: using any result of the layer is using the name."""
         self._calls: list[_BlockCall] = []
         self._told: set[tuple[str, Span | None]] = set()
         self._turns = 0
@@ -270,6 +272,7 @@ class NetworkBuilder:
             )  # fmt: skip
             built = None
         elif self._claim(name, local, frame):
+            self._statement_of[value.span] = name.span
             built = self._tensor(value, local, local, frame)
         else:
             self._tensor(value, f"{local}.again", f"{local}.again", frame)
@@ -277,6 +280,8 @@ class NetworkBuilder:
             return
         if not statement.indices and frame.iterations:
             frame.iterations[-1].names[name.text] = local
+            pieces = frame.values[local].pieces if local in frame.values else ()
+            frame.iterations[-1].names.update((indexed(name.text, [i]), p) for i, p in enumerate(pieces, 1))
         self._define(local, built, name, frame)
 
     def _indexed(self, name: str, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
@@ -295,7 +300,9 @@ class NetworkBuilder:
     def _lookup(self, name: syntax.Name, frame: Frame, written: str = "") -> SSAValue | None:
         known = frame.find(name.text)
         if known is not None:
-            self._used.add(known.span)
+            self._used.update((known.span, self._statement_of.get(known.span, known.span)))
+            if known.pieces:
+                self._which(written or f"`{name.text}`", known, name.span)
             return known.value
         if frame.broken:
             return None
@@ -313,6 +320,11 @@ class NetworkBuilder:
         labels = [Label(later[0].span, "it is made here")] if later else []
         self._findings.error("HAP0202", what, at=name.span, labels=labels, help=help)
         return None
+
+    def _which(self, shown: str, known: NamedTensor, at: Span) -> None:
+        """The error of a layer that gives several tensors and stands where one is needed."""
+        help = f"they are {', '.join(f'`{piece}`' for piece in known.pieces)}"
+        self._findings.error("HAP0202", f"{shown} is not one tensor but {len(known.pieces)}", at=at, help=help)
 
     def _statements_around(self, frame: Frame) -> Sequence[syntax.Statement]:
         return self._calls[-1].block.definition.statements if frame.prefix else self._network.statements
@@ -362,7 +374,10 @@ class NetworkBuilder:
         known = [value for value in inputs if value is not None]
         if options is None or len(known) < len(inputs):
             return None
-        return self._layer(options, known, layer, replace(call, options=tuple(given)), frame)
+        result = self._layer(options, known, local, replace(call, options=tuple(given)), frame)
+        if name is None and result is None and local in frame.values:
+            self._which(f"`{local}`", frame.values[local], call.span)
+        return result
 
     def _layer_definition(self, kind: syntax.Name, frame: Frame) -> type[LayerDefinition] | None:
         layers = universe().layers
@@ -510,8 +525,9 @@ class NetworkBuilder:
     # --- layers -------------------------------------------------------------------------------------------------------
 
     def _layer(
-        self, definition: LayerDefinition, inputs: list[SSAValue], layer: str, call: syntax.Call, frame: Frame
+        self, definition: LayerDefinition, inputs: list[SSAValue], local: str, call: syntax.Call, frame: Frame
     ) -> SSAValue | None:
+        layer = frame.prefix + local
         weights: list[nn.WeightOp] = []
 
         def parameter(suffix: str, shape: Shape, /) -> SSAValue:
@@ -522,7 +538,8 @@ class NetworkBuilder:
         try:
             op = definition.build(inputs, parameter, layer)
             op.verify()
-            _check_size(shape_of(op.results[0]))
+            for result in op.results:
+                _check_size(shape_of(result))
         except (ShapeError, VerifyException, ValueError) as error:
             labels = [
                 Label(self._origin(argument, frame), f"this is {type_text(value.type)}")
@@ -537,8 +554,31 @@ class NetworkBuilder:
             self._op.body.block.add_op(made)
         for weight in weights:
             weight.result.name_hint = _hint(weight.key.data)
-        op.results[0].name_hint = _hint(layer)
-        return op.results[0]
+        return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
+
+    def _named_results(
+        self, op: nn.LayerOp, names: Sequence[str | int], local: str, at: Span, frame: Frame
+    ) -> SSAValue | None:
+        """Name an op's results as its statement says; the one that has the layer's own name, if any.
+
+        Members (`l.h`) are read like the tensors of a block's instance, pieces (`s[1]`) by their names.
+        """
+        own: SSAValue | None = None
+        pieces: list[str] = []
+        for name, result in zip(names, op.results, strict=True):
+            full = local if name == "" else f"{local}.{name}" if isinstance(name, str) else indexed(local, [name])
+            result.name_hint = _hint(frame.prefix + full)
+            if name == "":
+                own = result
+            elif isinstance(name, str):
+                members = frame.instances.setdefault(local, Frame(f"{frame.prefix}{local}.", frame.scope, {}))
+                members.values[name] = NamedTensor(result, at)
+            elif self._claim(syntax.Name(full, at), full, frame):
+                frame.values[full] = NamedTensor(result, at)
+                pieces.append(full)
+        if pieces:
+            frame.values[local] = NamedTensor(None, at, tuple(pieces))
+        return own
 
     def _origin(self, argument: syntax.Value, frame: Frame) -> Span:
         """Where a named input is made; a nested layer is at its own place."""

@@ -1,9 +1,10 @@
 """Typed options: values of the syntax read as the fields of a dataclass.
 
 One reader serves passes, layers, units, dataflows and memories. A field's annotation decides: int, float, bool, str,
-Literal, an Enum of strings, `IntegerType` (`u8`, `i32`), `Measure` (a quantity), tuples of these, and unions.
-A field's metadata may hold `units`: the dimensions that a number of this field is measured in. Without it a
-float takes ratios and decibels (`50 %` is 0.5) and an int takes no unit at all.
+Literal, an Enum of strings, `IntegerType` (`u8`, `i32`), `Measure` (a quantity), what the registry holds
+(`FormatText`, `MultiplierText`), tuples of these, and unions. A field's metadata may hold `units`: the dimensions that
+a number of this field is measured in. Without it a float takes ratios and decibels (`50 %` is 0.5) and an int takes no
+unit at all.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from xdsl.dialects.builtin import IntegerType
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
 from hapir.dialects.num import signed, unsigned
+from hapir.registered import Registered
 from hapir.spec import syntax
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
 
@@ -56,7 +58,7 @@ class Mismatch(Exception):
 @cache
 def option_types(cls: type[Any]) -> dict[str, Any]:
     """The annotation of each option of a dataclass, evaluated."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
@@ -99,6 +101,9 @@ def read_options(
                 findings.error(
                     mismatch.code, mismatch.message, at=mismatch.at, labels=origins([option.value]), help=help
                 )
+                bad = True
+            except HapirError as error:
+                findings.add(error.diagnostics)
                 bad = True
     for missing in (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name not in places and _required(f)):
         findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=_example(missing, known[missing.name]))
@@ -152,6 +157,8 @@ def describe(hint: Any) -> str:
     if hint is Measure:
         return "a quantity"
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _described_registered(hint)
     if origin is Literal:
         return f"one of {', '.join(str(a) for a in arguments)}"
     if _is_enum(hint):
@@ -170,13 +177,22 @@ def describe(hint: Any) -> str:
     return str(hint)
 
 
+def _described_registered(hint: Any) -> str:
+    registered: Registered = hint.__metadata__[0]
+    return f"a {registered.kind} like {registered.example}"
+
+
 def _alternatives(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def convert(value: syntax.Value, hint: Any, name: str, units: tuple[Dimension, ...] | None = None) -> Any:
-    """A value of the syntax as what an annotation asks for. Raises Mismatch."""
+    """A value as what an annotation asks for. Raises Mismatch, or HapirError from the parts of a value."""
     origin = get_origin(hint)
+    if origin is Annotated:
+        from hapir.spec.registered_values import registered_text  # which reads options itself
+
+        return registered_text(value, hint.__metadata__[0], name)
     if origin in (Union, types.UnionType):
         return _convert_union(value, get_args(hint), name, units)
     if origin is tuple:

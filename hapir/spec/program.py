@@ -34,6 +34,17 @@ class Program:
         """A fresh scope inside that of the file of a place."""
         return Scope(outer=self.scopes.get(at.file))
 
+    def find(self, name: str) -> tuple[str, Span] | None:
+        """The kind and place of the definition of a name, whatever it is."""
+        kinds: dict[str, Mapping[str, syntax.Definition]] = {
+            "network": self.networks,
+            "block": self.blocks,
+            "machine": self.machines,
+            "recipe": self.recipes,
+            "schedule": self.schedules,
+        }
+        return next(((kind, d[name].name.span) for kind, d in kinds.items() if name in d), None)
+
 
 def declare(files: Iterable[syntax.File], findings: Findings) -> Program:
     """Collect the definitions of files; a name that is taken or reserved is an error with both places."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
-from hapir.diagnostics import Findings, did_you_mean
+from hapir.diagnostics import Findings, HapirError, did_you_mean
 from hapir.spec import syntax
 
 T = TypeVar("T")
@@ -22,7 +23,6 @@ def resolve(
         return None
     try:
         return getter()
-    except Exception as error:  # the getter may be a plug-in's, which may fail in any way
-        message = f"the {kind} `{name.text}` cannot be loaded: {type(error).__name__}: {error}"
-        findings.error("HAP0230", message, at=name.span, help="repair or uninstall the plug-in that offers it")
+    except HapirError as error:  # a plug-in's entry that fails to load (see `hapir.plugins`)
+        findings.add(replace(d, span=name.span) for d in error.diagnostics)
         return None

@@ -7,7 +7,9 @@ from fnmatch import fnmatchcase
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
-from hapir.dialects.machine import ArrayOp, MachineOp, MemoryOp
+from hapir.dialects.machine import ArrayOp, MachineOp
+from hapir.dialects.machine_memory import MemoryOp
+from hapir.registered import spell
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.networks import location_of
@@ -72,9 +74,11 @@ class ScheduleBuilder:
         if isinstance(value, syntax.Call) and value.arguments:
             message = f"the options of dataflow `{name.text}` are written with their names"
             self._findings.error("HAP0205", message, at=value.arguments[0].span)
-        if definition is not None:
-            read_options(definition, options, at=name.span, what=f"dataflow `{name.text}`", findings=self._findings)
-        return name.text
+        if definition is None:
+            return None
+        what = f"dataflow `{name.text}`"
+        chosen = read_options(definition, options, at=name.span, what=what, findings=self._findings)
+        return None if chosen is None else spell(chosen)
 
     def _add_maps(self, block: syntax.Block, maps: dict[str, MapOp]) -> None:
         """The maps of a `map` block: one per layer that its name, a glob, matches.

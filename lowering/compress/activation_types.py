@@ -1,13 +1,15 @@
 """Which affine type each activation gets.
 
-ReLU, clip, max pools and flatten keep their operand's integers, and concat joins integers of one type. So an activation
-that only such an op reads takes the range of that op's result: values that the ReLU would cut need no codes (the zero
-point of an unsigned ReLU output is 0), and the inputs of a concat are born in its type.
+ReLU, clip, max pools and the ops that move data keep their operand's integers, and concat joins integers of one type.
+So an activation that only such an op reads takes the range of that op's result: values that the ReLU would cut need no
+codes (the zero point of an unsigned ReLU output is 0), and the inputs of a concat are born in its type. The pieces of a
+split all have the type of the whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from xdsl.dialects.builtin import FloatData, IntAttr, IntegerType
 from xdsl.ir import Operation, SSAValue
@@ -17,14 +19,31 @@ from hapir.dialects.num import AffineType, integer_range
 from hapir.lowering.compress.calibration import Method, Observed, affine_for, choose_range
 from hapir.lowering.network_edits import sole_user
 
-PRESERVING = (nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp)
-"""Ops of one operand whose result has the operand's integers. All are monotone: saturating may come before or after."""
+_PRESERVING = (
+    *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
+    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp),
+)
+
+
+def preserves(op: object) -> TypeGuard[nn.LayerOp]:
+    """Whether an op has one operand and one result, which has the operand's integers.
+
+    All of them are monotone: saturating may come before or after. Every range holds 0, so padding with 0 is among them;
+    other values may have no code.
+    """
+    match op:
+        case nn.PadOp():
+            return op.mode.data != nn.PadMode.constant or op.value.value.data == 0
+        case nn.ResizeOp():
+            return op.mode.data == nn.ResizeMode.nearest
+        case _:
+            return isinstance(op, _PRESERVING)
 
 
 def range_source(value: SSAValue) -> SSAValue:
     """The activation whose observed range decides the type of `value`."""
     user = sole_user(value)
-    while isinstance(user, (*PRESERVING, nn.ConcatOp)):
+    while preserves(user) or isinstance(user, nn.ConcatOp):
         value = user.results[0]
         user = sole_user(value)
     return value
@@ -61,4 +80,4 @@ def activation_types(
 
 
 def _keeps_type(op: Operation, types: Mapping[SSAValue, AffineType]) -> bool:
-    return isinstance(op, PRESERVING) and op.operands[0] in types
+    return (preserves(op) or isinstance(op, nn.SplitOp)) and op.operands[0] in types

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.lowering.compress.channel_groups import ChannelGroups, MixingOp, filter_groups
+from hapir.lowering.compress.channel_groups import ChannelGroups
 from hapir.lowering.compress.magnitude import pruned_count
 from hapir.lowering.network_edits import real_weight_of
 from hapir.weights import WeightStore
@@ -37,7 +37,7 @@ class Choice:
 
 
 def choose_groups(
-    network: nn.NetworkOp, groups: ChannelGroups, selected: Sequence[MixingOp], choice: Choice, weights: WeightStore
+    network: nn.NetworkOp, groups: ChannelGroups, selected: Sequence[nn.ProductOp], choice: Choice, weights: WeightStore
 ) -> frozenset[int]:
     """`floor(sparsity * n)` of the n free groups of each domain (`scope = layer`) or of all domains together.
 
@@ -69,7 +69,7 @@ def choose_groups(
     return frozenset(removed)
 
 
-def _domains(candidates: dict[MixingOp, list[int]]) -> list[list[int]]:
+def _domains(candidates: dict[nn.ProductOp, list[int]]) -> list[list[int]]:
     """The candidates, grouped by the layers that share some; in order of their lowest group."""
     shared: nx.Graph[int] = nx.Graph()
     for layer_groups in candidates.values():
@@ -82,7 +82,7 @@ def _scores(network: nn.NetworkOp, groups: ChannelGroups, side: str, weights: We
     """The summed magnitude of the weights that make (output) or read (input) the channels of each group."""
     scores: dict[int, float] = {}
     for op in network.body.block.ops:
-        if isinstance(op, nn.Conv2dOp | nn.DenseOp):
+        if isinstance(op, nn.ProductOp):
             magnitudes = np.abs(real_weight_of(op.w, weights))
             if side == "output":
                 channels, sums = groups.of[op.result], magnitudes.reshape(len(magnitudes), -1).sum(axis=1)
@@ -93,9 +93,9 @@ def _scores(network: nn.NetworkOp, groups: ChannelGroups, side: str, weights: We
     return scores
 
 
-def _input_sums(op: MixingOp, magnitudes: Floats) -> Floats:
+def _input_sums(op: nn.ProductOp, magnitudes: Floats) -> Floats:
     """Per input channel, the magnitude of all weights that read it."""
     k, c_group, *kernel = magnitudes.shape
-    groups = filter_groups(op)
+    groups = op.filter_groups
     per_filter_group = magnitudes.reshape(groups, k // groups, c_group, math.prod(kernel))
     return per_filter_group.sum(axis=(1, 3)).ravel()

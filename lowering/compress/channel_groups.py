@@ -1,10 +1,11 @@
 """Which channels of a network must be removed together.
 
 Every channel of every activation belongs to a group, numbered from 0. Ops that work channel by channel (batch norm,
-ReLU, pools) pass groups on, `add` joins those of its operands, `concat` puts them side by side, flatten repeats each
-for its map, a depthwise filter joins its input's; a grouped convolution joins equal places in all of its filter groups,
-so that they stay of one size. Convolutions and dense layers mix channels: their outputs start new groups. Groups of
-network inputs and results, and of softmax and argmax operands, are fixed: without one the network would be another.
+activations, pools) pass groups on, `add` and `mul` join those of their operands, `concat` puts them side by side,
+flatten repeats each for its map, a depthwise filter joins its input's; a grouped convolution joins equal places in all
+of its filter groups, so that they stay of one size. Convolutions and dense layers mix channels: their outputs start new
+groups. Groups of network inputs and results are fixed: without one the network would be another. So are the operands
+and results of every other op (softmax, split, reshape, recurrent layers, ...): nothing is known of its channels.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from hapir.dialects import nn
 from hapir.dialects.num import shape_of
 
 Indices = npt.NDArray[np.int64]
-MixingOp = nn.Conv2dOp | nn.DenseOp
-"""Ops whose outputs depend on all of their input channels (of a filter group)."""
-
 CHANNELWISE = (
     nn.BatchNormOp,
     nn.ReluOp,
     nn.ClipOp,
+    nn.FloatActivationOp,
+    nn.ResizeOp,
     nn.MaxPoolOp,
     nn.AvgPoolOp,
     nn.GlobalAvgPoolOp,
@@ -60,14 +60,13 @@ def channel_groups(network: nn.NetworkOp) -> ChannelGroups:
     return walk.result()
 
 
-def is_depthwise(op: nn.Conv2dOp) -> bool:
-    """Whether each filter of a convolution sees one input channel, out of several."""
-    return shape_of(op.w)[1] == 1 and op.groups.value.data > 1
+def is_depthwise(op: nn.ProductOp) -> bool:
+    """Whether each filter sees one input channel, out of several."""
+    return shape_of(op.w)[1] == 1 and op.filter_groups > 1
 
 
-def filter_groups(op: MixingOp) -> int:
-    """The number of filter groups: 1 for a dense layer."""
-    return op.groups.value.data if isinstance(op, nn.Conv2dOp) else 1
+def _pads_around_channels(op: nn.LayerOp) -> bool:
+    return isinstance(op, nn.PadOp) and op.before.data[1].data == op.after.data[1].data == 0
 
 
 def _channels(value: SSAValue) -> int:
@@ -97,30 +96,43 @@ class _Walk:
 
     def visit(self, op: Operation) -> None:
         match op:
-            case nn.Conv2dOp() | nn.DenseOp():
+            case nn.ProductOp():
                 self.of[op.result] = self._mix(op)
-            case nn.AddOp():
+            case nn.BinaryOp() if self._same_channels(op):
                 self.join(self.of[op.lhs], self.of[op.rhs])
                 self.of[op.result] = self.of[op.lhs]
             case nn.ConcatOp():
                 self.of[op.result] = self._concat(op)
             case nn.FlattenOp():
                 self.of[op.result] = np.repeat(self.of[op.x], shape_of(op.result)[1] // shape_of(op.x)[1])
-            case nn.LayerOp() if isinstance(op, CHANNELWISE):
+            case nn.LayerOp() if isinstance(op, CHANNELWISE) or _pads_around_channels(op):
                 self.of[op.results[0]] = self.of[op.operands[0]]
-            case nn.SoftmaxOp() | nn.ArgmaxOp():
-                self.fix(op.x)
-                self.of[op.result] = self.of[op.x][: _channels(op.result)]
+            case nn.LayerOp():
+                self._opaque(op)
             case nn.ReturnOp():
                 for value in op.values:
                     self.fix(value)
             case _:
                 fail("HAP0511", f"channels cannot be followed through {op.name}", at=op, help="prune before quantize")
 
-    def _mix(self, op: MixingOp) -> Indices:
+    def _same_channels(self, op: nn.BinaryOp) -> bool:
+        """Whether both operands are activations of as many channels as the result: none of them repeats."""
+        counts = {_channels(op.result), *(_channels(v) for v in op.operands)}
+        return len(counts) == 1 and all(v in self.of for v in op.operands)
+
+    def _opaque(self, op: nn.LayerOp) -> None:
+        """An op of whose channels nothing is known: all that reach it stay, and so do all it gives."""
+        for value in op.operands:
+            if value in self.of:
+                self.fix(value)
+        for value in op.results:
+            self.of[value] = self.fresh(_channels(value))
+            self.fix(value)
+
+    def _mix(self, op: nn.ProductOp) -> Indices:
         outputs, inputs = self.fresh(shape_of(op.w)[0]), self.of[op.x]
-        groups = filter_groups(op)
-        if isinstance(op, nn.Conv2dOp) and is_depthwise(op):
+        groups = op.filter_groups
+        if is_depthwise(op):
             self.join(outputs, np.repeat(inputs, len(outputs) // len(inputs)))
         elif groups > 1:
             for channels in (outputs, inputs):
@@ -160,12 +172,12 @@ class Removal:
         """For each index along axis 1 of an activation, whether it stays."""
         return ~np.isin(self.groups.of[value], list(self.removed))
 
-    def kept_inputs(self, op: MixingOp) -> npt.NDArray[np.bool_]:
+    def kept_inputs(self, op: nn.ProductOp) -> npt.NDArray[np.bool_]:
         """For each index along axis 1 of the op's weights (C/G of a grouped convolution), whether it stays.
 
         A depthwise filter loses its one input together with itself, so its axis 1 stays.
         """
         kept = self.kept(op.x)
-        if isinstance(op, nn.Conv2dOp) and is_depthwise(op):
+        if is_depthwise(op):
             return np.ones(1, dtype=np.bool_)
-        return kept.reshape(filter_groups(op), -1)[0]
+        return kept.reshape(op.filter_groups, -1)[0]

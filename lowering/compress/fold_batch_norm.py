@@ -1,10 +1,10 @@
-"""Fold batch norms into the convolution or dense layer before them.
+"""Fold batch norms into the convolution, transposed convolution or dense layer before them.
 
 Law: exact up to float rounding: the folded parameters are computed in float64 and stored as f32. With
 `g = gamma / sqrt(variance + epsilon)`: `w'[k] = g[k] w[k]`, `b'[k] = g[k] (b[k] - mean[k]) + beta[k]` (Jacob et al.,
-CVPR 2018, section 3.2). A batch norm whose operand is not the single-use result of a conv2d or dense has nothing to be
-folded into: it stays, or becomes a 1x1 depthwise convolution (`standalone = convolution`; on N C tensors a dense layer
-with a diagonal matrix), which is exact too.
+CVPR 2018, section 3.2). A batch norm whose operand is not the single-use result of such a layer has nothing to be
+folded into: it stays, or becomes a 1x1 depthwise convolution (`standalone = convolution`; on sequences N C L a conv1d,
+on N C tensors a dense layer with a diagonal matrix), which is exact too.
 
 ```
 %c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : ...
@@ -29,7 +29,7 @@ from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
-from hapir.dialects.nn import BatchNormOp, Conv2dOp, DenseOp, NetworkOp
+from hapir.dialects.nn import BatchNormOp, Conv1dOp, Conv2dOp, DenseOp, NetworkOp, ProductOp, TransposedConv2dOp
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.network_edits import (
@@ -51,6 +51,8 @@ class FoldBatchNormPass(ModulePass):
 
     `standalone`: what happens to one that cannot be folded: keep it, or make it a depthwise convolution.
     `strict`: one that cannot be folded is an error (HAP0503).
+
+    Example: `fold_batch_norm(strict = true)`
     """
 
     name = "fold_batch_norm"
@@ -68,7 +70,7 @@ class FoldBatchNormPass(ModulePass):
                 elif self.strict:
                     fail(
                         "HAP0503",
-                        "this batch norm does not follow a conv2d or dense layer that only it reads",
+                        "this batch norm does not follow a convolution or dense layer that only it reads",
                         at=norm,
                         help="drop `strict`, or use standalone = convolution",
                     )
@@ -82,10 +84,13 @@ def batch_norms(network: NetworkOp) -> list[BatchNormOp]:
     return [op for op in network.body.block.ops if isinstance(op, BatchNormOp)]
 
 
-def fold_target(norm: BatchNormOp) -> Conv2dOp | DenseOp | None:
+Foldable = ProductOp | TransposedConv2dOp
+
+
+def fold_target(norm: BatchNormOp) -> Foldable | None:
     """The layer a batch norm can be folded into, or None."""
     producer = norm.x.owner
-    return producer if isinstance(producer, Conv2dOp | DenseOp) and norm.x.has_one_use() else None
+    return producer if isinstance(producer, Foldable) and norm.x.has_one_use() else None
 
 
 def scale_and_offset(
@@ -106,12 +111,12 @@ def scale_and_offset(
     return scale, beta - scale * mean
 
 
-def fold_into(layer: Conv2dOp | DenseOp, norm: BatchNormOp, weights: WeightStore) -> None:
+def fold_into(layer: Foldable, norm: BatchNormOp, weights: WeightStore) -> None:
     """Fold a batch norm into the layer that makes its operand, giving the layer a bias where it has none."""
     scale, offset = scale_and_offset(norm, weights)
     w = real_weight_of(layer.w, weights)
-    bias = np.zeros(w.shape[0]) if layer.bias is None else real_weight_of(layer.bias, weights)
-    folded_w = w * scale.reshape(-1, *[1] * (w.ndim - 1))
+    bias = np.zeros(len(scale)) if layer.bias is None else real_weight_of(layer.bias, weights)
+    folded_w = _scaled(layer, w, scale)
     folded_bias = scale * bias + offset
     stem = key_stem(layer)
     bias_key = f"{stem}.bias" if layer.bias is None else weight_op_of(layer.bias).key.data
@@ -119,35 +124,37 @@ def fold_into(layer: Conv2dOp | DenseOp, norm: BatchNormOp, weights: WeightStore
         layer, f"{weight_op_of(layer.w).key.data}.folded", folded_w.astype(np.float32), f32, weights, layer.w.name_hint
     )
     new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias.astype(np.float32), f32, weights)
-    if isinstance(layer, Conv2dOp):
-        folded = Conv2dOp(
-            layer.x,
-            new_w,
-            new_bias,
-            window=layer.window.window,
-            groups=layer.groups.value.data,
-            layer=layer.layer_name,
-        )
-    else:
-        folded = DenseOp(layer.x, new_w, new_bias, layer=layer.layer_name)
+    folded = layer.on(layer.x, new_w, new_bias)
     replace(layer, folded)
     norm.result.replace_all_uses_with(folded.result)
     norm.detach()
     norm.erase()
 
 
-def batch_norm_to_convolution(norm: BatchNormOp, weights: WeightStore) -> Conv2dOp | DenseOp:
-    """Replace a batch norm: over N C H W by a 1x1 depthwise convolution, over N C by a dense layer of a diagonal.
+def _scaled(layer: Foldable, w: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights times one factor per output channel: K ..., or C K/G ... of a transposed convolution."""
+    if isinstance(layer, TransposedConv2dOp):
+        groups = layer.groups.value.data
+        by_group = w.reshape(groups, -1, *w.shape[1:])
+        return (by_group * scale.reshape(groups, 1, -1, 1, 1)).reshape(w.shape)
+    return w * scale.reshape(-1, *[1] * (w.ndim - 1))
+
+
+def batch_norm_to_convolution(norm: BatchNormOp, weights: WeightStore) -> ProductOp:
+    """Replace a batch norm: over N C H W or N C L by a depthwise convolution of one element, over N C by a dense layer
+    of a diagonal.
 
     Raises HapirError (HAP0503) for other ranks.
     """
     scale, offset = scale_and_offset(norm, weights)
     shape = shape_of(norm.x)
     stem, bias = key_stem(norm), offset.astype(np.float32)
-    if len(shape) == 4:
-        w = insert_weight(norm, f"{stem}.weight", scale.reshape(-1, 1, 1, 1).astype(np.float32), f32, weights)
+    if len(shape) in (3, 4):
+        filters = scale.reshape(-1, *[1] * (len(shape) - 1)).astype(np.float32)
+        w = insert_weight(norm, f"{stem}.weight", filters, f32, weights)
         b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)
-        new = Conv2dOp(norm.x, w, b, window=Window((1, 1)), groups=shape[1], layer=norm.layer_name)
+        kind = Conv2dOp if len(shape) == 4 else Conv1dOp
+        new: ProductOp = kind(norm.x, w, b, window=Window((1, 1)), groups=shape[1], layer=norm.layer_name)
     elif len(shape) == 2:
         w = insert_weight(norm, f"{stem}.weight", np.diag(scale).astype(np.float32), f32, weights)
         b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)

@@ -1,9 +1,9 @@
 """Group the ops that run as one layer.
 
 Law: exact, bit for bit. First every ReLU and clip after a requantization becomes its clamp bounds; then each main op
-(conv2d, dense, add, sums and means over windows) is grouped with what follows it while each value in between has one
-use: a requantization, ReLUs and clips, and at last a max pool. The same serves floats and integers. Flatten, concat,
-quantize, dequantize, softmax, argmax and what else is left stay outside.
+(conv2d, conv1d, dense, add, sums and means over windows) is grouped with what follows it while each value in between
+has one use: a requantization, activations, and at last a max pool. The same serves floats and integers. Flatten,
+concat, quantize, dequantize, softmax, argmax and what else is left stay outside.
 
 ```
 %a = nn.conv2d %q, %w bias %b window <3x3> groups 1 layer "c1" : ...
@@ -36,16 +36,19 @@ from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, element_type, on_grid
 from hapir.lowering.network_edits import erase_unused_weights, key_stem, networks_of, sole_user, unused_name
 
-MAIN = (nn.Conv2dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
+MAIN = (nn.Conv2dOp, nn.Conv1dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
 """The ops that start a layer."""
 
-MONOTONE = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp)
-"""Ops that commute with clamping, so a ReLU after them may move into the requantization before them."""
+MONOTONE = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.ResizeOp)
+"""Ops that commute with clamping of integers, so a ReLU after them may move into the requantization before them."""
 
 
 @dataclass(frozen=True)
 class FusePass(ModulePass):
-    """Fold ReLU and clip into requantization bounds, then group the ops that run as one layer. Exact."""
+    """Fold ReLU and clip into requantization bounds, then group the ops that run as one layer. Exact.
+
+    Example: `hapir opt digits.hap -p 'fold_batch_norm,fuse'`
+    """
 
     name = "fuse"
 
@@ -95,12 +98,13 @@ def _members(main: Operation) -> list[Operation]:
     """The ops of a layer in order: widenings before an add, the main op, and what follows it."""
     before = [v.owner for v in dict.fromkeys(main.operands) if _is_own_widening(v, main)]
     members = [*(op for op in before if isinstance(op, Operation)), main]
-    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, nn.ReluOp, nn.ClipOp, nn.MaxPoolOp)
+    activations = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp)
+    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, *activations, nn.MaxPoolOp)
     while isinstance(user := sole_user(members[-1].results[0]), allowed):
         if isinstance(user, nn.MaxPoolOp):
             return [*members, user]
         members.append(user)
-        allowed = (nn.ReluOp, nn.ClipOp, nn.MaxPoolOp)
+        allowed = (*activations, nn.MaxPoolOp)
     return members
 
 

@@ -16,10 +16,10 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
-from hapir.dialects.nn_shapes import Window
+from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, shape_of, signed
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
-from hapir.lowering.compress.activation_types import PRESERVING
+from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.layer_parameters import IntegerParameters, quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_points
 from hapir.lowering.network_edits import (
@@ -65,28 +65,35 @@ class IntegerRewrite:
             match op:
                 case nn.WeightOp():
                     continue
-                case nn.Conv2dOp() | nn.DenseOp():
-                    result = self._sum_of_products(op)
+                case nn.ProductOp():
+                    results = [self._sum_of_products(op)]
                 case nn.AddOp():
-                    result = self._add(op)
-                case nn.AvgPoolOp() | nn.GlobalAvgPoolOp():
-                    result = self._average(op)
-                case nn.ConcatOp():
-                    result = self._concat(op)
-                case nn.LayerOp() if isinstance(op, PRESERVING):
-                    result = self._same_integers(op)
+                    results = [self._add(op)]
+                case nn.AvgPoolOp() | nn.GlobalAvgPoolOp() if self._has_integers(op):
+                    results = [self._average(op)]
+                case nn.ConcatOp() if self._has_integers(op):
+                    results = [self._concat(op)]
+                case nn.SplitOp() if self._has_integers(op):
+                    results = self._same_integers(op)
+                case nn.LayerOp() if preserves(op) and self._has_integers(op):
+                    results = self._same_integers(op)
                 case _:
                     for index, value in enumerate(op.operands):
                         op.operands[index] = self._reals(value, op)
                     continue
-            result.name_hint = op.results[0].name_hint
-            self._as_integers[op.results[0]] = result
+            for old, new in zip(op.results, results, strict=True):
+                new.name_hint = old.name_hint
+                self._as_integers[old] = new
             self._replaced.append(op)
         for op in reversed(self._replaced):
             op.detach()
             op.erase()
         erase_unused_weights(self.network)
         self.network.set_result_types()
+
+    def _has_integers(self, op: nn.LayerOp) -> bool:
+        """Whether every operand is integers already, or an input: pooling or moving floats gains nothing from them."""
+        return all(v in self._as_integers or not isinstance(v.owner, nn.LayerOp) for v in op.operands)
 
     def _integers(self, value: SSAValue, user: Operation) -> SSAValue:
         """The value as integers; quantized before `user` where it has none yet."""
@@ -113,7 +120,7 @@ class IntegerRewrite:
             self._as_reals[value] = dequantize.result
         return self._as_reals[value]
 
-    def _sum_of_products(self, op: nn.Conv2dOp | nn.DenseOp) -> SSAValue:
+    def _sum_of_products(self, op: nn.ProductOp) -> SSAValue:
         x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
         parameters = quantize_parameters(
             real_weight_of(op.w, self.weights),
@@ -125,15 +132,11 @@ class IntegerRewrite:
         )
         self._prove_fits(op, parameters, x_type)
         w, bias = self._parameter_values(op, parameters)
-        if isinstance(op, nn.Conv2dOp):
-            window, groups = op.window.window, op.groups.value.data
-            accumulate = nn.Conv2dOp(x, w, bias, window=window, groups=groups, layer=op.layer_name)
-        else:
-            accumulate = nn.DenseOp(x, w, bias, layer=op.layer_name)
+        accumulate = op.on(x, w, bias)
         insert_before(op, [accumulate])
         return self._requantize(op, accumulate.result, parameters.ratios, y_type)
 
-    def _prove_fits(self, op: nn.Conv2dOp | nn.DenseOp, parameters: IntegerParameters, x_type: AffineType) -> None:
+    def _prove_fits(self, op: nn.ProductOp, parameters: IntegerParameters, x_type: AffineType) -> None:
         bound = accumulator_bound(parameters.w, parameters.bias, _magnitude(x_type))
         if bound.max() >= ACCUMULATOR_LIMIT:
             channel = int(bound.argmax())
@@ -144,9 +147,7 @@ class IntegerRewrite:
                 help="use fewer bits for weights or activations",
             )
 
-    def _parameter_values(
-        self, op: nn.Conv2dOp | nn.DenseOp, parameters: IntegerParameters
-    ) -> tuple[SSAValue, SSAValue | None]:
+    def _parameter_values(self, op: nn.ProductOp, parameters: IntegerParameters) -> tuple[SSAValue, SSAValue | None]:
         key, storage = weight_op_of(op.w).key.data, signed(self.format.weight_width)
         if self.format.per_channel:
             scale_key = self.weights.put_new(f"{key}.scale", parameters.scales)
@@ -202,7 +203,8 @@ class IntegerRewrite:
         if isinstance(op, nn.AvgPoolOp):
             window, divisor = op.window.window, _divisor(op)
         else:
-            window = Window((shape_of(op.x)[2], shape_of(op.x)[3]))
+            _, _, height, width = as_map(shape_of(op.x))
+            window = Window((height, width))
             divisor = window.kernel[0] * window.kernel[1]
         reach = window.kernel[0] * window.kernel[1] * _magnitude(x_type)
         if reach >= ACCUMULATOR_LIMIT:
@@ -229,13 +231,14 @@ class IntegerRewrite:
         insert_before(op, [wide])
         return self._requantize(op, wide.result, np.array([x_type.scale.data / y_type.scale.data]), y_type)
 
-    def _same_integers(self, op: nn.LayerOp) -> SSAValue:
+    def _same_integers(self, op: nn.LayerOp) -> list[SSAValue]:
         """Ops that mean the same on integers: cloned onto them."""
         integers = self._integers(op.operands[0], op)
         clone = op.clone({op.operands[0]: integers})
-        set_type(clone.results[0], clone.result_type())
+        for result, type_ in zip(clone.results, clone.implied_types(), strict=True):
+            set_type(result, type_)
         insert_before(op, [clone])
-        return clone.results[0]
+        return list(clone.results)
 
 
 def _magnitude(type_: AffineType) -> int:
@@ -249,7 +252,7 @@ def _divisor(op: nn.AvgPoolOp) -> int:
     window = op.window.window
     if op.count_include_pad.value.data:
         return window.kernel[0] * window.kernel[1]
-    _, _, height, width = shape_of(op.x)
+    _, _, height, width = as_map(shape_of(op.x))
     sizes = window_sizes(height, width, window)
     if sizes.min() != sizes.max():
         fail(

@@ -11,13 +11,14 @@ stays as it is, or is refused: `HAP0514: accuracy fell from 0.982 to 0.941, by m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
@@ -31,18 +32,20 @@ from hapir.weights import Array, WeightStore
 class KeepAccuracyPass(ModulePass):
     """Refuse the network when its accuracy fell by more than `within` since the recipe began. Changes nothing.
 
-    `within`: the allowed drop as a share of the images (1 point is 0.01). `data`: a file with the network's inputs and
-    an integer array `label`, relative to the spec. `samples`: use only the first so many.
+    `within`: the allowed drop as a share of the images (1 point is 0.01).
+    `data`: a file with the network's inputs and an integer array `label`, relative to the spec.
+    `samples`: use only the first so many of the data.
+
+    Example: `fold_batch_norm(); keep_accuracy(within = 1 point, data = "digits_calib.npz", samples = 32)`
     """
 
     name = "keep_accuracy"
-    within: float
+    within: float = field(metadata=bounded(at_least=0, at_most=1))
     data: str
-    samples: int | None = None
+    samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
-        if not 0 <= self.within <= 1:
-            raise ValueError(f"`within` of keep_accuracy is {self.within:g}, it must be 0 to 1 (100 points)")
+        check_bounds(self, self.name)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         context = hapir_context(ctx)

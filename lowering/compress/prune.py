@@ -23,7 +23,7 @@ becomes with `prune(layers = "c1", sparsity = 25 %, grain = filter)`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -33,11 +33,12 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.passes import ModulePass
 
+from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
-from hapir.lowering.compress.channel_groups import MixingOp, Removal, channel_groups
+from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.magnitude import smallest
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
@@ -56,13 +57,18 @@ from hapir.weights import WeightStore
 class PrunePass(ModulePass):
     """Magnitude pruning at four grains. Lossy; the number of pruned groups is exact.
 
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned. `sparsity`: the share to
-    prune, 0 <= sparsity < 1. `scope`: the share holds in each layer, or over all selected layers together.
+    `sparsity`: the share to prune.
+    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `grain`: what is pruned as one: single weights, kernels, input channels, or filters (output channels).
+    `criterion`: what is pruned first: the least magnitude.
+    `scope`: the share holds in each layer, or over all selected layers together.
     `shrink`: whether the channels of grains channel and filter leave the network or become zero in it.
+
+    Example: `prune(layers = "c*", sparsity = 50 %, grain = weight)`
     """
 
     name = "prune"
-    sparsity: float
+    sparsity: float = field(metadata=bounded(at_least=0, below=1))
     layers: str | tuple[str, ...] = "*"
     grain: Literal["weight", "kernel", "channel", "filter"] = "weight"
     criterion: Literal["magnitude"] = "magnitude"
@@ -70,8 +76,7 @@ class PrunePass(ModulePass):
     shrink: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"`sparsity` of prune is {self.sparsity:g}, it must be at least 0 and below 1")
+        check_bounds(self, self.name)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         weights = hapir_context(ctx).weights
@@ -94,10 +99,10 @@ class PrunePass(ModulePass):
     def _patterns(self) -> tuple[str, ...]:
         return (self.layers,) if isinstance(self.layers, str) else self.layers
 
-    def _selected(self, network: nn.NetworkOp) -> list[MixingOp]:
+    def _selected(self, network: nn.NetworkOp) -> list[nn.ProductOp]:
         """The layers to prune, in order. Raises HapirError (HAP0208) where a glob selects none."""
         patterns = self._patterns
-        layers = [op for op in network.body.block.ops if isinstance(op, nn.Conv2dOp | nn.DenseOp)]
+        layers = [op for op in network.body.block.ops if isinstance(op, nn.ProductOp)]
         names = [op.layer_name or "" for op in layers]
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -109,7 +114,7 @@ class PrunePass(ModulePass):
 
 
 def prune_weights(
-    layers: Sequence[MixingOp],
+    layers: Sequence[nn.ProductOp],
     weights: WeightStore,
     sparsity: float,
     *,

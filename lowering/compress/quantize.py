@@ -2,7 +2,9 @@
 
 Law: lossy, deterministic; `sqnr_per_layer` reports what each layer lost. Weights are symmetric, activations affine over
 the range that calibration data shows; accumulators are proven to fit si32 from the actual weights, never assumed.
-Softmax and argmax stay float. A batch norm must be folded first; one that stands alone becomes a depthwise convolution.
+Softmax, argmax and every op without an integer form stay float, between a dequantization and, where integers follow,
+a quantization; so do ReLU, pools, concat and what moves data, where they come behind such floats. A batch norm must be
+folded first; one that stands alone becomes a depthwise convolution.
 
 ```
 %c = nn.conv2d %x, %w bias %b window <3x3> groups 1 layer "c1" : (tensor<1x1x8x8xf32>, ...) -> tensor<1x4x6x6xf32>
@@ -20,13 +22,14 @@ becomes, with `!a` and `!b` affine types on ui8,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerType, ModuleOp
 from xdsl.passes import ModulePass
 
+from hapir.bounds import bounded, check_bounds
 from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import num
@@ -56,9 +59,18 @@ class QuantizePass(ModulePass):
     """Post-training quantization from calibration data. Lossy; accumulators proven to fit.
 
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
-    `samples`: use only the first so many. `method`: extremes, two-sided percentile, or the clipping that maximizes the
-    signal-to-quantization-noise ratio. `granularity`: one weight scale per output channel or per tensor.
-    `multiplier_bits`, `max_shift`, `rounding`: what the requantizer of the target does.
+    `weights`: the format of weights.
+    `activations`: the format of activations.
+    `granularity`: one weight scale per output channel or per tensor.
+    `method`: how the range of activations is chosen: extremes, two-sided percentile, or the clipping that maximizes the
+        signal-to-quantization-noise ratio.
+    `percentile`: the share of values that the range covers, in per cent; of method percentile.
+    `multiplier_bits`: the width of the factor of the target's requantizer.
+    `max_shift`: how far that requantizer can shift right.
+    `rounding`: how that requantizer rounds.
+    `samples`: use only the first so many of the data.
+
+    Example: `fold_batch_norm(); quantize(weights = i8, activations = u8, calibration = "digits_calib.npz")`
     """
 
     name = "quantize"
@@ -67,22 +79,14 @@ class QuantizePass(ModulePass):
     activations: Literal["u2", "u3", "u4", "u5", "u6", "u7", "u8", "i2", "i3", "i4", "i5", "i6", "i7", "i8"] = "u8"
     granularity: Literal["channel", "tensor"] = "channel"
     method: Literal["min_max", "percentile", "sqnr"] = "min_max"
-    percentile: float = 99.99
-    multiplier_bits: int = 16
-    max_shift: int = 47
+    percentile: float = field(default=99.99, metadata=bounded(above=50, at_most=100))
+    multiplier_bits: int = field(default=16, metadata=bounded(at_least=2, at_most=31))
+    max_shift: int = field(default=47, metadata=bounded(at_least=0, at_most=num.RequantizeOp.MAX_SHIFT))
     rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_up"
-    samples: int | None = None
+    samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
-        ranges = (
-            ("percentile", self.percentile, 50 < self.percentile <= 100, "above 50 and at most 100"),
-            ("multiplier_bits", self.multiplier_bits, 2 <= self.multiplier_bits <= 31, "2 to 31"),
-            ("max_shift", self.max_shift, 0 <= self.max_shift <= num.RequantizeOp.MAX_SHIFT, "0 to 62"),
-            ("samples", self.samples, self.samples is None or self.samples > 0, "at least 1"),
-        )
-        for option, value, fits, allowed in ranges:
-            if not fits:
-                raise ValueError(f"`{option}` of quantize is {value}, it must be {allowed}")
+        check_bounds(self, self.name)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         context = hapir_context(ctx)

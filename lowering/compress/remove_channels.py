@@ -32,7 +32,7 @@ def remove_channels(network: nn.NetworkOp, removal: Removal, weights: WeightStor
     if removal.removed:
         _edit_parameters(network, removal, weights, drop, "shrunk", norm_operands=(1, 2, 3, 4))
         for op in network.body.block.ops:
-            if isinstance(op, nn.Conv2dOp) and is_depthwise(op):
+            if isinstance(op, nn.ConvolutionOp) and is_depthwise(op):
                 op.groups = IntegerAttr(int(removal.kept(op.x).sum()), i64)
         infer_types(network)
 
@@ -70,7 +70,7 @@ def _edit_parameters(
 
     for op in list(network.body.block.ops):
         match op:
-            case nn.Conv2dOp() | nn.DenseOp():
+            case nn.ProductOp():
                 kept = removal.kept(op.result)
                 rewrite(op, 1, (kept, 0), (removal.kept_inputs(op), 1))
                 if op.bias is not None:
@@ -79,4 +79,4 @@ def _edit_parameters(
                 for index in norm_operands:
                     rewrite(op, index, (removal.kept(op.x), 0))
             case _:
-                pass  # the other ops have no parameters
+                pass  # the other ops have no parameters, or none of their channels leaves

@@ -12,7 +12,7 @@ from xdsl.ir import Operation, SSAValue
 from hapir.dialects import dataflow, num
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import AffineType, element_type
-from hapir.lowering.compress.activation_types import PRESERVING
+from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.calibration import sqnr_db
 from hapir.lowering.network_edits import layer_name, sole_user
 from hapir.reference.interpret import run_network
@@ -25,8 +25,9 @@ def sqnr_per_layer(
     """The ratio in dB of each layer's float result to the error of its quantized one, by layer name.
 
     `float_network` is what quantize started from, with its batch norms folded: a layer that took one in gives other
-    values than before. A layer that only a ReLU, clip, max pool or flatten reads is measured behind it: its integers
-    hold only what that lets through. The two networks read one store: passes keep the arrays of the float network.
+    values than before. A layer that only a ReLU, clip, max pool or other op reads which keeps its integers is measured
+    behind it: its integers hold only what that lets through. The two networks read one store: passes keep the arrays of
+    the float network.
     Layers without integers in the quantized network are left out, so are those that were pruned in between.
     """
     exact = _results_by_layer(float_network, weights, data)
@@ -66,7 +67,7 @@ def _where_measured(value: SSAValue) -> SSAValue:
     """The last value that has the same integers, following them out of fused layers."""
     while True:
         user = sole_user(value)
-        if isinstance(user, PRESERVING):
+        if preserves(user):
             value = user.results[0]
         elif isinstance(user, dataflow.YieldOp):
             layer = user.parent_op()

@@ -32,8 +32,8 @@ def dot_length(elements: int) -> int:
 
 
 def channels_last(weights: Array) -> Array:
-    """K C R S -> K (R S C): the order of a patch of a channels-last map."""
-    return np.ascontiguousarray(weights.transpose(0, 2, 3, 1)).reshape(weights.shape[0], -1)
+    """K C R S -> K (R S C), or K C S -> K (S C): the order of a patch of a channels-last map or sequence."""
+    return np.ascontiguousarray(np.moveaxis(weights, 1, -1)).reshape(weights.shape[0], -1)
 
 
 def dense_rows(weights: Array, order: tuple[int, int, int] | None) -> Array:

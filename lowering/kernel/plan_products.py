@@ -13,7 +13,8 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import Window
+from hapir.dialects.nn_multiplied import operand_formats
+from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
@@ -27,8 +28,11 @@ from hapir.lowering.kernel.pack_weights import (
     sum_range,
 )
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
-from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Table, Tile
+from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Product, Table, Tile
 from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.multipliers.model import Multiplier, product_range, product_table
+from hapir.plugin_failures import at_work
+from hapir.registered import MULTIPLIER, value_at
 from hapir.weights import Array, WeightStore
 
 INTEGER_TILE = Tile(4, 4)
@@ -37,17 +41,17 @@ LIFT = 128
 """What makes a signed byte unsigned."""
 
 
-def geometry_of(op: nn.Conv2dOp | nn.DenseOp) -> Geometry:
-    """A convolution's loops; a dense layer is a 1x1 convolution over one row of N pixels."""
-    if isinstance(op, nn.DenseOp):
+def geometry_of(op: nn.ProductOp) -> Geometry:
+    """A convolution's loops; a dense layer is a 1x1 convolution over a row of N pixels, a sequence a map of one row."""
+    if not isinstance(op, nn.ConvolutionOp):
         (n, c), (_, k) = shape_of(op.x), shape_of(op.result)
         return Geometry(1, c, 1, n, k, 1, n, Window((1, 1)))
-    (n, c, h, w), (_, k, p, q) = shape_of(op.x), shape_of(op.result)
-    return Geometry(n, c, h, w, k, p, q, op.window.window, op.groups.value.data)
+    (n, c, h, w), (_, k, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
+    return Geometry(n, c, h, w, k, p, q, op.window.window, op.filter_groups)
 
 
 def plan_products(
-    op: nn.Conv2dOp | nn.DenseOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
 ) -> tuple[Convolution | Depthwise, tuple[int, int] | None]:
     """The step for an op, its new buffers added to `draft`, and the range of its integer sums.
 
@@ -56,13 +60,73 @@ def plan_products(
     geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
     bias = None if op.bias is None else constant(weights, op.bias, op)
-    rows = dense_rows(kernel, x.order) if isinstance(op, nn.DenseOp) else channels_last(kernel)
+    rows = channels_last(kernel) if isinstance(op, nn.ConvolutionOp) else dense_rows(kernel, x.order)
+    if op.multiplier is not None:
+        return plan_modelled(op, geometry, rows, bias, x, draft, origin)
     depthwise = 1 < geometry.groups == geometry.channels == geometry.filters
     if is_float(op.x):
         plan = _depthwise_float if depthwise else _float
         return plan(geometry, rows, bias, x, draft, origin), None
     plan = _depthwise_integer if depthwise else _integer
     return plan(op, geometry, rows, bias, x, draft, origin)
+
+
+def plan_modelled(
+    op: nn.ProductOp,
+    geometry: Geometry,
+    rows: Array,
+    bias: Array | None,
+    x: Value,
+    draft: Draft,
+    origin: Origin,
+) -> tuple[Convolution, tuple[int, int]]:
+    """A layer that multiplies by a model: the general kernel on bytes as they are, never lifted.
+
+    Raises HapirError: HAP0710 where a sum may leave 32 bits, HAP0711 where the model has no C text.
+    """
+    model: Multiplier = value_at(op.multiplier_text, MULTIPLIER, op)
+    with at_work("multipliers", model.name, op):
+        body = model.c_body()
+    if body is None:
+        fail("HAP0711", f"the multiplier `{op.multiplier_text}` has no C text", at=op, help="run it on the reference")
+    activation, weight = operand_formats(op)
+    try:
+        table = product_table(model, activation, weight)
+    except ValueError as error:
+        fail("HAP0305", f"the multiplier `{op.multiplier_text}` cannot serve this layer: {error}", at=op)
+    zero_point = zero_point_of(element_type(op.x))
+    wide = np.zeros(rows.shape[0], np.int64) if bias is None else bias.astype(np.int64)
+    folded = folded_bias(rows, wide, zero_point)
+    lows, highs = product_range(table, weight, rows.astype(np.int64))
+    low, high = int((folded + lows.sum(axis=1)).min()), int((folded + highs.sum(axis=1)).max())
+    partial = int(np.maximum(-lows, highs).sum(axis=1).max() + np.abs(folded).max())
+    if partial > INT32_MAX:
+        fail("HAP0710", f"a sum of products can reach {partial}, more than si32 holds", at=op, help="use fewer bits")
+    # the kernel starts from the raw products: what is left over of a row meets 0 * 0, which a model gives as 0
+    ctype = draft.buffers[x.buffer].ctype
+    tile = Tile(1, 1)
+    step = Convolution(
+        origin,
+        _target(geometry, "int32_t", draft),
+        (),
+        source=x.buffer,
+        geometry=geometry,
+        weights=Table(
+            f"{origin.layer}.weight",
+            ctype_of(element_type(op.w), op),
+            pack_dot_rows(rows, geometry.groups, tile.filters, rows.shape[1]),
+        ),
+        bias=Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32)),
+        tile=tile,
+        row_length=rows.shape[1],
+        patch=None if _reads_in_place(geometry) else draft.buffer(ctype, rows.shape[1]),
+        patch_ctype=ctype,
+        lift=False,
+        pad_value=zero_point,
+        sums=draft.buffer("int32_t", _sums_length(geometry, tile)),
+        product=Product(op.multiplier_text, body),
+    )
+    return step, (low, high)
 
 
 def _target(geometry: Geometry, ctype: CType, draft: Draft) -> int:
@@ -107,7 +171,7 @@ def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft:
 
 
 def _integer(
-    op: nn.Conv2dOp | nn.DenseOp,
+    op: nn.ProductOp,
     geometry: Geometry,
     rows: Array,
     bias: Array | None,
@@ -149,7 +213,7 @@ def _integer(
 
 
 def _proven_bias(
-    op: nn.Conv2dOp | nn.DenseOp, rows: Array, bias: Array | None, x: Value, zero_point: int, offset: int
+    op: nn.ProductOp, rows: Array, bias: Array | None, x: Value, zero_point: int, offset: int
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], tuple[int, int]]:
     """The bias with zero point and lift folded in, and the range of the sums.
 
@@ -172,7 +236,7 @@ def _proven_bias(
 
 
 def _depthwise_integer(
-    op: nn.Conv2dOp | nn.DenseOp,
+    op: nn.ProductOp,
     geometry: Geometry,
     rows: Array,
     bias: Array | None,

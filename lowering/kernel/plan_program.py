@@ -12,19 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import PurePath
 
 import numpy as np
-from xdsl.dialects.builtin import Float32Type
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from hapir.diagnostics import fail, span_of
-from hapir.dialects import dataflow, nn, num
+from hapir.dialects import dataflow, nn
 from hapir.dialects.nn_pools import WindowPoolOp
-from hapir.dialects.nn_shapes import Window, text
-from hapir.dialects.num import AffineType, element_type, on_grid, shape_of, zero_point_of
+from hapir.dialects.nn_shapes import Window, as_map, text
+from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
+from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -55,8 +59,6 @@ from hapir.lowering.kernel.program import (
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
 from hapir.weights import WeightStore
 
-Order = tuple[int, int, int]
-
 
 def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
     """The program of a network, fused or not.
@@ -64,13 +66,6 @@ def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
     Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
     """
     return _Planner(network, weights).run()
-
-
-def map_order(shape: Sequence[int]) -> Order | None:
-    """The (C, H, W) of a map whose channels-last order differs from the network's; None where both are the same."""
-    if len(shape) != 4 or shape[1] == 1 or shape[2] * shape[3] == 1:
-        return None
-    return shape[1], shape[2], shape[3]
 
 
 class _Planner:
@@ -83,6 +78,7 @@ class _Planner:
         self.layer: str | None = None
         self.plans: dict[type[Operation], Callable[..., None]] = {
             nn.Conv2dOp: self.product,
+            nn.Conv1dOp: self.product,
             nn.DenseOp: self.product,
             nn.MaxPoolOp: self.pool,
             nn.AvgPoolOp: self.pool,
@@ -90,12 +86,16 @@ class _Planner:
             nn.GlobalAvgPoolOp: self.pool,
             nn.GlobalMaxPoolOp: self.pool,
             nn.AddOp: self.add,
+            nn.SubOp: self.join,
+            nn.MulOp: self.join,
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
             nn.SoftmaxOp: self.rows,
             nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
             **dict.fromkeys(POINTWISE, self.pointwise),
+            nn.ResizeOp: self.resize,
+            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
         }
 
     def run(self) -> Program:
@@ -117,7 +117,7 @@ class _Planner:
                 continue
             plan = self.plans.get(type(op))
             if plan is None:
-                fail("HAP0709", f"the C target has no kernel for {op.name}", at=op)
+                no_kernel(op)
             plan(op)
 
     def group(self, op: dataflow.LayerOp) -> None:
@@ -138,7 +138,7 @@ class _Planner:
             array = constant(self.weights, v, at)
             assert isinstance(v.owner, nn.WeightOp)
             order = map_order(array.shape)
-            flat = (array if order is None else array.transpose(0, 2, 3, 1)).reshape(-1)
+            flat = (array if order is None else np.moveaxis(array, 1, -1)).reshape(-1)
             table = Table(v.owner.key.data, ctype_of(element_type(v), at), np.ascontiguousarray(flat))
             bounds = range_of(element_type(v))
             self.values[v] = Value(self.draft.constant(table), array.shape, order, bounds)
@@ -213,14 +213,13 @@ class _Planner:
 
     # Ops
 
-    def product(self, op: nn.Conv2dOp | nn.DenseOp) -> None:
-        """conv2d and dense."""
+    def product(self, op: nn.ProductOp) -> None:
+        """Convolutions and dense."""
         x = self.value(op.x, op)
-        if isinstance(op, nn.DenseOp):
-            words = f"dense {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
-        else:
-            r, s = op.window.window.kernel
-            words = f"conv2d {r}x{s}, {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        words = f"{op.name.split('.')[-1]} {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
+        if isinstance(op, nn.ConvolutionOp):
+            kernel = text(shape_of(op.w)[2:])
+            words = words.replace(" ", f" {kernel}, ", 1)
         step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
@@ -231,7 +230,7 @@ class _Planner:
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
         stages = stages_of(op, self.weights, origin.layer)
-        bounds = _bounds_after(op, x.bounds, element_type(result))
+        bounds = bounds_after(op, x.bounds, element_type(result))
         index = self.open_step(v, x)
         step = None if index is None else self.draft.steps[index]
         if index is not None and step is not None and getattr(step, "pool", None) is None:
@@ -257,7 +256,7 @@ class _Planner:
                 self.draft.steps[index] = None
             else:
                 operands.append(Operand(value.buffer))
-        bounds = _sum_bounds(op, values[0].bounds, values[1].bounds)
+        bounds = sum_bounds(op, values[0].bounds, values[1].bounds)
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"add {text(shape_of(op.result))}")
         index = self.draft.add(Elementwise(origin, buffer, (), tuple(operands), *_flat(values[0])))
@@ -273,7 +272,7 @@ class _Planner:
     def pool(self, op: WindowPoolOp | nn.GlobalAvgPoolOp | nn.GlobalMaxPoolOp) -> None:
         """All pools; a max pool joins the convolution before it."""
         x = self.value(op.x, op)
-        (n, c, h, w), (_, _, p, q) = shape_of(op.x), shape_of(op.result)
+        (n, c, h, w), (_, _, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
         window = op.window.window if isinstance(op, WindowPoolOp) else Window((h, w))
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
@@ -297,13 +296,13 @@ class _Planner:
             count_padding=isinstance(op, nn.AvgPoolOp) and bool(op.count_include_pad.value.data),
             sums=sums,
         )
-        bounds = _pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
+        bounds = pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
         self.set(op.result, buffer, bounds, self.draft.add(step))
 
     def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
-        p, q = shape_of(op.result)[2:]
+        p, q = as_map(shape_of(op.result))[2:]
         ctype = self.draft.buffers[x.buffer].ctype
         row_length = step.geometry.columns * step.geometry.filters
         ring = self.draft.buffer(ctype, window.kernel[0] * row_length)
@@ -322,8 +321,8 @@ class _Planner:
             outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
         else:
             values = [self._map(v, op) for v in op.inputs]
-            place = {1: 3, 2: 1, 3: 2}[axis]
-            shapes = [(n, h, w, c) for n, c, h, w in (shape_of(v) for v in op.inputs)]
+            place = len(shape) - 1 if axis == 1 else axis - 1
+            shapes = [(n, *rest, c) for n, c, *rest in (shape_of(v) for v in op.inputs)]
             outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"concat -> {text(shape)}")
@@ -344,6 +343,33 @@ class _Planner:
         if x.order is not None and not all(_read_by_dense(use.operation, use.index) for use in op.result.uses):
             x = self.relayout(x, op, channels_last=False)
         self.values[op.result] = replace(x, shape=shape_of(op.result), step=None)
+
+    def join(self, op: nn.SubOp | nn.MulOp) -> None:
+        """Difference and product; an operand that repeats is written out first."""
+        values = [self._repeated(v, op) for v in (op.lhs, op.rhs)]
+        values = [self._same_order(v, values, op) for v in values]
+        buffer = self.target(op.result, op)
+        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.result))}")
+        operands = tuple(Operand(value.buffer) for value in values)
+        operator = "-" if isinstance(op, nn.SubOp) else "*"
+        self.draft.add(Elementwise(origin, buffer, (), operands, *_flat(values[0]), operator))
+        self.values[op.result] = replace(values[0], buffer=buffer, step=None)
+
+    def _repeated(self, v: SSAValue, op: nn.SubOp | nn.MulOp) -> Value:
+        """An operand in the shape of the result."""
+        shape, wanted = shape_of(v), shape_of(op.result)
+        if shape == wanted:
+            return self.value(v, op)
+        reads = [
+            (a, np.arange(size) if old == size else np.zeros(size, np.int64))
+            for a, (old, size) in enumerate(zip(shape, wanted, strict=True))
+        ]
+        return moved(self, op, v, wanted, reads, f"repeat {text(shape)} -> {text(wanted)}")
+
+    def resize(self, op: nn.ResizeOp) -> None:
+        """Elements that move, or values between them."""
+        plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
+        plan(self, op)
 
     def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
         """softmax and argmax along axis 1 of N C."""
@@ -373,53 +399,6 @@ def _flat(value: Value) -> tuple[int, int, int]:
         return prod(shape) // channels, channels, 1
     if len(shape) < 2:
         return prod(shape), 1, 1
-    if map_order(shape) is None and len(shape) == 4:  # one channel or one pixel
-        return shape[0] * shape[2] * shape[3], shape[1], 1
+    if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
+        return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
-
-
-def _bounds_after(op: Operation, before: tuple[int, int] | None, element: Attribute) -> tuple[int, int] | None:
-    """What an integer can be after a pointwise op."""
-    if isinstance(element, Float32Type):
-        return None
-    if isinstance(op, num.RequantizeOp):
-        return op.low.value.data, op.high.value.data
-    if isinstance(op, num.WidenOp) and before is not None:
-        zero_point, factor = zero_point_of(element_type(op.q)), op.multiplier.value.data
-        ends = [(v - zero_point) * factor for v in before]
-        return min(ends), max(ends)
-    if isinstance(op, nn.ReluOp) and before is not None:
-        floor = zero_point_of(element)
-        return max(before[0], floor), max(before[1], floor)
-    if isinstance(op, nn.ClipOp) and before is not None and isinstance(element, AffineType):
-        floor, ceiling = on_grid(element, op.low.value.data), on_grid(element, op.high.value.data)
-        return min(max(before[0], floor), ceiling), min(max(before[1], floor), ceiling)
-    return range_of(element)
-
-
-def _sum_bounds(op: nn.AddOp, left: tuple[int, int] | None, right: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The range of an integer sum. Raises HapirError (HAP0710) where it is not proven to fit si32."""
-    if left is None or right is None:
-        return None
-    low, high = left[0] + right[0], left[1] + right[1]
-    if low < -INT32_MAX - 1 or high > INT32_MAX:
-        fail(
-            "HAP0710",
-            f"this sum can reach {low if -low > high else high}, more than si32 holds",
-            at=op,
-            help="requantize or widen the operands by smaller factors first",
-        )
-    return low, high
-
-
-def _pool_bounds(
-    op: Operation, before: tuple[int, int] | None, zero_point: int, window: Window
-) -> tuple[int, int] | None:
-    """The range of a sum over a window. Raises HapirError (HAP0710) where it is not proven to fit si32."""
-    if before is None:
-        return None
-    count = prod(window.kernel)
-    low, high = min(0, before[0] - zero_point) * count, max(0, before[1] - zero_point) * count
-    if low < -INT32_MAX - 1 or high > INT32_MAX:
-        fail("HAP0710", f"a window of {count} elements can sum to more than si32 holds", at=op, help="pool twice")
-    return low, high

@@ -16,9 +16,11 @@ from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, PerChannelType, element_type, integer_range, storage_of, zero_point_of
 from hapir.lowering.kernel.program import (
     DTYPES,
+    Apply,
     Clamp,
     CType,
     Dequantize,
+    Function,
     Quantize,
     Requantize,
     ScaleShift,
@@ -36,8 +38,18 @@ POINTWISE = (
     nn.ReluOp,
     nn.ClipOp,
     nn.BatchNormOp,
+    *(nn.SigmoidOp, nn.TanhOp, nn.HardSwishOp, nn.SiluOp, nn.GeluOp, nn.LeakyReluOp, nn.HardSigmoidOp),
 )
 """Ops with one activation operand (the first) that work element by element."""
+
+
+_FUNCTIONS: dict[type[Operation], Function] = {
+    nn.SigmoidOp: "sigmoid",
+    nn.TanhOp: "tanh",
+    nn.HardSwishOp: "hard_swish",
+    nn.SiluOp: "silu",
+    nn.GeluOp: "gelu",
+}
 
 
 def ctype_of(element: Attribute, at: Operation) -> CType:
@@ -104,6 +116,12 @@ def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ..
             return (_clip(op),)
         case nn.BatchNormOp():
             return (_batch_norm(op, weights, role),)
+        case nn.LeakyReluOp():
+            return (Apply("leaky_relu", (op.slope.value.data,)),)
+        case nn.HardSigmoidOp():
+            return (Apply("hard_sigmoid", (op.slope.value.data, op.offset.value.data)),)
+        case nn.FloatActivationOp() if type(op) in _FUNCTIONS:
+            return (Apply(_FUNCTIONS[type(op)]),)
         case _:
             raise AssertionError(f"{op.name} is not pointwise")
 
@@ -186,7 +204,7 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = (stage.scale,)
             case ScaleShift():
                 parameters = (stage.scale, stage.shift)
-            case Clamp() | Widen():
+            case Clamp() | Widen() | Apply():
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]
     return found

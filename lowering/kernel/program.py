@@ -138,7 +138,19 @@ class ScaleShift:
     ctype: CType = "float"
 
 
-Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift
+Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "silu", "tanh"]
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of one float, with its constants."""
+
+    function: Function
+    constants: tuple[float, ...] = ()
+    ctype: CType = "float"
+
+
+Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Apply
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 
@@ -175,6 +187,14 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A multiplication that is not C's own: the model as specs write it, and the statements that return the product."""
+
+    model: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Pooled:
     """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
 
@@ -199,7 +219,8 @@ class Convolution(Step):
 
     Integers: weights lie `[group][filter][row_length]`, zero padded; the patch is copied to `patch` (zero padded, and
     lifted by 128 to unsigned where `lift`), or read in place where `patch` is None. The zero point is folded into the
-    bias, and padding writes `pad_value`. Floats: weights lie `[group][filter block][patch element][filter]`.
+    bias, and padding writes `pad_value`. `product` takes the place of `*` where it is given. Floats: weights lie
+    `[group][filter block][patch element][filter]`.
     """
 
     source: int
@@ -214,6 +235,7 @@ class Convolution(Step):
     pad_value: int
     sums: int
     pool: Pooled | None = None
+    product: Product | None = None
 
 
 @dataclass(frozen=True)
@@ -251,12 +273,13 @@ class Operand:
 
 @dataclass(frozen=True)
 class Elementwise(Step):
-    """One or two equal shapes, element by element; two operands are added. Shape outer x channels x inner."""
+    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner."""
 
     operands: tuple[Operand, ...]
     outer: int
     channels: int
     inner: int
+    operator: Literal["+", "-", "*"] = "+"
 
 
 @dataclass(frozen=True)
@@ -277,6 +300,114 @@ class Concat(Step):
     sources: tuple[int, ...]
     outer: int
     lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One loop of a move: its turns, and what a turn adds to the places read and written, in elements.
+
+    A table holds the place that each turn reads instead.
+    """
+
+    size: int
+    read: int | Table
+    write: int
+
+
+@dataclass(frozen=True)
+class Move(Step):
+    """Elements copied from place to place, the outermost loop first; `fill` goes everywhere before that."""
+
+    source: int
+    axes: tuple[Axis, ...]
+    read_from: int
+    write_to: int
+    fill: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Matmul(Step):
+    """Products of float matrices M x K and K x P, one after the other; the sums run over k from 0."""
+
+    sources: tuple[int, int]
+    batch: int
+    m: int
+    k: int
+    p: int
+
+
+@dataclass(frozen=True)
+class Norm(Step):
+    """Each row brought to mean 0 and variance 1, then scaled and shifted element by element."""
+
+    source: int
+    rows: int
+    columns: int
+    gamma: Table
+    beta: Table
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class ResponseNorm(Step):
+    """Each channel of a pixel over `(bias + alpha * sum x^2)^beta`; the sum runs from `before` channels to `after`."""
+
+    source: int
+    pixels: int
+    channels: int
+    before: int
+    after: int
+    alpha: float
+    beta: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class TransposedConvolution(Step):
+    """Each pixel times each filter element, added to the place it falls on; weights lie `[group][r][s][input][filter]`.
+
+    The geometry's window is over the result: its rows and columns are those of the result.
+    """
+
+    source: int
+    geometry: Geometry
+    weights: Table
+    bias: Table | None
+
+
+@dataclass(frozen=True)
+class Bilinear(Step):
+    """Maps sampled between their pixels: per row and per column of the result two places and the second's weight."""
+
+    source: int
+    batch: int
+    channels: int
+    height: int
+    width: int
+    rows: tuple[Table, Table, Table]
+    columns: tuple[Table, Table, Table]
+
+
+@dataclass(frozen=True)
+class Recurrent(Step):
+    """An LSTM or GRU over the steps of N T C. Weights lie `[input][gate]` and `[hidden][gate]`.
+
+    `hidden` and `cell` are buffers N H that hold the last state afterwards; `gates` is scratch: two rows of all gates.
+    """
+
+    kind: Literal["lstm", "gru"]
+    source: int
+    batch: int
+    length: int
+    inputs: int
+    units: int
+    w_input: Table
+    w_hidden: Table
+    biases: tuple[Table, Table] | None
+    reverse: bool
+    gates: int
+    hidden: int
+    cell: int | None
 
 
 @dataclass(frozen=True)
@@ -326,18 +457,24 @@ class Program:
         return sum(t.size_bytes for t in self.tables)
 
 
+_OneSource = (
+    *(Convolution, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
+)
+
+
 def reads(step: Step) -> tuple[int, ...]:
     """The buffers whose contents a step needs."""
     if isinstance(step, Elementwise):
         return tuple(o.buffer for o in step.operands)
-    if isinstance(step, Concat):
+    if isinstance(step, Concat | Matmul):
         return step.sources
-    assert isinstance(step, Convolution | Depthwise | Pool | Relayout | Softmax | Argmax)
+    assert isinstance(step, _OneSource)
     return (step.source,)
 
 
 def scratch(step: Step) -> tuple[int, ...]:
-    """The buffers a step uses only while it runs."""
+    """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found: list[int] = []
     if isinstance(step, Convolution) and step.patch is not None:
         found.append(step.patch)
@@ -345,4 +482,6 @@ def scratch(step: Step) -> tuple[int, ...]:
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:
         found.append(step.pool.rows_buffer)
+    if isinstance(step, Recurrent):
+        found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]
     return tuple(found)

@@ -11,15 +11,20 @@ from dataclasses import dataclass, field, replace
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import (
+    Bilinear,
     Buffer,
     Convolution,
     CType,
     Depthwise,
     Elementwise,
+    Move,
+    Norm,
     Port,
     Program,
+    Recurrent,
     Step,
     Table,
+    TransposedConvolution,
     reads,
     scratch,
     size_of,
@@ -150,6 +155,16 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     if isinstance(step, Elementwise):
         for operand in step.operands:
             found += stage_tables(operand.stages)
+    if isinstance(step, TransposedConvolution):
+        found += [step.weights, step.bias]
+    if isinstance(step, Norm):
+        found += [step.gamma, step.beta]
+    if isinstance(step, Bilinear):
+        found += [*step.rows, *step.columns]
+    if isinstance(step, Recurrent):
+        found += [step.w_input, step.w_hidden, *(step.biases or ())]
+    if isinstance(step, Move):
+        found += [axis.read for axis in step.axes if isinstance(axis.read, Table)]
     found += stage_tables(step.stages)
     return [table for table in found if table is not None]
 

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import ModuleOp, StringAttr, SymbolRefAttr
 from xdsl.dialects.hw import HWModuleOp, InstanceOp
 
+from hapir.diagnostics import fail
 from hapir.dialects.rtl import address_width
 from hapir.lowering.rtl import activation_memory, memory_port, output_path, pe_array, pixel_walk, weight_path
 from hapir.lowering.rtl.builder import Module, Signal, Wire
+from hapir.lowering.rtl.multiplier_circuit import CircuitError, check_circuit
 from hapir.lowering.rtl.program import Program, make_program
 from hapir.lowering.schedule.weight_stationary import LayerPlan
 from hapir.lowering.schedule.ws_machine import WsMachine
@@ -68,8 +70,12 @@ class _Parts:
 
 
 def build_accelerator(plans: Sequence[LayerPlan], name: str) -> Accelerator:
-    """The circuit that runs these layers; `name` is the top module's."""
+    """The circuit that runs these layers; `name` is the top module's.
+
+    Raises HapirError (HAP0603) where the machine's multiplier has no circuit, or one that differs from its meaning.
+    """
     machine, program = plans[0].machine, make_program(plans)
+    _check_multiplier(machine)
     column_tiles = max(plan.column_tiles for plan in plans)
     shape = pe_array.ArrayShape(
         machine.rows,
@@ -78,6 +84,7 @@ def build_accelerator(plans: Sequence[LayerPlan], name: str) -> Accelerator:
         machine.activation_signed,
         machine.weight.width.data,
         machine.accumulator_bits,
+        machine.multiplier_model,
     )
     pe = pe_array.processing_element(shape)
     row = pe_array.array_row(shape, pe)
@@ -105,6 +112,19 @@ def build_accelerator(plans: Sequence[LayerPlan], name: str) -> Accelerator:
         op.location = machine.op.location
         _prefix_parts(op, name, is_top=op is ops[-1])
     return Accelerator(ModuleOp(list(ops)), name, program, machine, tuple(plans))
+
+
+def _check_multiplier(machine: WsMachine) -> None:
+    try:
+        check_circuit(machine.multiplier_model, machine.activation, machine.weight)
+    except CircuitError as error:
+        fail(
+            "HAP0603",
+            f"no hardware for the multiplier `{machine.multiplier}`: {error}",
+            at=machine.op,
+            labels=machine.labels(machine.array, "in this array"),
+            help="choose another `multiplier`, or mend the plug-in that offers it",
+        )
 
 
 def _prefix_parts(op: HWModuleOp, top: str, *, is_top: bool) -> None:

@@ -43,7 +43,7 @@ OpT = TypeVar("OpT", bound=Operation)
 class LowerToRtlPass(ModulePass):
     """Lower a scheduled, fused integer network to `hw`, `comb` and `rtl` modules. Exact.
 
-    Example: `hapir opt X.hap -p 'fold_batch_norm,quantize{calibration="c.npz"},fuse,lower_to_rtl' -t verilog`
+    Example: `hapir opt digits.hap -p 'fold_batch_norm,quantize{calibration="digits_calib.npz"},fuse,lower_to_rtl'`
     """
 
     name = "lower_to_rtl"

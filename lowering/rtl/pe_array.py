@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hapir.lowering.rtl.builder import Module, Signal
+from hapir.multipliers.model import Multiplier
 
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """Rows, columns, and the widths in bits of an activation, a weight and a partial sum."""
+    """Rows, columns, the widths in bits of an activation, a weight and a partial sum, and what multiplies."""
 
     rows: int
     cols: int
@@ -22,10 +23,11 @@ class ArrayShape:
     activation_signed: bool
     weight_bits: int
     psum_bits: int
+    multiplier: Multiplier
 
 
 def processing_element(shape: ArrayShape) -> Module:
-    """One PE: `psum_out = psum_in + activation * weight`, one cycle; activation and tokens pass on to the right."""
+    """One PE: `psum_out = psum_in + product(activation, weight)` in a cycle; activation and tokens pass on right."""
     m = Module(
         "pe",
         {
@@ -41,7 +43,8 @@ def processing_element(shape: ArrayShape) -> Module:
     shadow.set(m["weight_in"], m["load"])
     weight = m.reg("weight", shape.weight_bits, None)
     weight.set(shadow, m["swap"])
-    product = m.mul(m["act"], weight, lhs_signed=shape.activation_signed, rhs_signed=True)
+    product = shape.multiplier.circuit(m, m["act"], weight, activation_signed=shape.activation_signed)
+    assert product is not None, "plans with a multiplier that has no circuit are refused before"
     psum = m.reg("psum", shape.psum_bits, None)
     wide = product.sext(shape.psum_bits) if product.width <= shape.psum_bits else product.bits(0, shape.psum_bits)
     psum.set(m["psum_in"] + wide)

@@ -40,6 +40,7 @@ class ConvWork:
     x_type: AffineType
     y_type: AffineType
     weight_storage: IntegerType
+    multiplier: str
     rounding: Rounding
     low: int
     high: int
@@ -151,7 +152,7 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         fail("HAP0720", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
              help="quantize the network and let fuse group its layers")  # fmt: skip
     pool = _pool(rest, target)
-    channels, height, width = _map_shape(source)
+    channels, height, width = map_shape(source)
     if isinstance(main, Conv2dOp):
         if main.groups.value.data != 1:
             fail("HAP0720", f"{target} has no grouped convolution, layer `{layer.layer_name}` has "
@@ -176,6 +177,7 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         x_type=x_type,
         y_type=y_type,
         weight_storage=weight_storage,
+        multiplier=main.multiplier_text,
         rounding=requantize.rounding.data,
         low=requantize.low.value.data,
         high=requantize.high.value.data,
@@ -202,7 +204,7 @@ def _pool(rest: list[Operation | None], target: str) -> Window | None:
     return window
 
 
-def _map_shape(value: SSAValue) -> tuple[int, int, int]:
+def map_shape(value: SSAValue) -> tuple[int, int, int]:
     """C, H, W of a value, looking through flattens; a plain vector is C x 1 x 1."""
     owner = value.owner
     while isinstance(owner, FlattenOp):

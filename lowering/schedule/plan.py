@@ -20,6 +20,7 @@ from hapir.dialects.num import integer_range
 from hapir.lowering.schedule.conv_work import ConvWork, LayerData, layer_data, network_work
 from hapir.lowering.schedule.weight_stationary import LayerPlan, plan_network
 from hapir.lowering.schedule.ws_machine import WsMachine, ws_machine
+from hapir.multipliers.model import product_range
 
 
 def plan_schedule(
@@ -56,12 +57,11 @@ def _check_factors(work: ConvWork, machine: WsMachine, data: LayerData) -> None:
 
 def _check_accumulator(work: ConvWork, machine: WsMachine, data: LayerData) -> None:
     """Prove from the actual weights that no partial sum can leave the accumulator."""
-    low, high = integer_range(machine.activation)
-    positive = np.maximum(data.weights, 0).sum(axis=(1, 2, 3))
-    negative = np.minimum(data.weights, 0).sum(axis=(1, 2, 3))
+    low, high = integer_range(machine.weight)
+    # weights that the array cannot hold are refused elsewhere
+    lows, highs = product_range(machine.products(), machine.weight, np.clip(data.weights, low, high))
     # every partial sum lies between these two, because 0 does: activations of unused taps are 0
-    top = positive * max(high, 0) + negative * min(low, 0)
-    bottom = negative * max(high, 0) + positive * min(low, 0)
+    top, bottom = highs.sum(axis=(1, 2, 3)), lows.sum(axis=(1, 2, 3))
     limit = 1 << (machine.accumulator_bits - 1)
     worst = max(int((top + np.maximum(data.bias, 0)).max()), -int((bottom + np.minimum(data.bias, 0)).min()) - 1)
     if worst >= limit:

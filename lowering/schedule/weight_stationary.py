@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerType
+from xdsl.ir import Operation
 
-from hapir.diagnostics import fail
+from hapir.diagnostics import Diagnostic, HapirError, fail, span_of
 from hapir.dialects.num import integer_range, is_signed
 from hapir.lowering.schedule.conv_work import ConvWork
 from hapir.lowering.schedule.ws_machine import WsMachine
@@ -132,13 +133,18 @@ class LayerPlan:
         return self.column_tiles * cycles
 
 
+def taps_at_once(channels: int, taps: int, rows: int) -> int:
+    """Kernel taps that the rows of an array hold side by side where a layer comes from outside."""
+    return min(rows // channels, taps)
+
+
 def row_tiles(work: ConvWork, rows: int, *, from_outside: bool) -> RowTiles:
     """How the C * R * S products of an output lie on `rows` array rows."""
-    taps_at_once = min(rows // work.channels, work.taps) if from_outside else 1
-    if taps_at_once > 1:
-        count = -(-work.taps // taps_at_once)
-        tail_taps = work.taps - (count - 1) * taps_at_once
-        return RowTiles(count, 1, taps_at_once * work.channels, tail_taps * work.channels, True)
+    at_once = taps_at_once(work.channels, work.taps, rows) if from_outside else 1
+    if at_once > 1:
+        count = -(-work.taps // at_once)
+        tail_taps = work.taps - (count - 1) * at_once
+        return RowTiles(count, 1, at_once * work.channels, tail_taps * work.channels, True)
     groups = -(-work.channels // rows)
     tail_rows = work.channels - (groups - 1) * rows
     return RowTiles(groups * work.taps, work.taps, min(rows, work.channels), tail_rows, False)
@@ -156,15 +162,9 @@ def plan_network(
     for index, work in enumerate(works):
         _check_formats(work, machine)
         most = machine.accumulator_depth // work.pixels_per_output
-        if most < 1:
-            fail(
-                "HAP0604",
-                f"one pooling window of layer `{work.name}` has {work.pixels_per_output} pixels, "
-                f"`{machine.accumulator}` holds {machine.accumulator_depth}",
-                at=work.op,
-                labels=machine.labels(machine.accumulator, "too small"),
-                help=f"give it at least `size = {work.pixels_per_output} word`",
-            )
+        refused = window_problem(work.name, work.pixels_per_output, machine, work.op)
+        if refused is not None:
+            raise HapirError(refused)
         p, q = work.output_size
         windows = (pinned_windows or {}).get(work.name, min(most, p * q))
         if not 1 <= windows <= most:
@@ -211,6 +211,14 @@ def _check_formats(work: ConvWork, machine: WsMachine) -> None:
             labels=here,
             help=f"quantize(weights = {_spelled(machine.weight)})",
         )
+    if work.multiplier != machine.multiplier:
+        fail(
+            "HAP0603",
+            f"layer `{work.name}` multiplies by `{work.multiplier}`, the array by `{machine.multiplier}`",
+            at=work.op,
+            labels=here,
+            help=f"use_multiplier(multiplier = {machine.multiplier}) after quantize, or another `mac`",
+        )
     if work.rounding != machine.rounding:
         fail(
             "HAP0603",
@@ -232,15 +240,37 @@ def _check_capacity(plan: LayerPlan) -> None:
         ("input", machine.rows if copies else work.channels, plan.input_plane_words),
         ("output", work.filters, plan.output_plane_words),
     ):
-        needed = -(-channels // machine.rows) * plane
-        if needed > machine.bank_depth:
-            missing = (needed - machine.bank_depth) * machine.rows * machine.word_bytes
-            total = 2 * needed * machine.rows * machine.word_bytes
-            fail(
-                "HAP0604",
-                f"the {what} of layer `{work.name}` needs {needed} words in each of {machine.rows} banks, a half of "
-                f"`{machine.activations}` has {machine.bank_depth}: {missing} B too small",
-                at=work.op,
-                labels=machine.labels(machine.activations, "too small"),
-                help=f"give `{machine.activations}` at least {-(-total // 1024)} KiB, or shrink the layer",
-            )
+        refused = map_problem(f"the {what} of layer `{work.name}`", channels, plane, machine, work.op)
+        if refused is not None:
+            raise HapirError(refused)
+
+
+def map_problem(what: str, channels: int, plane_words: int, machine: WsMachine, at: Operation) -> Diagnostic | None:
+    """HAP0604 where channels of `plane_words` words each do not fit a half of the activation memory; by how much."""
+    needed = -(-channels // machine.rows) * plane_words
+    if needed <= machine.bank_depth:
+        return None
+    missing = (needed - machine.bank_depth) * machine.rows * machine.word_bytes
+    total = 2 * needed * machine.rows * machine.word_bytes
+    return Diagnostic(
+        "HAP0604",
+        f"{what} needs {needed} words in each of {machine.rows} banks, a half of `{machine.activations}` has "
+        f"{machine.bank_depth}: {missing} B too small",
+        span_of(at.location),
+        machine.labels(machine.activations, "too small"),
+        f"give `{machine.activations}` at least {-(-total // 1024)} KiB, or shrink the layer",
+    )
+
+
+def window_problem(layer: str, pixels: int, machine: WsMachine, at: Operation) -> Diagnostic | None:
+    """HAP0604 where the accumulators do not hold the convolution pixels of one pooling window."""
+    if pixels <= machine.accumulator_depth:
+        return None
+    return Diagnostic(
+        "HAP0604",
+        f"one pooling window of layer `{layer}` has {pixels} pixels, `{machine.accumulator}` holds "
+        f"{machine.accumulator_depth}",
+        span_of(at.location),
+        machine.labels(machine.accumulator, "too small"),
+        f"give it at least `size = {pixels} word`",
+    )

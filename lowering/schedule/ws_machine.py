@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerType
-from xdsl.ir import Operation
 
 from hapir.diagnostics import Label, did_you_mean, fail, span_of
-from hapir.dialects.machine import ArrayOp, MachineOp, MacUnit, MemoryOp, RequantizeUnit, UnitOp
+from hapir.dialects.machine import ArrayOp, MachineOp
+from hapir.dialects.machine_devices import NetworkOnChipOp
+from hapir.dialects.machine_memory import MemoryOp
+from hapir.dialects.machine_units import MacUnit, RequantizeUnit, UnitOp
 from hapir.dialects.num import Rounding, is_signed
+from hapir.multipliers.model import Int, Multiplier, product_table
+from hapir.registered import MULTIPLIER, value_at
 
 BYTE = 8
 PARAMETER_BITS = 64
@@ -27,13 +31,13 @@ class WsMachine:
     """Sizes of a weight-stationary machine. Bits are bits, widths are per word, latencies are cycles."""
 
     name: str
-    op: Operation
+    op: MachineOp
     clock_hz: int
-    technology: str
     rows: int
     cols: int
     activation: IntegerType
     weight: IntegerType
+    multiplier: str
     accumulator_bits: int
     accumulator_depth: int
     multiplier_bits: int
@@ -46,13 +50,23 @@ class WsMachine:
     activations: str
     weights: str
     accumulator: str
+    register: str
     array: str
-    parts: Mapping[str, Operation]
+    parts: Mapping[str, MemoryOp | ArrayOp]
 
     def labels(self, part: str, message: str) -> tuple[Label, ...]:
         """A second place for a diagnostic: where the spec declares a part; nothing where that is unknown."""
         span = span_of(self.parts[part].location)
         return () if span is None else (Label(span, message),)
+
+    @property
+    def multiplier_model(self) -> Multiplier:
+        """The multiplier of a PE. Raises HapirError (HAP0233) where none of its name is registered."""
+        return value_at(self.multiplier, MULTIPLIER, self.op)
+
+    def products(self) -> Int:
+        """All products of a PE. Raises ValueError where its multiplier cannot take its operands."""
+        return product_table(self.multiplier_model, self.activation, self.weight)
 
     @property
     def word_bytes(self) -> int:
@@ -103,11 +117,13 @@ class WsMachine:
 def ws_machine(op: MachineOp) -> WsMachine:
     """Read a machine. Raises HapirError HAP0601..HAP0603 where it is not a complete weight-stationary machine."""
     array = _one_array(op)
+    _refuse_other_parts(op)
+    if op.clock_hz is None:
+        fail("HAP0601", f"machine `{op.sym_name.data}` has no clock", at=op, help="write `clock = 200 MHz`")
     mac, requantize = _units(op, array)
     dram = _memory(op, [m for m in _memories(op) if m.bandwidth_bits is not None], "an outside memory with `bandwidth`")
-    held = {frozenset(h.data for h in m.holds or ()): m for m in _memories(op) if m is not dram}
-    activations = held.get(frozenset({"input", "output"}))
-    weights = held.get(frozenset({"weight"}))
+    activations = _that_holds(op, dram, {"input", "output"})
+    weights = _that_holds(op, dram, {"weight"})
     if activations is None or activations.size_bits is None or activations.double_buffered is None:
         fail(
             "HAP0601",
@@ -120,6 +136,10 @@ def ws_machine(op: MachineOp) -> WsMachine:
              help="add `memory weights { size = 2 KiB, holds = weight }`")  # fmt: skip
     accumulator = _in_array(array, "psum", "memory accumulator { size = 256 word, holds = psum }")
     register = _in_array(array, "weight", "memory weight_reg { size = 1 word, holds = weight, double_buffered = true }")
+    for memory, expected in ((accumulator, "column"), (register, "pe")):
+        if memory.multiplicity != expected:
+            fail("HAP0602", f"`{memory.sym_name.data}` is one per {memory.multiplicity}, this dataflow has one per "
+                 f"{expected}", at=memory, help=f"write `per = {expected}`, or leave it out")  # fmt: skip
     if register.double_buffered is None:
         fail("HAP0602", "the weight registers of this dataflow are double-buffered", at=register,
              help="set `double_buffered = true`")  # fmt: skip
@@ -128,11 +148,11 @@ def ws_machine(op: MachineOp) -> WsMachine:
         name=op.sym_name.data,
         op=op,
         clock_hz=op.clock_hz.value.data,
-        technology=op.technology.data,
         rows=array.rows.data,
         cols=array.cols.data,
         activation=mac.multiply[0],
         weight=mac.multiply[1],
+        multiplier=mac.multiplier,
         accumulator_bits=mac.accumulate.width.data,
         accumulator_depth=accumulator.size_words.value.data if accumulator.size_words else 0,
         multiplier_bits=requantize.multiplier.width.data,
@@ -145,8 +165,9 @@ def ws_machine(op: MachineOp) -> WsMachine:
         activations=activations.sym_name.data,
         weights=weights.sym_name.data,
         accumulator=accumulator.sym_name.data,
+        register=register.sym_name.data,
         array=array.sym_name.data,
-        parts={part.sym_name.data: part for part in (dram, activations, weights, accumulator, array)},
+        parts={part.sym_name.data: part for part in (dram, activations, weights, accumulator, register, array)},
     )
     _check(machine, op, array, dram, activations, weights, accumulator)
     return machine
@@ -164,11 +185,36 @@ def _one_array(op: MachineOp) -> ArrayOp:
     return arrays[0]
 
 
+def _refuse_other_parts(op: MachineOp) -> None:
+    """What the circuit of this dataflow would not have, though the machine describes it."""
+    for part in op.walk():
+        if isinstance(part, NetworkOnChipOp):
+            fail("HAP0611", f"the network-on-chip `{part.sym_name.data}` cannot be built: this dataflow has wiring of "
+                 "its own", at=part, help="leave networks-on-chip out of machines that hapir builds")  # fmt: skip
+        if isinstance(part, UnitOp) and part.kind.data not in (MacUnit.name, RequantizeUnit.name):
+            fail("HAP0611", f"no circuit for the unit `{part.kind.data}`", at=part,
+                 help="this dataflow is built of `mac` and `requantize`")  # fmt: skip
+        if isinstance(part, ArrayOp) and isinstance(part.parent_op(), ArrayOp):
+            fail("HAP0611", f"the array `{part.sym_name.data}` in an array cannot be built", at=part,
+                 help="this dataflow has one array of plain processing elements")  # fmt: skip
+
+
 def _memory(op: MachineOp, found: list[MemoryOp], what: str) -> MemoryOp:
     if len(found) != 1:
         fail("HAP0601", f"machine `{op.sym_name.data}` needs {what}, found {len(found)}", at=op,
              help="write `memory dram { bandwidth = 8 B/cycle, latency = 20 cycle }`")  # fmt: skip
     return found[0]
+
+
+def _that_holds(op: MachineOp, dram: MemoryOp, tensors: set[str]) -> MemoryOp | None:
+    """The memory on the chip that holds just these tensors; None where there is none."""
+    found = [m for m in _memories(op) if m is not dram and {h.data for h in m.holds or ()} == tensors]
+    if len(found) > 1:
+        span = span_of(found[0].location)
+        fail("HAP0601", f"two memories of machine `{op.sym_name.data}` hold {' and '.join(sorted(tensors))}, this "
+             "dataflow has one", at=found[1], labels=[] if span is None else [Label(span, "the other one")],
+             help="make one of them of both, or say what else it holds")  # fmt: skip
+    return found[0] if found else None
 
 
 def _in_array(array: ArrayOp, held: str, example: str) -> MemoryOp:
@@ -186,9 +232,6 @@ def _units(op: MachineOp, array: ArrayOp) -> tuple[MacUnit, RequantizeUnit]:
              or "add `unit mac { multiply = u8 * i8, accumulate = i32 }`")  # fmt: skip
     requantize = units[RequantizeUnit.name].requantize() if RequantizeUnit.name in units else RequantizeUnit()
     mac = units[MacUnit.name].mac()
-    if mac.multiplier != "exact":
-        fail("HAP0603", f"no circuit for the multiplier `{mac.multiplier}`", at=units[MacUnit.name],
-             help="this dataflow is emitted with exact multipliers")  # fmt: skip
     if not is_signed(mac.multiply[1]):
         fail("HAP0603", f"the weight operand of a mac is signed, this one is {mac.multiply[1]}",
              at=units[MacUnit.name], help="write the activation first: `multiply = u8 * i8`")  # fmt: skip
@@ -224,6 +267,11 @@ def _check(
         if storage.width.data > 8:
             fail("HAP0603", f"the {what} operand {storage} is wider than a byte", at=array,
                  help="this dataflow moves bytes")  # fmt: skip
+    try:
+        machine.products()
+    except ValueError as error:
+        fail("HAP0603", f"the multiplier `{machine.multiplier}` cannot multiply {machine.activation} by "
+             f"{machine.weight}: {error}", at=array, help="change `multiply` or `multiplier`")  # fmt: skip
     if not 8 <= machine.accumulator_bits <= 32:
         fail("HAP0603", f"accumulators have 8 to 32 bit, not {machine.accumulator_bits}", at=array)
     if not 2 <= machine.multiplier_bits <= 24:

@@ -56,7 +56,7 @@ def layer_traffic(plan: LayerPlan) -> LayerTraffic:
         Access(machine.weights, "weight", weight_rows, weight_rows, row_bits),
         Access(machine.accumulator, "psum", sums - sums // tiles.count, sums, psum_bits),
         Access(
-            "weight_reg", "weight", row_pixels * machine.cols, weight_rows * machine.cols, machine.weight.width.data
+            machine.register, "weight", row_pixels * machine.cols, weight_rows * machine.cols, machine.weight.width.data
         ),
     )
     return LayerTraffic(row_pixels * machine.cols, _useful(plan), pixels * work.filters, accesses)

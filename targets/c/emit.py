@@ -17,9 +17,12 @@ from hapir.lowering.kernel.program import (
     Convolution,
     CType,
     Depthwise,
+    Matmul,
     Port,
     Program,
+    Recurrent,
     Step,
+    TransposedConvolution,
 )
 from hapir.lowering.kernel.program_draft import arena_of, tables_of
 from hapir.targets.c.mangle import Names, mangle
@@ -227,7 +230,7 @@ def _source(
             inline=_INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body
+            if "requantize__" in body or "product__" in body
             else "",
             declarations=declarations,
             body=body,
@@ -248,7 +251,7 @@ _INLINE = """\
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(f"{word}(" in body for word in ("expf", "rint", "floor")):
+    if any(f"{word}(" in body for word in ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")):
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")
@@ -306,5 +309,12 @@ def _row(step: Step, program: Program) -> LayerRow:
         g = step.geometry
         taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
         macs = g.batch * g.rows * g.columns * g.filters * taps
+    if isinstance(step, TransposedConvolution):
+        g = step.geometry
+        macs = g.batch * g.height * g.width * step.weights.values.size
+    if isinstance(step, Recurrent):
+        macs = step.batch * step.length * (step.w_input.values.size + step.w_hidden.values.size)
+    if isinstance(step, Matmul):
+        macs = step.batch * step.m * step.k * step.p
     weight_bytes = sum(t.size_bytes for t in tables_of(step, program.buffers))
     return LayerRow(step.origin.layer, type(step).__name__.lower(), macs, arena_of(step, program), weight_bytes)

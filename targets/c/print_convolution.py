@@ -13,7 +13,7 @@ from hapir.lowering.kernel.pack_weights import round_up
 from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Pooled, Program
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
-from hapir.targets.c.tiles import float_tile, integer_tile
+from hapir.targets.c.tiles import float_tile, integer_tile, product_tile
 
 
 def print_convolution(step: Convolution | Depthwise, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -222,7 +222,9 @@ def _tiles(step: Convolution, pixels: int, stride: int, symbols: Symbols, sums: 
         pixel = f"({times('p', window.stride[0])} * {g.width} + {times('q', window.stride[1])})"
         group = times("group", g.channels // g.groups) if g.groups > 1 else ""
         rows, row_stride = offset("x", times(pixel, g.channels), group), window.stride[1] * g.channels
-    if sums == "int32_t":
+    if step.product is not None:
+        tile = product_tile(step.product, step.patch_ctype, step.weights.ctype, symbols)
+    elif sums == "int32_t":
         tile = integer_tile(pixels, step.tile.filters, step.patch_ctype, step.weights.ctype, symbols)
     else:
         tile = float_tile(pixels, step.tile.filters, symbols)

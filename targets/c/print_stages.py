@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from hapir.dialects.num import Rounding, float_text
 from hapir.lowering.kernel.program import (
+    Apply,
     Clamp,
     CType,
     Dequantize,
+    Function,
     Quantize,
     Requantize,
     ScaleShift,
@@ -96,6 +99,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
             case Dequantize():
                 scale = symbols.parameter(stage.scale, channel)
                 value = f"(float)(((double)({value}) - {integer(stage.zero_point)}) * {scale})"
+            case Apply():
+                value = _apply(value, stage, symbols)
             case ScaleShift():
                 value = f"({value}) * {symbols.parameter(stage.scale, channel)} + " + symbols.parameter(
                     stage.shift, channel
@@ -143,6 +148,41 @@ def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
         text = float32(limit) if ctype == "float" else integer(int(limit))
         value = f"{name}({value}, {text})"
     return value
+
+
+_SIGMOID = "    const float e = expf(v < 0.0f ? v : -v);\n    return {}(v < 0.0f ? e : 1.0f) / (1.0f + e);"
+_SIXTH = float_text(float(np.float32(1 / 6)))
+_BETWEEN_0_AND_1 = "y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y"
+
+_APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
+    "gelu": ((), f"    return (float)((double)v / 2.0 * (1.0 + erf((double)v / {float_text(math.sqrt(2))})));"),
+    "hard_sigmoid": (
+        ("slope", "offset"),
+        f"    const float y = v * slope + offset;\n    return {_BETWEEN_0_AND_1};",
+    ),
+    "hard_swish": (
+        (),
+        f"    const float y = v * {_SIXTH}f + 0.5f;\n    return v * ({_BETWEEN_0_AND_1});",
+    ),
+    "leaky_relu": (("slope",), "    return v < 0.0f ? v * slope : v;"),
+    "sigmoid": ((), _SIGMOID.format("")),
+    "silu": ((), _SIGMOID.format("v * ")),
+    "tanh": ((), "    return tanhf(v);"),
+}
+"""Per function the names of its constants and its body."""
+
+
+def _apply(value: str, stage: Apply, symbols: Symbols) -> str:
+    return f"{helper_of(stage.function, symbols)}({', '.join((value, *map(float32, stage.constants)))})"
+
+
+def helper_of(function: Function, symbols: Symbols) -> str:
+    """The name of the C function that computes a function of one float; its text joins the helpers."""
+    name = f"{function}__float"
+    constants, body = _APPLY[function]
+    parameters = ", ".join(f"float {parameter}" for parameter in ("v", *constants))
+    symbols.helpers.setdefault(name, f"static inline float {name}({parameters})\n{{\n{body}\n}}")
+    return name
 
 
 def _quantize(value: str, stage: Quantize, channel: str, symbols: Symbols) -> str:

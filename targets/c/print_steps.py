@@ -6,17 +6,32 @@ from collections.abc import Callable
 
 from hapir.lowering.kernel.program import (
     Argmax,
+    Bilinear,
     Concat,
     Convolution,
     Depthwise,
     Elementwise,
+    Matmul,
+    Move,
+    Norm,
     Pool,
     Program,
+    Recurrent,
     Relayout,
+    ResponseNorm,
     Softmax,
     Step,
+    TransposedConvolution,
 )
 from hapir.targets.c.print_convolution import print_convolution
+from hapir.targets.c.print_float_layers import (
+    print_bilinear,
+    print_norm,
+    print_recurrent,
+    print_response_norm,
+    print_transposed_convolution,
+)
+from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
@@ -34,6 +49,20 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return _relayout(step, name, program)
         case Concat():
             return _concat(step, name, program)
+        case Move():
+            return print_move(step, name, program, symbols)
+        case Matmul():
+            return print_matmul(step, name)
+        case Norm():
+            return print_norm(step, name, symbols)
+        case ResponseNorm():
+            return print_response_norm(step, name)
+        case TransposedConvolution():
+            return print_transposed_convolution(step, name, symbols)
+        case Bilinear():
+            return print_bilinear(step, name, symbols)
+        case Recurrent():
+            return print_recurrent(step, name, symbols)
         case Softmax():
             return _one_to_one(step, step.source, name, program, _softmax(step))
         case Argmax():
@@ -131,7 +160,7 @@ def _elementwise(step: Elementwise, name: str, program: Program, symbols: Symbol
     ]
     ctype = step.operands[0].stages[-1].ctype if step.operands[0].stages else None
     ctype = ctype or program.buffers[step.operands[0].buffer].ctype
-    text = print_stages(" + ".join(values), ctype, step.stages, "k", symbols)
+    text = print_stages(f" {step.operator} ".join(values), ctype, step.stages, "k", symbols)
     body = f"y[{index}] = {text};"
     if step.inner > 1:
         body = c("for (int32_t i = 0; i < $inner; ++i) {\n    $body\n}", inner=step.inner, body=body)

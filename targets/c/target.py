@@ -16,7 +16,12 @@ from hapir.targets.c.emit import emit_c
 
 @dataclass(frozen=True)
 class CTarget(Target):
-    """Prints header and source of each network of the module as C11; with `weights`, also the weights unit."""
+    """Prints header and source of each network of the module as C11.
+
+    `weights`: print the unit that holds the weights as well.
+
+    Example: `hapir opt digits.hap -p 'fold_batch_norm,fuse' -t c`
+    """
 
     name: ClassVar[str] = "c"
 

@@ -5,9 +5,10 @@ They are inlined with constant lengths, so a compiler sees every trip count.
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import CType
+from hapir.lowering.kernel.program import CType, Product
+from hapir.targets.c.mangle import mangle
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.text import c, listed, sink, source
+from hapir.targets.c.text import c, comment_text, listed, sink, source
 
 _UNUSED = "(void)x_stride;\n(void)sums_stride;"
 """One pixel has no next one."""
@@ -71,6 +72,47 @@ def float_tile(pixels: int, filters: int, symbols: Symbols) -> str:
         store="\n".join(f"sums[{_row(i, 'sums_stride', 'j')}] = s{i}[j];" for i in rows),
     )
     return _helper(name, "float", "float", "float", body, symbols)
+
+
+def product_tile(product: Product, x: CType, w: CType, symbols: Symbols) -> str:
+    """The name of the helper for one sum of products of a multiplier model over a row of x and a row of w."""
+    model = _product_name(product, symbols)
+    multiply = f"product__{model}"
+    body = c(
+        """
+        (void)x_stride;
+        (void)sums_stride;
+        int32_t sum = 0;
+        for (int32_t i = 0; i < length; ++i) {
+            sum += $multiply(x[i], w[i]);
+        }
+        sums[0] = sum;
+        """,
+        multiply=multiply,
+    )
+    return _helper(f"sum__{model}_{x.removesuffix('_t')}_{w.removesuffix('_t')}", x, w, "int32_t", body, symbols)
+
+
+def _product_name(product: Product, symbols: Symbols) -> str:
+    """What the helper `product__NAME` of a model is called; models whose names look alike in C get a number."""
+    stem, n = mangle(product.model), 0
+    while True:
+        name = f"{stem}_{n}" if n else stem
+        text = c(
+            """
+            /* $title */
+            HAPIR__INLINE int32_t product__$name(const int32_t a, const int32_t w)
+            {
+                $body
+            }
+            """,
+            title=comment_text(product.model),
+            name=name,
+            body=product.body,
+        )
+        if symbols.helpers.setdefault(f"product__{name}", text) == text:
+            return name
+        n += 1
 
 
 def _row(index: int, stride: str, place: str) -> str:

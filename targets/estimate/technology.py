@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Literal, cast
 
-from xdsl.ir import Operation
-
 from hapir.diagnostics import did_you_mean, fail
+from hapir.dialects.machine import MachineOp
 
-Standing = Literal["published", "interpolated", "assumed"]
+Standing = Literal["published", "interpolated", "assumed", "given"]
+"""How sure a number is; `given` ones the machine itself says."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Entry:
     word_bits: int
     value: float | None
     points: tuple[tuple[float, float], ...]
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Technology:
     def constant(self, quantity: str, label: str, size: float | None = None, scale: float = 1.0) -> Constant:
         """A quantity at a size, times `scale` (for example accesses of another width), with its source."""
         entry = self.entries[quantity]
+        if entry.given and entry.value is not None:
+            return Constant(label, entry.value * scale, entry.unit, entry.source, "given")
         if entry.value is not None:
             standing: Standing = "assumed" if entry.assumed else ("published" if scale == 1.0 else "interpolated")
             return Constant(label, entry.value * scale, entry.unit, entry.source, standing)
@@ -79,14 +82,24 @@ def table_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def load_technology(name: str, at: Operation | None = None) -> Technology:
-    """A table by name. Raises HapirError HAP0605 where there is none of that name."""
+def load_technology(machine: MachineOp) -> Technology:
+    """The table of a machine, with the entries that it replaces. Raises HapirError HAP0605 where there is none."""
+    if machine.technology is None:
+        fail("HAP0605", f"machine `{machine.sym_name.data}` names no technology, so there are no energies and areas",
+             at=machine, help=f"write `technology = NAME`; there are: {', '.join(table_names())}")  # fmt: skip
+    name = machine.technology.data
     if name not in table_names():
-        fail("HAP0605", f"no technology table `{name}`", at=at,
+        fail("HAP0605", f"no technology table `{name}`", at=machine,
              help=did_you_mean(name, table_names()) or f"there are: {', '.join(table_names())}")  # fmt: skip
     text = (resources.files("hapir.targets") / "technology" / f"{name}.toml").read_text(encoding="utf-8")
     raw = tomllib.loads(text)
     entries = {key: _entry(cast("dict[str, object]", value)) for key, value in raw.items() if isinstance(value, dict)}
+    source = f"machine {machine.sym_name.data}"
+    for entry, value in machine.replaced.items():
+        if entry not in entries:
+            fail("HAP0605", f"the technology table `{name}` has no entry `{entry}`", at=machine,
+                 help=did_you_mean(entry, entries) or f"its entries are {', '.join(entries)}")  # fmt: skip
+        entries[entry] = replace(entries[entry], value=value, points=(), source=source, given=True)
     return Technology(str(raw["name"]), str(raw["description"]), entries)
 
 

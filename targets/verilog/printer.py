@@ -130,7 +130,11 @@ def verilog_names(module: ModuleOp) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class VerilogTarget(Target):
-    """Prints the circuits of a module as one Verilog file."""
+    """Prints the circuits of a module as one Verilog file.
+
+    Example: `hapir opt digits.hap -t verilog
+    -p 'fold_batch_norm,quantize{calibration="digits_calib.npz"},fuse,lower_to_rtl'`
+    """
 
     name: ClassVar[str] = "verilog"
 

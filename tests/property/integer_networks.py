@@ -26,7 +26,9 @@ from hapir.dialects.num import (
 )
 from hapir.reference.values import Array, dtype_of
 from hapir.weights import WeightStore
-from tests.property.strategies import NASTY_NAMES, NetworkBuilder, windows
+from tests.property.network_builder import NetworkBuilder
+from tests.property.strategies import NASTY_NAMES
+from tests.property.windows import windows
 
 Draw = st.DrawFn
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, IntegerType, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from hapir.dialects import dataflow, machine, nn, num
+from hapir.dialects import dataflow, machine, machine_devices, machine_memory, machine_units, nn, num
 from hapir.dialects.num import SI32, AffineType, PerChannelType, Rounding, integer_range, signed, unsigned
 from tests.property.strategies import NASTY_NAMES
 
@@ -93,41 +93,118 @@ def quantized_networks(draw: st.DrawFn, symbol: str) -> nn.NetworkOp:
 SIZES = st.none() | st.integers(1, 2**40)
 
 
+NAMES = st.lists(SYMBOLS, max_size=3, unique=True)
+TENSOR_LISTS = st.none() | st.lists(st.sampled_from(machine_memory.HELD), max_size=4, unique=True)
+ENERGIES = st.none() | st.floats(0, 1e300)
+
+
 @st.composite
-def memories(draw: st.DrawFn, name: str) -> machine.MemoryOp:
-    """A memory, each part given or not."""
-    return machine.MemoryOp(
+def memories(draw: st.DrawFn, name: str) -> machine_memory.MemoryOp:
+    """A memory, each part given or not, within what the verifier asks of their combinations."""
+    in_words, shared = draw(st.booleans()), draw(st.booleans())
+    width = draw(SIZES)
+    holds = draw(TENSOR_LISTS)
+    return machine_memory.MemoryOp(
         name,
-        size_bits=draw(SIZES),
-        size_words=draw(SIZES),
-        width_bits=draw(SIZES),
+        kind=draw(st.none() | st.sampled_from(machine_memory.MEMORY_KINDS)),
+        size_bits=None if in_words else draw(SIZES),
+        size_words=draw(SIZES) if in_words else None,
+        width_bits=width,
         banks=draw(SIZES),
-        bandwidth_bits=draw(SIZES),
+        read_ports=draw(SIZES),
+        write_ports=draw(SIZES),
+        shared_ports=draw(SIZES),
+        bandwidth_bits=draw(SIZES) if shared else None,
+        read_bandwidth_bits=None if shared else draw(SIZES),
+        write_bandwidth_bits=None if shared else draw(SIZES),
         latency_cycles=draw(st.none() | st.integers(0, 100)),
-        holds=draw(st.none() | st.lists(st.sampled_from(machine.HELD), max_size=3)),
+        write_latency_cycles=draw(st.none() | st.integers(0, 100)),
+        read_energy_pj=None if width is None else draw(ENERGIES),
+        write_energy_pj=None if width is None else draw(ENERGIES),
+        holds=holds,
+        bypass=draw(st.none() | st.just([t for t in machine_memory.HELD if t not in (holds or ())])),
+        per=draw(st.none() | st.sampled_from(machine_memory.MULTIPLICITIES)),
         double_buffered=draw(st.booleans()),
     )
 
 
 @st.composite
+def networks_on_chip(draw: st.DrawFn, name: str, ends: Sequence[str]) -> machine_devices.NetworkOnChipOp:
+    """A network between some of the parts of a machine."""
+    nodes = st.lists(st.sampled_from(ends), min_size=1, max_size=3)
+    width = draw(SIZES)
+    return machine_devices.NetworkOnChipOp(
+        name,
+        draw(st.sampled_from(machine_devices.TOPOLOGIES)),
+        draw(nodes),
+        draw(nodes),
+        carries=draw(TENSOR_LISTS),
+        width_bits=width,
+        bandwidth_bits=draw(SIZES),
+        latency_cycles=draw(SIZES),
+        hop_energy_pj=None if width is None else draw(ENERGIES),
+        multicast=draw(st.booleans()),
+        reduces=draw(st.booleans()),
+    )
+
+
+@st.composite
+def devices(draw: st.DrawFn) -> list[Operation]:
+    """An FPGA, and a host with a cache."""
+    counts = {name: draw(SIZES) for name in ("luts", "flip_flops", "lut_ram_bits", "block_rams", "block_ram_bits")}
+    fpga = machine_devices.FpgaOp("fpga", part=draw(st.none() | KEYS), dsps=draw(SIZES), pins=draw(SIZES), **counts)
+    line, ways = draw(st.integers(1, 1024)), draw(st.integers(1, 16))
+    cache = machine_devices.CacheOp(
+        "cache",
+        line * ways * draw(st.integers(1, 1024)),
+        keeps=draw(st.none() | st.sampled_from(machine_devices.CACHE_CONTENTS)),
+        line_bits=line,
+        ways=ways,
+        bandwidth_bits=draw(SIZES),
+        latency_cycles=draw(SIZES),
+        shared=draw(st.booleans()),
+    )
+    host = machine_devices.HostOp(
+        "host",
+        draw(st.sampled_from(machine_devices.INSTRUCTION_SETS)),
+        [cache] if draw(st.booleans()) else [],
+        simd_bits=draw(SIZES),
+        registers=draw(SIZES),
+        cores=draw(SIZES),
+        clock_hz=draw(SIZES),
+        extensions=draw(st.none() | st.lists(KEYS, max_size=3)),
+    )
+    return [fpga, host]
+
+
+@st.composite
 def machines(draw: st.DrawFn, symbol: str) -> machine.MachineOp:
-    """A machine with memories, units and arrays of both."""
+    """A machine with memories, units, arrays of both and of arrays, networks between them, and devices."""
 
     def parts() -> list[Operation]:
         multiply = (draw(STORAGES), draw(STORAGES))
-        units = [
-            machine.MacUnit(multiply, SI32, draw(KEYS)),
-            machine.RequantizeUnit(unsigned(draw(st.integers(1, 32))), draw(ROUNDINGS)),
+        units: list[machine_units.Unit] = [
+            machine_units.MacUnit(multiply, SI32, draw(KEYS)),
+            machine_units.RequantizeUnit(unsigned(draw(st.integers(1, 32))), draw(ROUNDINGS)),
+            machine_units.XnorPopcountUnit(draw(st.integers(1, 127)), signed(draw(st.integers(8, 16)))),
         ]
         chosen = draw(st.lists(st.sampled_from(units), max_size=2))
-        names = draw(st.lists(SYMBOLS, max_size=3, unique=True))
-        return [*(draw(memories(name)) for name in names), *map(machine.UnitOp.of, chosen)]
+        return [*(draw(memories(name)) for name in draw(NAMES)), *map(machine_units.UnitOp.of, chosen)]
+
+    def array(name: str, more: Sequence[Operation]) -> machine.ArrayOp:
+        return machine.ArrayOp(name, draw(st.integers(1, 300)), draw(st.integers(1, 300)), [*parts(), *more])
 
     arrays = [
-        machine.ArrayOp(f"array{i}", draw(st.integers(1, 300)), draw(st.integers(1, 300)), parts())
+        array(f"array{i}", [array(f"inner{i}", [])] if draw(st.booleans()) else [])
         for i in range(draw(st.integers(0, 2)))
     ]
-    return machine.MachineOp(symbol, draw(KEYS), draw(st.integers(1, 10**10)), [*parts(), *arrays])
+    ends = [a.sym_name.data for a in arrays]
+    wires = [draw(networks_on_chip(f"wire{i}", ends)) for i in range(draw(st.integers(0, 2)) if ends else 0)]
+    technology = draw(st.none() | KEYS)
+    overrides = {} if technology is None else draw(st.dictionaries(KEYS, st.floats(0, 1e300), max_size=2))
+    clock = draw(st.none() | st.integers(1, 10**10))
+    around = draw(devices()) if draw(st.booleans()) else []
+    return machine.MachineOp(symbol, technology, clock, [*parts(), *arrays, *wires, *around], overrides)
 
 
 @st.composite

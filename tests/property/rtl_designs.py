@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, IntegerType, StringAttr, TensorType
 from xdsl.ir import Block, Operation, Region, SSAValue
 
-from hapir.dialects import dataflow, machine, nn, num
+from hapir.dialects import dataflow, machine, machine_memory, machine_units, nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.weights import WeightStore
 
@@ -277,22 +277,22 @@ def _machine_op(draw: DesignDraw) -> machine.MachineOp:
         planes.append(size[0] * size[1])
         channels.append(layer.filters)
     bank_words = max(-(-c // draw.rows) * -(-plane // word_bytes) for c, plane in zip(channels, planes, strict=True))
-    mac = machine.MacUnit((draw.activation, draw.weight), num.signed(draw.accumulator_bits))
+    mac = machine_units.MacUnit((draw.activation, draw.weight), num.signed(draw.accumulator_bits))
     pe: list[Operation] = [
-        machine.UnitOp.of(mac),
-        machine.MemoryOp("weight_reg", size_words=1, holds=["weight"], double_buffered=True),
-        machine.MemoryOp("accumulator", size_words=draw.depth, holds=["psum"]),
+        machine_units.UnitOp.of(mac),
+        machine_memory.MemoryOp("weight_reg", size_words=1, holds=["weight"], double_buffered=True),
+        machine_memory.MemoryOp("accumulator", size_words=draw.depth, holds=["psum"]),
     ]
     parts: list[Operation] = [
-        machine.MemoryOp("dram", bandwidth_bits=draw.word_bits, latency_cycles=draw.latency),
-        machine.MemoryOp(
+        machine_memory.MemoryOp("dram", bandwidth_bits=draw.word_bits, latency_cycles=draw.latency),
+        machine_memory.MemoryOp(
             "activations",
             size_bits=2 * draw.rows * bank_words * draw.word_bits,
             holds=["input", "output"],
             double_buffered=True,
         ),
-        machine.MemoryOp("weights", size_bits=draw.slots * slot_bits, holds=["weight"]),
+        machine_memory.MemoryOp("weights", size_bits=draw.slots * slot_bits, holds=["weight"]),
         machine.ArrayOp("pe", draw.rows, draw.cols, pe),
-        machine.UnitOp.of(machine.RequantizeUnit(num.unsigned(draw.formats[2]), draw.rounding)),
+        machine_units.UnitOp.of(machine_units.RequantizeUnit(num.unsigned(draw.formats[2]), draw.rounding)),
     ]
     return machine.MachineOp("drawn", "cmos45", 200_000_000, parts)

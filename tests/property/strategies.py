@@ -9,18 +9,21 @@ near 1.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, TensorType, f32
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import ModuleOp, TensorType, f32
+from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.weights import WeightStore
+from tests.property.network_builder import NetworkBuilder
+from tests.property.wider_layers import FLOAT_ONLY, MOVING, wider_step
+from tests.property.windows import windows
 
 Shape = tuple[int, ...]
 FloatArray = npt.NDArray[np.float32]
@@ -28,14 +31,18 @@ FloatArray = npt.NDArray[np.float32]
 _WINDOW_FEATURES = ("groups", "stride", "padding", "dilation", "bias")
 _POOLS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
 _REST = ("relu", "clip", "batch_norm", "add", "concat", "flatten", "dense", "softmax", "argmax")
-FEATURES = frozenset(("conv2d", *_WINDOW_FEATURES, *_POOLS, *_REST))
+
+FEATURES = frozenset(("conv2d", *_WINDOW_FEATURES, *_POOLS, *_REST, *MOVING, *FLOAT_ONLY))
 """Everything that `networks` may draw; `allow` restricts it. `groups stride padding dilation bias` are of windows."""
 
-SEQUENTIAL = FEATURES - {"add", "concat"}
+SEQUENTIAL = FEATURES - {"add", "sub", "mul", "concat", "split", "matmul"}
 """Chains: each value is used once."""
 
-INTEGER_BODY = FEATURES - {"softmax", "argmax"}
+INTEGER_BODY = FEATURES - {"softmax", "argmax"} - set(FLOAT_ONLY)
 """What has an integer meaning after quantization."""
+
+FLOAT_ENDS = INTEGER_BODY | {"softmax", "argmax"}
+"""What is an integer body with float edges after quantization."""
 
 NASTY_NAMES = (
     *("int", "reg", "module", "for", "main", "wire", "step", "weight", "x", "input", "_", "NULL", "EOF", "c1"),
@@ -69,108 +76,6 @@ class Sample:
         return f"Sample(\n{self.network}\n)"
 
 
-@dataclass
-class NetworkBuilder:
-    """Appends named, located ops to a block and fills a weight store."""
-
-    names: list[str]
-    seed: int
-    weights: WeightStore = field(default_factory=WeightStore)
-    ops: list[Operation] = field(default_factory=list[Operation])
-
-    def __post_init__(self) -> None:
-        self.rng = np.random.default_rng(self.seed)
-        self.used: set[str] = set()
-
-    def name(self, kind: str) -> str:
-        """A layer name not used before: the next drawn one, else `kind` with a number."""
-        while self.names:
-            candidate = self.names.pop()
-            if candidate not in self.used:
-                break
-        else:
-            candidate = f"{kind}{len(self.used)}"
-        self.used.add(candidate)
-        return candidate
-
-    def append(self, op: Operation) -> SSAValue:
-        """Place an op on the next line of the imaginary spec; returns its result."""
-        op.location = FileLineColLoc(StringAttr("sample.hap"), IntAttr(len(self.ops) + 3), IntAttr(5))
-        self.ops.append(op)
-        return op.results[0]
-
-    def weight(self, key: str, array: npt.NDArray[np.floating]) -> SSAValue:
-        """A parameter with its array."""
-        self.weights.put(key, array.astype(np.float32))
-        return self.append(nn.WeightOp(key, TensorType(f32, array.shape)))
-
-    def conv2d(self, x: SSAValue, channels: int, window: Window, groups: int = 1, bias: bool = True) -> SSAValue:
-        """A convolution with normal weights scaled by the square root of the fan-in."""
-        name = self.name("conv")
-        shape = (channels, shape_of(x)[1] // groups, *window.kernel)
-        fan_in = shape[1] * shape[2] * shape[3]
-        w = self.weight(f"{name}.weight", self.rng.standard_normal(shape) / np.sqrt(fan_in))
-        b = self.weight(f"{name}.bias", self.rng.standard_normal(channels) / 4) if bias else None
-        return self.append(nn.Conv2dOp(x, w, b, window=window, groups=groups, layer=name))
-
-    def dense(self, x: SSAValue, units: int, bias: bool = True) -> SSAValue:
-        """A fully connected layer, flattening its input first where it is a map."""
-        name = self.name("dense")
-        if len(shape_of(x)) != 2:
-            x = self.append(nn.FlattenOp(x, layer=f"{name}.flatten"))
-        features = shape_of(x)[1]
-        w = self.weight(f"{name}.weight", self.rng.standard_normal((units, features)) / np.sqrt(features))
-        b = self.weight(f"{name}.bias", self.rng.standard_normal(units) / 4) if bias else None
-        return self.append(nn.DenseOp(x, w, b, layer=name))
-
-    def batch_norm(self, x: SSAValue) -> SSAValue:
-        """A batch norm with gains of both signs and variances away from 0."""
-        name, channels = self.name("bn"), shape_of(x)[1]
-        parameters = {
-            "gamma": self.rng.uniform(0.5, 1.5, channels) * self.rng.choice([-1, 1, 1, 1], channels),
-            "beta": self.rng.standard_normal(channels) / 4,
-            "mean": self.rng.standard_normal(channels) / 4,
-            "variance": self.rng.uniform(0.5, 2.0, channels),
-        }
-        values = [self.weight(f"{name}.{key}", array) for key, array in parameters.items()]
-        return self.append(nn.BatchNormOp(x, *values, epsilon=1e-5, layer=name))
-
-    def finish(self, symbol: str, image: SSAValue, results: Sequence[tuple[str, SSAValue]]) -> nn.NetworkOp:
-        """The network over all appended ops; `image` is the operand that stands for its input so far."""
-        network = nn.NetworkOp(symbol, [("image", image.type)], [(name, v.type) for name, v in results])
-        block = network.body.block
-        block.add_ops(self.ops)
-        returned = nn.ReturnOp([v for _, v in results])
-        returned.location = FileLineColLoc(StringAttr("sample.hap"), IntAttr(len(self.ops) + 3), IntAttr(5))
-        block.add_op(returned)
-        image.replace_all_uses_with(block.args[0])
-        network.location = FileLineColLoc(StringAttr("sample.hap"), IntAttr(1), IntAttr(1))
-        network.verify()
-        return network
-
-
-@st.composite
-def windows(
-    draw: st.DrawFn, height: int, width: int, allow: Collection[str] = FEATURES, *, pooling: bool = False
-) -> Window:
-    """A window that fits an H x W map; for pooling without dilation and with padding smaller than the kernel."""
-
-    def axis(size: int) -> tuple[int, int, int, int, int]:
-        dilation = 1 if pooling or "dilation" not in allow else draw(st.sampled_from((1, 1, 1, 2, 3)))
-        kernel = draw(st.integers(1, 5))
-        limit = (kernel - 1 if pooling else min(2, (kernel - 1) * dilation)) if "padding" in allow else 0
-        before, after = (draw(st.integers(0, min(2, limit))) for _ in range(2))
-        while (kernel - 1) * dilation + 1 > size + before + after:
-            kernel, dilation = (kernel, dilation - 1) if dilation > 1 else (kernel - 1, 1)
-        if pooling:
-            before, after = min(before, kernel - 1), min(after, kernel - 1)
-        stride = draw(st.integers(1, 3)) if "stride" in allow else 1
-        return kernel, stride, before, after, dilation
-
-    (r, sr, top, bottom, dr), (s, ss, left, right, ds) = axis(height), axis(width)
-    return Window((r, s), (sr, ss), (top, left, bottom, right), (dr, ds))
-
-
 def _same_window(size: int) -> Window:
     half = size // 2
     return Window((size, size), padding=(half, half, half, half))
@@ -181,7 +86,7 @@ def _map_step(
     draw: st.DrawFn, build: NetworkBuilder, x: SSAValue, earlier: list[SSAValue], max_channels: int, allow: set[str]
 ) -> SSAValue:
     """One more layer on a map N C H W."""
-    kinds = ("conv2d", "max_pool", "avg_pool", "relu", "clip", "batch_norm", "add", "concat")
+    kinds = ("conv2d", "max_pool", "avg_pool", "relu", "clip", "batch_norm", "add", "concat", *MOVING, *FLOAT_ONLY)
     possible = [kind for kind in kinds if kind in allow]
     if not possible:
         return x
@@ -200,6 +105,8 @@ def _map_step(
             return build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
         include = draw(st.booleans())
         return build.append(nn.AvgPoolOp(x, window=window, count_include_pad=include, layer=build.name("pool")))
+    if kind in MOVING or kind in FLOAT_ONLY:
+        return draw(wider_step(build, x, earlier, kind, allow))
     if kind == "relu":
         return build.append(nn.ReluOp(x, layer=build.name("relu")))
     if kind == "clip":
@@ -283,5 +190,5 @@ def sequential_cnn(
     names: Sequence[str] | None = NASTY_NAMES,
 ) -> st.SearchStrategy[Sample]:
     """Networks without branches: each value is used once."""
-    chained = set(allow) - {"add", "concat"}
+    chained = set(allow) & SEQUENTIAL
     return networks(max_layers=max_layers, max_channels=max_channels, max_size=max_size, allow=chained, names=names)

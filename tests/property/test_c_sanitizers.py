@@ -107,7 +107,10 @@ def check(samples: Sequence[IntegerSample | Sample]) -> None:
 
 
 @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
-@given(st.lists(integer_networks(), min_size=4, max_size=4), st.lists(networks(max_layers=4), min_size=2, max_size=2))
+@given(
+    st.lists(integer_networks(), min_size=4, max_size=4),
+    st.lists(networks(max_layers=4), min_size=2, max_size=2),
+)
 def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Sample]):
     check([*integers, *floats])
 

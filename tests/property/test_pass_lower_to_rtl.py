@@ -29,11 +29,13 @@ from tests.property.rtl_designs import Design, DesignDraw, LayerDraw, build_desi
 IMAGES = 3
 
 
-def _artefact(design: Design, number: int) -> VerilogArtefact:
+def artefact_of(design: Design, number: int) -> VerilogArtefact:
+    """The Verilog of a drawn design; the number tells designs of one build apart."""
     return emit_verilog(design.body, design.weights, design.machine, design.schedule, f"design_{number}")
 
 
-def _simulations(artefacts: Sequence[VerilogArtefact]) -> list[AcceleratorSimulation]:
+def simulations_of(artefacts: Sequence[VerilogArtefact]) -> list[AcceleratorSimulation]:
+    """Simulations of several designs, built together."""
     circuits = [
         Circuit(
             {f"{a.top}.v": a.verilog},
@@ -100,7 +102,7 @@ def _sweep(groups: int, size: int, first: int) -> Counter[str]:
     @given(lists)
     def sweep(draws: tuple[DesignDraw, ...]) -> None:
         built = [build_design(draw) for draw in draws]
-        simulations = _simulations([_artefact(design, n) for n, design in enumerate(built)])
+        simulations = simulations_of([artefact_of(design, n) for n, design in enumerate(built)])
         for draw, design, simulation in zip(draws, built, simulations, strict=True):
             try:
                 _check(design, simulation, coverage)
@@ -147,7 +149,7 @@ def test_a_circuit_that_wakes_up_anyhow_computes_the_same() -> None:
     layer = LayerDraw(7, (3, 1), (1, 2), (0, 1, 0, 0), (1, 1), 0, 0, False)
     draw = DesignDraw(5, 4, 16, 15, 3, 6, True, (8, 8, 16), True, Rounding.floor, 1, 3, 1, (layer,), seed=44546)
     design = build_design(draw)
-    (simulation,) = _simulations([_artefact(design, 0)])
+    (simulation,) = simulations_of([artefact_of(design, 0)])
     x = design.inputs(1)
     expected = run_network(design.body, design.weights, {"x": x})["y"]
     for start_seed in range(500):

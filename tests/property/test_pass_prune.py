@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from hapir.diagnostics import HapirError
-from hapir.dialects.nn import Conv2dOp, DenseOp
+from hapir.dialects.nn import ProductOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.channel_groups import channel_groups
 from hapir.lowering.compress.prune import PrunePass
@@ -23,8 +23,8 @@ CHAINS = networks(max_layers=4, max_channels=8, allow={"conv2d", "padding", "rel
 SPARSITIES = st.sampled_from((0.0, 0.1, 0.25, 0.5, 0.75, 0.9))
 
 
-def layers(compiled: Compilation) -> list[Conv2dOp | DenseOp]:
-    return [op for op in compiled.network.body.block.ops if isinstance(op, Conv2dOp | DenseOp)]
+def layers(compiled: Compilation) -> list[ProductOp]:
+    return [op for op in compiled.network.body.block.ops if isinstance(op, ProductOp)]
 
 
 def zero_groups(compiled: Compilation, *, kernels: bool) -> list[tuple[int, int]]:

@@ -64,7 +64,7 @@ class Values:
         scales = self.compiled.ctx.weights[element.scales.data].astype(np.float64)
         return (integers * scales.reshape(-1, *[1] * (integers.ndim - 1))).astype(np.float32)
 
-    def bias(self, op: nn.Conv2dOp | nn.DenseOp) -> Floats | None:
+    def bias(self, op: nn.ProductOp) -> Floats | None:
         """The bias in units of input scale times weight scale."""
         if op.bias is None:
             return None
@@ -83,6 +83,9 @@ class Values:
             case nn.Conv2dOp():
                 x, w = self.real(op.x), self.real(op.w)
                 return meaning.conv2d(x, w, self.bias(op), op.window.window, op.groups.value.data)
+            case nn.Conv1dOp():
+                x, w = self.real(op.x), self.real(op.w)
+                return meaning.conv1d(x, w, self.bias(op), op.window.window, op.filter_groups)
             case nn.DenseOp():
                 return meaning.dense(self.real(op.x), self.real(op.w), self.bias(op))
             case nn.AddOp():

@@ -27,7 +27,7 @@ def test_files_are_rewritten_and_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert (outcome.code, outcome.out, outcome.err) == (0, "formatted ugly.hap\n", "")
     assert Path("ugly.hap").read_text() == NEAT
     again = run_main("fmt", ".")
-    assert (again.code, again.out, again.err) == (0, "", "")
+    assert (again.code, again.out, again.err) == (0, "2 files, formatted already\n", "")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["neat.hap", "ugly.hap"]
 
 

@@ -1,4 +1,4 @@
-"""`hapir list` and `hapir explain`: everything in the registry shows, with its options."""
+"""`hapir list`, `hapir help` and `hapir explain`: everything in the registry shows, with its options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from hapir import catalogue
 from hapir.cli.list import KINDS
+from hapir.cli.main import COMMANDS
 from hapir.codes import CODES
 from hapir.registry import universe
 from tests.projects import run_main
@@ -34,11 +35,12 @@ def test_explain_shows_options_with_types_and_defaults() -> None:
     outcome = run_main("explain", "conv2d", "--format", "json")
     (entry,) = outcome.json["entries"]
     options = {o["name"]: o for o in entry["options"]}
-    assert options["channels"] == {"name": "channels", "takes": "an integer", "default": None}
+    assert options["channels"]["takes"] == "an integer"
+    assert options["channels"]["required"]
     assert options["bias"]["default"] == "true"
     text = run_main("explain", "conv2d").out
     assert "channels  an integer" in text
-    assert "needed" in text
+    assert "required" in text
 
 
 def test_defaults_are_written_as_a_spec_writes_them() -> None:
@@ -62,3 +64,66 @@ def test_an_unknown_name_is_a_diagnostic_with_a_suggestion() -> None:
     assert outcome.code == 1
     assert "HAP0883" in outcome.err
     assert "did you mean `quantize`?" in outcome.err
+
+
+def test_without_a_kind_the_kinds_are_listed() -> None:
+    outcome = run_main("list", "--format", "json")
+    assert [kind["name"] for kind in outcome.json["kinds"]] == list(KINDS)
+    assert all(f"{kind} " in run_main("list").out for kind in KINDS)
+
+
+def test_a_glob_chooses_names() -> None:
+    names = [e["name"] for e in run_main("list", "passes", "*n*", "--format", "json").json["passes"]]
+    assert names == [n for n in sorted(universe().all_passes) if "n" in n]
+    assert run_main("list", "passes", "q?").out == "no passes match `q?`\n"
+
+
+def test_everything_about_a_pass_is_in_the_json() -> None:
+    (entry,) = run_main("list", "passes", "prune", "--format", "json").json["passes"]
+    assert entry["law"] == "lossy"
+    assert entry["example"].startswith("prune(")
+    assert entry["defined"] == "hapir.lowering.compress.prune.PrunePass"
+    sparsity = next(o for o in entry["options"] if o["name"] == "sparsity")
+    assert sparsity == {
+        "name": "sparsity",
+        "takes": "a number",
+        "default": None,
+        "description": "the share to prune.",
+        "bounds": "at least 0 and below 1",
+        "required": True,
+    }
+
+
+def test_ops_show_what_they_take_and_give() -> None:
+    (entry,) = run_main("help", "nn.conv2d", "--format", "json").json["entries"]
+    parts = {o["name"]: o for o in entry["options"]}
+    assert parts["x"]["takes"] == "operand"
+    assert not parts["bias"]["required"]
+    assert parts["window"]["takes"] == "property, nn.window"
+    assert entry["related"] == ["conv2d"]
+
+
+def test_help_tells_about_commands_kinds_and_codes() -> None:
+    assert "--input" in run_main("help", "run").out
+    assert "quantize" in run_main("help", "passes").out
+    assert CODES["HAP0301"].title in run_main("help", "HAP0301").out
+    assert run_main("help", "HAP0301").out == run_main("explain", "HAP0301").out
+
+
+def test_help_alone_names_every_command_and_kind() -> None:
+    outcome = run_main("help")
+    assert outcome.code == 0
+    for name in (*COMMANDS, *KINDS):
+        assert f"\n{name} " in outcome.out
+
+
+def test_a_name_of_several_kinds_shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(universe().units, "prune", universe().units["mac"])
+    assert [e["kind"] for e in run_main("help", "prune", "--format", "json").json["entries"]] == ["pass", "unit"]
+
+
+def test_units_of_quantities_say_what_they_are_worth() -> None:
+    (entry,) = catalogue.find("KiB")
+    assert entry.summary == "size; 1 KiB is 8192 b"
+    (entry,) = catalogue.find("%")
+    assert entry.summary == "ratio; 1 % is 1/100"

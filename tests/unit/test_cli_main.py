@@ -16,7 +16,7 @@ def test_help_names_every_command() -> None:
     outcome = run_main("--help")
     assert outcome.code == 0
     for command in COMMANDS:
-        assert f"\n    {command} " in outcome.out
+        assert f"    {command}" in [line.rstrip()[: len(command) + 4] for line in outcome.out.splitlines()]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,9 +12,9 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn
 from hapir.dialects.assembly import float_text
-from hapir.dialects.machine import MacUnit, RequantizeUnit, UnitOp
+from hapir.dialects.machine_units import MacUnit, RequantizeUnit, UnitOp
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import SI8, UI8, AffineType, Rounding, integer_range, on_grid, signed, unsigned
+from hapir.dialects.num import SI8, UI8, AffineType, Rounding, integer_range, on_grid, shape_of, signed, unsigned
 
 
 def test_a_window_has_all_its_sizes() -> None:
@@ -29,6 +29,19 @@ def test_a_window_reads_back_as_the_plain_one() -> None:
     assert nn.WindowAttr.of(window).window == window
     assert window.extent == (3, 9)
     assert window.output(10, 20) == (5, 16)
+
+
+def test_results_of_recurrent_ops_are_the_outputs_then_the_states() -> None:
+    x, w_input, w_hidden = (nn.WeightOp(key, TensorType(f32, shape)).result for key, shape in
+                            (("x", (1, 5, 3)), ("wi", (8, 3)), ("wh", (8, 2))))  # fmt: skip
+    lstm = nn.LstmOp(x, w_input, w_hidden)
+    assert (lstm.outputs, lstm.hidden, lstm.cell) == tuple(lstm.results)
+    assert [shape_of(result) for result in lstm.results] == [(1, 5, 2), (1, 2), (1, 2)]
+    w_input, w_hidden = (nn.WeightOp(key, TensorType(f32, shape)).result for key, shape in
+                         (("wi", (6, 3)), ("wh", (6, 2))))  # fmt: skip
+    gru = nn.GruOp(x, w_input, w_hidden)
+    assert (gru.outputs, gru.hidden) == tuple(gru.results)
+    assert [shape_of(result) for result in gru.results] == [(1, 5, 2), (1, 2)]
 
 
 def test_a_network_follows_what_it_returns() -> None:

@@ -126,7 +126,7 @@ def package_files() -> Iterator[str]:
     """What an installed hapir must hold, as paths in the wheel."""
     for folder, _, names in os.walk(ROOT / "hapir", followlinks=True):
         for name in names:
-            if Path(name).suffix in {".py", ".lark", ".toml", ".hap", ".h", ".c", ".v", ".cpp", ".typed"}:
+            if Path(name).suffix in {".py", ".lark", ".toml", ".hap", ".h", ".c", ".v", ".cpp", ".typed", ".md", ""}:
                 yield (Path(folder) / name).relative_to(ROOT).as_posix()
 
 
@@ -174,3 +174,5 @@ def test_an_installed_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path
     hapir = str(home / "bin" / "hapir")
     assert "estimate" in run(hapir, "--help")
     assert "digits.hap: good" in run(hapir, "check", "specs/digits.hap")
+    run(hapir, "new", "net")
+    assert "net.hap: good" in run(hapir, "check", "net/net.hap")

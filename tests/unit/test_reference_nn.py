@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
-from hapir.reference import nn, num
+from hapir.reference import nn, nn_elementwise, nn_layout, num
 from hapir.reference.values import exact_dtype
-from tests.property.strategies import windows
+from tests.property.windows import windows
 
 Array = npt.NDArray[Any]
 EXAMPLES = settings(max_examples=40, deadline=None)
@@ -88,9 +88,9 @@ def test_an_accumulator_past_si32_raises() -> None:
     with pytest.raises(OverflowError, match="2147483648"):
         nn.dense_integer(x, w, bias + 1)
     top = np.array([[2**31 - 1]], np.int32)
-    assert nn.add(top, top - top).tolist() == [[2**31 - 1]]
+    assert nn_elementwise.add(top, top - top).tolist() == [[2**31 - 1]]
     with pytest.raises(OverflowError, match="4294967294"):
-        nn.add(top, top)
+        nn_elementwise.add(top, top)
 
 
 @EXAMPLES
@@ -123,8 +123,8 @@ def test_max_pool_and_relu_commute_with_requantize(
         return num.requantize(values, multiplier, shift, 20, (low, 255), rounding).astype(np.uint8)
 
     assert np.array_equal(nn.max_pool(requantize(acc), window), requantize(nn.max_pool(acc, window)))
-    assert np.array_equal(nn.relu(requantize(acc), 20), requantize(acc, low=20))
-    assert np.array_equal(nn.relu(requantize(acc), 20), requantize(nn.relu(acc)))
+    assert np.array_equal(nn_elementwise.relu(requantize(acc), 20), requantize(acc, low=20))
+    assert np.array_equal(nn_elementwise.relu(requantize(acc), 20), requantize(nn_elementwise.relu(acc)))
 
 
 @EXAMPLES
@@ -163,5 +163,5 @@ def test_large_maps_are_convolved_in_blocks(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_concat_spreads_a_parameter_over_the_batch() -> None:
-    joined = nn.concat([np.zeros((3, 1), np.float32), np.ones((1, 2), np.float32)], 1)
+    joined = nn_layout.concat([np.zeros((3, 1), np.float32), np.ones((1, 2), np.float32)], 1)
     assert joined.tolist() == [[0, 1, 1]] * 3

@@ -20,8 +20,8 @@ from onnx import ValueInfoProto, helper
 
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
-from hapir.reference import nn, num
-from tests.property.strategies import windows
+from hapir.reference import nn, nn_elementwise, num
+from tests.property.windows import windows
 
 Array = npt.NDArray[Any]
 
@@ -33,17 +33,24 @@ SESSION.log_severity_level = 3
 
 
 def onnx(kind: str, inputs: Mapping[str, Array], **attributes: Any) -> Array:
-    """The result of one ONNX node; `inputs` in the node's order, an empty name stands for an input left out."""
+    """The first result of one ONNX node; `inputs` as for `onnx_all`."""
+    return onnx_all(kind, inputs, 1, **attributes)[0]
+
+
+def onnx_all(kind: str, inputs: Mapping[str, Array], count: int, **attributes: Any) -> list[Array]:
+    """The results of one ONNX node; `inputs` in the node's order, a blank name stands for an input left out."""
+    present = {name: array for name, array in inputs.items() if name.strip()}
     given = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for name, array in inputs.items()
+        for name, array in present.items()
     ]
-    result = ValueInfoProto(name="result")  # onnxruntime infers its type
-    node = helper.make_node(kind, list(inputs), ["result"], **attributes)
-    graph = helper.make_graph([node], "one_node", given, [result])
+    results = [ValueInfoProto(name=f"result{i}") for i in range(count)]  # onnxruntime infers their types
+    names = [result.name for result in results]
+    node = helper.make_node(kind, [name.strip() for name in inputs], names, **attributes)
+    graph = helper.make_graph([node], "one_node", given, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), SESSION, ["CPUExecutionProvider"])
-    return np.asarray(session.run(None, dict(inputs))[0])
+    return [np.asarray(array) for array in session.run(None, present)]
 
 
 def assert_close(found: Array, expected: Array) -> None:
@@ -155,8 +162,8 @@ def test_matrices(batch: int, features: int, units: int, seed: int) -> None:
     ties = rng.integers(0, 3, (batch, features)).astype(np.float32)
     assert np.array_equal(nn.argmax(ties), onnx("ArgMax", {"x": ties}, axis=1, keepdims=0))
     bounds = {"low": np.array(-0.5, np.float32), "high": np.array(0.75, np.float32)}
-    assert np.array_equal(nn.clip(x, -0.5, 0.75), onnx("Clip", {"x": x, **bounds}))
-    assert np.array_equal(nn.relu(x), onnx("Relu", {"x": x}))
+    assert np.array_equal(nn_elementwise.clip(x, -0.5, 0.75), onnx("Clip", {"x": x, **bounds}))
+    assert np.array_equal(nn_elementwise.relu(x), onnx("Relu", {"x": x}))
 
 
 @EXAMPLES

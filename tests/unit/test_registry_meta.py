@@ -27,8 +27,8 @@ PASSES = sorted(HAPIR.all_passes)
 OPS = [(dialect, op) for dialect in sorted(HAPIR.all_dialects) for op in HAPIR.all_dialects[dialect]().operations]
 STATEMENTS = [
     (kind, name)
-    for kind, entries in (("layers", HAPIR.layers), ("units", HAPIR.units), ("dataflows", HAPIR.dataflows))
-    for name in sorted(entries)
+    for kind in ("layers", "units", "blocks", "dataflows", "formats", "multipliers")
+    for name in sorted(getattr(HAPIR, kind))
 ]
 NO_MEANING = {"machine", "rtl"}
 """Dialects that describe hardware: their ops are simulated, not interpreted."""
@@ -135,7 +135,14 @@ def test_statements_have_an_example_and_are_used(kind: str, name: str) -> None:
     text = docstring(entry)
     assert re.search(rf"\b{name}\b", text.split("Example", 1)[-1]), f"the docstring of {name} shows no example"
     assert "Example" in text, f"the docstring of {name} shows no example"
-    used = {"layers": rf"\b{name}\(", "units": rf"\bunit {name}\b", "dataflows": rf"\b{name}\b"}[kind]
+    used = {
+        "layers": rf"\b{name}\(",
+        "units": rf"\bunit {name}\b",
+        "blocks": rf"\b{name} \w",
+        "dataflows": rf"\b{name}\b",
+        "formats": r"= [iu]\d+\b" if name == "integer" else rf"\b{name}\b",
+        "multipliers": rf"\b{name}\b",
+    }[kind]
     root = TESTS.parent
     specs = [*root.glob("spec_examples/*.hap"), *root.glob("targets/*/*.hap"), *TESTS.rglob("*.hap")]
     tests = list(TESTS.rglob("test_spec_*.py"))

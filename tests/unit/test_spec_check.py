@@ -9,7 +9,7 @@ import pytest
 from hapir.diagnostics import HapirError, render
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
 from hapir.spec.imports import library_names
-from hapir.spec.machines import technologies
+from hapir.spec.technologies import technologies
 
 NETWORK = "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  return relu(x)\n}\n"
 MACHINE = "hap 1\nmachine m { technology = cmos45, clock = 1 MHz }\n"

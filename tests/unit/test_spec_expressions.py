@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,55 +53,55 @@ def shown(value: syntax.Value | None) -> object:
             return value
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("16 * 3", 48),
-        ("1 + 2 * 3 - 4", 3),
-        ("(1 + 2) * 3", 9),
-        ("(\n1 + 2\n) * 3", 9),
-        ("10 - 4 - 3", 3),
-        ("8 / 2 / 2", 2),
-        ("7 / 2", 3.5),
-        ("0.1 + 0.2", 0.3),
-        ("1.5 * 2", 3),
-        ("-n", -4),
-        ("2 - -3", 5),
-        ("--3", 3),
-        ("n-1", 3),
-        ("n * n + half", 16.5),
-        ("2 * 64 KiB", "128 KiB"),
-        ("64 KiB / 2", "32 KiB"),
-        ("64 KiB + 1024 B", "65 KiB"),
-        ("64 KiB / 16 B", 4096),
-        ("64 KiB * 50 %", "32 KiB"),
-        ("50 % * 64 KiB", "32 KiB"),
-        ("50 % * 8", "400 %"),
-        ("50 % + 10 %", "60 %"),
-        ("1 / 4 + 10 %", 0.35),
-        ("100 % - half", 0.5),
-        ("-25 dB", "-25 dB"),
-        ("1 s - 200 ms", "0.8 s"),
-        ("min(3, n, 9)", 3),
-        ("max(1 KiB, 2000 B)", "1.953125 KiB"),
-        ("floor(7 / 2)", 3),
-        ("ceil(7 / 2)", 4),
-        ("round(2.5)", 2),
-        ("abs(-3 dB)", "3 dB"),
-        ("mod(-7, 3)", 2),
-        ("sqrt(2.25)", 1.5),
-        ("log2(n * 2)", 3),
-        ("weight_stationary", "weight_stationary"),
-        ("word", "magnitude"),
-        ('"c*"', '"c*"'),
-        ("text", '"c1"'),
-        ("u8 * i8 * i8", ("u8", "i8", "i8")),
-        ("[n, K: n, [2 * n]]", [4, ("K", 4), [8]]),
-        ("range(1, n, step = n / 2)", ("range", [1, 4], {"step": 2})),
-        ("search(objective = edp, budget = n * 10)", ("search", [], {"objective": "edp", "budget": 40})),
-    ],
-)
-def test_values(text: str, expected: object):
+VALUES: list[tuple[str, Any]] = [
+    ("16 * 3", 48),
+    ("1 + 2 * 3 - 4", 3),
+    ("(1 + 2) * 3", 9),
+    ("(\n1 + 2\n) * 3", 9),
+    ("10 - 4 - 3", 3),
+    ("8 / 2 / 2", 2),
+    ("7 / 2", 3.5),
+    ("0.1 + 0.2", 0.3),
+    ("1.5 * 2", 3),
+    ("-n", -4),
+    ("2 - -3", 5),
+    ("--3", 3),
+    ("n-1", 3),
+    ("n * n + half", 16.5),
+    ("2 * 64 KiB", "128 KiB"),
+    ("64 KiB / 2", "32 KiB"),
+    ("64 KiB + 1024 B", "65 KiB"),
+    ("64 KiB / 16 B", 4096),
+    ("64 KiB * 50 %", "32 KiB"),
+    ("50 % * 64 KiB", "32 KiB"),
+    ("50 % * 8", "400 %"),
+    ("50 % + 10 %", "60 %"),
+    ("1 / 4 + 10 %", 0.35),
+    ("100 % - half", 0.5),
+    ("-25 dB", "-25 dB"),
+    ("1 s - 200 ms", "0.8 s"),
+    ("min(3, n, 9)", 3),
+    ("max(1 KiB, 2000 B)", "1.953125 KiB"),
+    ("floor(7 / 2)", 3),
+    ("ceil(7 / 2)", 4),
+    ("round(2.5)", 2),
+    ("abs(-3 dB)", "3 dB"),
+    ("mod(-7, 3)", 2),
+    ("sqrt(2.25)", 1.5),
+    ("log2(n * 2)", 3),
+    ("weight_stationary", "weight_stationary"),
+    ("word", "magnitude"),
+    ('"c*"', '"c*"'),
+    ("text", '"c1"'),
+    ("u8 * i8 * i8", ("u8", "i8", "i8")),
+    ("[n, K: n, [2 * n]]", [4, ("K", 4), [8]]),
+    ("range(1, n, step = n / 2)", ("range", [1, 4], {"step": 2})),
+    ("search(objective = edp, budget = n * 10)", ("search", [], {"objective": "edp", "budget": 40})),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), VALUES)
+def test_values(text: str, expected: Any):
     value, found = evaluated(text, n="4", half="1 / 2", word="magnitude", text='"c1"')
     assert found == ()
     assert shown(value) == expected

@@ -152,7 +152,7 @@ machine.unit "mac" {multiply = [ui8, si8], accumulate = si32, multiplier = "exac
 
 // -----
 
-// CHECK: 'machine.array' expects parent op 'machine.machine'
+// CHECK: 'machine.array' expects parent op to be one of 'machine.machine', 'machine.array'
 machine.array @pe 1 x 1 {}
 
 // -----
@@ -181,4 +181,285 @@ machine.machine @m technology "cmos45" clock 1000000 {
 // CHECK: unit mac has the options multiply, accumulate, multiplier, got
 machine.machine @m technology "cmos45" clock 1000000 {
   machine.unit "mac" {multiply = [ui8, si8], accumulate = si32, multiplier = "exact", depth = 3 : i64}
+}
+
+// -----
+
+// CHECK: the kind of a memory is one of dram, sram, register, fifo, not flash
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b kind "flash"
+}
+
+// -----
+
+// CHECK: machine.memory: read_bandwidth must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b read_bandwidth 0
+}
+
+// -----
+
+// CHECK: machine.memory: write_bandwidth must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b write_bandwidth 0
+}
+
+// -----
+
+// CHECK: machine.memory: write_latency must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b write_latency -1
+}
+
+// -----
+
+// CHECK: machine.memory: read_ports must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b read_ports -1
+}
+
+// -----
+
+// CHECK: a memory has at least one port
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b read_ports 0 write_ports 0
+}
+
+// -----
+
+// CHECK: the size of a memory is in bits or in words, not in both
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b size 8 words 1
+}
+
+// -----
+
+// CHECK: bandwidth is shared by reads and writes
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b bandwidth 8 write_bandwidth 8
+}
+
+// -----
+
+// CHECK: read_energy must not be negative, got -1.0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b width 8 read_energy -1.0
+}
+
+// -----
+
+// CHECK: write_energy is that of an access of `width` bits; the memory has no width
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b write_energy 1.0
+}
+
+// -----
+
+// CHECK: a memory is bypassed by one of input, weight, output, psum, not bias
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b bypass ["bias"]
+}
+
+// -----
+
+// CHECK: a memory holds input once, not 2 times
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b holds ["input", "input"]
+}
+
+// -----
+
+// CHECK: input, output is held and bypasses the memory at once
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b holds ["input", "output"] bypass ["output", "input"]
+}
+
+// -----
+
+// CHECK: a memory is one per pe, row, column, not per chip
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @b per "chip"
+}
+
+// -----
+
+// CHECK: 16 lanes sum to -16..16, the accumulator holds -8..7
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "xnor_popcount" {lanes = 16 : i64, accumulate = si4}
+}
+
+// -----
+
+// CHECK: unit xnor_popcount: lanes must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "xnor_popcount" {lanes = 0 : i64, accumulate = si4}
+}
+
+// -----
+
+// CHECK: an xnor_popcount unit accumulates in an integer whose type says the sign
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.unit "xnor_popcount" {lanes = 1 : i64, accumulate = i4}
+}
+
+// -----
+
+// CHECK: the topology of a network-on-chip is one of bus, broadcast,
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "star" from ["a"] to ["a"]
+}
+
+// -----
+
+// CHECK: a network-on-chip has a source and a destination
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from [] to ["a"]
+}
+
+// -----
+
+// CHECK: a network-on-chip carries one of input, weight, output, psum, not bias
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"] carries ["bias"]
+}
+
+// -----
+
+// CHECK: machine.network_on_chip: width must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"] width 0
+}
+
+// -----
+
+// CHECK: machine.network_on_chip: latency must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"] latency -1
+}
+
+// -----
+
+// CHECK: hop_energy must not be negative, got -2.0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"] width 8 hop_energy -2.0
+}
+
+// -----
+
+// CHECK: hop_energy is that of `width` bits over one hop; the network has no width
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"] hop_energy 2.0
+}
+
+// -----
+
+// CHECK: n connects c, which is no memory or array of the machine
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.memory @a
+  machine.network_on_chip @n topology "bus" from ["a"] to ["c"]
+}
+
+// -----
+
+// CHECK: machine.fpga: luts must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.fpga @f luts 0
+}
+
+// -----
+
+// CHECK: machine.fpga: dsps must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.fpga @f dsps -1
+}
+
+// -----
+
+// CHECK: the instruction set of a host is one of x86_64, aarch64, armv7, armv7e_m, riscv32, riscv64, generic, not z80
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "z80" {}
+}
+
+// -----
+
+// CHECK: machine.host: simd must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "generic" simd 0 {}
+}
+
+// -----
+
+// CHECK: what a cache keeps is one of data, instructions, unified, not pages
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "generic" { machine.cache @c keeps "pages" size 8 }
+}
+
+// -----
+
+// CHECK: machine.cache: line must be at least 1, got 0
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "generic" { machine.cache @c size 8 line 0 }
+}
+
+// -----
+
+// CHECK: machine.cache: latency must not be negative, got -1
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "generic" { machine.cache @c size 8 latency -1 }
+}
+
+// -----
+
+// CHECK: a cache of 1000 bit is not made of 2 ways of whole lines of 64 bit
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.host @h isa "generic" { machine.cache @c size 1000 line 64 ways 2 }
+}
+
+// -----
+
+// CHECK: 'machine.cache' expects parent op 'machine.host'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.cache @c size 8
+}
+
+// -----
+
+// CHECK: 'machine.fpga' expects parent op 'machine.machine'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.array @a 1 x 1 { machine.fpga @f }
+}
+
+// -----
+
+// CHECK: 'machine.host' expects parent op 'machine.machine'
+machine.machine @m technology "cmos45" clock 1000000 {
+  machine.array @a 1 x 1 { machine.host @h isa "generic" {} }
+}
+
+// -----
+
+// CHECK: 'machine.network_on_chip' expects parent op to be one of
+machine.host @h isa "generic" {
+  machine.network_on_chip @n topology "bus" from ["a"] to ["a"]
+}
+
+// -----
+
+// CHECK: there is no technology table whose entries the machine could replace
+machine.machine @m overrides {dram_access = 1.0 : f64} {
+  
+}
+
+// -----
+
+// CHECK: the technology entry dram_access is a number of f64 and not negative
+machine.machine @m technology "cmos45" overrides {dram_access = -1.0 : f64} {
+  
+}
+
+// -----
+
+// CHECK: the technology entry dram_access is a number of f64 and not negative
+machine.machine @m technology "cmos45" overrides {dram_access = "cheap"} {
+  
 }

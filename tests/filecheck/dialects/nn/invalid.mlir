@@ -535,3 +535,21 @@ nn.network @n (%x: tensor<1x4xf32>) -> () inputs [] results [] {
 nn.network @n (%x: i32) -> () inputs ["x"] results [] {
   nn.return
 }
+
+// -----
+
+// CHECK: nn.dense: a multiplier model multiplies integers, these operands are floats
+nn.network @n (%x: tensor<1x4xf32>) -> () inputs ["x"] results [] {
+  %w = nn.weight "w" : tensor<2x4xf32>
+  %y = nn.dense %x, %w {multiplier = "truncated(bits = 2)"} : (tensor<1x4xf32>, tensor<2x4xf32>) -> tensor<1x2xf32>
+  nn.return
+}
+
+// -----
+
+// CHECK: nn.dense: a multiplier model takes operands of up to 8 bits, not 16
+nn.network @n (%x: tensor<1x4x!num.affine<ui16, 0.5 : 3>>) -> () inputs ["x"] results [] {
+  %w = nn.weight "w" : tensor<2x4x!num.affine<si8, 0.5 : 0>>
+  %y = nn.dense %x, %w {multiplier = "exact"} : (tensor<1x4x!num.affine<ui16, 0.5 : 3>>, tensor<2x4x!num.affine<si8, 0.5 : 0>>) -> tensor<1x2xsi32>
+  nn.return
+}

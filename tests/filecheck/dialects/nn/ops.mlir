@@ -58,6 +58,7 @@ nn.network @integers (%q: tensor<1x2x4x4x!num.affine<ui8, 0.5 : 3>>) -> (tensor<
   %w = nn.weight "w" : tensor<2x2x1x1x!num.per_channel<si8, 0, "w.scale">>
   %b = nn.weight "b" : tensor<2xsi32>
   %acc = nn.conv2d %m, %w bias %b window <1x1> groups 1 : (tensor<1x2x2x2x!num.affine<ui8, 0.5 : 3>>, tensor<2x2x1x1x!num.per_channel<si8, 0, "w.scale">>, tensor<2xsi32>) -> tensor<1x2x2x2xsi32>
+  %model = nn.conv2d %m, %w window <1x1> groups 1 layer "c" {multiplier = "truncated(bits = 2)"} : (tensor<1x2x2x2x!num.affine<ui8, 0.5 : 3>>, tensor<2x2x1x1x!num.per_channel<si8, 0, "w.scale">>) -> tensor<1x2x2x2xsi32>
   %sum = nn.sum_pool %m window <2x2> layer "p" : tensor<1x2x2x2x!num.affine<ui8, 0.5 : 3>> -> tensor<1x2x1x1xsi32>
   %fs = nn.flatten %sum : tensor<1x2x1x1xsi32> -> tensor<1x2xsi32>
   nn.return %fs : tensor<1x2xsi32>
@@ -66,5 +67,6 @@ nn.network @integers (%q: tensor<1x2x4x4x!num.affine<ui8, 0.5 : 3>>) -> (tensor<
 // CHECK:      nn.network @integers (%q: tensor<1x2x4x4x!num.affine<ui8, 0.5 : 3>>) -> (tensor<1x2xsi32>)
 // CHECK-NEXT:   %m = nn.max_pool %q window <2x2, stride 2x2> : {{.*}} -> tensor<1x2x2x2x!num.affine<ui8, 0.5 : 3>>
 // CHECK:        %acc = nn.conv2d %m, %w bias %b window <1x1> groups 1 : {{.*}} -> tensor<1x2x2x2xsi32>
+// CHECK-NEXT:   %model = nn.conv2d %m, %w window <1x1> groups 1 layer "c" {multiplier = "truncated(bits = 2)"} : {{.*}} -> tensor<1x2x2x2xsi32>
 // CHECK-NEXT:   %sum = nn.sum_pool %m window <2x2> layer "p" : {{.*}} -> tensor<1x2x1x1xsi32>
 // CHECK-NEXT:   %fs = nn.flatten %sum : tensor<1x2x1x1xsi32> -> tensor<1x2xsi32>

@@ -1,0 +1,333 @@
+"""Ops of the dialect `nn` that move data: joining, cutting, reordering, padding and resizing.
+
+Invariant: the batch axis stays, and so does the element type; only bilinear resizing computes new values, of f32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from xdsl.dialects.builtin import (
+    I64,
+    ArrayAttr,
+    Float64Type,
+    FloatAttr,
+    IntAttr,
+    IntegerAttr,
+    TensorType,
+    f32,
+    i64,
+)
+from xdsl.dialects.utils import EnumAttribute
+from xdsl.ir import Attribute, SpacedOpaqueSyntaxAttribute, SSAValue
+from xdsl.irdl import (
+    base,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
+
+from hapir.dialects import nn_layout_shapes
+from hapir.dialects.assembly import Grid, Real, Sizes, integers, sizes
+from hapir.dialects.nn_op import (
+    LayerOp,
+    UnaryOp,
+    activation_element,
+    implied_shape,
+    infer_result,
+    layer_attr,
+    need_float,
+)
+from hapir.dialects.nn_shapes import Shape
+from hapir.dialects.num import AffineType, element_type, integer_range, shape_of, storage_of
+
+
+class PadMode(StrEnum):
+    """What padding holds: one value, the nearest element, or the elements mirrored about the outermost one."""
+
+    constant = "constant"
+    edge = "edge"
+    reflect = "reflect"
+
+
+@irdl_attr_definition
+class PadModeAttr(EnumAttribute[PadMode], SpacedOpaqueSyntaxAttribute):
+    """What padding holds, printed as a bare word."""
+
+    name = "nn.pad_mode"
+
+
+class ResizeMode(StrEnum):
+    """How a map is sampled: the element at `floor(i * H / P)`; or linearly in both axes, at `(i + 1/2) * H / P - 1/2`,
+    or (`bilinear_corners`) at `i * (H - 1) / (P - 1)`, so that the corners meet.
+    """
+
+    nearest = "nearest"
+    bilinear = "bilinear"
+    bilinear_corners = "bilinear_corners"
+
+
+@irdl_attr_definition
+class ResizeModeAttr(EnumAttribute[ResizeMode], SpacedOpaqueSyntaxAttribute):
+    """How a map is sampled, printed as a bare word."""
+
+    name = "nn.resize_mode"
+
+
+@irdl_op_definition
+class ConcatOp(LayerOp):
+    """Tensors of one element type joined along an axis (1 = channels); the batch axis is not joined.
+
+    Example: `%y = nn.concat %a, %b axis 1 : (tensor<1x2x4x4xf32>, tensor<1x3x4x4xf32>) -> tensor<1x5x4x4xf32>`
+    """
+
+    name = "nn.concat"
+    inputs = var_operand_def(base(TensorType))
+    axis = prop_def(IntegerAttr[I64])
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = "$inputs `axis` $axis (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
+
+    def __init__(self, inputs: Sequence[SSAValue], *, axis: int = 1, layer: str | None = None):
+        super().__init__(
+            operands=[inputs],
+            result_types=[f32],
+            properties={"axis": IntegerAttr(axis, i64), "layer": layer_attr(layer)},
+        )
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        elements = [activation_element(self, v) for v in self.inputs]
+        if not elements:
+            raise VerifyException("nn.concat joins at least one tensor")
+        if any(e != elements[0] for e in elements):
+            raise VerifyException(f"nn.concat joins one element type, got {', '.join(map(str, elements))}")
+        shape = implied_shape(lambda: nn_layout_shapes.concat([shape_of(v) for v in self.inputs], self.axis.value.data))
+        return TensorType(elements[0], shape)
+
+
+@irdl_op_definition
+class SplitOp(LayerOp):
+    """A tensor cut along an axis (1 = channels) into pieces of the given sizes; the batch axis is not cut.
+
+    Example: `%a, %b = nn.split %x axis 1 into [2, 3] : (tensor<1x5x4xf32>) -> (tensor<1x2x4xf32>, tensor<1x3x4xf32>)`
+    """
+
+    name = "nn.split"
+    x = operand_def(base(TensorType))
+    axis = prop_def(IntegerAttr[I64])
+    pieces = prop_def(ArrayAttr[IntAttr])
+    outputs = var_result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$x `axis` $axis `into` custom<Sizes>($pieces) (`layer` $layer^)? attr-dict `:` "
+        "functional-type(operands, results)"
+    )
+    custom_directives = (Sizes,)
+
+    def __init__(self, x: SSAValue, pieces: Sequence[int], *, axis: int = 1, layer: str | None = None):
+        super().__init__(
+            operands=[x],
+            result_types=[[f32] * len(pieces)],
+            properties={"axis": IntegerAttr(axis, i64), "pieces": sizes(pieces), "layer": layer_attr(layer)},
+        )
+        infer_result(self)
+
+    def implied_types(self) -> Sequence[Attribute]:
+        element, axis = activation_element(self, self.x), self.axis.value.data
+        found: list[Shape] = []
+
+        def rule() -> Shape:
+            found.extend(nn_layout_shapes.split(shape_of(self.x), axis, integers(self.pieces)))
+            return ()
+
+        implied_shape(rule)
+        return [TensorType(element, shape) for shape in found]
+
+
+@irdl_op_definition
+class FlattenOp(UnaryOp):
+    """N ... -> N (product of the rest), in row-major order (channel, row, column). Keeps the element type.
+
+    Example: `%y = nn.flatten %x : tensor<1x4x2x2xf32> -> tensor<1x16xf32>`
+    """
+
+    name = "nn.flatten"
+
+    def result_type(self) -> Attribute:
+        return TensorType(
+            activation_element(self, self.x), implied_shape(lambda: nn_layout_shapes.flatten(shape_of(self.x)))
+        )
+
+
+@irdl_op_definition
+class ReshapeOp(UnaryOp):
+    """N ... -> N x the given sizes: the same elements in row-major order. Keeps the element type.
+
+    Example: `%y = nn.reshape %x to [4, 2, 2] : tensor<1x16xf32> -> tensor<1x4x2x2xf32>`
+    """
+
+    name = "nn.reshape"
+    shape = prop_def(ArrayAttr[IntAttr])
+    assembly_format = "$x `to` custom<Sizes>($shape) (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    custom_directives = (Sizes,)
+
+    def __init__(self, x: SSAValue, shape: Sequence[int], *, layer: str | None = None):
+        LayerOp.__init__(
+            self,
+            operands=[x],
+            result_types=[f32],
+            properties={"shape": sizes(shape), "layer": layer_attr(layer)},
+        )
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        shape = implied_shape(lambda: nn_layout_shapes.reshape(shape_of(self.x), integers(self.shape)))
+        return TensorType(activation_element(self, self.x), shape)
+
+
+@irdl_op_definition
+class TransposeOp(UnaryOp):
+    """The axes in another order: axis i of the result is axis `axes[i]`; the batch stays first. Keeps the element type.
+
+    Example: `%y = nn.transpose %x axes [0, 2, 1] : tensor<1x4x6xf32> -> tensor<1x6x4xf32>`
+    """
+
+    name = "nn.transpose"
+    axes = prop_def(ArrayAttr[IntAttr])
+    assembly_format = "$x `axes` custom<Sizes>($axes) (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    custom_directives = (Sizes,)
+
+    def __init__(self, x: SSAValue, axes: Sequence[int], *, layer: str | None = None):
+        LayerOp.__init__(
+            self,
+            operands=[x],
+            result_types=[f32],
+            properties={"axes": sizes(axes), "layer": layer_attr(layer)},
+        )
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        shape = implied_shape(lambda: nn_layout_shapes.transpose(shape_of(self.x), integers(self.axes)))
+        return TensorType(activation_element(self, self.x), shape)
+
+
+@irdl_op_definition
+class PadOp(UnaryOp):
+    """A tensor with elements added before and after each axis but the batch. Keeps the element type.
+
+    The mode `constant` adds `value`: in an affine type the integer closest to it, as in `nn.clip`; in raw integers a
+    whole number of their range. `edge` repeats the outermost element, `reflect` mirrors about it.
+
+    Example: `%y = nn.pad %x before [0, 0, 1, 1] after [0, 2, 1, 1] constant value 0.0
+        : tensor<1x4x8x8xf32> -> tensor<1x6x10x10xf32>`
+    """
+
+    name = "nn.pad"
+    before = prop_def(ArrayAttr[IntAttr])
+    after = prop_def(ArrayAttr[IntAttr])
+    mode = prop_def(PadModeAttr)
+    value = prop_def(FloatAttr[Float64Type])
+    assembly_format = (
+        "$x `before` custom<Sizes>($before) `after` custom<Sizes>($after) $mode `value` custom<Real>($value) "
+        "(`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    )
+    custom_directives = (Sizes, Real)
+
+    def __init__(
+        self,
+        x: SSAValue,
+        before: Sequence[int],
+        after: Sequence[int],
+        *,
+        mode: PadMode = PadMode.constant,
+        value: float = 0.0,
+        layer: str | None = None,
+    ):
+        LayerOp.__init__(
+            self,
+            operands=[x],
+            result_types=[f32],
+            properties={
+                "before": sizes(before),
+                "after": sizes(after),
+                "mode": PadModeAttr(mode),
+                "value": FloatAttr(value, 64),
+                "layer": layer_attr(layer),
+            },
+        )
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        element, value = activation_element(self, self.x), self.value.value.data
+        if not isfinite(value):
+            raise VerifyException(f"the value of padding must be finite, got {value}")
+        storage = storage_of(element)
+        if storage is not None and not isinstance(element, AffineType):
+            low, high = integer_range(storage)
+            if value != int(value) or not low <= value <= high:
+                raise VerifyException(f"{element} cannot be padded with {value}")
+        before, after, mode = integers(self.before), integers(self.after), self.mode.data
+        shape = implied_shape(lambda: nn_layout_shapes.pad(shape_of(self.x), before, after, mode))
+        return TensorType(element, shape)
+
+
+@irdl_op_definition
+class ResizeOp(UnaryOp):
+    """A map N C H W sampled at so many rows and columns P x Q.
+
+    `nearest` takes the element at `floor(i * H / P)` and keeps the element type; `bilinear` (of f32) weighs the two
+    nearest rows, then the two nearest columns, at `(i + 1/2) * H / P - 1/2`, and `bilinear_corners` at
+    `i * (H - 1) / (P - 1)`; places outside the map are moved to its edge.
+
+    Example: `%y = nn.resize %x to 16 x 16 nearest : tensor<1x4x8x8xf32> -> tensor<1x4x16x16xf32>`
+    """
+
+    name = "nn.resize"
+    rows = prop_def(IntAttr)
+    columns = prop_def(IntAttr)
+    mode = prop_def(ResizeModeAttr)
+    assembly_format = (
+        "$x `to` custom<Grid>($rows, $columns) $mode (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    )
+    custom_directives = (Grid,)
+
+    def __init__(
+        self,
+        x: SSAValue,
+        rows: int,
+        columns: int,
+        *,
+        mode: ResizeMode = ResizeMode.nearest,
+        layer: str | None = None,
+    ):
+        LayerOp.__init__(
+            self,
+            operands=[x],
+            result_types=[f32],
+            properties={
+                "rows": IntAttr(rows),
+                "columns": IntAttr(columns),
+                "mode": ResizeModeAttr(mode),
+                "layer": layer_attr(layer),
+            },
+        )
+        infer_result(self)
+
+    def result_type(self) -> Attribute:
+        if self.mode.data == ResizeMode.nearest:
+            activation_element(self, self.x)
+        else:
+            need_float(self, self.x)
+        rows, columns = self.rows.data, self.columns.data
+        shape = implied_shape(lambda: nn_layout_shapes.resize(shape_of(self.x), rows, columns))
+        return TensorType(element_type(self.x), shape)

@@ -1,0 +1,112 @@
+"""The layer statements that normalize, and those that end a network: softmax and argmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import SSAValue
+
+from hapir.dialects import nn
+from hapir.dialects.nn_layers import LayerDefinition, Parameters, at_least_one
+from hapir.dialects.nn_shapes import ShapeError, text
+from hapir.dialects.num import shape_of
+
+
+@dataclass(frozen=True)
+class BatchNorm(LayerDefinition):
+    """Inference batch normalization over axis 1. Parameters: gamma, beta, mean, variance.
+
+    Example: `b1 = batch_norm(c1, epsilon = 1e-5)`
+    """
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check_epsilon(self.epsilon)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        shape = shape_of(inputs[0])
+        if len(shape) < 2:
+            raise ShapeError(f"batch_norm needs a channel dimension, got shape {text(shape)}")
+        gamma, beta, mean, variance = (parameter(s, (shape[1],)) for s in ("gamma", "beta", "mean", "variance"))
+        return nn.BatchNormOp(inputs[0], gamma, beta, mean, variance, epsilon=self.epsilon, layer=layer)
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not (math.isfinite(epsilon) and epsilon >= 0):
+        raise ValueError(f"epsilon must not be negative, got {epsilon}")
+
+
+@dataclass(frozen=True)
+class LayerNorm(LayerDefinition):
+    """Normalization over the axes from `axis` on (the last one where it is not said). Parameters: gamma, beta.
+
+    `axis`: the first axis that is normalized; the last one where it is not said.
+
+    Example: `n1 = layer_norm(x, axis = 1)`
+    """
+
+    axis: int | None = None
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check_epsilon(self.epsilon)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        shape = shape_of(inputs[0])
+        axis = len(shape) - 1 if self.axis is None else self.axis
+        if not 0 < axis < len(shape):
+            raise ShapeError(f"layer_norm of shape {text(shape)} starts at an axis of 1..{len(shape) - 1}, not {axis}")
+        gamma, beta = (parameter(suffix, shape[axis:]) for suffix in ("gamma", "beta"))
+        return nn.LayerNormOp(inputs[0], gamma, beta, axis=axis, epsilon=self.epsilon, layer=layer)
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm(LayerDefinition):
+    """`x / (bias + alpha / size * sum x^2)^beta`, the sum over `size` neighbouring channels, as in AlexNet.
+
+    `size`: how many channels the sum runs over; those outside count as 0.
+    `alpha`: the factor of the sum.
+    `beta`: the exponent.
+    `bias`: what is added to the sum, above 0.
+
+    Example: `n1 = local_response_norm(r1, size = 5, alpha = 0.0001, beta = 0.75, bias = 2)`
+    """
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    bias: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least_one(size=self.size)
+        if not (all(map(math.isfinite, (self.alpha, self.beta, self.bias))) and self.alpha >= 0 and self.bias > 0):
+            raise ValueError("alpha must not be negative, bias must be positive, and all must be finite")
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        size, alpha, beta, bias = self.size, self.alpha, self.beta, self.bias
+        return nn.LocalResponseNormOp(inputs[0], size=size, alpha=alpha, beta=beta, bias=bias, layer=layer)
+
+
+@dataclass(frozen=True)
+class Softmax(LayerDefinition):
+    """`exp(x) / sum(exp(x))` along axis 1 of N C.
+
+    Example: `return softmax(f1)`
+    """
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        return nn.SoftmaxOp(inputs[0], layer=layer)
+
+
+@dataclass(frozen=True)
+class Argmax(LayerDefinition):
+    """Index of the largest value along axis 1 of N C, as `i32[N]`; the lowest index wins a tie.
+
+    Example: `return argmax(f1)`
+    """
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        return nn.ArgmaxOp(inputs[0], layer=layer)

@@ -1,0 +1,154 @@
+"""The layer statements that multiply by weights or by each other: convolutions, dense layers, matmul."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.ir import SSAValue
+
+from hapir.dialects import nn
+from hapir.dialects.nn_layers import (
+    Ends,
+    LayerDefinition,
+    Padding,
+    Pair,
+    Parameters,
+    at_least_one,
+    channels_of,
+    line_of,
+    pair_of,
+    window_of,
+)
+from hapir.dialects.nn_shapes import ShapeError
+
+
+@dataclass(frozen=True)
+class Conv2d(LayerDefinition):
+    """Two-dimensional convolution of N C H W to N K P Q; depthwise is `groups` = C. Parameters: weight, bias.
+
+    Example: `c1 = conv2d(image, channels = 16, kernel = 3, padding = 1)`
+    """
+
+    channels: int
+    kernel: Pair
+    stride: Pair = 1
+    padding: Padding = 0
+    dilation: Pair = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one(channels=self.channels, groups=self.groups)
+        window_of(self.kernel, self.stride, self.padding, self.dilation)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        window = window_of(self.kernel, self.stride, self.padding, self.dilation)
+        c = channels_of(inputs[0], 4, "conv2d")
+        _check_groups(self.groups, c, self.channels)
+        weight = parameter("weight", (self.channels, c // self.groups, *window.kernel))
+        bias = parameter("bias", (self.channels,)) if self.bias else None
+        return nn.Conv2dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
+
+
+def _check_groups(groups: int, inputs: int, outputs: int) -> None:
+    if inputs % groups or outputs % groups:
+        raise ShapeError(f"{groups} groups must divide both {inputs} input and {outputs} output channels")
+
+
+@dataclass(frozen=True)
+class Conv1d(LayerDefinition):
+    """Convolution along sequences of N C L to N K Q. Parameters: weight (K, C / groups, kernel), bias.
+
+    Example: `c1 = conv1d(signal, channels = 16, kernel = 9, padding = 4)`
+    """
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: Ends = 0
+    dilation: int = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one(channels=self.channels, groups=self.groups)
+        line_of(self.kernel, self.stride, self.padding, self.dilation)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        window = line_of(self.kernel, self.stride, self.padding, self.dilation)
+        c = channels_of(inputs[0], 3, "conv1d")
+        _check_groups(self.groups, c, self.channels)
+        weight = parameter("weight", (self.channels, c // self.groups, self.kernel))
+        bias = parameter("bias", (self.channels,)) if self.bias else None
+        return nn.Conv1dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
+
+
+@dataclass(frozen=True)
+class TransposedConv2d(LayerDefinition):
+    """Transposed convolution of N C H W to N K P Q, P = (H - 1) * stride + dilated kernel - padding + extra.
+
+    Parameters: weight (C, K / groups, R, S), bias.
+
+    `padding`: what is cut off around the result, one number, `[vertical, horizontal]` or `[top, left, bottom, right]`.
+    `extra`: rows and columns added at the bottom and right (PyTorch's output_padding), below the stride.
+
+    Example: `up = transposed_conv2d(r1, channels = 8, kernel = 2, stride = 2)`
+    """
+
+    channels: int
+    kernel: Pair
+    stride: Pair = 1
+    padding: Padding = 0
+    extra: Pair = 0
+    dilation: Pair = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one(channels=self.channels, groups=self.groups)
+        window_of(self.kernel, self.stride, self.padding, self.dilation)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        window = window_of(self.kernel, self.stride, self.padding, self.dilation)
+        c = channels_of(inputs[0], 4, "transposed_conv2d")
+        _check_groups(self.groups, c, self.channels)
+        weight = parameter("weight", (c, self.channels // self.groups, *window.kernel))
+        bias = parameter("bias", (self.channels,)) if self.bias else None
+        extra, groups = pair_of(self.extra), self.groups
+        return nn.TransposedConv2dOp(inputs[0], weight, bias, window=window, extra=extra, groups=groups, layer=layer)
+
+
+@dataclass(frozen=True)
+class Dense(LayerDefinition):
+    """Fully connected layer of N C to N K with K = `units`. Parameters: weight, bias.
+
+    `units`: the number of outputs.
+
+    Example: `f1 = dense(flatten(p1), units = 10)`
+    """
+
+    units: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one(units=self.units)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        weight = parameter("weight", (self.units, channels_of(inputs[0], 2, "dense", ": flatten it first")))
+        bias = parameter("bias", (self.units,)) if self.bias else None
+        return nn.DenseOp(inputs[0], weight, bias, layer=layer)
+
+
+@dataclass(frozen=True)
+class Matmul(LayerDefinition):
+    """Products of the matrices in the last two axes of two tensors: N ... M K times N ... K P is N ... M P.
+
+    Example: `scores = matmul(queries, transpose(keys, axes = [0, 2, 1]))`
+    """
+
+    inputs: ClassVar[int | None] = 2
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        return nn.MatmulOp(inputs[0], inputs[1], layer=layer)

@@ -1,0 +1,158 @@
+"""Layers of floats with kernels of their own: norms, transposed convolutions, bilinear sampling, recurrent layers.
+
+Law: close in f32. Transposed convolutions add up per pixel in the order (row, column, r, s, input), norms from the
+first element on, recurrent layers from the bias over the inputs; the reference sums in numpy's and BLAS's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import text
+from hapir.dialects.num import shape_of
+from hapir.lowering.kernel.plan_layout import Planner, in_network_order, no_kernel
+from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_stages import constant
+from hapir.lowering.kernel.program import (
+    Bilinear,
+    Geometry,
+    Norm,
+    Recurrent,
+    ResponseNorm,
+    Table,
+    TransposedConvolution,
+)
+from hapir.lowering.kernel.program_draft import Value
+from hapir.reference.nn_layout import places_between
+from hapir.weights import Array
+
+
+def _floats(planner: Planner, v: SSAValue) -> int:
+    return planner.draft.buffer("float", prod(shape_of(v)))
+
+
+def _table(role: str, array: Array) -> Table:
+    return Table(role, "float", np.ascontiguousarray(array, np.float32).reshape(-1))
+
+
+def _map_result(planner: Planner, v: SSAValue, target: int) -> None:
+    """Record a result that lies channels-last where it is a map."""
+    planner.values[v] = Value(target, shape_of(v), map_order(shape_of(v)))
+
+
+def _layer_norm(planner: Planner, op: nn.LayerNormOp) -> None:
+    """Rows of the network's order."""
+    x, shape, axis = planner.plain(op.x, op), shape_of(op.x), op.axis.value.data
+    origin = planner.origin(op, f"layer_norm {text(shape[:axis])} rows of {text(shape[axis:])}")
+    gamma, beta = (constant(planner.weights, v, op) for v in (op.gamma, op.beta))
+    tables = _table(f"{origin.layer}.gamma", gamma), _table(f"{origin.layer}.beta", beta)
+    target, epsilon = _floats(planner, op.result), op.epsilon.value.data
+    planner.draft.add(Norm(origin, target, (), x.buffer, prod(shape[:axis]), prod(shape[axis:]), *tables, epsilon))
+    in_network_order(planner, op.result, Value(target, shape), op)
+
+
+def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
+    """Pixels of a map, channels-last."""
+    shape = shape_of(op.x)
+    channels = shape[1]
+    if len(shape) > 4:
+        no_kernel(op, f" of {text(shape)}")
+    x, size = planner.value(op.x, op), op.size.value.data
+    alpha, beta, bias = (a.value.data for a in (op.alpha, op.beta, op.bias))
+    before, after = (min(reach, channels - 1) for reach in ((size - 1) // 2, size // 2))
+    origin = planner.origin(op, f"local_response_norm {text(shape)}")
+    target = _floats(planner, op.result)
+    pixels = prod(shape) // channels
+    planner.draft.add(
+        ResponseNorm(origin, target, (), x.buffer, pixels, channels, before, after, alpha / size, beta, bias)
+    )
+    _map_result(planner, op.result, target)
+
+
+def _transposed_conv2d(planner: Planner, op: nn.TransposedConv2dOp) -> None:
+    """Channels-last maps; weights C K/G R S become G R S C/G K/G."""
+    x, groups = planner.value(op.x, op), op.groups.value.data
+    (n, c, h, w), (_, k, p, q) = shape_of(op.x), shape_of(op.result)
+    origin = planner.origin(op, f"transposed_conv2d {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
+    weights = constant(planner.weights, op.w, op)
+    by_group = weights.reshape(groups, c // groups, *weights.shape[1:]).transpose(0, 3, 4, 1, 2)
+    bias = None if op.bias is None else _table(f"{origin.layer}.bias", constant(planner.weights, op.bias, op))
+    target = _floats(planner, op.result)
+    geometry = Geometry(n, c, h, w, k, p, q, op.window.window, groups)
+    table = _table(f"{origin.layer}.weight", by_group)
+    planner.draft.add(TransposedConvolution(origin, target, (), x.buffer, geometry, table, bias))
+    _map_result(planner, op.result, target)
+
+
+def plan_bilinear(planner: Planner, op: nn.ResizeOp) -> None:
+    """Channels-last maps."""
+    x, corners = planner.value(op.x, op), op.mode.data == nn.ResizeMode.bilinear_corners
+    (n, c, h, w), (_, _, p, q) = shape_of(op.x), shape_of(op.result)
+    origin = planner.origin(op, f"resize {text(shape_of(op.x))} -> {text(shape_of(op.result))}, {op.mode.data}")
+
+    def tables(axis: str, size: int, count: int) -> tuple[Table, Table, Table]:
+        first, second, weight = places_between(size, count, corners=corners)
+        role = f"{origin.layer}.{axis}"
+        places = (Table(role, "int32_t", place.astype(np.int32)) for place in (first, second))
+        return (*places, Table(f"{role}.weight", "float", weight))  # pyright: ignore[reportReturnType]  # it is three
+
+    target = _floats(planner, op.result)
+    rows, columns = tables("row", h, p), tables("column", w, q)
+    planner.draft.add(Bilinear(origin, target, (), x.buffer, n, c, h, w, rows, columns))
+    _map_result(planner, op.result, target)
+
+
+def _recurrent(planner: Planner, op: nn.RecurrentOp) -> None:
+    """Sequences N T C in the network's order; the last state stays in buffers of its own."""
+    x, (n, t, c) = planner.plain(op.x, op), shape_of(op.x)
+    outputs, state, *_ = op.results
+    _, units = shape_of(state)
+    kind = "lstm" if isinstance(op, nn.LstmOp) else "gru"
+    origin = planner.origin(op, f"{kind} {text(shape_of(op.x))} -> {text(shape_of(outputs))}")
+    names = ("weight_input", "weight_hidden", "bias_input", "bias_hidden")
+    arrays = [constant(planner.weights, v, op) for v in (op.w_input, op.w_hidden, *op.biases)]
+    w_input, w_hidden, *biases = (
+        _table(f"{origin.layer}.{name}", array.T) for name, array in zip(names, arrays, strict=False)
+    )
+    target, hidden = _floats(planner, outputs), _floats(planner, state)
+    cell = _floats(planner, op.cell) if isinstance(op, nn.LstmOp) else None
+    planner.draft.add(
+        Recurrent(
+            origin,
+            target,
+            (),
+            kind,
+            x.buffer,
+            n,
+            t,
+            c,
+            units,
+            w_input,
+            w_hidden,
+            (biases[0], biases[1]) if biases else None,
+            bool(op.reverse.value.data),
+            planner.draft.buffer("float", 2 * op.GATES * units),
+            hidden,
+            cell,
+        )
+    )
+    in_network_order(planner, outputs, Value(target, (n, t, units)), op)
+    planner.values[state] = Value(hidden, (n, units))
+    if isinstance(op, nn.LstmOp) and cell is not None:
+        planner.values[op.cell] = Value(cell, (n, units))
+
+
+FLOAT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
+    nn.LayerNormOp: _layer_norm,
+    nn.LocalResponseNormOp: _response_norm,
+    nn.TransposedConv2dOp: _transposed_conv2d,
+    nn.LstmOp: _recurrent,
+    nn.GruOp: _recurrent,
+}
+"""How each op of this file is planned."""

@@ -1,0 +1,167 @@
+"""Layers that move data, and products of matrices: steps over values as they lie.
+
+Law: exact; matmul sums over k from 0 in f32. A reshape is a view of the network's order, the others are one `Move` per
+result, from the layout that the operand has to the one that the result is to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import text
+from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
+from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, strides
+from hapir.lowering.kernel.program import Axis, Matmul, Move, Origin
+from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.weights import WeightStore
+
+
+class Planner(Protocol):
+    """What the plans of this file ask of `plan_program`."""
+
+    draft: Draft
+    weights: WeightStore
+    values: dict[SSAValue, Value]
+
+    def value(self, v: SSAValue, at: Operation) -> Value:
+        """Where a value lies."""
+        ...
+
+    def plain(self, v: SSAValue, at: Operation) -> Value:
+        """A value in the network's own order."""
+        ...
+
+    def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
+        """The same map in the other order."""
+        ...
+
+    def origin(self, op: Operation, words: str) -> Origin:
+        """Where a step comes from."""
+        ...
+
+
+def no_kernel(op: Operation, form: str = "") -> NoReturn:
+    """Raise HapirError (HAP0709) for an op, or a form of it, that the C target cannot compute."""
+    fail("HAP0709", f"the C target has no kernel for {op.name}{form}", at=op, help="run it on the reference")
+
+
+def _matmul(planner: Planner, op: nn.MatmulOp) -> None:
+    """Matrices in the network's order."""
+    a, b = (planner.plain(v, op) for v in (op.lhs, op.rhs))
+    *axes, m, p = shape_of(op.result)
+    origin = planner.origin(op, f"matmul {text(shape_of(op.lhs))} by {text(shape_of(op.rhs))}")
+    target = planner.draft.buffer("float", prod(shape_of(op.result)))
+    planner.draft.add(Matmul(origin, target, (), (a.buffer, b.buffer), prod(axes), m, shape_of(op.lhs)[-1], p))
+    in_network_order(planner, op.result, Value(target, shape_of(op.result)), op)
+
+
+def _reshape(planner: Planner, op: nn.ReshapeOp) -> None:
+    """A view of the elements in the network's order."""
+    in_network_order(planner, op.result, replace(planner.plain(op.x, op), shape=shape_of(op.result), step=None), op)
+
+
+def in_network_order(planner: Planner, v: SSAValue, value: Value, at: Operation) -> None:
+    """Record a result that lies in the network's order: a map is moved to channels-last."""
+    last = map_order(value.shape) is not None
+    planner.values[v] = planner.relayout(value, at, channels_last=True) if last else value
+
+
+def _transpose(planner: Planner, op: nn.TransposeOp) -> None:
+    """Axes in another order."""
+    shape = shape_of(op.result)
+    reads = [(axis.data, np.arange(size)) for axis, size in zip(op.axes, shape, strict=True)]
+    planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"transpose -> {text(shape)}")
+
+
+def _split(planner: Planner, op: nn.SplitOp) -> None:
+    """One move per piece that something reads."""
+    axis, first = op.axis.value.data, 0
+    for piece, size in zip(op.outputs, (p.data for p in op.pieces), strict=True):
+        shape = shape_of(piece)
+        reads = [(a, np.arange(n) + (first if a == axis else 0)) for a, n in enumerate(shape)]
+        if piece.uses:
+            planner.values[piece] = moved(planner, op, op.x, shape, reads, f"split {first}.. -> {text(shape)}")
+        first += size
+
+
+def _pad(planner: Planner, op: nn.PadOp) -> None:
+    """Places beyond the edge lie at it or are mirrored; a constant fills everything first."""
+    old, shape = shape_of(op.x), shape_of(op.result)
+    before, after = [b.data for b in op.before], [a.data for a in op.after]
+    words = f"pad {text(old)} -> {text(shape)}"
+    if op.mode.data == nn.PadMode.constant:
+        element, value = element_type(op.x), op.value.value.data
+        fill = on_grid(element, value) if isinstance(element, AffineType) else value
+        reads = [(a, np.arange(size)) for a, size in enumerate(old)]
+        planner.values[op.result] = moved(planner, op, op.x, shape, reads, words, write_at=before, fill=fill)
+        return
+    mode = "edge" if op.mode.data == nn.PadMode.edge else "reflect"
+    reads = [
+        (a, np.pad(np.arange(size), (b, e), mode=mode))
+        for a, (size, b, e) in enumerate(zip(old, before, after, strict=True))
+    ]
+    planner.values[op.result] = moved(planner, op, op.x, shape, reads, words)
+
+
+def plan_nearest(planner: Planner, op: nn.ResizeOp) -> None:
+    """Nearest elements."""
+    old, shape = shape_of(op.x), shape_of(op.result)
+    reads = [(a, np.arange(new) * size // new) for a, (size, new) in enumerate(zip(old, shape, strict=True))]
+    planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"resize {text(old)} -> {text(shape)}")
+
+
+def moved(
+    planner: Planner,
+    op: Operation,
+    v: SSAValue,
+    shape: tuple[int, ...],
+    reads: Sequence[tuple[int, Places]],
+    words: str,
+    *,
+    write_at: Sequence[int] | None = None,
+    fill: float | int | None = None,
+) -> Value:
+    """A value of this shape made of the elements of another.
+
+    Per axis of the result, `reads` says along which axis of the source it reads, and which index per index of its
+    own; they are written from `write_at` on, in a result that is all `fill` before.
+    """
+    x = planner.value(v, op)
+    order = map_order(shape)
+    ctype = planner.draft.buffers[x.buffer].ctype
+    target = planner.draft.buffer(ctype, prod(shape))
+    read_strides = strides(x.shape, channels_last=x.order is not None)
+    write_strides = strides(shape, channels_last=order is not None)
+    origin = planner.origin(op, words)
+    axes: list[Axis] = []
+    read_from = 0
+    for (axis, places), write in zip(reads, write_strides, strict=True):
+        loop, first = axis_of(places, read_strides[axis], write, f"{origin.layer}.places")
+        axes.append(loop)
+        read_from += first
+    write_to = sum(at * stride for at, stride in zip(write_at or [0] * len(shape), write_strides, strict=True))
+    if fill is not None:
+        fill = float(fill) if ctype == "float" else int(fill)
+    planner.draft.add(Move(origin, target, (), x.buffer, loops(axes), read_from, write_to, fill))
+    bounds = x.bounds
+    if bounds is not None and fill is not None:
+        bounds = min(bounds[0], int(fill)), max(bounds[1], int(fill))
+    return Value(target, shape, order, bounds)
+
+
+LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
+    nn.MatmulOp: _matmul,
+    nn.ReshapeOp: _reshape,
+    nn.TransposeOp: _transpose,
+    nn.SplitOp: _split,
+    nn.PadOp: _pad,
+}
+"""How each op of this file is planned."""
