@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from xdsl.dialects.builtin import FileLineColLoc
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr
 from xdsl.ir import Attribute, Operation
 
 Severity = Literal["error", "warning", "note"]
@@ -161,6 +161,11 @@ def span_of(location: Attribute) -> Span | None:
         return None
     line, column = location.line.data, location.column.data
     return Span(location.filename.data, line, column, line, column + 1)
+
+
+def location_of(span: Span) -> FileLineColLoc:
+    """The IR location of a span's beginning."""
+    return FileLineColLoc(StringAttr(span.file), IntAttr(span.line), IntAttr(span.column))
 
 
 def fail(

@@ -6,9 +6,10 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.diagnostics import Findings, Span, did_you_mean
 from hapir.spec import syntax
 from hapir.spec.options import Measure, Mismatch, convert
+from hapir.spec.twice import given_twice
 from hapir.spec.units import Dimension
 
 _DIMENSIONS: dict[str, Dimension] = {"pJ": "energy", "um2": "area"}
@@ -54,10 +55,7 @@ def read_overrides(call: syntax.Call, findings: Findings) -> dict[str, float]:
             help = did_you_mean(entry, entries) or f"its entries are {', '.join(entries)}"
             findings.error("HAP0204", f"{what} has no entry `{entry}`", at=option.name.span, help=help)
         elif entry in places:
-            labels = [Label(places[entry], "first given here")]
-            findings.error(
-                "HAP0221", f"`{entry}` is given twice", at=option.name.span, labels=labels, help="remove one of them"
-            )
+            given_twice(entry, option.name.span, places[entry], findings)
         else:
             places[entry] = option.name.span
             try:
