@@ -14,25 +14,31 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import ArrayAttr, FunctionType, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, SSAValue
-from xdsl.utils.exceptions import VerifyException
+from xdsl.ir import SSAValue
 
-from hapir.diagnostics import Findings, Label, Span, location_of
+from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import Shape, ShapeError, text
+from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.block_calls import BlockCalls
 from hapir.spec.evaluate import FUNCTIONS, Scope, bind_constants, evaluate, match_arguments
 from hapir.spec.frames import Frame, Iteration, KnownBlock, NamedTensor, indexed
-from hapir.spec.network_help import arguments, no_layer, shapes_that_fit, unknown_layer
-from hapir.spec.options import Mismatch, expand_range, origins, read_options, show
+from hapir.spec.network_help import no_layer
+from hapir.spec.network_layers import hint, layer_definition, layer_ops, takes
+from hapir.spec.network_results import (
+    UNNAMED_RESULT,
+    check_result_names,
+    check_results,
+    finish,
+    result_names,
+    returned_values,
+)
+from hapir.spec.options import Mismatch, expand_range, read_options, show
 from hapir.spec.program import Program, check_block_name
-from hapir.spec.resolve import resolve
 from hapir.spec.tensor_names import TensorNames
-from hapir.spec.tensor_types import check_size, tensor_type, type_text
+from hapir.spec.tensor_types import tensor_type
 from hapir.spec.twice import defined_twice
 
 if TYPE_CHECKING:
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
 
 MAXIMUM_LAYERS = 20_000
 """Layers of a network, and turns of all its repeats: far more than any network has."""
-UNNAMED_RESULT = "output"
 
 
 class _TooLarge(Exception):
@@ -55,7 +60,7 @@ class NetworkBuilder:
         network: syntax.Network,
         findings: Findings,
         *,
-        program: Program | None = None,
+        program: Program,
         instance: syntax.Instance | None = None,
         caller: Scope | None = None,
     ):
@@ -67,7 +72,7 @@ class NetworkBuilder:
         self._network = network
         self._calls = BlockCalls(findings)
         self._names = TensorNames(network, self._calls)
-        self._program = program or Program()
+        self._program = program
         self._instance = instance or syntax.Instance(network.name, (), (), network.name.span)
         self._caller = caller or Scope()
         self._turns = 0
@@ -122,8 +127,22 @@ class NetworkBuilder:
                 )
             else:
                 self._returns(*returned, frame)
-        self._finish(frame)
+        if not self._findings.failed:
+            # after an error the statement that uses a value may be the one that could not be read
+            self._names.report_unused()
+        check_result_names(network.results, self._findings)
+        if not self._findings.failed and all(value is not None for value, _ in self._results):
+            finish(self._op, network, self._results)
         return self._op
+
+    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement], frame: Frame) -> None:
+        declared = self._network.results
+        values = returned_values(statement, rest, self._findings)
+        names = result_names(declared)
+        for index, value in enumerate(values):
+            name = names[index] if index < len(names) else UNNAMED_RESULT
+            self._results.append((self._tensor(value, None, name, frame), value.span))
+        check_results(statement, self._results, declared, frame.scope, self._findings)
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -224,7 +243,7 @@ class NetworkBuilder:
         if type_ is not None:
             block = self._op.body.block
             value = block.insert_arg(type_, len(block.args))
-            value.name_hint = _hint(parameter.name.text)
+            value.name_hint = hint(parameter.name.text)
             value.location = location_of(parameter.name.span)
         self._names.define(parameter.name.text, value, parameter.name, frame)
 
@@ -296,12 +315,12 @@ class NetworkBuilder:
         local = name or self._names.nested(f"{statement}.{kind.text}".lstrip("."), frame)
         if kind.text in frame.blocks:
             return self._instance_of(frame.blocks[kind.text], call, local, frame)
-        definition = self._layer_definition(kind, frame)
+        definition = layer_definition(kind, frame.blocks, [*frame.names()], self._findings)
         layer = frame.prefix + local
         self._names.layers[layer] = call.span
         if len(self._names.layers) > MAXIMUM_LAYERS:
             self._too_large(call.span)
-        if definition is not None and not self._takes(definition, call):
+        if definition is not None and not takes(definition, call, self._findings):
             definition = None
         # a second look at arguments of the wrong kind would only repeat that their number is wrong
         tensors = [a for a in call.arguments if definition or isinstance(a, syntax.Name | syntax.Call)]
@@ -321,34 +340,11 @@ class NetworkBuilder:
             self._names.which(f"`{local}`", frame.values[local], call.span)
         return result
 
-    def _layer_definition(self, kind: syntax.Name, frame: Frame) -> type[LayerDefinition] | None:
-        layers = universe().layers
-        if kind.text in layers:
-            return resolve(layers, kind, "layer", "HAP0201", self._findings)
-        known = [*layers, *frame.blocks]
-        help = unknown_layer(kind.text, known, [*frame.names()])
-        self._findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
-        return None
-
     def _evaluated(self, options: Sequence[syntax.Option], frame: Frame) -> list[syntax.Option] | None:
         """Options with constants put in; None after an error."""
         values = [evaluate(option.value, frame.constants, self._findings) for option in options]
         plain = [replace(o, value=v) for o, v in zip(options, values, strict=True) if v is not None]
         return plain if len(plain) == len(options) else None
-
-    def _takes(self, definition: type[LayerDefinition], call: syntax.Call) -> bool:
-        """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
-        wanted, given = definition.inputs, len(call.arguments)
-        if given == wanted or (wanted is None and given):
-            return True
-        count = "at least one tensor" if wanted is None else "one tensor" if wanted == 1 else f"{wanted} tensors"
-        self._findings.error(
-            "HAP0205",
-            f"`{call.function.text}` takes {count}, {given} given",
-            at=call.arguments[wanted].span if wanted is not None and given > wanted else call.span,
-            help=arguments(call.function.text, call, wanted, definition),
-        )
-        return False
 
     def _size(self, frame: Frame, call: syntax.Call, findings: Findings) -> int | None:
         """`size(tensor, axis)`: the size of a tensor along an axis, counted from 0 (the batch)."""
@@ -438,34 +434,12 @@ class NetworkBuilder:
     def _layer(
         self, definition: LayerDefinition, inputs: list[SSAValue], local: str, call: syntax.Call, frame: Frame
     ) -> SSAValue | None:
-        layer = frame.prefix + local
-        weights: list[nn.WeightOp] = []
-
-        def parameter(suffix: str, shape: Shape, /) -> SSAValue:
-            check_size(shape)
-            weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(f32, shape)))
-            return weights[-1].result
-
-        try:
-            op = definition.build(inputs, parameter, layer)
-            op.verify()
-            for result in op.results:
-                check_size(shape_of(result))
-        except (ShapeError, VerifyException, ValueError) as error:
-            labels = [
-                Label(self._origin(argument, frame), f"this is {type_text(value.type)}")
-                for argument, value in zip(call.arguments, inputs, strict=True)
-            ]
-            labels += origins(option.value for option in call.options)
-            message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
-            help = shapes_that_fit(call, [shape_of(value) for value in inputs], definition)
-            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels, help=help)
+        places = [self._origin(argument, frame) for argument in call.arguments]
+        made = layer_ops(definition, inputs, frame.prefix + local, call, places, self._findings)
+        if made is None:
             return None
-        for made in (*weights, op):
-            made.location = location_of(call.span)
-            self._op.body.block.add_op(made)
-        for weight in weights:
-            weight.result.name_hint = _hint(weight.key.data)
+        weights, op = made
+        self._op.body.block.add_ops([*weights, op])
         return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
 
     def _named_results(
@@ -479,7 +453,7 @@ class NetworkBuilder:
         pieces: list[str] = []
         for name, result in zip(names, op.results, strict=True):
             full = local if name == "" else f"{local}.{name}" if isinstance(name, str) else indexed(local, [name])
-            result.name_hint = _hint(frame.prefix + full)
+            result.name_hint = hint(frame.prefix + full)
             if name == "":
                 own = result
             elif isinstance(name, str):
@@ -496,74 +470,6 @@ class NetworkBuilder:
         """Where a named input is made; a nested layer is at its own place."""
         made = frame.find(argument.text) if isinstance(argument, syntax.Name) else None
         return made.span if made else argument.span
-
-    # --- results ------------------------------------------------------------------------------------------------------
-
-    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement], frame: Frame) -> None:
-        values = [statement.value]
-        for extra in rest:
-            if isinstance(
-                extra,
-                syntax.Assign | syntax.Return | syntax.Weights | syntax.Let | syntax.Repeat | syntax.LayerBlock,
-            ):
-                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span,
-                                     help="move it above the `return`")  # fmt: skip
-            else:
-                values.append(extra)
-        declared = self._network.results
-        for index, value in enumerate(values):
-            result = declared[index].name if index < len(declared) else None
-            name = result.text if result else UNNAMED_RESULT
-            self._results.append((self._tensor(value, None, name, frame), value.span))
-        if len(values) != len(declared):
-            self._findings.error(
-                "HAP0218",
-                f"the network declares {len(declared)} results and returns {len(values)}",
-                at=statement.span,
-                labels=[Label(declared[0].span, "declared here")],
-                help="several results are written `-> (a: f32[1, 4], b: f32[1, 8])`, and `return x, y`",
-            )
-            return
-        for (value, span), parameter in zip(self._results, declared, strict=True):
-            assert parameter.type is not None
-            expected = tensor_type(parameter.type, frame.scope, self._findings)
-            if value is not None and expected is not None and value.type != expected:
-                self._findings.error(
-                    "HAP0303",
-                    f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
-                    at=span,
-                    labels=[Label(parameter.type.span, "declared here")],
-                    help=f"return what is declared, or declare `-> {type_text(value.type)}`",
-                )
-
-    def _finish(self, frame: Frame) -> None:
-        if not self._findings.failed:
-            # after an error the statement that uses a value may be the one that could not be read
-            self._names.report_unused()
-        names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
-        for index, parameter in enumerate(self._network.results):
-            if parameter.name and parameter.name.text in names[:index]:
-                first = self._network.results[names.index(parameter.name.text)]
-                what = f"the result `{parameter.name.text}`"
-                defined_twice(what, parameter.name.span, first.span, self._findings)
-        values = [value for value, _ in self._results]
-        if self._findings.failed or any(value is None for value in values):
-            return
-        result = nn.ReturnOp([value for value in values if value is not None])
-        result.location = location_of(self._results[0][1])
-        self._op.body.block.add_op(result)
-        arguments = self._op.body.block.args
-        self._op.function_type = FunctionType.from_lists([a.type for a in arguments], [v.type for v in result.values])
-        self._op.properties["input_names"] = _names([p.name.text for p in self._network.inputs if p.name])
-        self._op.properties["result_names"] = _names(names)
-
-
-def _names(names: Sequence[str]) -> Attribute:
-    return ArrayAttr([StringAttr(name) for name in names])
-
-
-def _hint(name: str) -> str:
-    return name.replace(".", "_")
 
 
 def _written(value: syntax.Name | syntax.Tensor | syntax.Member) -> str:
