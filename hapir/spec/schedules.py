@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean, location_of
+from hapir.diagnostics import Findings, Label, Span, did_you_mean, location_of, some
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
 from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_memory import MemoryOp
@@ -18,7 +18,6 @@ from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.options import read_options, show, word
-from hapir.spec.recipes import some
 from hapir.spec.resolve import resolve
 from hapir.spec.twice import given_twice
 
