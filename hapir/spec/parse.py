@@ -14,7 +14,7 @@ from typing import cast
 
 from lark import Token, Tree
 
-from hapir.diagnostics import Findings, Span, fail
+from hapir.diagnostics import Findings, HapirError, Span, fail
 from hapir.spec import syntax
 from hapir.spec.grammar import NUMBER, grammar
 from hapir.spec.recovery import Recovery, token_span
@@ -36,8 +36,8 @@ def parse(text: str, file: str) -> syntax.File:
 
     Raises HapirError with up to ten diagnostics HAP01xx.
     """
-    text = text.removeprefix("\ufeff")
     findings = Findings()
+    text = text.removeprefix("\ufeff")
     _check_size(text, file)
     tree = Recovery(grammar(), text, file, findings).run()
     if tree is None or findings.failed:
@@ -48,10 +48,30 @@ def parse(text: str, file: str) -> syntax.File:
     return parsed
 
 
+def parse_partly(text: str, file: str, findings: Findings) -> syntax.File | None:
+    """The syntax of a file without the statements that have syntax errors, which go to the findings.
+
+    None where too little of the text can be read. For tools that help while a text is being written.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        _check_size(text, file)
+    except HapirError as error:
+        findings.add(error.diagnostics)
+        return None
+    tree = Recovery(grammar(), text, file, findings).run()
+    return None if tree is None else _Builder(file, findings).file(tree)
+
+
 def _check_size(text: str, file: str) -> None:
     """Refuse what would exhaust a recursive walk: too much text, or brackets nested too deep."""
     if len(text) > MAXIMUM_CHARACTERS:
-        fail("HAP0104", f"the file has {len(text)} characters, at most {MAXIMUM_CHARACTERS} are read", at=None)
+        fail(
+            "HAP0104",
+            f"the file has {len(text)} characters, at most {MAXIMUM_CHARACTERS} are read",
+            at=None,
+            help="split it: a spec may `import` others",
+        )
     depth = 0
     for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[(\[{]|[)\]}]', text):
         bracket = match.group()
@@ -325,11 +345,15 @@ class _Builder:
 
     def _number(self, text: str, span: Span) -> int | float:
         if len(text) > _MAXIMUM_DIGITS:
-            self._findings.error("HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span)
+            self._findings.error(
+                "HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span, help="round it"
+            )
             return 0
         value = int(text) if text.isdigit() else float(text)
         if not math.isfinite(value):
-            self._findings.error("HAP0105", "this number is too large for a 64-bit float", at=span)
+            self._findings.error(
+                "HAP0105", "this number is too large for a 64-bit float", at=span, help="no size or rate is so large"
+            )
             return 0
         return value
 
