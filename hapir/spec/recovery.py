@@ -80,7 +80,7 @@ class Recovery:
         """Whether a separator came after it."""
 
     def run(self) -> Tree[Token] | None:
-        """The tree, without the statements whose errors go to the findings; None where parsing cannot go on to the end."""
+        """The tree without the statements whose errors go to the findings; None where the end is not reached."""
         for _ in range(MAXIMUM_ERRORS):
             try:
                 return self._feed()
