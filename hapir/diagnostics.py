@@ -9,7 +9,7 @@ Codes are stable (`HAP0301`); `hapir/codes` holds what `hapir explain CODE` prin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
@@ -51,7 +51,8 @@ class Label:
 class Diagnostic:
     """One message: a stable code, what is wrong, where, related places, and a way out.
 
-    `folder` is where the files of the spans are read from when the message is rendered; it is not part of the message.
+    `folder` is where the files of the spans are read from when the message is rendered, `sources` holds the text of
+    those that are no files (standard input, a pipeline); neither is part of the message.
     """
 
     code: str
@@ -61,6 +62,7 @@ class Diagnostic:
     help: str | None = None
     severity: Severity = "error"
     folder: Path | None = field(default=None, compare=False, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
     @property
     def way_out(self) -> str:
@@ -71,7 +73,7 @@ class Diagnostic:
         """A JSON-ready dict with the dataclass's fields but the folder; files as a reader can open them from here."""
 
         def opened(span: Span) -> dict[str, object]:
-            return {**asdict(span), "file": _shown_path(span, self.folder)}
+            return {**asdict(span), "file": _shown_path(span, self)}
 
         return {
             "code": self.code,
@@ -134,17 +136,23 @@ class Findings:
 
 
 @contextmanager
-def files_from(folder: Path) -> Generator[None]:
+def files_from(folder: Path, sources: Mapping[str, str] | None = None) -> Generator[None]:
     """Diagnostics that leave the block know where their files lie, so that they show the source line."""
     try:
         yield
     except HapirError as error:
-        raise HapirError(placed(error.diagnostics, folder)) from error
+        raise HapirError(placed(error.diagnostics, folder, sources)) from error
 
 
-def placed(diagnostics: Iterable[Diagnostic], folder: Path) -> tuple[Diagnostic, ...]:
-    """Diagnostics that know where their files lie; those that know already keep their folder."""
-    return tuple(d if d.folder else replace(d, folder=folder) for d in diagnostics)
+def placed(
+    diagnostics: Iterable[Diagnostic], folder: Path, sources: Mapping[str, str] | None = None
+) -> tuple[Diagnostic, ...]:
+    """Diagnostics that know where their files lie; those that know already keep their folder.
+
+    `sources` are the texts of places that are no files, by the name that spans give them.
+    """
+    known = tuple(d if d.folder else replace(d, folder=folder) for d in diagnostics)
+    return tuple(replace(d, sources={**sources, **d.sources}) for d in known) if sources else known
 
 
 def span_of(location: Attribute) -> Span | None:
@@ -202,9 +210,9 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
     for index, (span, message, mark) in enumerate(places):
         arrow = "-->" if index == 0 else ":::"
         gutter = " " * len(str(span.line))
-        shown = _shown_path(span, diagnostic.folder)
+        shown = _shown_path(span, diagnostic)
         lines.append(f"{gutter}{_paint(arrow, 'place', colour)} {shown}:{span.line}:{span.column}")
-        source = source_line(span, diagnostic.folder)
+        source = source_line(span, diagnostic.folder, diagnostic.sources)
         if source is None:
             if message:
                 lines.append(f"{gutter} {_paint('|', 'place', colour)} {message}")
@@ -221,13 +229,16 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def source_line(span: Span, folder: Path | None = None) -> str | None:
-    """The text of a span's first line, read from its file; None where the file cannot be read."""
+def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, str] | None = None) -> str | None:
+    """The text of a span's first line, from `sources` or read from its file; None where the file cannot be read."""
     try:
-        if span.file.startswith(LIBRARY):
+        if sources and span.file in sources:
+            text = sources[span.file]
+        elif span.file.startswith(LIBRARY):
             text = (files("hapir.targets") / span.file.removeprefix(LIBRARY)).read_text(encoding="utf-8")
         else:
-            text = ((folder or Path()) / span.file).read_text(encoding="utf-8-sig", errors="replace")
+            # as bytes: reading as text would make lines of carriage returns
+            text = ((folder or Path()) / span.file).read_bytes().decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return None
     # only newlines part lines in .hap; str.splitlines would also cut at form feeds and the like
@@ -238,9 +249,10 @@ def source_line(span: Span, folder: Path | None = None) -> str | None:
     return "".join(c if c == "\t" or c.isprintable() else "\ufffd" for c in lines[span.line - 1].rstrip("\r"))
 
 
-def _shown_path(span: Span, folder: Path | None) -> str:
+def _shown_path(span: Span, diagnostic: Diagnostic) -> str:
     """The path a reader can open from here; that of the span where its folder is unknown or elsewhere."""
-    if folder is None or span.file.startswith(LIBRARY):
+    folder = diagnostic.folder
+    if folder is None or span.file.startswith(LIBRARY) or span.file in diagnostic.sources:
         return span.file
     path = folder / span.file
     if path.is_absolute() and path.is_relative_to(Path.cwd()):

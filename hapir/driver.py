@@ -32,7 +32,8 @@ from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import PerChannelType, element_type, is_float
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.pipeline import Stage, Step, run_steps
-from hapir.registry import make_context, universe
+from hapir.pipeline_text import read_passes
+from hapir.registry import make_context
 from hapir.report.summary import CheckReport, summarize
 from hapir.spec.build import build_module, diagnose, set_data_folder
 from hapir.spec.check import NO_RECIPE, Spec, load_spec, recipe_passes
@@ -179,7 +180,9 @@ class Scheduled:
         """Recipe and fusion applied. Raises HapirError, with the place of the recipe's step, where one fails."""
         module, ctx = self.float_module.clone(), self._float_ctx.clone()
         snapshots = [("built", self.float_module)]
-        steps = (*self._steps, Step(universe().all_passes["fuse"]()()))
+        # no place: what goes wrong in here is not asked for by a line of the spec
+        finish = (Step(step.what) for step in read_passes("finish", "hapir"))
+        steps = (*self._steps, *finish)
         ctx.remember_original(module)
         with files_from(self.design.spec.folder):
             stages = run_steps(module, ctx, steps, lambda name, m: snapshots.append((name, m.clone())))

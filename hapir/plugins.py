@@ -23,7 +23,9 @@ from hapir.diagnostics import Diagnostic, fail
 from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
-_OWN = ("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers")
+_SPACE = {"pipelines": "all_passes"}
+"""Fields that share their names with another one: `hapir opt -p` takes passes and pipelines alike."""
+_OWN = ("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers", "pipelines")
 KINDS = {
     "all_dialects": "dialect",
     "all_passes": "pass",
@@ -36,6 +38,7 @@ KINDS = {
     "networks": "network",
     "formats": "number format",
     "multipliers": "multiplier",
+    "pipelines": "pipeline",
 }
 """What one entry of a field is called in messages."""
 LIBRARY_FIELDS = ("machines", "networks")
@@ -53,7 +56,7 @@ def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUnive
     """hapir's universe extended by plug-ins in the order of their names; a warning for each that had to be left out."""
     problems: list[Diagnostic] = []
     merged = {field: dict(getattr(own, field)) for field in (*_SHARED, *_OWN)}
-    owners = {(field, name): "hapir" for field, entries in merged.items() for name in entries}
+    owners = {(_SPACE.get(field, field), name): "hapir" for field, entries in merged.items() for name in entries}
     for field in _SHARED:
         owners |= {(field, name): "xDSL" for name in getattr(XDSL_UNIVERSE, field)}
     for field in LIBRARY_FIELDS:
@@ -64,7 +67,7 @@ def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUnive
             continue
         for field in (*_SHARED, *_OWN):
             for name, getter in _entries(plugin, universe, field, problems):
-                owner = owners.setdefault((field, name), plugin.name)
+                owner = owners.setdefault((_SPACE.get(field, field), name), plugin.name)
                 if owner == plugin.name:
                     merged[field][name] = _guarded(plugin.name, field, name, getter)
                 else:
@@ -132,13 +135,17 @@ def _unfit(field: str, name: str, entry: object) -> str | None:
         fits, needs = isinstance(entry, Dialect), "a Dialect"
     elif field in LIBRARY_FIELDS:
         fits, needs = isinstance(entry, Traversable) and entry.is_file(), "a file that exists"
+    elif field == "pipelines":
+        from hapir.pipelines import NamedPipeline
+
+        fits, needs = isinstance(entry, NamedPipeline), "a NamedPipeline"
     elif wanted is not None:
         fits, needs = isinstance(entry, type) and issubclass(entry, wanted), f"a {wanted.__name__} class"
     else:
         fits, needs = isinstance(entry, type) and is_dataclass(entry), "a dataclass"
     if not fits:
         return f"{shown} is not {needs}"
-    if field in ("layers", *LIBRARY_FIELDS):
+    if field in ("layers", "pipelines", *LIBRARY_FIELDS):
         return None
     own_name: object = getattr(cast(Any, entry), "name", None)
     return None if own_name == name else f"{shown} has the name `{own_name}`"

@@ -1,4 +1,4 @@
-"""THE list: all that hapir knows by name (dialects, passes, targets, layers, units, formats, ...), as lazy getters.
+"""THE list: all that hapir knows by name (dialects, passes, pipelines, targets, layers, formats, ...), as lazy getters.
 
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
@@ -119,6 +119,12 @@ HAPIR = HapirUniverse(
     },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),
+    },
+    pipelines={
+        "finish": lazy("pipelines", "FINISH"),
+        "float_c": lazy("pipelines", "FLOAT_C"),
+        "int8": lazy("pipelines", "INT8"),
+        "rtl": lazy("pipelines", "RTL"),
     },
 )
 

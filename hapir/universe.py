@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hapir.dialects.formats import NumberFormat
     from hapir.dialects.nn_layers import LayerDefinition
     from hapir.multipliers.model import Multiplier
+    from hapir.pipelines import NamedPipeline
 
 
 class HapirUniverse(Universe):
@@ -36,6 +37,8 @@ class HapirUniverse(Universe):
     """Number formats by name: `fixed(2, 6)`; the fields are the options."""
     multipliers: dict[str, Callable[[], type[Multiplier]]]
     """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
+    pipelines: dict[str, Callable[[], NamedPipeline]]
+    """Named pipelines that `hapir opt -p` expands."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class HapirUniverse(Universe):
         networks: dict[str, Callable[[], Traversable]] | None = None,
         formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
         multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
+        pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
         self.layers = layers or {}
@@ -61,3 +65,4 @@ class HapirUniverse(Universe):
         self.networks = networks or {}
         self.formats = formats or {}
         self.multipliers = multipliers or {}
+        self.pipelines = pipelines or {}

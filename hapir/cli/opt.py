@@ -1,13 +1,8 @@
-"""`hapir opt`: xDSL's optimizer driver with hapir registered, for people who write passes.
-
-What it adds to xDSL's driver: `.hap` input, weights beside the IR, IR printing around passes on stderr, clean errors
-with a suggestion, output written only when everything went well, and a reproducer file when a pass breaks.
-"""
+"""`hapir opt`: xDSL's optimizer driver with hapir registered, for people who write passes. See `hapir.opt.driver`."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from hapir.cli.command import Command
@@ -15,32 +10,24 @@ from hapir.cli.console import Console
 
 
 def optimize(arguments: Sequence[str]) -> int:
-    """Run the driver on its own arguments and return the exit code. Raises HapirError for a wrong spec."""
-    from xdsl.utils.exceptions import (
-        ArgSpecParseError,
-        DiagnosticException,
-        ParseError,
-        UnregisteredConstructException,
-    )
+    """Run the driver on its own arguments and return the exit code."""
+    from hapir.opt.driver import run
 
-    from hapir.cli.opt_driver import HapirOpt, OptError
-
-    try:
-        return HapirOpt(arguments).run_cleanly()
-    except UnicodeDecodeError:
-        print("error: the input is not UTF-8 text", file=sys.stderr)
-        return 1
-    except (ParseError, DiagnosticException, ArgSpecParseError, UnregisteredConstructException, OptError) as error:
-        print(f"error: {str(error).strip()}", file=sys.stderr)
-        return 1
+    return run(arguments)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None: xDSL's driver reads them (see `hapir.cli.main`)."""
+    """None: the driver reads them (see `hapir.cli.main`)."""
 
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     return optimize([])
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hapir.opt.arguments import build_parser
+
+    return build_parser()
 
 
 COMMAND = Command(
@@ -49,4 +36,5 @@ COMMAND = Command(
     "hapir opt digits.hap -p 'fold_batch_norm,fuse'",
     _add_arguments,
     _execute,
+    _parser,
 )

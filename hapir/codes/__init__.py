@@ -9,10 +9,11 @@ from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
+from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
 from hapir.codes.targets import TARGETS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS}
+CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS, **OPT}

@@ -40,7 +40,7 @@ def test_the_help_of_each_command_has_an_example(command: str) -> None:
         ("list", "colours"),
         ("check", "x.hap", "--format", "xml"),
         ("opt", "--no-such-option"),
-        ("opt", "-t", "vhdl"),
+        ("opt", "-f", "vhdl"),
     ],
 )
 def test_wrong_usage_exits_2(argv: tuple[str, ...]) -> None:

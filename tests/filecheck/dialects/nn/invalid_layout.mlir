@@ -1,202 +1,202 @@
-// RUN: hapir opt %s --verify-diagnostics --parsing-diagnostics --split-input-file | filecheck %s
+// RUN: hapir opt %s --split-input-file --verify-diagnostics
 
 // Every way in which the ops that move data are refused.
 
 
-// CHECK: axis 0 is outside 1..3
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{axis 0 is outside 1..3}}
   %a, %b = nn.split %x axis 0 into [1, 3] : (tensor<1x4x8x8xf32>) -> (tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: axis 4 is outside 1..3
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{axis 4 is outside 1..3}}
   %a, %b = nn.split %x axis 4 into [1, 3] : (tensor<1x4x8x8xf32>) -> (tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: the sizes [1, 2] must be at least 1 and add up to the 4 of axis 1
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the sizes [1, 2] must be at least 1 and add up to the 4 of axis 1}}
   %a, %b = nn.split %x axis 1 into [1, 2] : (tensor<1x4x8x8xf32>) -> (tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: the sizes [0, 4] must be at least 1 and add up to the 4 of axis 1
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the sizes [0, 4] must be at least 1 and add up to the 4 of axis 1}}
   %a, %b = nn.split %x axis 1 into [0, 4] : (tensor<1x4x8x8xf32>) -> (tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: nn.split gives tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>, the op says tensor<1x3x8x8xf32>, tensor<1x1x8x8xf32>
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{nn.split gives tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>, the op says tensor<1x3x8x8xf32>, tensor<1x1x8x8xf32>}}
   %a, %b = nn.split %x axis 1 into [1, 3] : (tensor<1x4x8x8xf32>) -> (tensor<1x3x8x8xf32>, tensor<1x1x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: nn.split gives tensor<1x4x8x8xf32>, the op says tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{nn.split gives tensor<1x4x8x8xf32>, the op says tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>}}
   %a, %b = nn.split %x axis 1 into [4] : (tensor<1x4x8x8xf32>) -> (tensor<1x1x8x8xf32>, tensor<1x3x8x8xf32>)
   nn.return
 }
 
 // -----
 
-// CHECK: the sizes [] must be at least 1
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the sizes [] must be at least 1}}
   "nn.split"(%x) <{axis = 1 : i64, pieces = []}> : (tensor<1x4x8x8xf32>) -> ()
   nn.return
 }
 
 // -----
 
-// CHECK: nn.split works on f32, an affine type or integers
 nn.network @n (%x: tensor<2x4x!num.per_channel<si8, 0, "w.scale">>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{nn.split works on f32, an affine type or integers}}
   %a = nn.split %x axis 1 into [4] : (tensor<2x4x!num.per_channel<si8, 0, "w.scale">>) -> tensor<2x4x!num.per_channel<si8, 0, "w.scale">>
   nn.return
 }
 
 // -----
 
-// CHECK: 4x8x8 has 256 elements, 16x8 has 128
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{4x8x8 has 256 elements, 16x8 has 128}}
   %y = nn.reshape %x to [16, 8] : tensor<1x4x8x8xf32> -> tensor<1x16x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: reshape gives sizes of at least 1 behind the batch axis, got [0, 4] for 1x4x8x8
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{reshape gives sizes of at least 1 behind the batch axis, got [0, 4] for 1x4x8x8}}
   %y = nn.reshape %x to [0, 4] : tensor<1x4x8x8xf32> -> tensor<1x4xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: reshape gives sizes of at least 1 behind the batch axis, got [] for 1x1
 nn.network @n (%x: tensor<1x1xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{reshape gives sizes of at least 1 behind the batch axis, got [] for 1x1}}
   %y = nn.reshape %x to [] : tensor<1x1xf32> -> tensor<1xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [1, 0, 2, 3]
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [1, 0, 2, 3]}}
   %y = nn.transpose %x axes [1, 0, 2, 3] : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [0, 1, 1, 3]
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [0, 1, 1, 3]}}
   %y = nn.transpose %x axes [0, 1, 1, 3] : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [0, 2, 1]
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the axes of 1x4x8x8 are a permutation of 0..3 that starts with 0, not [0, 2, 1]}}
   %y = nn.transpose %x axes [0, 2, 1] : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: 1x4x8x8 needs one padding per axis, got [0, 0] before and [0, 0, 0, 0] after
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{1x4x8x8 needs one padding per axis, got [0, 0] before and [0, 0, 0, 0] after}}
   %y = nn.pad %x before [0, 0] after [0, 0, 0, 0] constant value 0.0 : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: padding is not negative and leaves the batch axis, got [1, 0, 0, 0] and [0, 0, 0, 0]
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{padding is not negative and leaves the batch axis, got [1, 0, 0, 0] and [0, 0, 0, 0]}}
   %y = nn.pad %x before [1, 0, 0, 0] after [0, 0, 0, 0] constant value 0.0 : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: padding is not negative and leaves the batch axis, got [0, 0, -1, 0] and [0, 0, 1, 0]
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{padding is not negative and leaves the batch axis, got [0, 0, -1, 0] and [0, 0, 1, 0]}}
   %y = nn.pad %x before [0, 0, -1, 0] after [0, 0, 1, 0] constant value 0.0 : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: axis 2 of size 8 cannot reflect 8 elements
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{axis 2 of size 8 cannot reflect 8 elements}}
   %y = nn.pad %x before [0, 0, 8, 0] after [0, 0, 0, 0] reflect value 0.0 : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: Expected `constant`, `edge`, or `reflect`
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{Expected `constant`, `edge`, or `reflect`}}
   %y = nn.pad %x before [0, 0, 0, 0] after [0, 0, 0, 0] wrap value 0.0 : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: si32 cannot be padded with 0.5
 nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{si32 cannot be padded with 0.5}}
   %y = nn.pad %x before [0, 0] after [0, 0] constant value 0.5 : tensor<1x4xsi32> -> tensor<1x4xsi32>
   nn.return
 }
 
 // -----
 
-// CHECK: ui8 cannot be padded with -1.0
 nn.network @n (%x: tensor<1x4xui8>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{ui8 cannot be padded with -1.0}}
   %y = nn.pad %x before [0, 0] after [0, 0] constant value -1.0 : tensor<1x4xui8> -> tensor<1x4xui8>
   nn.return
 }
 
 // -----
 
-// CHECK: the value of padding must be finite, got inf
 nn.network @n (%x: tensor<1x4xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{the value of padding must be finite, got inf}}
   %y = "nn.pad"(%x) <{before = [#builtin.int<0>, #builtin.int<0>], after = [#builtin.int<0>, #builtin.int<0>], mode = #nn<pad_mode constant>, value = 0x7FF0000000000000 : f64}> : (tensor<1x4xf32>) -> tensor<1x4xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: resize needs a map N x C x H x W, got shape 1x4
 nn.network @n (%x: tensor<1x4xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{resize needs a map N x C x H x W, got shape 1x4}}
   %y = nn.resize %x to 2 x 2 nearest : tensor<1x4xf32> -> tensor<1x4xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: resize gives at least one row and column, got 0x2
 nn.network @n (%x: tensor<1x4x8x8xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{resize gives at least one row and column, got 0x2}}
   %y = nn.resize %x to 0 x 2 nearest : tensor<1x4x8x8xf32> -> tensor<1x4x8x8xf32>
   nn.return
 }
 
 // -----
 
-// CHECK: nn.resize works on f32, got !num.affine<ui8, 0.5 : 3>
 nn.network @n (%x: tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{nn.resize works on f32, got !num.affine<ui8, 0.5 : 3>}}
   %y = nn.resize %x to 8 x 8 bilinear : tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>
   nn.return
 }
