@@ -31,6 +31,8 @@ from hapir.versions import versions
 
 PAUSE_SECONDS = 0.2
 """How long the typing must pause before a text is checked."""
+_UNUSED = ("HAP0220", "HAP0250")
+"""Warnings about what nothing uses, which editors show faintly."""
 T = TypeVar("T")
 
 _SEVERITIES = {
@@ -143,7 +145,7 @@ class HapirServer(LanguageServer):
             severity=_SEVERITIES[diagnostic.severity],
             code=diagnostic.code,
             source="hapir",
-            tags=[types.DiagnosticTag.Unnecessary] if diagnostic.code == "HAP0220" else None,
+            tags=[types.DiagnosticTag.Unnecessary] if diagnostic.code in _UNUSED else None,
             related_information=related or None,
         )
 
@@ -428,7 +430,7 @@ async def acted(ls: HapirServer, params: types.CodeActionParams) -> list[types.C
 
 def features() -> list[str]:
     """The requests and notifications of the protocol that the server answers itself."""
-    return sorted(server.protocol.fm.features)
+    return sorted(cast("dict[str, object]", cast(Any, server.protocol).fm.features))
 
 
 def serve() -> None:
