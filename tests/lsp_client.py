@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class Client:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    def _wait(self, wanted: Any) -> dict[str, Any]:
+    def _wait(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         for kept in self._kept:
             if wanted(kept):
                 self._kept.remove(kept)

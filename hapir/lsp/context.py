@@ -82,7 +82,7 @@ def context_at(text: str, offset: int) -> Context:
         elif token.startswith('"'):
             closed = len(token) > 1 and token.endswith('"') and not token.endswith('\\"')
             if ends_here and not closed:
-                return Context(tuple(frames), text[starts[-1] : match.start()], string=token[1:])
+                return Context(tuple(frames), text[starts[-1] : match.start()].lstrip(), string=token[1:])
         elif token in _CLOSING:
             frames.append(Frame(token, text[starts[-1] : match.start()].strip()))
             starts.append(match.end())
