@@ -195,6 +195,14 @@ def test_what_the_editor_shows_is_what_check_says(tmp_path: Path):
         assert shown == [(d["code"], d["message"]) for d in checked["diagnostics"]]
 
 
+@pytest.mark.parametrize("path", [".", "..", "/", "machines", "machines/", "a/b/c.hap", ""])
+def test_an_import_of_nothing_is_answered(path: str):
+    project = Project()
+    project.put(Path("/nowhere/x.hap"), f'hap 1\nimport "{path}"\n')
+    assert {d.code for d in project.diagnostics(Path("/nowhere/x.hap"))} <= {"HAP0106", "HAP0212", "HAP0214"}
+    assert project.diagnostics(Path("/nowhere/x.hap")) != ()
+
+
 def test_without_the_extra_the_command_names_it(monkeypatch: pytest.MonkeyPatch):
     import sys
 
