@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hapir.diagnostics import Span, fail
+from hapir.diagnostics import Span, did_you_mean, fail
 
 Array = npt.NDArray[np.generic]
 GIVE_WEIGHTS = (
@@ -97,7 +97,7 @@ def load_arrays(path: Path, at: Span | None = None) -> dict[str, Array]:
     if not path.is_file():
         if path.is_dir():
             fail("HAP0401", f"`{path}` is a folder", at=at, help="name a .safetensors or .npz file")
-        fail("HAP0401", f"the file `{path.name}` does not exist", at=at, help=f"looked for it in {path.parent}")
+        fail("HAP0401", f"the file `{path.name}` does not exist", at=at, help=_other_files(path))
     read = {".safetensors": _load_safetensors, ".npz": _load_npz}.get(path.suffix)
     if read is None:
         fail("HAP0401", f"`{path.name}` is neither .safetensors nor .npz", at=at, help="convert it to one of the two")
@@ -106,6 +106,19 @@ def load_arrays(path: Path, at: Span | None = None) -> dict[str, Array]:
     except Exception as error:  # the two libraries raise many types for a damaged file
         fail("HAP0401", f"the file `{path.name}` cannot be read: {error}", at=at, help="write it again; it is damaged")
     return arrays
+
+
+def _other_files(path: Path) -> str:
+    """A help line for a file that is not there: the one that was meant, or those that lie there."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    near = sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".safetensors", ".npz"))
+    found = did_you_mean(path.name, near)
+    if found is not None:
+        return found
+    more = ", ..." if len(near) > 8 else ""
+    return f"looked for it in {folder}, which has {', '.join(near[:8])}{more}" if near else f"looked for it in {folder}"
 
 
 def _load_safetensors(path: Path) -> dict[str, Array]:

@@ -117,7 +117,7 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
             "HAP0791",
             f"the network `{scheduled.network.sym_name.data}` computes on floats, which the machine has no unit for",
             at=schedule,
-            help="choose a recipe that quantizes it",
+            help="name a recipe that calls `quantize`: `schedule ... with NAME on ...`",
         )
     return machine, schedule
 

@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import LIBRARY, Findings, HapirError, Span, did_you_mean, fail, files_from
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Span, fail, files_from
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
@@ -28,6 +28,7 @@ from hapir.spec.imports import confined
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
 from hapir.spec.schedules import ScheduleBuilder, given_weights
+from hapir.spec.weight_help import missing_key, not_finite, wrong_shape
 from hapir.weights import WeightStore, load_arrays
 
 
@@ -133,7 +134,8 @@ def _default(spec: Spec) -> tuple[str | None, str | None]:
     if len(spec.default_schedules) == 1:
         return spec.default_schedules[0], None
     if spec.schedules:
-        fail("HAP0222", "the spec has several schedules", help=f"choose one of {', '.join(spec.schedules)}")
+        fail("HAP0222", "the spec has several schedules",
+             help=f"choose one of {', '.join(spec.schedules)}: `--schedule {next(iter(spec.schedules))}`")  # fmt: skip
     if len(spec.networks) == 1:
         return None, next(iter(spec.networks))
     known = f"choose one of {', '.join(spec.networks)}" if spec.networks else "add `network name(...) -> ... { ... }`"
@@ -144,7 +146,7 @@ def _own_weights(network: syntax.Network, findings: Findings) -> syntax.Text | N
     """The file that a network itself names."""
     statements = [s for s in network.statements if isinstance(s, syntax.Weights)]
     for again in statements[1:]:
-        findings.error("HAP0207", "the weights are given twice", at=again.span)
+        findings.error("HAP0207", "the weights are given twice", at=again.span, help="remove one")
     return statements[0].path if statements else None
 
 
@@ -178,23 +180,17 @@ def _load_weights(
         array: npt.NDArray[Any] | None = arrays.get(key)
         shape = shape_of(weight.result)
         if array is None:
-            of_layer = [k for k in unused if k.rpartition(".")[0] == key.rpartition(".")[0]]
-            help = did_you_mean(key, of_layer) or did_you_mean(key, unused) or f"it has {_some(sorted(arrays))}"
+            help = missing_key(key, shape, arrays, unused)
             findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, help=help)
         elif array.shape != shape:
             message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"
-            findings.error("HAP0403", message, at=at)
+            findings.error("HAP0403", message, at=at, help=wrong_shape(weight, array.shape))
         elif array.dtype != np.float32:
             message = f"`{key}` is {array.dtype} in `{path.name}`, parameters are float32"
             findings.error("HAP0406", message, at=at, help="convert it before it is saved")
         elif not np.isfinite(array).all():
             bad = np.count_nonzero(~np.isfinite(array))
-            findings.error("HAP0404", f"`{key}` holds {bad} values that are NaN or infinite", at=at)
+            message = f"`{key}` holds {bad} values that are NaN or infinite"
+            findings.error("HAP0404", message, at=at, help=not_finite(array))
         else:
             store.put(key, array)
-
-
-def _some(keys: list[str]) -> str:
-    if not keys:
-        return "no array"
-    return ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")

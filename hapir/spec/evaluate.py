@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec import syntax
+from hapir.spec.foreign import OPTIONS, suggest
 from hapir.spec.options import integer_format, show
 from hapir.spec.units import UNITS
 
@@ -117,7 +118,8 @@ class Scope:
             findings.error("HAP0223", f"a constant cannot be called `{name.text}`", at=name.span, help="rename it")
         elif name.text in self.own:
             labels = [Label(self.own[name.text].span, "first defined here")]
-            findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
+            help = "a constant keeps its value: give this one another name"
+            findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels, help=help)
         else:
             self.own[name.text] = Constant(value, name.span)
 
@@ -210,11 +212,13 @@ def _call(call: syntax.Call, scope: Scope, findings: Findings) -> syntax.Value:
     for argument, (_, other) in zip(arguments, amounts, strict=True):
         if other != dimension or (dimension and not function.measures):
             wanted = "numbers without a unit" if not function.measures else "numbers, or quantities of one dimension"
-            raise _Wrong("HAP0307", f"`{name}` takes {wanted}, not {show(argument)}", argument.span)
+            help = f"`{function.signature}` is {function.text}"
+            raise _Wrong("HAP0307", f"`{name}` takes {wanted}, not {show(argument)}", argument.span, help)
     try:
         result = function.apply([amount for amount, _ in amounts])
     except (ValueError, OverflowError) as error:
-        raise _Wrong("HAP0308", f"`{name}` has no value here: {error}", call.span) from error
+        help = f"`{function.signature}` is {function.text}"
+        raise _Wrong("HAP0308", f"`{name}` has no value here: {error}", call.span, help) from error
     return _measured(result, dimension, arguments[0], call.span)
 
 
@@ -232,7 +236,7 @@ def _binary(value: syntax.Binary, left: syntax.Value, right: syntax.Value, scope
             return _measured(a * b, second if like is right else first, like, value.span)
         case "/" if second is None or first == second:
             if b == 0:
-                raise _Wrong("HAP0308", "division by zero", value.right.span)
+                raise _Wrong("HAP0308", "division by zero", value.right.span, "divide by a number other than 0")
             return _measured(a / b, first if second is None else None, left, value.span)
         case _:
             words = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided"}[value.operator]
@@ -266,7 +270,7 @@ def _measured(amount: Fraction, dimension: str | None, like: syntax.Value, at: S
     unit = like.unit if dimension is not None and isinstance(like, syntax.Quantity) else None
     value = amount if unit is None else amount / UNITS[unit].factor
     if abs(value) > MAXIMUM_MAGNITUDE:
-        raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at)
+        raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at, "no size or rate is so large")
     number = value.numerator if value.denominator == 1 else float(value)
     return syntax.Number(number, at) if unit is None else syntax.Quantity(number, unit, at)
 
@@ -297,28 +301,32 @@ def match_arguments(
     good = True
     if len(call.arguments) > len(known):
         count = f"{len(known)} parameter{'s' * (len(known) != 1)}" if known else "no parameters"
+        help = f"its parameters are {', '.join(known)}" if known else "leave the arguments out"
         message = f"{what} has {count}, {len(call.arguments)} argument{'s' * (len(call.arguments) != 1)} given"
-        findings.error("HAP0205", message, at=call.arguments[len(known)].span, labels=labels)
+        findings.error("HAP0205", message, at=call.arguments[len(known)].span, labels=labels, help=help)
         good = False
     given = dict(zip(known, call.arguments, strict=False))
     for option in call.options:
         name = option.name.text
         if name not in known:
-            help = did_you_mean(name, known) or (f"its parameters are {', '.join(known)}" if known else None)
+            help = suggest(name, known, OPTIONS) or (
+                f"its parameters are {', '.join(known)}" if known else "leave it out: it has none"
+            )
             findings.error(
                 "HAP0204", f"{what} has no parameter `{name}`", at=option.name.span, labels=labels, help=help
             )
             good = False
         elif name in given:
             first = [Label(given[name].span, "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=first)
+            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=first, help="remove one")
             good = False
         else:
             given[name] = option.value
     for name, parameter in known.items():
         if name not in given and parameter.default is None and isinstance(call, syntax.Call):
             labels = [Label(parameter.span, "it has no default")]
-            findings.error("HAP0206", f"{what} needs `{name}`", at=call.span, labels=labels)
+            help = f"add `{name} = ...`, or give it a default where it is defined"
+            findings.error("HAP0206", f"{what} needs `{name}`", at=call.span, labels=labels, help=help)
             good = False
     return given if good else None
 

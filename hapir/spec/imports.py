@@ -157,7 +157,12 @@ class Importer:
     def _find(self, importer: Source, path: syntax.Text) -> Source:
         relative = PurePosixPath(path.value)
         if not path.value or "\0" in path.value or "\\" in path.value:
-            fail("HAP0212", "an import names a file by a relative path with `/`", at=path.span)
+            fail(
+                "HAP0212",
+                "an import names a file by a relative path with `/`",
+                at=path.span,
+                help='write `import "machines/ws_8x8.hap"`',
+            )
         if importer.name.startswith(LIBRARY):
             base = PurePosixPath(importer.name.removeprefix(LIBRARY)).parent
             beside = self._library(PurePosixPath(os.path.normpath(base / relative)))
@@ -216,7 +221,7 @@ def confined(folder: Path, path: syntax.Text, project: Path, *, allow_outside: b
     Raises HapirError (HAP0214) where it, links followed, leaves the project folder and `allow_outside` is not set.
     """
     if "\0" in path.value:
-        fail("HAP0212", "a path holds no NUL character", at=path.span)
+        fail("HAP0212", "a path holds no NUL character", at=path.span, help="write the name of a file")
     target = folder / path.value
     if not allow_outside and not target.resolve().is_relative_to(project.resolve()):
         fail(

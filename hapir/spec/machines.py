@@ -21,6 +21,7 @@ from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_units import UnitOp
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
@@ -73,7 +74,12 @@ class MachineBuilder:
             op = make()
             op.verify()
         except (VerifyException, ValueError) as error:
-            self._findings.error("HAP0305", str(error).removeprefix("Operation does not verify: "), at=at)
+            self._findings.error(
+                "HAP0305",
+                str(error).removeprefix("Operation does not verify: "),
+                at=at,
+                help="change the settings that it speaks of",
+            )
             return None
         op.location = location_of(at)
         return op
@@ -125,7 +131,12 @@ class MachineBuilder:
             if block.kind.text in NODES:
                 self._nodes.append(block.name.text)
             if block.kind.text != ARRAY and block.dimensions:
-                self._findings.error("HAP0205", f"a {block.kind.text} has no size in brackets", at=block.name.span)
+                self._findings.error(
+                    "HAP0205",
+                    f"a {block.kind.text} has no size in brackets",
+                    at=block.name.span,
+                    help=f"write `{block.kind.text} {block.name.text} {{ ... }}`",
+                )
             if definition is UnitBlock:
                 part: Operation | None = self._unit(block)
             elif block.kind.text == ARRAY:
@@ -146,16 +157,24 @@ class MachineBuilder:
             elsewhere = f"it may stand in {' or '.join(f'`{name}`' for name in found.within)}" if found.within else None
         here = [name for name, getter in blocks.items() if parent in _within(getter)]
         if not here:
-            self._findings.error("HAP0216", f"a {parent} holds no block `{kind.text}`", at=kind.span)
+            self._findings.error(
+                "HAP0216", f"a {parent} holds no block `{kind.text}`", at=kind.span, help="move it to the machine"
+            )
         else:
-            help = elsewhere or did_you_mean(kind.text, here) or f"here may stand {', '.join(here)}"
+            help = elsewhere or suggest(kind.text, here, BLOCKS) or f"here may stand {', '.join(here)}"
             self._findings.error("HAP0216", f"there is no block `{kind.text}` here", at=kind.span, help=help)
         return None
 
     def _is_new(self, name: syntax.Name, seen: dict[str, Span]) -> bool:
         if name.text in seen:
             labels = [Label(seen[name.text], "first defined here")]
-            self._findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
+            self._findings.error(
+                "HAP0207",
+                f"`{name.text}` is defined twice",
+                at=name.span,
+                labels=labels,
+                help="give one of them another name",
+            )
             return False
         seen[name.text] = name.span
         return True
@@ -182,7 +201,12 @@ class MachineBuilder:
     def _array(self, block: syntax.Block) -> ArrayOp | None:
         for item in block.items:
             if not isinstance(item, syntax.Block):
-                self._findings.error("HAP0216", "an array is made of units, memories and arrays", at=item.span)
+                self._findings.error(
+                    "HAP0216",
+                    "an array is made of units, memories and arrays",
+                    at=item.span,
+                    help="settings belong to these or to the machine",
+                )
         parts = self._parts(block.items, ARRAY)
         name = block.name
         sizes = [d.value if isinstance(d, syntax.Number) else None for d in block.dimensions]

@@ -18,14 +18,15 @@ from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAt
 from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from hapir.diagnostics import LIBRARY, Findings, Label, Span, did_you_mean
+from hapir.diagnostics import LIBRARY, Findings, Label, Span
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
-from hapir.spec import syntax
-from hapir.spec.evaluate import FUNCTIONS, SIZE, Scope, bind_constants, evaluate, match_arguments
+from hapir.spec import foreign, syntax
+from hapir.spec.evaluate import FUNCTIONS, Scope, bind_constants, evaluate, match_arguments
 from hapir.spec.frames import Frame, Iteration, KnownBlock, NamedTensor, indexed
+from hapir.spec.network_help import arguments, new_name, no_layer, shapes_that_fit, unknown_layer, unknown_tensor
 from hapir.spec.options import Mismatch, expand_range, integer_format, origins, read_options, show
 from hapir.spec.program import Program, check_block_name
 from hapir.spec.resolve import resolve
@@ -132,7 +133,7 @@ class NetworkBuilder:
                     "HAP0218",
                     f"the network `{network.name.text}` returns nothing",
                     at=network.name.span,
-                    help="end it with `return value`",
+                    help=f"end it with `return {last[-1] if (last := list(frame.values)) else 'value'}`",
                 )
             else:
                 self._returns(*returned, frame)
@@ -160,7 +161,7 @@ class NetworkBuilder:
                 case syntax.Weights():
                     if frame.prefix or frame.iterations:
                         message = "weights are given once, in the network itself"
-                        self._findings.error("HAP0227", message, at=statement.span)
+                        self._findings.error("HAP0227", message, at=statement.span, help="move it to the network")
                 case _:
                     self._findings.error(
                         "HAP0218", "this value is not used", at=statement.span, help="give it a name: `name = ...`"
@@ -185,15 +186,18 @@ class NetworkBuilder:
     def _repeat(self, statement: syntax.Repeat, frame: Frame) -> None:
         over = evaluate(statement.over, frame.constants, self._findings)
         if over is None:
+            frame.broken = True
             return
         if not isinstance(over, syntax.Call) or over.function.text != "range":
             message = f"a repeat runs over a range, not {show(over)}"
             self._findings.error("HAP0304", message, at=over.span, help="write `repeat i in range(1, 4) { ... }`")
+            frame.broken = True
             return
         try:
             turns = expand_range(over, may_be_empty=True)
         except Mismatch as mismatch:
             self._findings.error(mismatch.code, mismatch.message, at=mismatch.at, help=mismatch.help)
+            frame.broken = True
             return
         for index in turns:
             self._count_turn(statement)
@@ -245,13 +249,15 @@ class NetworkBuilder:
         first = known.span if known else constant.span if constant else self._layers.get(frame.prefix + local)
         if first is None:
             return True
-        self._defined_twice(name, first, "" if local == name.text else local)
+        taken = {*frame.values, *frame.constants.names(), *frame.instances}
+        self._defined_twice(name, first, "" if local == name.text else local, new_name(name.text, taken))
         return False
 
-    def _defined_twice(self, name: syntax.Name, first: Span, local: str = "") -> None:
+    def _defined_twice(self, name: syntax.Name, first: Span, local: str = "", help: str | None = None) -> None:
         labels = [Label(first, "first defined here")]
         what = f"`{name.text}`, which is `{local}` here," if local else f"`{name.text}`"
-        self._findings.error("HAP0207", f"{what} is defined twice", at=name.span, labels=labels)
+        help = help or "give one of them another name"
+        self._findings.error("HAP0207", f"{what} is defined twice", at=name.span, labels=labels, help=help)
 
     def _define(self, local: str, value: SSAValue | None, name: syntax.Name, frame: Frame) -> None:
         frame.values.setdefault(local, NamedTensor(value, name.span))
@@ -271,6 +277,9 @@ class NetworkBuilder:
                 help="a statement applies a layer: `name = relu(x)`",
             )  # fmt: skip
             built = None
+        elif not isinstance(value, syntax.Call) or value.function.text in FUNCTIONS:
+            self._no_layer(statement, frame)
+            return
         elif self._claim(name, local, frame):
             self._statement_of[value.span] = name.span
             built = self._tensor(value, local, local, frame)
@@ -283,6 +292,18 @@ class NetworkBuilder:
             pieces = frame.values[local].pieces if local in frame.values else ()
             frame.iterations[-1].names.update((indexed(name.text, [i]), p) for i, p in enumerate(pieces, 1))
         self._define(local, built, name, frame)
+
+    def _no_layer(self, statement: syntax.Assign, frame: Frame) -> None:
+        """Report a statement that computes no tensor; what it was meant for goes on below it."""
+        name, value = statement.name, statement.value
+        message, help = no_layer(name.text, value, [*frame.names()])
+        self._findings.error("HAP0304", message, at=value.span, help=help)
+        if not statement.indices and self._is_new(name.text, frame):
+            frame.constants.bind(name, evaluate(value, frame.constants, Findings()), Findings())
+        frame.broken = True
+
+    def _is_new(self, name: str, frame: Frame) -> bool:
+        return frame.find(name) is None and name not in frame.constants.own
 
     def _indexed(self, name: str, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
         """The local name of `name[i, j]`; None where an index is no integer of at least 0."""
@@ -312,10 +333,13 @@ class NetworkBuilder:
             for s in self._statements_around(frame)
             if isinstance(s, syntax.Assign) and s.name.text == name.text and not s.indices
         ]
-        if frame.constants.find(name.text) is not None:
+        constant = frame.constants.find(name.text)
+        if constant is not None and constant.value is None:
+            return None  # what is wrong with it is told where it is made
+        if constant is not None:
             help, what = "a layer takes tensors by position and numbers by name", f"{shown} is a number, not a tensor"
         else:
-            help = None if later else did_you_mean(name.text, frame.names())
+            help = "move that statement above this one" if later else unknown_tensor(name.text, frame.names())
             what = f"there is no tensor {shown}" + (" yet" if later else "")
         labels = [Label(later[0].span, "it is made here")] if later else []
         self._findings.error("HAP0202", what, at=name.span, labels=labels, help=help)
@@ -346,7 +370,8 @@ class NetworkBuilder:
             case syntax.Call():
                 return self._call(value, name, statement, frame)
             case _:
-                self._findings.error("HAP0304", f"expected a tensor or a layer, not {show(value)}", at=value.span)
+                self._findings.error("HAP0304", f"expected a tensor or a layer, not {show(value)}", at=value.span,
+                                     help="write the name of a tensor, or apply a layer: `relu(x)`")  # fmt: skip
                 return None
 
     def _call(self, call: syntax.Call, name: str | None, statement: str, frame: Frame) -> SSAValue | None:
@@ -384,11 +409,7 @@ class NetworkBuilder:
         if kind.text in layers:
             return resolve(layers, kind, "layer", "HAP0201", self._findings)
         known = [*layers, *frame.blocks]
-        help = did_you_mean(kind.text, known) or (
-            f"`{kind.text}` is a function of numbers, not a layer"
-            if kind.text in FUNCTIONS or kind.text == SIZE
-            else f"known: {', '.join(sorted(known))}"
-        )
+        help = unknown_layer(kind.text, known, [*frame.names()])
         self._findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
         return None
 
@@ -407,8 +428,8 @@ class NetworkBuilder:
         self._findings.error(
             "HAP0205",
             f"`{call.function.text}` takes {count}, {given} given",
-            at=call.span,
-            help="options are written with their names: `name = value`" if given > (wanted or 0) else None,
+            at=call.arguments[wanted].span if wanted is not None and given > wanted else call.span,
+            help=arguments(call.function.text, call, wanted, definition),
         )
         return False
 
@@ -422,11 +443,13 @@ class NetworkBuilder:
     def _size(self, frame: Frame, call: syntax.Call, findings: Findings) -> int | None:
         """`size(tensor, axis)`: the size of a tensor along an axis, counted from 0 (the batch)."""
         if len(call.arguments) != 2 or call.options:
-            findings.error("HAP0205", "`size` is called as `size(tensor, axis)`", at=call.span)
+            help = "axis 0 is the batch, 1 the channels: `size(x, 1)`"
+            findings.error("HAP0205", "`size` is called as `size(tensor, axis)`", at=call.span, help=help)
             return None
         axis = evaluate(call.arguments[1], frame.constants, findings)
         if not isinstance(call.arguments[0], syntax.Name | syntax.Tensor | syntax.Member):
-            findings.error("HAP0304", "`size` takes the name of a tensor", at=call.arguments[0].span)
+            findings.error("HAP0304", "`size` takes the name of a tensor", at=call.arguments[0].span,
+                           help="give the layer a name first: `c1 = conv2d(...)`, then `size(c1, 1)`")  # fmt: skip
             return None
         value = self._tensor(call.arguments[0], None, "", frame)
         if value is None or axis is None:
@@ -434,7 +457,8 @@ class NetworkBuilder:
         shape = shape_of(value)
         if isinstance(axis, syntax.Number) and isinstance(axis.value, int) and 0 <= axis.value < len(shape):
             return shape[axis.value]
-        findings.error("HAP0305", f"the axes of {text(shape)} are 0..{len(shape) - 1}", at=axis.span)
+        findings.error("HAP0305", f"the axes of {text(shape)} are 0..{len(shape) - 1}", at=axis.span,
+                       help="axis 0 is the batch, 1 the channels: `size(x, 1)`")  # fmt: skip
         return None
 
     # --- blocks -------------------------------------------------------------------------------------------------------
@@ -445,11 +469,8 @@ class NetworkBuilder:
         what = f"block `{definition.name.text}`"
         active = [c for c in self._calls if c.block.definition is definition]
         if active or len(self._calls) >= MAXIMUM_CALLS:
-            labels = [Label(c.at, "called here") for c in active]
             message = f"the {what} calls itself" if active else f"blocks call blocks {MAXIMUM_CALLS} deep"
-            self._findings.error(
-                "HAP0225", message, at=call.span, labels=labels, help="use `repeat` for rows of layers"
-            )
+            self._findings.error("HAP0225", message, at=call.span, help="use `repeat` for rows of layers")
             return None
         given = match_arguments(
             call, definition.parameters, what=what, at=definition.name.span, findings=self._findings
@@ -470,7 +491,8 @@ class NetworkBuilder:
                 return None
             statement, rest = returned
             for extra in rest:
-                self._findings.error("HAP0218", "a block returns one tensor, and nothing follows it", at=extra.span)
+                self._findings.error("HAP0218", "a block returns one tensor, and nothing follows it", at=extra.span,
+                                     help="move it above the `return`")  # fmt: skip
             return self._tensor(statement.value, None, "", inner)
 
     def _argument(self, value: syntax.Value, local: str, frame: Frame) -> SSAValue | syntax.Value | None:
@@ -547,7 +569,8 @@ class NetworkBuilder:
             ]
             labels += origins(option.value for option in call.options)
             message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
-            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels)
+            help = shapes_that_fit(call, [shape_of(value) for value in inputs], definition)
+            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels, help=help)
             return None
         for made in (*weights, op):
             made.location = location_of(call.span)
@@ -592,7 +615,8 @@ class NetworkBuilder:
                 "HAP0306",
                 f"`{tensor.element.text}` is not an element type",
                 at=tensor.element.span,
-                help="f32, or an integer with its sign and width: i8, u8, i32",
+                help=foreign.suggest_value("", tensor.element.text, lambda name: bool(name))
+                or "f32, or an integer with its sign and width: i8, u8, i32",
             )
         shape: list[int] = []
         for written in tensor.dimensions:
@@ -604,13 +628,14 @@ class NetworkBuilder:
             if size is not None:
                 labels = [] if isinstance(size, syntax.Pair) else origins([size])
                 message = f"a dimension is an integer in 1..{MAXIMUM_SIZE}"
-                self._findings.error("HAP0305", message, at=written.span, labels=labels)
+                help = "write a number, or a parameter of the network with a default: `size = 32`"
+                self._findings.error("HAP0305", message, at=written.span, labels=labels, help=help)
         if element is None:
             return None
         try:
             _check_size(tuple(shape))
         except ShapeError as error:
-            self._findings.error("HAP0305", str(error), at=tensor.span)
+            self._findings.error("HAP0305", str(error), at=tensor.span, help="make a dimension smaller")
             return None
         return TensorType(element, shape)
 
@@ -623,7 +648,8 @@ class NetworkBuilder:
                 extra,
                 syntax.Assign | syntax.Return | syntax.Weights | syntax.Let | syntax.Repeat | syntax.LayerBlock,
             ):
-                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span)
+                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span,
+                                     help="move it above the `return`")  # fmt: skip
             else:
                 values.append(extra)
         declared = self._network.results
@@ -637,6 +663,7 @@ class NetworkBuilder:
                 f"the network declares {len(declared)} results and returns {len(values)}",
                 at=statement.span,
                 labels=[Label(declared[0].span, "declared here")],
+                help="several results are written `-> (a: f32[1, 4], b: f32[1, 8])`, and `return x, y`",
             )
             return
         for (value, span), parameter in zip(self._results, declared, strict=True):
@@ -648,6 +675,7 @@ class NetworkBuilder:
                     f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
                     at=span,
                     labels=[Label(parameter.type.span, "declared here")],
+                    help=f"return what is declared, or declare `-> {type_text(value.type)}`",
                 )
 
     def _finish(self, frame: Frame) -> None:
@@ -655,14 +683,16 @@ class NetworkBuilder:
             # after an error the statement that uses a value may be the one that could not be read
             for span, name in self._defined.items():
                 if span not in self._used and not span.file.startswith(LIBRARY):
-                    self._findings.warning("HAP0220", f"`{name}` is never used", at=span)
+                    self._findings.warning(
+                        "HAP0220", f"`{name}` is never used", at=span, help="use it, return it, or remove it"
+                    )
         names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
         for index, parameter in enumerate(self._network.results):
             if parameter.name and parameter.name.text in names[:index]:
                 first = self._network.results[names.index(parameter.name.text)]
                 labels = [Label(first.span, "first defined here")]
                 message = f"the result `{parameter.name.text}` is declared twice"
-                self._findings.error("HAP0207", message, at=parameter.name.span, labels=labels)
+                self._findings.error("HAP0207", message, at=parameter.name.span, labels=labels, help="rename one")
         values = [value for value, _ in self._results]
         if self._findings.failed or any(value is None for value in values):
             return

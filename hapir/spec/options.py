@@ -26,7 +26,8 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
 from hapir.dialects.num import signed, unsigned
 from hapir.registered import Registered
-from hapir.spec import syntax
+from hapir.spec import foreign, syntax
+from hapir.spec.foreign import suggest
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
 
 T = TypeVar("T")
@@ -77,27 +78,31 @@ def read_options(
     been meant where a word stands for a number.
     """
     given = tuple(given)
-    known, values, places = option_types(cls), dict[str, Any](), dict[str, Span]()
+    known, values, places = option_types(cls), dict[str, Any](), dict[str, syntax.Option | syntax.Assign]()
     metadata = {f.name: f.metadata for f in dataclasses.fields(cast(Any, cls))}
     bad = False
+    meant = ""  # the help lines of unknown options: what they name is not missing
     for option in given:
         name = option.name.text
         if name not in known:
-            help = did_you_mean(name, known) or (
-                f"its options are {', '.join(known)}" if known else f"{what} has no options"
+            help = suggest(name, known, foreign.OPTIONS, foreign.NO_OPTIONS) or (
+                f"its options are {', '.join(known)}" if known else f"{what} has no options: leave it out"
             )
             findings.error("HAP0204", f"{what} has no option `{name}`", at=option.name.span, help=help)
+            meant += help
             bad = True
         elif name in places:
-            labels = [Label(places[name], "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=labels)
+            labels = [Label(places[name].name.span, "first given here")]
+            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=labels,
+                           help="remove one of them")  # fmt: skip
             bad = True
         else:
-            places[name] = option.name.span
+            places[name] = option
+            units = metadata[name].get("units")
             try:
-                values[name] = convert(option.value, known[name], name, metadata[name].get("units"))
+                values[name] = convert(option.value, known[name], name, units)
             except Mismatch as mismatch:
-                help = mismatch.help or _misspelt(option.value, constants)
+                help = mismatch.help or _meant(option, known[name], units, constants)
                 findings.error(
                     mismatch.code, mismatch.message, at=mismatch.at, labels=origins([option.value]), help=help
                 )
@@ -106,10 +111,12 @@ def read_options(
                 findings.add(error.diagnostics)
                 bad = True
     for missing in (f for f in dataclasses.fields(cast(Any, cls)) if f.init and f.name not in places and _required(f)):
-        findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=_example(missing, known[missing.name]))
         bad = True
+        if f"`{missing.name}`" not in meant:
+            help = _example(cls, missing, known[missing.name])
+            findings.error("HAP0206", f"{what} needs `{missing.name}`", at=at, help=help)
     labels = origins(option.value for option in given)
-    return None if bad else construct(cls, values, at=at, what=what, findings=findings, labels=labels)
+    return None if bad else construct(cls, values, at=at, what=what, findings=findings, labels=labels, given=given)
 
 
 def origins(values: Iterable[syntax.Value]) -> list[Label]:
@@ -118,21 +125,93 @@ def origins(values: Iterable[syntax.Value]) -> list[Label]:
     return [Label(v.origin.span, f"`{v.origin.name}` is {show(replace(v, origin=None))}") for v in found if v.origin]
 
 
-def _misspelt(value: syntax.Value, constants: Callable[[], Iterable[str]]) -> str | None:
-    """A help line for a word that stands where a constant may have been meant."""
-    return did_you_mean(value.text, constants()) if isinstance(value, syntax.Name) else None
+def _meant(
+    option: syntax.Option | syntax.Assign,
+    hint: Any,
+    units: tuple[Dimension, ...] | None,
+    constants: Callable[[], Iterable[str]],
+) -> str:
+    """A help line for a value that its option does not take: hapir's spelling of it, a constant, or an example."""
+    name, value = option.name.text, option.value
+    written = word(value) or (value.value if isinstance(value, syntax.Text) else None)
+
+    def accepts(text: str) -> bool:
+        try:
+            convert(syntax.Name(text, value.span), hint, name, units)
+        except (Mismatch, HapirError):
+            return False
+        return True
+
+    if written is not None:
+        known = did_you_mean(written, constants()) if isinstance(value, syntax.Name) else None
+        found = foreign.suggest_value(name, written, accepts) or known
+        if found is not None:
+            return found
+    if isinstance(value, syntax.Number) and units:
+        return f"say the unit, as in `{name} = {EXAMPLES[units[0]]}`"
+    if isinstance(value, syntax.Name) and {int, float} & {hint, *get_args(hint)}:
+        return f"write a number, or define the constant: `let {value.text} = {example(hint)}`"
+    return f"for example `{name} = {example(hint, units)}`"
+
+
+def example(hint: Any, units: tuple[Dimension, ...] | None = None) -> str:
+    """A value that an annotation takes, as a spec writes it."""
+    if units:
+        return EXAMPLES[units[0]]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return str(arguments[0])
+    if _is_enum(hint):
+        return str(next(iter(hint)).value)
+    if origin is tuple and IntegerType in arguments:
+        return "u8 * i8"
+    if origin is tuple:
+        parts = arguments[:1] if arguments[-1] is Ellipsis else arguments
+        return f"[{', '.join(example(part) for part in parts)}]"
+    if origin in (Union, types.UnionType):
+        return example(next(a for a in arguments if a is not type(None)))
+    simple = {int: "1", float: "0.5", bool: "true", str: '"name"', IntegerType: "i8", Measure: "1 KiB"}
+    return simple.get(hint, "...")
 
 
 def construct(
-    cls: type[T], values: dict[str, Any], *, at: Span, what: str, findings: Findings, labels: Sequence[Label] = ()
+    cls: type[T],
+    values: dict[str, Any],
+    *,
+    at: Span,
+    what: str,
+    findings: Findings,
+    labels: Sequence[Label] = (),
+    given: Sequence[syntax.Option | syntax.Assign] = (),
 ) -> T | None:
-    """`cls(**values)`; what its own checks refuse becomes a diagnostic HAP0305 at `at`."""
+    """`cls(**values)`; what its own checks refuse becomes a diagnostic HAP0305.
+
+    It is placed at the value of the option that the refusal speaks of, where it names just one of those `given`, and
+    else at `at`.
+    """
     try:
         return cls(**values)
     except HapirError as error:
         findings.add(d if d.span else replace(d, span=at) for d in error.diagnostics)
     except (ValueError, VerifyException) as error:
-        findings.error("HAP0305", f"{what}: {error}", at=at, labels=labels)
+        named = [option for option in given if re.search(rf"\b{re.escape(option.name.text)}\b", str(error))]
+        place = named[0].value.span if len(named) == 1 else at
+        help = _in_range(named[0], option_types(cls)[named[0].name.text]) if len(named) == 1 else None
+        findings.error("HAP0305", f"{what}: {error}", at=place, labels=labels,
+                       help=help or _other_value(named or given))  # fmt: skip
+    return None
+
+
+def _other_value(named: Sequence[syntax.Option | syntax.Assign]) -> str:
+    names = " or ".join(f"`{option.name.text}`" for option in named)
+    return f"choose another {names}" if names else "choose values that fit"
+
+
+def _in_range(option: syntax.Option | syntax.Assign, hint: Any) -> str | None:
+    """A help line for a value that is out of range: a share may lack its `%`."""
+    value = option.value
+    if hint is float and isinstance(value, syntax.Number) and 1 <= value.value < 100:
+        return f"for a share write `{option.name.text} = {show(replace(value, origin=None))} %`"
     return None
 
 
@@ -140,9 +219,16 @@ def _required(option: dataclasses.Field[Any]) -> bool:
     return option.default is MISSING and option.default_factory is MISSING
 
 
-def _example(option: dataclasses.Field[Any], hint: Any) -> str:
+def _example(cls: type[Any], option: dataclasses.Field[Any], hint: Any) -> str:
+    """A help line for an option that is missing: an example of a quantity, or what its docstring says it is."""
     units: tuple[Dimension, ...] | None = option.metadata.get("units")
-    return f"for example `{option.name} = {EXAMPLES[units[0]]}`" if units else f"`{option.name}` is {describe(hint)}"
+    if units:
+        return f"for example `{option.name} = {EXAMPLES[units[0]]}`"
+    from hapir.catalogue.docstrings import option_descriptions  # the catalogue imports this module; only errors ask it
+
+    says = option_descriptions(cls).get(option.name, "").rstrip(".")
+    choice = f" ({describe(hint)})" if get_origin(hint) is Literal or _is_enum(hint) else ""
+    return f"add `{option.name} = ...`: {says}{choice}" if says else f"add `{option.name} = ...`: {describe(hint)}"
 
 
 def describe(hint: Any) -> str:
@@ -268,9 +354,13 @@ def _convert_quantity(value: syntax.Quantity, hint: Any, name: str, units: tuple
         if allowed and hint in (float, Measure):
             wanted = " or ".join(EXAMPLES[a] for a in allowed)
             raise Mismatch(
-                "HAP0302", f"`{name}` is {_with_article(allowed[0])}, not {found}", value.span, f"like {wanted}"
+                "HAP0302",
+                f"`{name}` is {_with_article(allowed[0])}, not {found}",
+                value.span,
+                f"write it like {wanted}",
             )
-        raise Mismatch("HAP0302", f"`{name}` takes {describe(hint)} without a unit, not {found}", value.span)
+        bare = f"leave the unit out: `{name} = {value.value}`"
+        raise Mismatch("HAP0302", f"`{name}` takes {describe(hint)} without a unit, not {found}", value.span, bare)
     amount = magnitude(value.value, value.unit)
     if hint is Measure:
         return Measure(amount, dimension)
@@ -351,10 +441,17 @@ def expand_range(call: syntax.Call, *, may_be_empty: bool = False) -> range:
     options = {o.name.text: o.value for o in call.options}
     numbers = [_integer(v) for v in (*call.arguments, *options.values())]
     if len(call.arguments) != 2 or set(options) - {"step"} or len(call.options) > 1 or None in numbers:
-        raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span)
+        upto = numbers[0] if len(numbers) == 1 and not options else None
+        help = (
+            f"write `range(1, {upto})`: both ends belong to it"
+            if upto
+            else "write `range(1, 4)`: both ends belong to it"
+        )
+        raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span, help)
     first, last, step = cast("list[int]", numbers) + ([] if options else [1])
     if step < 1 or (last < first and not may_be_empty) or (last - first) // step >= MAXIMUM_RANGE:
-        raise Mismatch("HAP0305", f"the range {first}..{last} by {step} is empty or too long", call.span)
+        help = "it counts up from the first to the last, both included, by steps of at least 1"
+        raise Mismatch("HAP0305", f"the range {first}..{last} by {step} is empty or too long", call.span, help)
     return range(first, last + 1, step)
 
 

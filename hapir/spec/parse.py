@@ -66,7 +66,12 @@ def parse_partly(text: str, file: str, findings: Findings) -> syntax.File | None
 def _check_size(text: str, file: str) -> None:
     """Refuse what would exhaust a recursive walk: too much text, or brackets nested too deep."""
     if len(text) > MAXIMUM_CHARACTERS:
-        fail("HAP0104", f"the file has {len(text)} characters, at most {MAXIMUM_CHARACTERS} are read", at=None)
+        fail(
+            "HAP0104",
+            f"the file has {len(text)} characters, at most {MAXIMUM_CHARACTERS} are read",
+            at=None,
+            help="split it: a spec may `import` others",
+        )
     depth = 0
     for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[(\[{]|[)\]}]', text):
         bracket = match.group()
@@ -340,11 +345,15 @@ class _Builder:
 
     def _number(self, text: str, span: Span) -> int | float:
         if len(text) > _MAXIMUM_DIGITS:
-            self._findings.error("HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span)
+            self._findings.error(
+                "HAP0105", f"this number has more than {_MAXIMUM_DIGITS} characters", at=span, help="round it"
+            )
             return 0
         value = int(text) if text.isdigit() else float(text)
         if not math.isfinite(value):
-            self._findings.error("HAP0105", "this number is too large for a 64-bit float", at=span)
+            self._findings.error(
+                "HAP0105", "this number is too large for a 64-bit float", at=span, help="no size or rate is so large"
+            )
             return 0
         return value
 

@@ -56,7 +56,8 @@ def declare(files: Iterable[syntax.File], findings: Findings) -> Program:
             name = definition.name
             if name.text in places:
                 labels = [Label(places[name.text], "first defined here")]
-                findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels)
+                findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels,
+                               help="give one of them another name")  # fmt: skip
                 continue
             places[name.text] = name.span
             _check_parameters(definition, findings)
@@ -98,7 +99,8 @@ def _check_parameters(definition: syntax.Definition, findings: Findings) -> None
         name = parameter.name
         if name.text in seen:
             labels = [Label(seen[name.text], "first defined here")]
-            findings.error("HAP0207", f"the parameter `{name.text}` is defined twice", at=name.span, labels=labels)
+            findings.error("HAP0207", f"the parameter `{name.text}` is defined twice", at=name.span, labels=labels,
+                           help="give one of them another name")  # fmt: skip
         seen[name.text] = name.span
         if parameter.type is not None and not is_network:
             help = "write the name alone; its type follows from the call" if is_block else "write `name = default`"

@@ -13,19 +13,14 @@ from typing import Any, Protocol, cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
-from hapir.spec.expected import KEYWORDS, describe, expected
+from hapir.diagnostics import Findings, Label, Span
+from hapir.spec.expected import describe, expected
+from hapir.spec.foreign import suggest_unit
+from hapir.spec.syntax_help import Surprise, answer, begins_definition, character_help, is_dangling
 from hapir.spec.units import UNITS
 
 MAXIMUM_ERRORS = 10
 
-_HINTS = {
-    "'": 'strings stand in double quotes: "c1"',
-    "#": "comments begin with //",
-    "/": "comments begin with //; there is no arithmetic",
-    "+": "there is no arithmetic",
-    "`": "names are written without quotes",
-}
 _SCAN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[\n,;(){}\[\]]')
 _SEPARATOR = re.compile(r"[,;\n](?:[ \t\r\n,;]|//[^\n]*)*")
 _STATEMENT = re.compile(
@@ -91,8 +86,7 @@ class Recovery:
                 return self._feed()
             except UnexpectedToken as error:
                 token: Token = error.token
-                self._unexpected_token(token)
-                if token.type == "$END" or not self._resume(token.start_pos or 0):
+                if not self._unexpected_token(token):
                     return None
             except UnexpectedCharacters as error:
                 position = cast(int, error.pos_in_stream)
@@ -112,24 +106,34 @@ class Recovery:
         assert tree is not None
         return tree
 
-    def _unexpected_token(self, token: Token) -> None:
+    def _unexpected_token(self, token: Token) -> bool:
+        """Report a token that does not fit, and go on after it; False where the text ends first."""
+        surprise = Surprise(token, self._previous, frozenset(self._parser.accepts()), self._text, self._open_bracket())
         if self._bad_unit(token):
-            return
-        found = describe(token)
+            return self._resume(surprise.start)
+        told = answer(surprise)
         at, labels = self._place(token), list[Label]()
-        opened = self._open_bracket()
-        line = self._position(token.start_pos or 0)[0]
-        # a brace is worth a word only where the file ends without its partner
-        if opened is not None and (opened.line or 0) < line and (opened.type != "LBRACE" or token.type == "$END"):
+        opened = surprise.opened
+        if told.at == "bracket" and opened is not None:
+            labels.append(Label(at, "it is still open here"))
+            at = token_span(opened, self._file)
+        elif opened is not None and self._tells_bracket(opened, surprise):
             labels.append(Label(token_span(opened, self._file), f"`{opened}` opens here"))
-        accepted = self._parser.accepts()
-        known = [k for k in KEYWORDS if k.upper() in accepted]
-        help = did_you_mean(token, known) if token.type == "NAME" else None
-        if token.type == "LBRACE" and {"NAME", "EQUAL"} <= accepted:
-            help = f"a block has a name: `{self._previous} name {{ ... }}`"
-        self._findings.error(
-            "HAP0101", f"expected {expected(accepted)}, found {found}", at=at, labels=labels, help=help
-        )
+        if told.at == "previous" and self._previous is not None:
+            at = token_span(self._previous, self._file)
+        message = told.message or f"expected {expected(set(surprise.accepted))}, found {describe(token)}"
+        self._findings.error("HAP0101", message, at=at, labels=labels, help=told.help)
+        if token.type == "$END":
+            return False
+        if begins_definition(surprise) and self._previous is not None:
+            return self._resume(self._previous.start_pos or 0, at_top=True)
+        return self._resume(surprise.start + len(token) if is_dangling(surprise) else surprise.start)
+
+    def _tells_bracket(self, opened: Token, surprise: Surprise) -> bool:
+        """Whether an open bracket explains a surprise: a brace does where its partner is missing."""
+        if (opened.line or 0) >= self._position(surprise.start)[0]:
+            return False
+        return opened.type != "LBRACE" or surprise.token.type == "$END" or begins_definition(surprise)
 
     def _bad_unit(self, token: Token) -> bool:
         """Report `200 Mhz`: a word right after a number is meant as a unit."""
@@ -140,7 +144,7 @@ class Recovery:
             return False
         line, column = self._position(start)
         span = Span(self._file, line, column, line, column + len(word.group()))
-        help = did_you_mean(word.group(), UNITS) or f"the units are {', '.join(UNITS)}"
+        help = suggest_unit(word.group(), UNITS) or f"the units are {', '.join(UNITS)}"
         self._findings.error("HAP0107", f"`{word.group()}` is not a unit", at=span, help=help)
         return True
 
@@ -168,20 +172,32 @@ class Recovery:
                 help='a string ends with `"` on its own line',
             )
             return
+        quoted = re.match(r"'([^'\n]*)'", self._text[position:])
+        if quoted is not None:
+            at = Span(self._file, line, column, line, column + len(quoted.group()))
+            self._findings.error(
+                "HAP0102", "the character `'` has no meaning here", at=at, help=f'write `"{quoted[1]}"`'
+            )
+            return
         shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
-        self._findings.error("HAP0102", f"the character {shown} has no meaning here", at=at, help=_HINTS.get(character))
+        help = character_help(character)
+        self._findings.error("HAP0102", f"the character {shown} has no meaning here", at=at, help=help)
 
-    def _resume(self, position: int) -> bool:
-        """Cut the stack back to a statement's beginning and skip to the next one; False where the text ends first."""
+    def _resume(self, position: int, at_top: bool = False) -> bool:
+        """Cut the stack back to a statement's beginning and skip to the next one; False where the text ends first.
+
+        With `at_top` a definition begins at the position itself.
+        """
         state = self._parser.parser_state
         keep = len(state.state_stack) - 1
-        while keep > 0 and not self._begins_statement(state.state_stack[keep]):
+        while keep > 0 and not self._begins_statement(state.state_stack[keep], at_top):
             keep -= 1
         cut = [v for v in state.value_stack[keep:] if isinstance(v, Token)]
         depth = sum((t.type in ("LPAR", "LSQB")) - (t.type in ("RPAR", "RSQB")) for t in cut)
         del state.state_stack[keep + 1 :]
         del state.value_stack[keep:]
-        target = self._next_statement(position, max(0, depth), in_block=keep > 0 and self._in_block())
+        in_block = keep > 0 and self._in_block()
+        target = position if at_top else self._next_statement(position, max(0, depth), in_block)
         if target is None:
             return False
         counter = self._parser.lexer_thread.state.line_ctr
@@ -193,8 +209,10 @@ class Recovery:
     def _actions(self, state: int) -> set[str]:
         return set(self._parser.parser_state.parse_conf.states[state])
 
-    def _begins_statement(self, state: int) -> bool:
+    def _begins_statement(self, state: int, at_top: bool) -> bool:
         actions = self._actions(state)
+        if at_top:
+            return "NETWORK" in actions
         # after the NAME of an item another NAME and `}` are possible too, but no NUMBER
         return {"NAME", "NUMBER", "RBRACE"} <= actions or "NETWORK" in actions
 

@@ -42,7 +42,7 @@ def instance(value: syntax.Name | syntax.Call, called: syntax.Name, registered: 
     try:
         names = bind(definition, len(arguments))
     except ValueError as error:
-        findings.error("HAP0205", str(error), at=value.span)
+        findings.error("HAP0205", str(error), at=value.span, help=f"`hapir help {called.text}` shows what it takes")
         return None
     given = [syntax.Option(syntax.Name(n, a.span), a, a.span) for n, a in zip(names, arguments, strict=True)]
     what = f"{registered.kind} `{called.text}`"

@@ -16,6 +16,7 @@ from hapir.random_weights import RandomWeights
 from hapir.registered import spell
 from hapir.registry import universe
 from hapir.spec import syntax
+from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.networks import location_of
 from hapir.spec.options import read_options, show, word
 from hapir.spec.recipes import some
@@ -90,25 +91,32 @@ class ScheduleBuilder:
     def _once(self, what: str, name: syntax.Name) -> None:
         if what in self._seen:
             labels = [Label(self._seen[what], "first given here")]
-            self._findings.error("HAP0221", f"`{what}` is given twice", at=name.span, labels=labels)
+            self._findings.error(
+                "HAP0221", f"`{what}` is given twice", at=name.span, labels=labels, help="remove one of them"
+            )
         self._seen.setdefault(what, name.span)
 
     def _unknown(self, item: syntax.Item, known: Sequence[str], what: str) -> None:
         name = item.name if isinstance(item, syntax.Assign) else item.kind if isinstance(item, syntax.Block) else None
         message = f"{what} has no `{name.text}`" if name else f"{what} is made of settings and blocks"
-        help = (did_you_mean(name.text, known) if name else None) or f"here may stand {', '.join(known)}"
+        help = (suggest(name.text, known, BLOCKS) if name else None) or f"here may stand {', '.join(known)}"
         self._findings.error("HAP0216", message, at=name.span if name else item.span, help=help)
 
     def _dataflow(self, value: syntax.Value) -> str | None:
         name = value if isinstance(value, syntax.Name) else value.function if isinstance(value, syntax.Call) else None
         if name is None:
-            self._findings.error("HAP0304", f"`dataflow` takes the name of one, not {show(value)}", at=value.span)
+            self._findings.error(
+                "HAP0304",
+                f"`dataflow` takes the name of one, not {show(value)}",
+                at=value.span,
+                help="for example `dataflow = weight_stationary`",
+            )
             return None
         definition = resolve(universe().dataflows, name, "dataflow", "HAP0217", self._findings)
         options = value.options if isinstance(value, syntax.Call) else ()
         if isinstance(value, syntax.Call) and value.arguments:
             message = f"the options of dataflow `{name.text}` are written with their names"
-            self._findings.error("HAP0205", message, at=value.arguments[0].span)
+            self._findings.error("HAP0205", message, at=value.arguments[0].span, help="write `name = value`")
         if definition is None:
             return None
         what = f"dataflow `{name.text}`"
@@ -153,7 +161,11 @@ class ScheduleBuilder:
             if item.name.text in places:
                 labels = [Label(places[item.name.text], "first given here")]
                 self._findings.error(
-                    "HAP0221", f"`at {item.name.text}` is given twice", at=item.name.span, labels=labels
+                    "HAP0221",
+                    f"`at {item.name.text}` is given twice",
+                    at=item.name.span,
+                    labels=labels,
+                    help="put all its settings into one",
                 )
             places[item.name.text] = item.name.span
             levels.append(self._level(item))
@@ -183,7 +195,10 @@ class ScheduleBuilder:
                 loops = self._loops(item.value)
             elif setting != "bypass" and known and place.text in known and not is_array:
                 self._findings.error(
-                    "HAP0216", f"`{place.text}` is a memory: only an array has `{setting}`", at=item.name.span
+                    "HAP0216",
+                    f"`{place.text}` is a memory: only an array has `{setting}`",
+                    at=item.name.span,
+                    help="a memory takes `for` and `bypass`",
                 )
             else:
                 lists[item.name.text] = self._names(item.value, TENSORS if setting == "bypass" else DIMENSIONS)
@@ -206,19 +221,29 @@ class ScheduleBuilder:
     def _loops(self, value: syntax.Value) -> list[tuple[str, int]]:
         loops: list[tuple[str, int]] = []
         if not isinstance(value, syntax.Sequence):
-            self._findings.error("HAP0304", f"`for` takes a list like [K: 2, C: 1], not {show(value)}", at=value.span)
+            self._findings.error(
+                "HAP0304",
+                f"`for` takes a list like [K: 2, C: 1], not {show(value)}",
+                at=value.span,
+                help="write `for = [K: 2, C: 1]`",
+            )
             return loops
         for pair in value.elements:
             if not isinstance(pair, syntax.Pair):
-                self._findings.error("HAP0304", "a loop is a dimension and its factor, like K: 2", at=pair.span)
+                self._findings.error(
+                    "HAP0304",
+                    "a loop is a dimension and its factor, like K: 2",
+                    at=pair.span,
+                    help="write `for = [K: 2, C: 1]`",
+                )
             elif not self._is_one_of(pair.key, DIMENSIONS):
                 continue
             elif not isinstance(pair.value, syntax.Number) or not isinstance(pair.value.value, int):
                 message = f"the factor of {pair.key.text} is an integer, not {show(pair.value)}"
-                self._findings.error("HAP0304", message, at=pair.value.span)
+                self._findings.error("HAP0304", message, at=pair.value.span, help=f"for example `{pair.key.text}: 2`")
             elif not 1 <= pair.value.value < 1 << 31:
                 message = f"the factor of {pair.key.text} must be in 1..2147483647"
-                self._findings.error("HAP0305", message, at=pair.value.span)
+                self._findings.error("HAP0305", message, at=pair.value.span, help="1 leaves the loop out")
             else:
                 loops.append((pair.key.text, pair.value.value))
         return loops
@@ -229,7 +254,12 @@ class ScheduleBuilder:
         for element in elements:
             name = word(element)
             if name is None:
-                self._findings.error("HAP0304", f"expected one of {', '.join(known)}", at=element.span)
+                self._findings.error(
+                    "HAP0304",
+                    f"expected one of {', '.join(known)}",
+                    at=element.span,
+                    help=f"for example `[{known[0]}]`",
+                )
             elif self._is_one_of(syntax.Name(name, element.span), known):
                 names.append(name)
         return names

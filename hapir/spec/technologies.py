@@ -55,7 +55,9 @@ def read_overrides(call: syntax.Call, findings: Findings) -> dict[str, float]:
             findings.error("HAP0204", f"{what} has no entry `{entry}`", at=option.name.span, help=help)
         elif entry in places:
             labels = [Label(places[entry], "first given here")]
-            findings.error("HAP0221", f"`{entry}` is given twice", at=option.name.span, labels=labels)
+            findings.error(
+                "HAP0221", f"`{entry}` is given twice", at=option.name.span, labels=labels, help="remove one of them"
+            )
         else:
             places[entry] = option.name.span
             try:
@@ -64,7 +66,12 @@ def read_overrides(call: syntax.Call, findings: Findings) -> dict[str, float]:
                 findings.error(mismatch.code, mismatch.message, at=mismatch.at, help=mismatch.help)
                 continue
             if measure.value < 0:
-                findings.error("HAP0305", f"`{entry}` must not be negative", at=option.value.span)
+                findings.error(
+                    "HAP0305",
+                    f"`{entry}` must not be negative",
+                    at=option.value.span,
+                    help="write 0, or a positive value",
+                )
             else:
                 found[entry] = float(measure.value)
     return found

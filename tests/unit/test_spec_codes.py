@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -69,3 +70,20 @@ def test_examples_give_their_code(code: str):
             load_spec_text(text, "t.hap", Path("nowhere"))
         found |= {d.code for d in raised.value.diagnostics}
     assert code in found
+
+
+def test_every_message_of_the_language_shows_a_way_out():
+    """Where the text of a spec is wrong, `hapir explain` alone is no answer: each call that reports says what to do."""
+    silent: list[str] = []
+    calls = 0
+    for path in sorted((PACKAGE / "spec").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or len(node.args) < 2:
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("error", "warning", "fail"):
+                calls += 1
+                if "help" not in {keyword.arg for keyword in node.keywords}:
+                    silent.append(f"{path.name}:{node.lineno}")
+    assert calls > 80
+    assert silent == []

@@ -156,13 +156,14 @@ def test_error_is_blamed_on_the_end_of_the_line():
 
 def test_open_bracket_is_shown():
     found = errors("hap 1\nrecipe r {\n  a(x = 1\n}\n")
-    assert [label.message for label in found[0].labels] == ["`(` opens here"]
-    assert found[0].labels[0].span.line == 3
+    assert (found[0].message, found[0].help) == ("this `(` is never closed", "close it with `)`")
+    assert found[0].span == Span("t.hap", 3, 4, 3, 5)
+    assert [(label.message, label.span.line) for label in found[0].labels] == [("it is still open here", 4)]
 
 
 def test_misspelt_unit():
     (found,) = errors("hap 1\nmachine m { clock = 200 Mhz }")
-    assert (found.code, found.help) == ("HAP0107", "did you mean `MHz`?")
+    assert (found.code, found.help) == ("HAP0107", "write `MHz`")
 
 
 def test_two_separators_are_an_error():
