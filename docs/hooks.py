@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mistakes_page import page as mistakes_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from hapir.catalogue.pages import reference_pages, titles
 
+ERRORS = "errors.md"
+
 ORDER: dict[str, str | dict[str, str]] = {
     "Home": "index.md",
     "Tutorial": "tutorial.md",
     "Language": "language.md",
-    "Errors": "errors.md",
+    "Errors": ERRORS,
     "Extending": {
         "A pass": "extending/pass.md",
         "A number format": "extending/format.md",
@@ -36,7 +39,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     written = Path(config.docs_dir)
 
     def exists(page: str) -> bool:
-        return page in generated or (written / page).is_file()
+        return page in (*generated, ERRORS) or (written / page).is_file()
 
     nav: list[object] = []
     for title, pages in ORDER.items():
@@ -52,7 +55,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the picture that the README shows."""
-    for page, text in reference_pages().items():
+    for page, text in {**reference_pages(), ERRORS: mistakes_page()}.items():
         files.append(File.generated(config, page, content=text))
     picture = Path(config.config_file_path or "").parent / "flow.svg"
     files.append(File.generated(config, "flow.svg", content=picture.read_bytes()))
