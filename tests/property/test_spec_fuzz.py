@@ -51,7 +51,7 @@ def test_all_specs_are_answered_as_they_are():
 
 def test_a_seed_gives_one_text():
     assert [make(seed) for seed in range(20)] == [make(seed) for seed in range(20)]
-    assert len({make(seed).text for seed in range(100)}) > 95
+    assert len({make(seed).text for seed in range(100)}) > 90
     assert {make(seed).how for seed in range(SAMPLE)} == {maker.__name__ for maker in spec_fuzz.MAKERS}
 
 
