@@ -16,15 +16,18 @@ from pathlib import Path
 from hapir.diagnostics import fail
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by `data` in one step. Raises HapirError (HAP0884) where the place cannot be written."""
+def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Replace a file by `data` in one step; its rights become those that new files have, or `mode`.
+
+    Raises HapirError (HAP0884) where the place cannot be written.
+    """
     with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & ~_umask() if mode is None else mode)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

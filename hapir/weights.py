@@ -19,6 +19,10 @@ import numpy.typing as npt
 from hapir.diagnostics import Span, did_you_mean, fail
 
 Array = npt.NDArray[np.generic]
+GIVE_WEIGHTS = (
+    'give some: `weights from "file"` in the network, `weights = "file"` or `weights = random()` in the schedule'
+)
+"""The help where a network that is to be computed has no weights."""
 
 
 class WeightStore(Mapping[str, Array]):

@@ -19,6 +19,7 @@ from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import PerChannelType, element_type, integer_range, shape_of, storage_of
 from hapir.reference import dataflow, nn, nn_elementwise, nn_layout, nn_recurrent, num
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
+from hapir.weights import GIVE_WEIGHTS
 
 MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn.MEANINGS,
@@ -191,7 +192,9 @@ def _check_weights(network: NetworkOp, weights: Mapping[str, Array]) -> None:
 def _stored(op: Operation, key: str, weights: Mapping[str, Array]) -> Array:
     array = weights.get(key)
     if array is None:
-        help = did_you_mean(key, weights) or f"the file holds {len(weights)} arrays, none of a similar name"
+        help = did_you_mean(key, weights) or (
+            f"the file holds {len(weights)} arrays, none of a similar name" if weights else GIVE_WEIGHTS
+        )
         fail("HAP0423", f"there are no weights `{key}`", at=op, help=help)
     return array
 

@@ -6,7 +6,7 @@ store under the keys of the file, each with the shape that the network gives it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from hapir.diagnostics import LIBRARY, Findings, HapirError, Span, fail, files_f
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
+from hapir.random_weights import RandomWeights
 from hapir.spec import syntax
 from hapir.spec.check import Spec, named
 from hapir.spec.expand import expand_machine, expand_schedule
 from hapir.spec.imports import confined
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
-from hapir.spec.schedules import ScheduleBuilder
+from hapir.spec.schedules import ScheduleBuilder, given_weights
 from hapir.spec.weight_help import missing_key, not_finite, wrong_shape
 from hapir.weights import WeightStore, load_arrays
 
@@ -38,6 +39,7 @@ def build_module(
 
     Without a schedule, that of the spec is taken where it has one only; with a `network` and no schedule, or in a spec
     without schedules, the module holds the network alone. `weights = False` leaves the store as it is.
+    The parameters are those that the schedule gives, or those of the network itself.
     Raises HapirError: HAP0209 and HAP0222 for the choice, HAP04xx for the weights, all of them at once.
     """
     with files_from(spec.folder):
@@ -47,25 +49,22 @@ def build_module(
         definition = named(spec.networks, chosen.network.text if chosen else network or "", "network")
         findings = Findings()
         program = spec.program
-        builder = NetworkBuilder(
-            definition,
-            findings,
-            program=program,
-            instance=chosen.network if chosen else None,
-            caller=None if chosen is None else program.scope(chosen.name.span),
-        )
+        builder = _network_builder(spec, definition, chosen, findings)
         ops: list[Operation] = [builder.build()]
+        plain = None if chosen is None else expand_schedule(program, chosen, findings)
         if chosen is not None and chosen.machine is not None:
             named(spec.machines, chosen.machine.text, "machine")
-            plain = expand_machine(program, chosen.machine, program.scope(chosen.name.span), findings)
-            machine = None if plain is None else MachineBuilder(plain, findings).build()
-            schedule_items = expand_schedule(program, chosen, findings)
-            if machine is not None and schedule_items is not None:
-                planned = ScheduleBuilder(schedule_items, tuple(builder.layers), machine, findings).build()
+            expanded = expand_machine(program, chosen.machine, program.scope(chosen.name.span), findings)
+            machine = None if expanded is None else MachineBuilder(expanded, findings).build()
+            if machine is not None and plain is not None:
+                planned = ScheduleBuilder(plain, tuple(builder.layers), machine, findings).build()
                 ops += [op for op in (machine, planned) if op is not None]
+        source = None if plain is None else given_weights(plain, findings)
         findings.raise_errors()
         if weights:
-            _load_weights(spec, definition, ops[0], builder.layers, ctx.weights).raise_errors()
+            source = source or _own_weights(definition, findings)
+            _load_weights(spec, source, ops[0], builder.layers, ctx.weights, findings)
+            findings.raise_errors()
     set_data_folder(ctx, spec, chosen.recipe.text if chosen and chosen.recipe else None)
     module = ModuleOp(ops)
     module.location = ops[0].location
@@ -85,18 +84,49 @@ def _project(spec: Spec, at: Span | None) -> Path:
 
 
 def diagnose(spec: Spec) -> None:
-    """Check what `load_spec` leaves out: the weights of every network. Raises HapirError with all that is wrong."""
+    """Check what `load_spec` leaves out: the weights of every network, with its defaults and as each schedule has it.
+
+    Raises HapirError with all that is wrong.
+    """
     findings = Findings()
     with files_from(spec.folder):
-        for network in spec.networks.values():
-            builder = NetworkBuilder(network, Findings(), program=spec.program)
-            try:
-                found = _load_weights(spec, network, builder.build(), builder.layers, WeightStore())
-            except HapirError as error:  # a file that cannot be read; the other networks may have more to tell
-                findings.add(error.diagnostics)
-            else:
-                findings.add(found.sorted())
+        for network, schedule in _with_weights(spec):
+            own = Findings()
+            given = None if schedule is None else given_weights(schedule, own)
+            source = given or _own_weights(network, own)
+            if isinstance(source, syntax.Text):
+                builder = _network_builder(spec, network, schedule, Findings())
+                try:
+                    _load_weights(spec, source, builder.build(), builder.layers, WeightStore(), own)
+                except HapirError as error:  # a file that cannot be read; the other networks may have more to tell
+                    findings.add(error.diagnostics)
+            findings.add(own.sorted())
         findings.raise_errors()
+
+
+def _with_weights(spec: Spec) -> Iterator[tuple[syntax.Network, syntax.Schedule | None]]:
+    """The networks with the schedules that give them weights or other parameters than their defaults; and each network
+    alone, unless all schedules of it give it weights, so that its own are never read.
+    """
+    alone, replaced = set[str](), set[str]()
+    for schedule in spec.schedules.values():
+        plain, name = expand_schedule(spec.program, schedule, Findings()), schedule.network.text
+        given = None if plain is None else given_weights(plain, Findings())
+        (replaced if given else alone).add(name)
+        if plain is not None and (given or schedule.network.arguments or schedule.network.options):
+            yield spec.networks[name], plain
+    for name, network in spec.networks.items():
+        if name in alone or name not in replaced:
+            yield network, None
+
+
+def _network_builder(
+    spec: Spec, network: syntax.Network, schedule: syntax.Schedule | None, findings: Findings
+) -> NetworkBuilder:
+    """A network as a schedule has it, or with its defaults."""
+    instance = schedule.network if schedule else None
+    caller = spec.program.scope(schedule.name.span) if schedule else None
+    return NetworkBuilder(network, findings, program=spec.program, instance=instance, caller=caller)
 
 
 def _default(spec: Spec) -> tuple[str | None, str | None]:
@@ -112,21 +142,37 @@ def _default(spec: Spec) -> tuple[str | None, str | None]:
     fail("HAP0222", f"the spec has {len(spec.networks) or 'no'} networks and no schedule", help=known)
 
 
-def _load_weights(
-    spec: Spec, network: syntax.Network, op: Operation, layers: Mapping[str, Span], store: WeightStore
-) -> Findings:
-    """Put the parameters of a network into a store; the findings tell which are missing or wrong (HAP04xx)."""
-    findings = Findings()
+def _own_weights(network: syntax.Network, findings: Findings) -> syntax.Text | None:
+    """The file that a network itself names."""
     statements = [s for s in network.statements if isinstance(s, syntax.Weights)]
-    if not statements:
-        return findings  # a network without weights can be estimated; what needs them says so
     for again in statements[1:]:
         findings.error("HAP0207", "the weights are given twice", at=again.span, help="remove one")
-    statement = statements[0]
-    folder = spec.sources[statement.span.file]
-    path = confined(folder, statement.path, _project(spec, statement.span), allow_outside=spec.allow_outside)
-    arrays = load_arrays(path, statement.path.span)
+    return statements[0].path if statements else None
+
+
+def _load_weights(
+    spec: Spec,
+    source: syntax.Text | RandomWeights | None,
+    op: Operation,
+    layers: Mapping[str, Span],
+    store: WeightStore,
+    findings: Findings,
+) -> None:
+    """Put the parameters of a network into a store; the findings tell which are missing or wrong (HAP04xx).
+
+    Without a source nothing is done: such a network can be estimated, and what needs its weights says so.
+    Raises HapirError where the file cannot be read.
+    """
     weights = [weight for weight in op.walk() if isinstance(weight, nn.WeightOp)]
+    if source is None:
+        return
+    if isinstance(source, RandomWeights):
+        for weight in weights:
+            store.put(weight.key.data, source.array(weight.key.data, shape_of(weight.result)))
+        return
+    folder = spec.sources[source.span.file]
+    path = confined(folder, source, _project(spec, source.span), allow_outside=spec.allow_outside)
+    arrays = load_arrays(path, source.span)
     unused = sorted(set(arrays) - {weight.key.data for weight in weights})
     for weight in weights:
         key = weight.key.data
@@ -148,4 +194,3 @@ def _load_weights(
             findings.error("HAP0404", message, at=at, help=not_finite(array))
         else:
             store.put(key, array)
-    return findings

@@ -5,12 +5,13 @@ A `Spec` that exists is sound but for what lies outside the text: the contents o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hapir.diagnostics import Diagnostic, Findings, Label, Span, did_you_mean, files_from, placed
 from hapir.dialects.machine import MachineOp
+from hapir.dialects.nn import NetworkOp
 from hapir.registry import discover
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep, expand_machine, expand_recipe, expand_schedule
@@ -114,17 +115,13 @@ def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
         importer.read(Source(path.name, path, path.parent), text=text)
         # half a program would only give errors that are none
         findings.raise_errors()
-        files = [file for _, file in importer.files]
-        program = declare(files, findings)
-        layers = _Checker(program, findings).check()
+        checker = Checker([file for _, file in importer.files], findings)
+        layers = checker.check()
         findings.raise_errors()
-        lint_files(files, findings)
-        lint_imports(files, importer.targets, findings)
-        silence = silencer(importer.texts)
-        heard = [*silence.heard(findings.sorted()), *silence.useless(LINTS)]
+        heard, silence = lint(importer, findings)
     return Spec(
         path,
-        program,
+        checker.program,
         layers,
         placed(heard, path.parent),
         silence,
@@ -133,16 +130,32 @@ def _load(path: Path, text: str | None, allow_outside: bool) -> Spec:
     )
 
 
-class _Checker:
-    """Checks the definitions of all files against each other."""
+def lint(importer: Importer, findings: Findings) -> tuple[list[Diagnostic], Silencer]:
+    """The warnings about files that are checked and sound, those that comments silence left out; and the comments."""
+    files = [file for _, file in importer.files]
+    lint_files(files, findings)
+    lint_imports(files, importer.targets, findings)
+    silence = silencer(importer.texts)
+    return [*silence.heard(findings.sorted()), *silence.useless(LINTS)], silence
 
-    def __init__(self, program: Program, findings: Findings):
-        self._program = program
+
+class Checker:
+    """Checks the definitions of all files against each other; errors go to the findings."""
+
+    def __init__(self, files: Sequence[syntax.File], findings: Findings):
         self._findings = findings
+        self._program = declare(files, findings)
+        self.networks: list[NetworkOp] = []
+        """The networks that were built, each as far as it is right; one per set of values for its parameters."""
         self._layers: dict[syntax.Instance, tuple[str, ...]] = {}
         self._weighted: dict[syntax.Instance, tuple[str, ...]] = {}
         self._machines: dict[syntax.Instance, MachineOp | None] = {}
         self._steps: dict[syntax.Instance, list[PlainStep]] = {}
+
+    @property
+    def program(self) -> Program:
+        """The definitions by kind and name."""
+        return self._program
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check everything, each definition with its defaults; the layer names of each network."""
@@ -163,7 +176,7 @@ class _Checker:
             network = self._program.networks[instance.text]
             caller = self._program.scope(instance.span)
             builder = NetworkBuilder(network, own, program=self._program, instance=instance, caller=caller)
-            builder.build()
+            self.networks.append(builder.build())
             self._findings.add(own.sorted())
             self._layers[key] = tuple(builder.layers)
             self._weighted[key] = tuple(builder.weighted)

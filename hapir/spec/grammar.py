@@ -37,10 +37,15 @@ def grammar() -> Lark:
 
 def grammar_text() -> str:
     """`hap.lark` with the token of quantities, which is made of the list of units."""
-    units = "|".join(re.escape(unit) for unit in sorted(UNITS, key=lambda u: (-len(u), u)) if unit != "%")
-    quantity = rf"{NUMBER}[ \t]*(?:%|(?:{units})(?![A-Za-z0-9_/]))".replace("/", r"\/")
+    quantity = quantity_pattern().replace("/", r"\/")
     text = (files("hapir.spec") / "hap.lark").read_text(encoding="utf-8")
     return text.replace("%declare QUANTITY", f"QUANTITY.2: /{quantity}/")
+
+
+def quantity_pattern() -> str:
+    """The pattern of a quantity, made of the list of units; `8 B/16` is none, while a comment may follow at once."""
+    units = "|".join(re.escape(unit) for unit in sorted(UNITS, key=lambda u: (-len(u), u)) if unit != "%")
+    return rf"{NUMBER}[ \t]*(?:%|(?:{units})(?![A-Za-z0-9_]|/(?!/)))"
 
 
 def build(text: str, debug: bool = False) -> Lark:

@@ -9,6 +9,7 @@ errors.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, did_you_mean, fail
 from hapir.registry import universe
 from hapir.spec import syntax
-from hapir.spec.parse import parse
+from hapir.spec.parse import parse, parse_partly
 
 _MAXIMUM_BYTES = 8_000_000
 
@@ -33,6 +34,11 @@ class Source:
 
 def read_source(location: Traversable, at: Span | None) -> str:
     """The text of a file. Raises HapirError (HAP0106) where it is missing, too large or not UTF-8."""
+    return decoded(read_bytes(location, at), location.name or str(location), at)
+
+
+def read_bytes(location: Traversable, at: Span | None = None) -> bytes:
+    """What a file holds. Raises HapirError (HAP0106) where it is missing or too large."""
     shown = location.name or str(location)
     try:
         with location.open("rb") as stream:
@@ -43,6 +49,11 @@ def read_source(location: Traversable, at: Span | None) -> str:
     if len(data) > _MAXIMUM_BYTES:
         help = "a spec names its weights and data, it does not hold them"
         fail("HAP0106", f"the file `{shown}` is larger than {_MAXIMUM_BYTES} bytes", at=at, help=help)
+    return data
+
+
+def decoded(data: bytes, shown: str, at: Span | None = None) -> str:
+    """The text of a file's bytes. Raises HapirError (HAP0106) where they are not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,10 +78,24 @@ def _other_specs(location: Traversable) -> str:
 
 
 class Importer:
-    """Reads a root file and everything it imports, in the order of the imports, each file before its importer."""
+    """Reads a root file and everything it imports, in the order of the imports, each file before its importer.
 
-    def __init__(self, folder: Path, findings: Findings, *, allow_outside: bool):
+    `unsaved` may know another text of a file than the stored one. With `partly`, files with syntax errors are kept as
+    far as they can be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        findings: Findings,
+        *,
+        allow_outside: bool,
+        unsaved: Callable[[Path], str | None] | None = None,
+        partly: bool = False,
+    ):
         self._folder = folder
+        self._unsaved = unsaved
+        self._partly = partly
         self._findings = findings
         self._allow_outside = allow_outside
         self._stack: list[tuple[str, Span | None]] = []
@@ -87,16 +112,25 @@ class Importer:
             return
         self._read.add(source.name)
         try:
-            self.texts[source.name] = read_source(source.location, at) if text is None else text
-            file = parse(self.texts[source.name], source.name)
+            self.texts[source.name] = self._text(source, at) if text is None else text
+            file = self._parse(self.texts[source.name], source.name)
         except HapirError as error:
             self._findings.add(error.diagnostics)
+            return
+        if file is None:
             return
         self._stack.append((source.name, at))
         for statement in file.imports:
             self._follow(source, statement)
         self._stack.pop()
         self.files.append((source, file))
+
+    def _text(self, source: Source, at: Span | None) -> str:
+        unsaved = self._unsaved(source.location) if self._unsaved and isinstance(source.location, Path) else None
+        return read_source(source.location, at) if unsaved is None else unsaved
+
+    def _parse(self, text: str, name: str) -> syntax.File | None:
+        return parse_partly(text, name, self._findings) if self._partly else parse(text, name)
 
     def _follow(self, importer: Source, statement: syntax.Import) -> None:
         try:

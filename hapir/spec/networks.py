@@ -518,13 +518,13 @@ class NetworkBuilder:
     ) -> None:
         for parameter in parameters:
             assert parameter.name is not None
-            argument = arguments.get(parameter.name.text)
-            if isinstance(argument, SSAValue):
-                self._define(parameter.name.text, argument, parameter.name, inner)
-                continue
+            name, argument = parameter.name, arguments.get(parameter.name.text)
             if argument is None and parameter.default is not None:
-                argument = evaluate(parameter.default, inner.scope, self._findings)
-            inner.scope.bind(parameter.name, argument, self._findings)
+                argument = self._argument(parameter.default, name.text, inner)
+            if isinstance(argument, SSAValue):
+                self._define(name.text, argument, name, inner)
+            else:
+                inner.scope.bind(name, argument, self._findings)
 
     @contextlib.contextmanager
     def _inside(self, call: _BlockCall) -> Generator[None]:

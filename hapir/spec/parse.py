@@ -14,7 +14,7 @@ from typing import cast
 
 from lark import Token, Tree
 
-from hapir.diagnostics import Findings, Span, fail
+from hapir.diagnostics import Findings, HapirError, Span, fail
 from hapir.spec import syntax
 from hapir.spec.grammar import NUMBER, grammar
 from hapir.spec.recovery import Recovery, token_span
@@ -37,8 +37,8 @@ def parse(text: str, file: str) -> syntax.File:
 
     Raises HapirError with up to ten diagnostics HAP01xx.
     """
-    text = text.removeprefix("\ufeff")
     findings = Findings()
+    text = text.removeprefix("\ufeff")
     _check_size(text, file)
     tree = Recovery(grammar(), text, file, findings).run()
     if tree is None or findings.failed:
@@ -47,6 +47,21 @@ def parse(text: str, file: str) -> syntax.File:
     parsed = _Builder(file, findings).file(tree)
     findings.raise_errors()
     return parsed
+
+
+def parse_partly(text: str, file: str, findings: Findings) -> syntax.File | None:
+    """The syntax of a file without the statements that have syntax errors, which go to the findings.
+
+    None where too little of the text can be read. For tools that help while a text is being written.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        _check_size(text, file)
+    except HapirError as error:
+        findings.add(error.diagnostics)
+        return None
+    tree = Recovery(grammar(), text, file, findings).run()
+    return None if tree is None else _Builder(file, findings).file(tree)
 
 
 def _check_size(text: str, file: str) -> None:

@@ -1,4 +1,7 @@
-"""A `schedule` block as a `dataflow.schedule`: the dataflow, and maps that pin loops of layers to a machine's parts."""
+"""A `schedule` block as a `dataflow.schedule`: the dataflow, and maps that pin loops of layers to a machine's parts.
+
+Beside them a schedule may say which parameters its network has: `weights = "file"` or `weights = random(seed = 1)`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
 from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_memory import MemoryOp
+from hapir.random_weights import RandomWeights
 from hapir.registered import spell
 from hapir.registry import universe
 from hapir.spec import syntax
@@ -19,6 +23,34 @@ from hapir.spec.recipes import some
 from hapir.spec.resolve import resolve
 
 DEFAULT_DATAFLOW = "weight_stationary"
+WEIGHTS, RANDOM = "weights", "random"
+
+
+def given_weights(schedule: syntax.Schedule, findings: Findings) -> syntax.Text | RandomWeights | None:
+    """The parameters that a schedule gives its network: a file's, random ones, or none; errors go to the findings."""
+    for item in schedule.items:
+        if isinstance(item, syntax.Assign) and item.name.text == WEIGHTS:
+            return _weights(item.value, findings)
+    return None
+
+
+def _weights(value: syntax.Value, findings: Findings) -> syntax.Text | RandomWeights | None:
+    match value:
+        case syntax.Text():
+            return value
+        case syntax.Call() if value.function.text == RANDOM:
+            what = f"`{RANDOM}`"
+            if value.arguments:
+                message = f"the options of {what} are written with their names"
+                findings.error("HAP0205", message, at=value.arguments[0].span, help=f"write `{RANDOM}(seed = 1)`")
+                return None
+            return read_options(RandomWeights, value.options, at=value.span, what=what, findings=findings)
+        case _:
+            message = f"`{WEIGHTS}` takes the name of a file or `{RANDOM}(seed = 1)`, not {show(value)}"
+            misspelt = did_you_mean(value.function.text, [RANDOM]) if isinstance(value, syntax.Call) else None
+            help = misspelt or f'write `{WEIGHTS} = "net.safetensors"`'
+            findings.error("HAP0304", message, at=value.span, help=help)
+            return None
 
 
 class ScheduleBuilder:
@@ -41,11 +73,14 @@ class ScheduleBuilder:
             if isinstance(item, syntax.Assign) and item.name.text == "dataflow":
                 self._once("dataflow", item.name)
                 dataflow = self._dataflow(item.value) or dataflow
+            elif isinstance(item, syntax.Assign) and item.name.text == WEIGHTS:
+                self._once(WEIGHTS, item.name)
+                _weights(item.value, self._findings)
             elif isinstance(item, syntax.Block) and item.kind.text == "map":
                 self._once(f"map {item.name.text}", item.name)
                 self._add_maps(item, maps)
             else:
-                self._unknown(item, ("dataflow", "map"), "a schedule")
+                self._unknown(item, ("dataflow", "map", WEIGHTS), "a schedule")
         if self._schedule.machine is None:
             return None
         name, network, machine = self._schedule.name, self._schedule.network.text, self._schedule.machine.text

@@ -28,7 +28,7 @@ from hapir.lowering.kernel.program import (
     Table,
     Widen,
 )
-from hapir.weights import Array, WeightStore
+from hapir.weights import GIVE_WEIGHTS, Array, WeightStore
 
 POINTWISE = (
     num.RequantizeOp,
@@ -72,7 +72,7 @@ def range_of(element: Attribute) -> tuple[int, int] | None:
 def stored(weights: WeightStore, key: str, at: Operation) -> Array:
     """An array of the store. Raises HapirError (HAP0423) where the key is missing."""
     if key not in weights:
-        fail("HAP0423", f"there are no weights `{key}`", at=at, help="name the weights file with `weights from`")
+        fail("HAP0423", f"there are no weights `{key}`", at=at, help=GIVE_WEIGHTS)
     return weights[key]
 
 

@@ -70,6 +70,12 @@ def test_a_machine_says_where_its_numbers_come_from(machine: str):
     assert re.search(r"^// (Published|Measured): ", head, re.MULTILINE)
 
 
+@pytest.mark.parametrize("machine", [name for name in MACHINES if name not in EMITTED])
+def test_a_machine_marks_the_settings_that_it_assumes(machine: str):
+    head, _, body = (FOLDER / f"{machine}.hap").read_text(encoding="utf-8").partition("\nhap 1\n")
+    assert ("\n// Assumed: " in head) == ("  // assumed" in body)
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_file_of_a_machine_has_its_name(machine: str):
     assert hapir.load(FOLDER / f"{machine}.hap").machines[-1] == machine

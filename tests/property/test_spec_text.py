@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hapir.diagnostics import HapirError, Span
+from hapir.diagnostics import HapirError
 from hapir.spec import load_spec_text, syntax
 from hapir.spec.parse import parse
 from hapir.spec.units import UNITS
 from tests.property.spec_fuzz import WORDS, Sample, check_diagnostics, corpus
+from tests.property.syntax_strategies import without_spans
 
 settings.register_profile("spec", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SPEC_SETTINGS = settings.get_profile("spec")
@@ -106,18 +106,6 @@ def laid_out(draw: st.DrawFn, value: Any) -> str:
     if written:
         text += draw(st.sampled_from(["", ",", "\n", " ;\n"]))
     return text + closing
-
-
-def without_spans(node: Any) -> Any:
-    """Syntax as nested tuples that do not tell where it was written."""
-    if isinstance(node, Span):
-        return None
-    if dataclasses.is_dataclass(node):
-        fields = dataclasses.fields(node)
-        return (type(node).__name__, *(without_spans(getattr(node, f.name)) for f in fields))
-    if isinstance(node, tuple):
-        return tuple(without_spans(part) for part in node)  # pyright: ignore[reportUnknownVariableType]  # any syntax
-    return node
 
 
 @given(st.data())

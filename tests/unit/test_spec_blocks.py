@@ -139,6 +139,35 @@ def test_tensors_inside_instances_can_be_read():
     assert [v.name_hint for v in op.operands] == ["b2_c1", "b1_r1"]
 
 
+def test_a_tensor_may_be_the_default_of_a_parameter():
+    block = """
+    block residual(x, shortcut = x, scaled = clip(shortcut, low = 0, high = 6)) {
+        c = conv2d(x, channels = 2, kernel = 1)
+        return add(c, scaled)
+    }
+    network n(image: f32[1, 2, 4, 4]) -> f32[1, 2, 4, 4] {
+        a = residual(image)
+        b = residual(a, shortcut = image)
+        c = residual(b, scaled = a)
+        return c
+    }"""
+    inlined = """
+    network n(image: f32[1, 2, 4, 4]) -> f32[1, 2, 4, 4] {
+        a.scaled.clip = clip(image, low = 0, high = 6)
+        a.c = conv2d(image, channels = 2, kernel = 1)
+        a.add = add(a.c, a.scaled.clip)
+        b.scaled.clip = clip(image, low = 0, high = 6)
+        b.c = conv2d(a.add, channels = 2, kernel = 1)
+        b.add = add(b.c, b.scaled.clip)
+        c.c = conv2d(b.add, channels = 2, kernel = 1)
+        c.add = add(c.c, a.add)
+        return c.add
+    }"""
+    assert ir_text(module_of(block)) == ir_text(module_of(inlined))
+    later = "block b(x, y = z, z = 1) { return add(x, y) }\nnetwork n(i: f32[1, 2]) -> f32[1, 2] { return b(i) }"
+    assert [code for code, _ in errors(later)] == ["HAP0202"]
+
+
 def test_the_size_of_a_tensor_is_a_number():
     text = """
     block half(x, to = size(x, 1) / 2) { return conv2d(x, channels = to, kernel = size(x, 2)) }
