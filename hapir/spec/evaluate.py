@@ -8,7 +8,6 @@ product; only where a number is needed is an unknown name an error.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,10 +16,8 @@ from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec import syntax
 from hapir.spec.foreign import OPTIONS, suggest
 from hapir.spec.options import integer_format, show
-from hapir.spec.units import UNITS
+from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
 
-MAXIMUM_MAGNITUDE = Fraction(sys.float_info.max)
-"""What a result may reach: the largest 64-bit float."""
 RESERVED = ("true", "false", "none")
 """Words that cannot name a constant."""
 
@@ -269,7 +266,7 @@ def _measured(amount: Fraction, dimension: str | None, like: syntax.Value, at: S
     """A result as a number, or as a quantity in the unit of an operand."""
     unit = like.unit if dimension is not None and isinstance(like, syntax.Quantity) else None
     value = amount if unit is None else amount / UNITS[unit].factor
-    if abs(value) > MAXIMUM_MAGNITUDE:
+    if max(abs(value), abs(amount)) > MAXIMUM_MAGNITUDE:
         raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at, "no size or rate is so large")
     number = value.numerator if value.denominator == 1 else float(value)
     return syntax.Number(number, at) if unit is None else syntax.Quantity(number, unit, at)

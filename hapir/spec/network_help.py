@@ -124,10 +124,8 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     if groups > 1 and len(first) > 1 and (first[1] % groups or channels % groups):
         common = math.gcd(first[1], channels)
         divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
-        return (
-            f"{first[1]} and {channels} are both divided by {', '.join(divisors[:8])}; a depthwise layer has as many "
-            "groups as its input has channels, and a multiple of them as output"
-        )
+        only = f"only {divisors[0]} divides" if len(divisors) == 1 else f"{', '.join(divisors[:8])} divide"
+        return f"{only} both {first[1]} and {channels}; depthwise: `groups = {first[1]}`, `channels` a multiple of it"
     if len(shapes) > 1 and len(set(shapes)) > 1:
         return _alike(shapes, call)
     if hasattr(options, "kernel") and len(first) == 4:

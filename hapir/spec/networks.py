@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_SIZE = (1 << 31) - 1
 """Elements of a tensor and size of a dimension: what a signed 32-bit index of generated code reaches."""
-MAXIMUM_LAYERS = 20_000
-"""Layers of a network, and turns of all its repeats: far more than any network has."""
+MAXIMUM_LAYERS = 12_000
+"""Layers of a network, and turns of all its repeats: more than any network has, and built in less than 5 s."""
 MAXIMUM_CALLS = 30
 """Calls of blocks inside calls of blocks."""
 UNNAMED_RESULT = "output"

@@ -377,7 +377,7 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
         (
             NET + "{ repeat i in range(1, 90000) { y = relu(x) }\nreturn x }",
             "HAP0228",
-            "the network grows past 20000 layers or turns of its repeats",
+            "the network grows past 12000 layers or turns of its repeats",
         ),
         (
             NET + "{ repeat i in 3 { y = relu(x) }\nreturn x }",
