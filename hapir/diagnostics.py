@@ -9,15 +9,16 @@ Codes are stable (`HAP0301`); `hapir/codes` holds what `hapir explain CODE` prin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from xdsl.dialects.builtin import FileLineColLoc
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr
 from xdsl.ir import Attribute, Operation
+
+from hapir.library import library_text
 
 Severity = Literal["error", "warning", "note"]
 
@@ -163,6 +164,11 @@ def span_of(location: Attribute) -> Span | None:
     return Span(location.filename.data, line, column, line, column + 1)
 
 
+def location_of(span: Span) -> FileLineColLoc:
+    """The IR location of a span's beginning."""
+    return FileLineColLoc(StringAttr(span.file), IntAttr(span.line), IntAttr(span.column))
+
+
 def fail(
     code: str,
     message: str,
@@ -180,6 +186,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A help line that names the closest known spelling, or None where nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else None
+
+
+def some(names: Collection[str], most: int = 12) -> str:
+    """Names in a row, the first so many of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
@@ -235,7 +248,7 @@ def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, st
         if sources and span.file in sources:
             text = sources[span.file]
         elif span.file.startswith(LIBRARY):
-            text = (files("hapir.targets") / span.file.removeprefix(LIBRARY)).read_text(encoding="utf-8")
+            text = library_text(span.file.removeprefix(LIBRARY))
         else:
             # as bytes: reading as text would make lines of carriage returns
             text = ((folder or Path()) / span.file).read_bytes().decode("utf-8-sig", errors="replace")

@@ -150,9 +150,10 @@ network n(image: f32[1, 3, 8, 8]) -> f32[1, 8, 8, 8] {
     "repeat": Topic(
         "Statements that are repeated, with a counter in their names.",
         """\
-`repeat i in range(1, 4) { ... }` runs its body once for each value; a list of numbers does as well. `x[i]` is the name
-made of `x` and the values of the indices: `b[2]` is `b2`, `b[2, 3]` is `b2_3`. A plain name `c = ...` in the body is
-`c[i]`: it is read as `c` in the same turn, as `c[i - 1]` in the next, and as `c[4]` after the last.""",
+`repeat i in range(1, 4) { ... }` runs its body once for each value of the range; an empty range is fine. `x[i]` is the
+name made of `x` and the values of the indices: `b[2]` is `b2`, `b[2, 3]` is `b2_3`. A row of names may begin with a
+tensor that exists: `x[0] = image`. A plain name `c = ...` in the body is `c[i]`: it is read as `c` in the same turn, as
+`c[i - 1]` in the next, and as `c[4]` after the last.""",
         ("repeat",),
         """\
 hap 1

@@ -21,7 +21,7 @@ from hapir.spec import syntax
 from hapir.spec.analysis import Analysis
 from hapir.spec.evaluate import evaluate
 from hapir.spec.grammar import quantity_pattern
-from hapir.spec.networks import type_text
+from hapir.spec.tensor_types import type_text
 from hapir.spec.unparse import head_text, value_text
 
 _MOST = 6

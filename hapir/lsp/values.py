@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from xdsl.dialects.builtin import IntegerType
 
+from hapir.library import TECHNOLOGY, library_files
 from hapir.lsp.catalogue import class_of
 from hapir.lsp.symbols import Known
 from hapir.registered import Registered
 from hapir.registry import universe
 from hapir.spec.options import option_types
-from hapir.spec.technologies import technologies
 from hapir.spec.units import EXAMPLES, Dimension
 
 _INTEGERS = ("u8", "i8", "u4", "i4", "u16", "i16", "i32")
@@ -38,7 +38,7 @@ def choices(owner: Known, option: str) -> list[Choice]:
     if option not in hints:
         return []
     if option == "technology":
-        return [Choice(name, "technology", registered=True) for name in technologies()]
+        return [Choice(name, "technology", registered=True) for name in library_files(TECHNOLOGY)]
     units = units_of(owner, option) or ()
     found = [*_choices(hints[option]), *(Choice(EXAMPLES[unit], unit) for unit in units)]
     return list(dict.fromkeys(found))

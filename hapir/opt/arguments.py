@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from hapir.cli.command import PrintVersions
+
 KINDS = ("mlir", "hap")
 """The kinds of input."""
 DESCRIPTION = """\
@@ -26,22 +28,6 @@ options of each.
 Exit code: 0 good, 1 the input or the pipeline is wrong, 2 wrong usage, 70 a pass crashed."""
 
 
-class _Version(argparse.Action):
-    """`--version`, which reads the installed versions only when it is asked for."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        from hapir.versions import versions
-
-        print(" ".join(f"{name} {version}" for name, version in versions().items()))
-        parser.exit()
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `hapir opt`."""
     parser = argparse.ArgumentParser(
@@ -54,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("input_file", nargs="?", metavar="FILE", help="IR (.mlir) or a spec (.hap); stdin by default")
-    parser.add_argument("-v", "--version", action=_Version, nargs=0, help="print the versions and exit")
+    parser.add_argument("-v", "--version", action=PrintVersions)
     _add_work(parser)
     _add_specs(parser.add_argument_group("specs and weights"))
     _add_checks(parser.add_argument_group("checks"))

@@ -16,6 +16,7 @@ from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec import syntax
 from hapir.spec.foreign import OPTIONS, suggest
 from hapir.spec.options import integer_format, show
+from hapir.spec.twice import defined_twice, given_twice
 from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
 
 RESERVED = ("true", "false", "none")
@@ -114,9 +115,8 @@ class Scope:
         if name.text in RESERVED:
             findings.error("HAP0223", f"a constant cannot be called `{name.text}`", at=name.span, help="rename it")
         elif name.text in self.own:
-            labels = [Label(self.own[name.text].span, "first defined here")]
             help = "a constant keeps its value: give this one another name"
-            findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels, help=help)
+            defined_twice(f"`{name.text}`", name.span, self.own[name.text].span, findings, help=help)
         else:
             self.own[name.text] = Constant(value, name.span)
 
@@ -314,8 +314,7 @@ def match_arguments(
             )
             good = False
         elif name in given:
-            first = [Label(given[name].span, "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=first, help="remove one")
+            given_twice(name, option.name.span, given[name].span, findings)
             good = False
         else:
             given[name] = option.value

@@ -28,6 +28,7 @@ from hapir.dialects.num import signed, unsigned
 from hapir.registered import Registered
 from hapir.spec import foreign, syntax
 from hapir.spec.foreign import suggest
+from hapir.spec.twice import given_twice
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
 
 T = TypeVar("T")
@@ -92,9 +93,7 @@ def read_options(
             meant += help
             bad = True
         elif name in places:
-            labels = [Label(places[name].name.span, "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=labels,
-                           help="remove one of them")  # fmt: skip
+            given_twice(name, option.name.span, places[name].name.span, findings)
             bad = True
         else:
             places[name] = option

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hapir.diagnostics import HapirError, render
+from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
 from hapir.spec.imports import library_names
-from hapir.spec.technologies import technologies
 
 NETWORK = "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  return relu(x)\n}\n"
 MACHINE = "hap 1\nmachine m { technology = cmos45, clock = 1 MHz }\n"
@@ -153,4 +153,4 @@ def test_warnings_are_kept():
 
 
 def test_technologies_of_the_library():
-    assert "cmos45" in technologies()
+    assert "cmos45" in library_files(TECHNOLOGY)
