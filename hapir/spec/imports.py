@@ -192,8 +192,9 @@ class Importer:
             return None
         location = files("hapir.targets").joinpath(*path.parts)
         if len(path.parts) != 2 or path.parts[0] not in ("machines", "networks") or not location.is_file():
-            offered = {"machines": universe().machines, "networks": universe().networks}.get(path.parts[0], {})
-            getter = offered.get(path.stem) if len(path.parts) == 2 and path.suffix == ".hap" else None
+            kinds = {"machines": universe().machines, "networks": universe().networks}
+            offered = kinds.get(path.parts[0], {}) if len(path.parts) == 2 and path.suffix == ".hap" else {}
+            getter = offered.get(path.stem)
             if getter is None:
                 return None
             location = getter()
