@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -98,14 +99,18 @@ class HapirError(Exception):
 class Findings:
     """Diagnostics collected while a checker goes on after an error."""
 
+    ENOUGH = 100
+    """Errors after which nobody reads on: checkers stop, so that a file of errors takes no longer than a good one."""
+
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._errors = 0
 
     def error(
         self, code: str, message: str, *, at: Span | None, labels: Iterable[Label] = (), help: str | None = None
     ) -> None:
         """Note an error."""
-        self._found.append(Diagnostic(code, message, at, tuple(labels), help))
+        self.add([Diagnostic(code, message, at, tuple(labels), help)])
 
     def warning(self, code: str, message: str, *, at: Span | None, help: str | None = None) -> None:
         """Note a warning."""
@@ -113,7 +118,9 @@ class Findings:
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over diagnostics found elsewhere."""
-        self._found.extend(diagnostics)
+        added = tuple(diagnostics)
+        self._found.extend(added)
+        self._errors += sum(d.severity == "error" for d in added)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """All findings by place, each once; those without a place first."""
@@ -123,12 +130,17 @@ class Findings:
     @property
     def errors(self) -> int:
         """How many errors were found."""
-        return sum(d.severity == "error" for d in self._found)
+        return self._errors
 
     @property
     def failed(self) -> bool:
         """Whether an error was found."""
-        return any(d.severity == "error" for d in self._found)
+        return self._errors > 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many errors that a checker stops."""
+        return self._errors >= self.ENOUGH
 
     def raise_errors(self) -> None:
         """Raise HapirError with all findings, warnings included, where one of them is an error."""
@@ -182,9 +194,13 @@ def fail(
     raise HapirError(Diagnostic(code, message, span, tuple(labels), help))
 
 
+MAXIMUM_COMPARED = 2000
+"""Names that one unknown name is compared with."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A help line that names the closest known spelling, or None where nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(islice(known, MAXIMUM_COMPARED)), n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else None
 
 

@@ -123,6 +123,8 @@ class Scope:
 
 def evaluate(value: syntax.Value, scope: Scope, findings: Findings) -> syntax.Value | None:
     """A value without constants and arithmetic; None where there are errors, which are then among the findings."""
+    if findings.enough:
+        return None
     try:
         return _evaluate(value, scope, findings)
     except _Wrong as wrong:

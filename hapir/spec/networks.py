@@ -48,8 +48,8 @@ MAXIMUM_LAYERS = 12_000
 """Layers of a network, and turns of all its repeats: more than any network has, and built in less than 5 s."""
 
 
-class _TooLarge(Exception):
-    """The network grows past the limits; that is among the findings."""
+class _Stopped(Exception):
+    """The network is not built any further; what is wrong with it is among the findings."""
 
 
 class NetworkBuilder:
@@ -116,7 +116,7 @@ class NetworkBuilder:
         for parameter in network.parameters:
             if parameter.type is not None:
                 self._input(parameter, parameter.type, frame)
-        with contextlib.suppress(_TooLarge):
+        with contextlib.suppress(_Stopped):
             returned = self._run(network.statements, frame)
             if returned is None:
                 self._findings.error(
@@ -151,6 +151,8 @@ class NetworkBuilder:
     ) -> tuple[syntax.Return, Sequence[syntax.Statement]] | None:
         """Run statements up to a `return`; it and what follows it, or None where there is none."""
         for index, statement in enumerate(statements):
+            if self._findings.enough:
+                raise _Stopped
             match statement:
                 case syntax.Assign():
                     self._assign(statement, frame)
@@ -230,7 +232,7 @@ class NetworkBuilder:
     def _too_large(self, at: Span) -> None:
         message = f"the network grows past {MAXIMUM_LAYERS} layers or turns of its repeats"
         self._findings.error("HAP0228", message, at=at, help="look for a range that is longer than meant")
-        raise _TooLarge
+        raise _Stopped
 
     # --- names --------------------------------------------------------------------------------------------------------
 

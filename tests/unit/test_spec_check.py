@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hapir.diagnostics import HapirError, render
+from hapir.diagnostics import Findings, HapirError, render
 from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
 from hapir.spec.imports import library_names
@@ -154,3 +154,17 @@ def test_warnings_are_kept():
 
 def test_technologies_of_the_library():
     assert "cmos45" in library_files(TECHNOLOGY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["y{i} = relu(z{i})", "let a{i} = b{i} + 1", "y = relu(x)", "machine a{i} extends b{i} {{ }}", "y{i} = 3 + z{i}"],
+)
+def test_a_checker_stops_when_there_is_enough_to_read(line: str):
+    """Each error is compared with names that are known; without an end that would take the square of the lines."""
+    lines = "\n".join(line.format(i=i) for i in range(3 * Findings.ENOUGH))
+    if not line.startswith("machine"):
+        lines = f"network n(x: f32[1, 4]) -> f32[1, 4] {{\n{lines}\nreturn x\n}}"
+    with pytest.raises(HapirError) as raised:
+        load_spec_text(f"hap 1\n{lines}\n", "t.hap", Path("nowhere"))
+    assert len(raised.value.diagnostics) == Findings.ENOUGH
