@@ -266,7 +266,7 @@ class NetworkBuilder:
     def _assign(self, statement: syntax.Assign, frame: Frame) -> None:
         name, value = statement.name, statement.value
         if statement.indices:
-            local = self._indexed(name.text, statement.indices, frame)
+            local = self._indexed(name, statement.indices, frame)
             if local is None:
                 return
         else:
@@ -305,9 +305,12 @@ class NetworkBuilder:
     def _is_new(self, name: str, frame: Frame) -> bool:
         return frame.find(name) is None and name not in frame.constants.own
 
-    def _indexed(self, name: str, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
-        """The local name of `name[i, j]`; None where an index is no integer of at least 0."""
+    def _indexed(self, name: syntax.Name, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
+        """The local name of `name[i, j]`; None where an index is missing or no integer of at least 0."""
         numbers: list[int] = []
+        if not indices:
+            message = f"`{name.text}[]` has no index"
+            self._findings.error("HAP0304", message, at=name.span, help=f"write `{name.text}[1]`, or `{name.text}`")
         for index in indices:
             value = None if isinstance(index, syntax.Pair) else evaluate(index, frame.constants, self._findings)
             if isinstance(value, syntax.Number) and isinstance(value.value, int) and value.value >= 0:
@@ -315,8 +318,8 @@ class NetworkBuilder:
             elif value is not None or isinstance(index, syntax.Pair):
                 shown = "a pair" if value is None else show(value)
                 message = f"an index is an integer of at least 0, not {shown}"
-                self._findings.error("HAP0304", message, at=index.span, help=f"write `{name}[1]`")
-        return indexed(name, numbers) if numbers and len(numbers) == len(indices) else None
+                self._findings.error("HAP0304", message, at=index.span, help=f"write `{name.text}[1]`")
+        return indexed(name.text, numbers) if numbers and len(numbers) == len(indices) else None
 
     def _lookup(self, name: syntax.Name, frame: Frame, written: str = "") -> SSAValue | None:
         known = frame.find(name.text)
@@ -339,7 +342,11 @@ class NetworkBuilder:
         if constant is not None:
             help, what = "a layer takes tensors by position and numbers by name", f"{shown} is a number, not a tensor"
         else:
-            help = "move that statement above this one" if later else unknown_tensor(name.text, frame.names())
+            help = (
+                "move that statement above this one"
+                if later
+                else unknown_tensor(name.text, frame.names_near(name.text))
+            )
             what = f"there is no tensor {shown}" + (" yet" if later else "")
         labels = [Label(later[0].span, "it is made here")] if later else []
         self._findings.error("HAP0202", what, at=name.span, labels=labels, help=help)
@@ -361,10 +368,10 @@ class NetworkBuilder:
             case syntax.Name():
                 return self._lookup(value, frame)
             case syntax.Tensor():
-                local = self._indexed(value.element.text, value.dimensions, frame)
-                return self._lookup(syntax.Name(local, value.span), frame, _written(value)) if local else None
+                local = self._indexed(value.element, value.dimensions, frame)
+                return self._lookup(syntax.Name(local, value.span), frame, _written(value, local)) if local else None
             case syntax.Member():
-                local = self._indexed(value.instance.element.text, value.instance.dimensions, frame)
+                local = self._indexed(value.instance.element, value.instance.dimensions, frame)
                 path = f"{local}.{value.member.text}"
                 return self._lookup(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
             case syntax.Call():
@@ -730,9 +737,12 @@ def type_text(type_: Attribute) -> str:
     return f"{element}[{', '.join(map(str, shaped.get_shape()))}]"
 
 
-def _written(value: syntax.Name | syntax.Tensor | syntax.Member) -> str:
-    """The name of a tensor as a message shows it."""
+def _written(value: syntax.Name | syntax.Tensor | syntax.Member, local: str = "") -> str:
+    """The name of a tensor as a message shows it; the indices are those of its local name where it has one."""
     match value:
+        case syntax.Tensor() if local:
+            indices = local.removeprefix(value.element.text).removeprefix("_")
+            return f"`{value.element.text}[{indices.replace('_', ', ')}]`"
         case syntax.Name():
             return f"`{value.text}`"
         case syntax.Tensor():
