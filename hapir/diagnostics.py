@@ -247,15 +247,32 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
                 lines.append(f"{gutter} {_paint('|', 'place', colour)} {message}")
             continue
         last = min(span.end_column, len(source) + 1) if span.end_line == span.line else len(source) + 1
+        source, before, marked = _around(source, span.column - 1, max(1, last - span.column))
         # tabs keep their width under the caret: the padding repeats them
-        padding = "".join("\t" if c == "\t" else " " for c in source[: span.column - 1])
-        underline = mark * max(1, last - span.column)
+        padding = "".join("\t" if c == "\t" else " " for c in source[:before])
+        underline = mark * marked
         style = diagnostic.severity if mark == "^" else "place"
         lines.append(f"{_paint(f'{span.line} |', 'place', colour)} {source}")
         tail = f" {message}" if message else ""
         lines.append(f"{gutter} {_paint('|', 'place', colour)} {padding}{_paint(underline + tail, style, colour)}")
     lines.append(f"  {_paint('=', 'place', colour)} help: {diagnostic.way_out}")
     return "\n".join(lines)
+
+
+_WIDEST = 400
+"""The most columns that are shown of a line; lines of files that people write are shorter."""
+
+
+def _around(source: str, before: int, marked: int) -> tuple[str, int, int]:
+    """What is shown of a line, and the columns before the mark and under it there: all, or what fits around it."""
+    if len(source) <= _WIDEST:
+        return source, before, marked
+    start = max(0, before - _WIDEST // 4)
+    head = "..." if start else ""
+    tail = "..." if start + _WIDEST < len(source) else ""
+    shown = f"{head}{source[start : start + _WIDEST]}{tail}"
+    before += len(head) - start
+    return shown, before, max(1, min(marked, len(shown) - len(tail) - before))
 
 
 def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, str] | None = None) -> str | None:

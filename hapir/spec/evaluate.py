@@ -21,6 +21,8 @@ from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
 
 RESERVED = ("true", "false", "none")
 """Words that cannot name a constant."""
+EXACT_BITS = 256
+"""Fractions with longer denominators are rounded to floats, or chains of products would grow without end."""
 
 
 @dataclass(frozen=True)
@@ -251,10 +253,10 @@ def _is_format(value: syntax.Value) -> bool:
 def _amount(value: syntax.Value, scope: Scope) -> tuple[Fraction, str | None]:
     """A number as it is, or a quantity in hapir's own unit with its dimension."""
     if isinstance(value, syntax.Number):
-        return Fraction(str(value.value)), None
+        return value.exact or Fraction(str(value.value)), None
     if isinstance(value, syntax.Quantity):
         unit = UNITS[value.unit]
-        return Fraction(str(value.value)) * unit.factor, unit.dimension
+        return (value.exact or Fraction(str(value.value))) * unit.factor, unit.dimension
     if isinstance(value, syntax.Name):
         known = list(scope.names())
         help = did_you_mean(value.text, known) or (
@@ -271,7 +273,8 @@ def _measured(amount: Fraction, dimension: str | None, like: syntax.Value, at: S
     if max(abs(value), abs(amount)) > MAXIMUM_MAGNITUDE:
         raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at, "no size or rate is so large")
     number = value.numerator if value.denominator == 1 else float(value)
-    return syntax.Number(number, at) if unit is None else syntax.Quantity(number, unit, at)
+    exact = value if value.denominator.bit_length() <= EXACT_BITS and Fraction(str(number)) != value else None
+    return syntax.Number(number, at, exact=exact) if unit is None else syntax.Quantity(number, unit, at, exact=exact)
 
 
 def file_scope(constants: Sequence[syntax.Let], findings: Findings) -> Scope:

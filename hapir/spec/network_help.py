@@ -24,6 +24,8 @@ _MAPS = (
     "conv2d", "transposed_conv2d", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "resize",
 )  # fmt: skip
 """Layers that take a map N x C x H x W."""
+_SEQUENCES = ("conv1d", "max_pool1d", "avg_pool1d")
+"""Layers that take a sequence N x C x L."""
 _LETTERS = "abcdefgh"
 _SHOWN = 12
 _TRIED = 4096
@@ -130,6 +132,8 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
         return f"{only} both {first[1]} and {channels}; depthwise: `groups = {first[1]}`, `channels` a multiple of it"
     if len(shapes) > 1 and len(set(shapes)) > 1:
         return _alike(shapes, call)
+    if kind in _SEQUENCES and len(first) != 3:
+        return f"`{kind}` works on sequences: f32[1, 16, 100] is one of 100 places with 16 channels"
     if hasattr(options, "kernel") and len(first) == 4:
         return f"the map is {first[2]}x{first[3]}: use a smaller `kernel`, or more `padding` here or less stride above"
     return "`hapir check` without this line tells the shapes of all others"

@@ -252,7 +252,7 @@ class NetworkBuilder:
     def _assign(self, statement: syntax.Assign, frame: Frame) -> None:
         name, value = statement.name, statement.value
         if statement.indices:
-            local = self._names.indexed(name.text, statement.indices, frame)
+            local = self._names.indexed(name, statement.indices, frame)
             if local is None:
                 return
         else:
@@ -306,10 +306,12 @@ class NetworkBuilder:
             case syntax.Name():
                 return self._names.find(value, frame)
             case syntax.Tensor():
-                local = self._names.indexed(value.element.text, value.dimensions, frame)
-                return self._names.find(syntax.Name(local, value.span), frame, _written(value)) if local else None
+                local = self._names.indexed(value.element, value.dimensions, frame)
+                return (
+                    self._names.find(syntax.Name(local, value.span), frame, _written(value, local)) if local else None
+                )
             case syntax.Member():
-                local = self._names.indexed(value.instance.element.text, value.instance.dimensions, frame)
+                local = self._names.indexed(value.instance.element, value.instance.dimensions, frame)
                 path = f"{local}.{value.member.text}"
                 return self._names.find(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
             case syntax.Call():
@@ -481,9 +483,12 @@ class NetworkBuilder:
         return made.span if made else argument.span
 
 
-def _written(value: syntax.Name | syntax.Tensor | syntax.Member) -> str:
-    """The name of a tensor as a message shows it."""
+def _written(value: syntax.Name | syntax.Tensor | syntax.Member, local: str = "") -> str:
+    """The name of a tensor as a message shows it; the indices are those of its local name where it has one."""
     match value:
+        case syntax.Tensor() if local:
+            indices = local.removeprefix(value.element.text).removeprefix("_")
+            return f"`{value.element.text}[{indices.replace('_', ', ')}]`"
         case syntax.Name():
             return f"`{value.text}`"
         case syntax.Tensor():

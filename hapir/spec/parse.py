@@ -239,6 +239,9 @@ class _Builder:
 
     def _layer(self, tree: Tree[Token]) -> syntax.Assign:
         name, *indices, value = tree.children
+        if any(not part.children for part in indices if isinstance(part, Tree)):
+            text, help = _token(name), f"write `{name}[1] = ...`, or `{name} = ...`"
+            self._findings.error("HAP0304", f"`{text}[]` has no index", at=self._name(text).span, help=help)
         return syntax.Assign(
             self._name(_token(name)),
             self._value(value),

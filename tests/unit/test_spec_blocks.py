@@ -423,9 +423,24 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
             "there is no layer `min`",
         ),
         (
+            NET + "{ a1[2, 3] = relu(x); return relu(a1[2, 4]) }",
+            "HAP0202",
+            "there is no tensor `a1[2, 4]`",
+        ),
+        (
+            NET + "{ a[] = relu(x); return relu(a) }",
+            "HAP0304",
+            "`a[]` has no index",
+        ),
+        (
+            NET + "{ return relu(x[]) }",
+            "HAP0304",
+            "`x[]` has no index",
+        ),
+        (
             NET + "{ return relu(x[2]) }",
             "HAP0202",
-            "there is no tensor `x[...]`",
+            "there is no tensor `x[2]`",
         ),
         (
             "block b(x, k) { return relu(x) }\n" + NET + "{ return b(x) }",
@@ -491,6 +506,26 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
 )
 def test_mistakes(text: str, code: str, message: str):
     assert (code, message) in errors(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        (
+            "block b(x) { first = relu(x)\nreturn relu(first) }\n" + NET + "{ a = b(x)\nreturn relu(a.frist) }",
+            "did you mean `a.first`?",
+        ),
+        (
+            "block b(x) { c = relu(x)\nreturn relu(c) }\n"
+            + NET
+            + "{ repeat i in range(1, 2) { a = b(x) }\nreturn relu(a[2].other) }",
+            "the tensors here are `a2.x`, `a2.c`",
+        ),
+        (NET + "{ s = split(x, parts = 2)\nreturn relu(s[3]) }", "the tensors here are `x`, `s1`, `s2`"),
+    ],
+)
+def test_what_may_be_read_is_suggested(text: str, way_out: str):
+    assert way_out in [d.help for d in diagnostics(text)]
 
 
 def test_deep_expressions_are_refused():

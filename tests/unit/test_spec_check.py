@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,29 @@ def test_imports_that_lead_nowhere(tmp_path: Path, target: str):
 def test_errors_of_all_files_at_once(tmp_path: Path):
     path = write(tmp_path, main='hap 1\nimport "a.hap"\nimport "b.hap"\n', a="hap 1\nmachine = 3\n", b="hap 2\n")
     assert codes(path) == ["HAP0101", "HAP0103"]
+
+
+def test_a_very_long_line_is_shown_around_the_mistake():
+    text = "hap 1\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { " + "a = rleu(x); " * 1000 + "return x }"
+    with pytest.raises(HapirError) as error:
+        load_spec_text(text, "t.hap", Path("nowhere"))
+    for found in error.value.diagnostics[:50:7]:
+        assert found.span is not None
+        shown = render([replace(found, labels=(), sources={"t.hap": text})]).split("\n")
+        assert shown[1] == f" --> t.hap:2:{found.span.column}"
+        assert all(len(line) < 420 for line in shown)
+        start, end = shown[3].index("^"), shown[3].rindex("^") + 1
+        assert shown[2][start:end] == text.split("\n")[1][found.span.column - 1 : found.span.end_column - 1]
+
+
+def test_a_mark_that_is_longer_than_what_is_shown_is_cut():
+    text = "hap 1\nlet a = " + "-" * 5000 + "1"
+    with pytest.raises(HapirError) as error:
+        load_spec_text(text, "t.hap", Path("nowhere"))
+    shown = render([replace(error.value.diagnostics[0], sources={"t.hap": text})]).split("\n")
+    assert [len(line) for line in shown[2:4]] == [4 + 3 + 400 + 3, 4 + 3 + 400]
+    assert shown[2].startswith("2 | ...")
+    assert shown[2].endswith("...")
 
 
 def test_file_names_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
