@@ -6,7 +6,6 @@ broken ones are written as they would be installed: a module and its metadata.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,25 +13,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from tests.projects import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "tests" / "plugins"
 NAMES = sorted(path.parent.name for path in PACKAGES.glob("*/pyproject.toml"))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A command that ran in a process of its own."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Its standard output as JSON."""
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,7 @@ def test_a_machine_inherits_and_overrides():
     """
     )
     big = machine_of(text, "a")
+    assert big.clock_hz is not None
     assert big.clock_hz.value.data == 400_000_000
     memories = {op.sym_name.data: op for op in big.walk() if isinstance(op, MemoryOp)}
     assert list(memories) == ["dram", "activations", "accumulator", "reg", "weights"]

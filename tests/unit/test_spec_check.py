@@ -10,7 +10,6 @@ import pytest
 from hapir.diagnostics import Findings, HapirError, render
 from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
-from hapir.spec.imports import library_names
 
 NETWORK = "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  return relu(x)\n}\n"
 MACHINE = "hap 1\nmachine m { technology = cmos45, clock = 1 MHz }\n"
@@ -122,11 +121,6 @@ def test_file_names_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pyte
     assert "return rleu(x)" in render(near.value.diagnostics)
     monkeypatch.chdir(tmp_path)
     assert "p/parts/n.hap:3:10" in render(far.value.diagnostics)
-
-
-def test_library_files_are_sound():
-    for name in library_names():
-        check(f'hap 1\nimport "{name}"\n')
 
 
 def test_library_is_found_after_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
