@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hapir.diagnostics import Diagnostic, Span
 from hapir.spec.imports import library_names
 
-_MEANT = re.compile(r"^(?:did you mean|write) `([\w.%/*]+)`")
+_MEANT = re.compile(r"did you mean `([^`]+)`\?|^write `([\w.%/]+)`$")
 _IMPORT = re.compile(r'import it: `(import "([^"]+)")`')
 
 
@@ -33,7 +33,7 @@ def fixes(diagnostic: Diagnostic, text: str) -> Iterator[Fix]:
         return
     meant = _MEANT.search(help)
     if meant is not None and at.line == at.end_line:
-        yield from _spelling(diagnostic, at, lines[at.line - 1], meant[1])
+        yield from _spelling(diagnostic, at, lines[at.line - 1], meant[1] or meant[2])
     wanted = _IMPORT.search(help)
     if wanted is not None and wanted[2] in library_names():
         yield Fix(f"add `{wanted[1]}`", _after_version(at.file, lines), f"\n{wanted[1]}", sure=True)
