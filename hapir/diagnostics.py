@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -98,14 +99,18 @@ class HapirError(Exception):
 class Findings:
     """Diagnostics collected while a checker goes on after an error."""
 
+    ENOUGH = 100
+    """Errors after which nobody reads on: checkers stop, so that a file of errors takes no longer than a good one."""
+
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._errors = 0
 
     def error(
         self, code: str, message: str, *, at: Span | None, labels: Iterable[Label] = (), help: str | None = None
     ) -> None:
         """Note an error."""
-        self._found.append(Diagnostic(code, message, at, tuple(labels), help))
+        self.add([Diagnostic(code, message, at, tuple(labels), help)])
 
     def warning(self, code: str, message: str, *, at: Span | None, help: str | None = None) -> None:
         """Note a warning."""
@@ -113,7 +118,9 @@ class Findings:
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over diagnostics found elsewhere."""
-        self._found.extend(diagnostics)
+        added = tuple(diagnostics)
+        self._found.extend(added)
+        self._errors += sum(d.severity == "error" for d in added)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """All findings by place, each once; those without a place first."""
@@ -123,12 +130,17 @@ class Findings:
     @property
     def errors(self) -> int:
         """How many errors were found."""
-        return sum(d.severity == "error" for d in self._found)
+        return self._errors
 
     @property
     def failed(self) -> bool:
         """Whether an error was found."""
-        return any(d.severity == "error" for d in self._found)
+        return self._errors > 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many errors that a checker stops."""
+        return self._errors >= self.ENOUGH
 
     def raise_errors(self) -> None:
         """Raise HapirError with all findings, warnings included, where one of them is an error."""
@@ -182,9 +194,13 @@ def fail(
     raise HapirError(Diagnostic(code, message, span, tuple(labels), help))
 
 
+MAXIMUM_COMPARED = 2000
+"""Names that one unknown name is compared with."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A help line that names the closest known spelling, or None where nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(islice(known, MAXIMUM_COMPARED)), n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else None
 
 
@@ -231,15 +247,32 @@ def _render_one(diagnostic: Diagnostic, colour: bool) -> str:
                 lines.append(f"{gutter} {_paint('|', 'place', colour)} {message}")
             continue
         last = min(span.end_column, len(source) + 1) if span.end_line == span.line else len(source) + 1
+        source, before, marked = _around(source, span.column - 1, max(1, last - span.column))
         # tabs keep their width under the caret: the padding repeats them
-        padding = "".join("\t" if c == "\t" else " " for c in source[: span.column - 1])
-        underline = mark * max(1, last - span.column)
+        padding = "".join("\t" if c == "\t" else " " for c in source[:before])
+        underline = mark * marked
         style = diagnostic.severity if mark == "^" else "place"
         lines.append(f"{_paint(f'{span.line} |', 'place', colour)} {source}")
         tail = f" {message}" if message else ""
         lines.append(f"{gutter} {_paint('|', 'place', colour)} {padding}{_paint(underline + tail, style, colour)}")
     lines.append(f"  {_paint('=', 'place', colour)} help: {diagnostic.way_out}")
     return "\n".join(lines)
+
+
+_WIDEST = 400
+"""The most columns that are shown of a line; lines of files that people write are shorter."""
+
+
+def _around(source: str, before: int, marked: int) -> tuple[str, int, int]:
+    """What is shown of a line, and the columns before the mark and under it there: all, or what fits around it."""
+    if len(source) <= _WIDEST:
+        return source, before, marked
+    start = max(0, before - _WIDEST // 4)
+    head = "..." if start else ""
+    tail = "..." if start + _WIDEST < len(source) else ""
+    shown = f"{head}{source[start : start + _WIDEST]}{tail}"
+    before += len(head) - start
+    return shown, before, max(1, min(marked, len(shown) - len(tail) - before))
 
 
 def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, str] | None = None) -> str | None:

@@ -41,7 +41,9 @@ def writing(place: Path) -> Generator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        fail("HAP0884", f"cannot write `{place}`: {reason.lower()}", help="choose a place that you may write to")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        help = "make room for it, or choose another place" if full else "choose a place that you may write to"
+        fail("HAP0884", f"cannot write `{place}`: {reason.lower()}", help=help)
 
 
 def _umask() -> int:

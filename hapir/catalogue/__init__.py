@@ -103,10 +103,13 @@ def everything() -> list[Entry]:
 def find(name: str, known: Sequence[Entry] | None = None) -> list[Entry]:
     """The entries of a name among those known (all of them by default), of whatever kind; codes in any case.
 
+    A word of the grammar that is no name itself, like `extends`, stands for the topics whose rules have it.
+
     Raises HapirError (HAP0883) where there is none.
     """
     known = everything() if known is None else known
     found = [e for e in known if e.name == name or (e.kind == "code" and e.name == name.upper())]
+    found = found or [e for e in known if e.kind == "topic" and f'"{name}"' in e.text]
     if not found:
         hint = did_you_mean(name, sorted({*KINDS, *(entry.name for entry in known)}))
         fail(
@@ -120,11 +123,12 @@ def find(name: str, known: Sequence[Entry] | None = None) -> list[Entry]:
 def related(entry: Entry, known: Iterable[Entry]) -> list[Entry]:
     """Other entries that an entry's words name in backticks or by code, and ops and layers of one name.
 
-    Functions and units of quantities are left out: they stand in formulas, not in references.
+    Functions and units of quantities are left out: they stand in formulas, not in references. So do targets in topics,
+    where `c` is a tensor.
     """
     words = " ".join((entry.summary, entry.text, *(o.description for o in entry.options)))
     named = set(re.findall(r"`([\w.%/]+)[`({]", words)) | set(re.findall(r"\bHAP\d{4}\b", words))
     named |= {f"nn.{entry.name}"} if entry.kind == "layer" else {entry.name.removeprefix("nn.")}
     own = {entry.name, *(option.name for option in entry.options)}
-    apart = ("function", "unit of quantities")
+    apart = ("function", "unit of quantities", *(("target",) if entry.kind == "topic" else ()))
     return [other for other in known if other.name in named - own and other.kind not in apart]

@@ -12,7 +12,7 @@ from hapir.catalogue.docstrings import parse_docstring
 from hapir.catalogue.entry import Entry
 from hapir.catalogue.grammar import rules
 from hapir.spec import silence
-from hapir.spec.evaluate import FUNCTIONS, Function
+from hapir.spec.evaluate import FUNCTIONS, SIZE, Function
 from hapir.spec.lint import LINTS
 
 
@@ -150,9 +150,10 @@ network n(image: f32[1, 3, 8, 8]) -> f32[1, 8, 8, 8] {
     "repeat": Topic(
         "Statements that are repeated, with a counter in their names.",
         """\
-`repeat i in range(1, 4) { ... }` runs its body once for each value of the range, which may be empty. `x[i]` is the
-name made of `x` and the values of the indices: `b[2]` is `b2`, `b[2, 3]` is `b2_3`. A plain name `c = ...` in the body
-is `c[i]`: it is read as `c` in the same turn, as `c[i - 1]` in the next, and as `c[4]` after the last.""",
+`repeat i in range(1, 4) { ... }` runs its body once for each value, not at all for `range(1, 0)`. `x[i]` is the name
+made of `x` and the values of the indices: `b[2]` is `b2`, `b[2, 3]` is `b2_3`, and after a digit comes a `_`: `c1[2]`
+is `c1_2`. A row of names may begin with a tensor that exists: `x[0] = image`. A plain name `c = ...` in the body is
+`c[i]`: it is read as `c` in the same turn, as `c[i - 1]` in the next, and as `c[4]` after the last.""",
         ("repeat",),
         """\
 hap 1
@@ -224,6 +225,9 @@ chosen. A block `map` pins loops of one layer at the parts of the machine, from 
 the dimensions N K C P Q R S G (batch, output and input channels, output rows and columns, kernel rows and columns,
 groups), `rows` and `columns` at an array, and tensors that `bypass` a memory.
 
+`weights = "other.safetensors"` or `weights = random(seed = 1)` gives the network other parameters than its own, or any
+where it names none, as the networks of the library do.
+
 The only schedule of a spec is the default of every command; among several, `--schedule NAME` chooses.""",
         ("schedule", "with_recipe", "on_machine", "instance"),
         """\
@@ -270,7 +274,14 @@ def _entry(name: str, topic: Topic, grammar: str) -> Entry:
 
 def function_entries() -> list[Entry]:
     """The functions of expressions."""
-    return [_function(name, function) for name, function in FUNCTIONS.items()]
+    size = Entry(
+        "function",
+        SIZE,
+        f"`{SIZE}(tensor, axis)`: the size of a tensor along an axis, 0 the batch and 1 the channels.",
+        "Only in networks and blocks, where there are tensors.",
+        example=f"let n = {SIZE}(x, 1)",
+    )
+    return [*(_function(name, function) for name, function in FUNCTIONS.items()), size]
 
 
 def _function(name: str, function: Function) -> Entry:

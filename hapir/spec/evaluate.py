@@ -8,7 +8,6 @@ product; only where a number is needed is an unknown name an error.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,12 +17,12 @@ from hapir.spec import syntax
 from hapir.spec.foreign import OPTIONS, suggest
 from hapir.spec.options import integer_format, show
 from hapir.spec.twice import defined_twice, given_twice
-from hapir.spec.units import UNITS
+from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
 
-MAXIMUM_MAGNITUDE = Fraction(sys.float_info.max)
-"""What a result may reach: the largest 64-bit float."""
 RESERVED = ("true", "false", "none")
 """Words that cannot name a constant."""
+EXACT_BITS = 256
+"""Fractions with longer denominators are rounded to floats, or chains of products would grow without end."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,8 @@ class Scope:
 
 def evaluate(value: syntax.Value, scope: Scope, findings: Findings) -> syntax.Value | None:
     """A value without constants and arithmetic; None where there are errors, which are then among the findings."""
+    if findings.enough:
+        return None
     try:
         return _evaluate(value, scope, findings)
     except _Wrong as wrong:
@@ -252,10 +253,10 @@ def _is_format(value: syntax.Value) -> bool:
 def _amount(value: syntax.Value, scope: Scope) -> tuple[Fraction, str | None]:
     """A number as it is, or a quantity in hapir's own unit with its dimension."""
     if isinstance(value, syntax.Number):
-        return Fraction(str(value.value)), None
+        return value.exact or Fraction(str(value.value)), None
     if isinstance(value, syntax.Quantity):
         unit = UNITS[value.unit]
-        return Fraction(str(value.value)) * unit.factor, unit.dimension
+        return (value.exact or Fraction(str(value.value))) * unit.factor, unit.dimension
     if isinstance(value, syntax.Name):
         known = list(scope.names())
         help = did_you_mean(value.text, known) or (
@@ -269,10 +270,11 @@ def _measured(amount: Fraction, dimension: str | None, like: syntax.Value, at: S
     """A result as a number, or as a quantity in the unit of an operand."""
     unit = like.unit if dimension is not None and isinstance(like, syntax.Quantity) else None
     value = amount if unit is None else amount / UNITS[unit].factor
-    if abs(value) > MAXIMUM_MAGNITUDE:
+    if max(abs(value), abs(amount)) > MAXIMUM_MAGNITUDE:
         raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at, "no size or rate is so large")
     number = value.numerator if value.denominator == 1 else float(value)
-    return syntax.Number(number, at) if unit is None else syntax.Quantity(number, unit, at)
+    exact = value if value.denominator.bit_length() <= EXACT_BITS and Fraction(str(number)) != value else None
+    return syntax.Number(number, at, exact=exact) if unit is None else syntax.Quantity(number, unit, at, exact=exact)
 
 
 def file_scope(constants: Sequence[syntax.Let], findings: Findings) -> Scope:

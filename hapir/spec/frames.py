@@ -89,7 +89,15 @@ class Frame:
         """What may be written here for a tensor, for suggestions."""
         for iteration in self.iterations:
             yield from iteration.names
-        yield from self.values
+        yield from (name for name, tensor in self.values.items() if not tensor.pieces)
+
+    def names_near(self, name: str) -> Iterator[str]:
+        """What may be written here for a tensor: those of the instance where a dotted name leads into one."""
+        instance, _, rest = name.partition(".")
+        for iteration in reversed(self.iterations):
+            instance = iteration.names.get(instance, instance)
+        inner = self.instances.get(instance) if rest else None
+        return self.names() if inner is None else (f"{instance}.{n}" for n in inner.names_near(rest))
 
 
 def indexed(name: str, indices: list[int]) -> str:

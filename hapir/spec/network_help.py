@@ -24,8 +24,12 @@ _MAPS = (
     "conv2d", "transposed_conv2d", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "resize",
 )  # fmt: skip
 """Layers that take a map N x C x H x W."""
+_SEQUENCES = ("conv1d", "max_pool1d", "avg_pool1d")
+"""Layers that take a sequence N x C x L."""
 _LETTERS = "abcdefgh"
 _SHOWN = 12
+_TRIED = 4096
+"""Divisors are looked for up to here: sizes may be billions."""
 
 
 def unknown_layer(name: str, layers: Collection[str], tensors: Collection[str]) -> str:
@@ -123,13 +127,13 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     channels = getattr(options, "channels", 0)
     if groups > 1 and len(first) > 1 and (first[1] % groups or channels % groups):
         common = math.gcd(first[1], channels)
-        divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
-        return (
-            f"{first[1]} and {channels} are both divided by {', '.join(divisors[:8])}; a depthwise layer has as many "
-            "groups as its input has channels, and a multiple of them as output"
-        )
+        divisors = [str(d) for d in range(1, min(common, _TRIED) + 1) if common % d == 0]
+        only = f"only {divisors[0]} divides" if len(divisors) == 1 else f"{', '.join(divisors[:8])} divide"
+        return f"{only} both {first[1]} and {channels}; depthwise: `groups = {first[1]}`, `channels` a multiple of it"
     if len(shapes) > 1 and len(set(shapes)) > 1:
         return _alike(shapes, call)
+    if kind in _SEQUENCES and len(first) != 3:
+        return f"`{kind}` works on sequences: f32[1, 16, 100] is one of 100 places with 16 channels"
     if hasattr(options, "kernel") and len(first) == 4:
         return f"the map is {first[2]}x{first[3]}: use a smaller `kernel`, or more `padding` here or less stride above"
     return "`hapir check` without this line tells the shapes of all others"

@@ -44,12 +44,12 @@ from hapir.spec.twice import defined_twice
 if TYPE_CHECKING:
     from hapir.dialects.nn_layers import LayerDefinition
 
-MAXIMUM_LAYERS = 20_000
-"""Layers of a network, and turns of all its repeats: far more than any network has."""
+MAXIMUM_LAYERS = 12_000
+"""Layers of a network, and turns of all its repeats: more than any network has, and built in less than 5 s."""
 
 
-class _TooLarge(Exception):
-    """The network grows past the limits; that is among the findings."""
+class _Stopped(Exception):
+    """The network is not built any further; what is wrong with it is among the findings."""
 
 
 class NetworkBuilder:
@@ -116,7 +116,7 @@ class NetworkBuilder:
         for parameter in network.parameters:
             if parameter.type is not None:
                 self._input(parameter, parameter.type, frame)
-        with contextlib.suppress(_TooLarge):
+        with contextlib.suppress(_Stopped):
             returned = self._run(network.statements, frame)
             if returned is None:
                 self._findings.error(
@@ -151,6 +151,8 @@ class NetworkBuilder:
     ) -> tuple[syntax.Return, Sequence[syntax.Statement]] | None:
         """Run statements up to a `return`; it and what follows it, or None where there is none."""
         for index, statement in enumerate(statements):
+            if self._findings.enough:
+                raise _Stopped
             match statement:
                 case syntax.Assign():
                     self._assign(statement, frame)
@@ -230,7 +232,7 @@ class NetworkBuilder:
     def _too_large(self, at: Span) -> None:
         message = f"the network grows past {MAXIMUM_LAYERS} layers or turns of its repeats"
         self._findings.error("HAP0228", message, at=at, help="look for a range that is longer than meant")
-        raise _TooLarge
+        raise _Stopped
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -250,17 +252,13 @@ class NetworkBuilder:
     def _assign(self, statement: syntax.Assign, frame: Frame) -> None:
         name, value = statement.name, statement.value
         if statement.indices:
-            local = self._names.indexed(name.text, statement.indices, frame)
+            local = self._names.indexed(name, statement.indices, frame)
             if local is None:
                 return
         else:
             local = frame.local(name.text)
         if isinstance(value, syntax.Name | syntax.Tensor | syntax.Member):
-            self._findings.error(
-                "HAP0304", f"`{name.text}` would be a second name for {_written(value)}", at=value.span,
-                help="a statement applies a layer: `name = relu(x)`",
-            )  # fmt: skip
-            built = None
+            built = self._second_name(statement, value, local, frame)
         elif not isinstance(value, syntax.Call) or value.function.text in FUNCTIONS:
             self._no_layer(statement, frame)
             return
@@ -276,6 +274,17 @@ class NetworkBuilder:
             pieces = frame.values[local].pieces if local in frame.values else ()
             frame.iterations[-1].names.update((indexed(name.text, [i]), p) for i, p in enumerate(pieces, 1))
         self._names.define(local, built, name, frame)
+
+    def _second_name(
+        self, statement: syntax.Assign, value: syntax.Name | syntax.Tensor | syntax.Member, local: str, frame: Frame
+    ) -> SSAValue | None:
+        """What `x[0] = image` stands for, where a row of indexed names begins; a plain second name is an error."""
+        if not statement.indices:
+            message = f"`{statement.name.text}` would be a second name for {_written(value)}"
+            help = "a statement applies a layer: `name = relu(x)`"
+            self._findings.error("HAP0304", message, at=value.span, help=help)
+            return None
+        return self._tensor(value, None, local, frame) if self._names.claim(statement.name, local, frame) else None
 
     def _no_layer(self, statement: syntax.Assign, frame: Frame) -> None:
         """Report a statement that computes no tensor; what it was meant for goes on below it."""
@@ -297,10 +306,12 @@ class NetworkBuilder:
             case syntax.Name():
                 return self._names.find(value, frame)
             case syntax.Tensor():
-                local = self._names.indexed(value.element.text, value.dimensions, frame)
-                return self._names.find(syntax.Name(local, value.span), frame, _written(value)) if local else None
+                local = self._names.indexed(value.element, value.dimensions, frame)
+                return (
+                    self._names.find(syntax.Name(local, value.span), frame, _written(value, local)) if local else None
+                )
             case syntax.Member():
-                local = self._names.indexed(value.instance.element.text, value.instance.dimensions, frame)
+                local = self._names.indexed(value.instance.element, value.instance.dimensions, frame)
                 path = f"{local}.{value.member.text}"
                 return self._names.find(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
             case syntax.Call():
@@ -472,9 +483,12 @@ class NetworkBuilder:
         return made.span if made else argument.span
 
 
-def _written(value: syntax.Name | syntax.Tensor | syntax.Member) -> str:
-    """The name of a tensor as a message shows it."""
+def _written(value: syntax.Name | syntax.Tensor | syntax.Member, local: str = "") -> str:
+    """The name of a tensor as a message shows it; the indices are those of its local name where it has one."""
     match value:
+        case syntax.Tensor() if local:
+            indices = local.removeprefix(value.element.text).removeprefix("_")
+            return f"`{value.element.text}[{indices.replace('_', ', ')}]`"
         case syntax.Name():
             return f"`{value.text}`"
         case syntax.Tensor():

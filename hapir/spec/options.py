@@ -448,9 +448,15 @@ def expand_range(call: syntax.Call, *, may_be_empty: bool = False) -> range:
         )
         raise Mismatch("HAP0205", "a range is written `range(first, last, step = n)` with integers", call.span, help)
     first, last, step = cast("list[int]", numbers) + ([] if options else [1])
-    if step < 1 or (last < first and not may_be_empty) or (last - first) // step >= MAXIMUM_RANGE:
+    wrong = (
+        f"steps by {step}" if step < 1
+        else "is empty" if last < first and not may_be_empty
+        else f"has more than {MAXIMUM_RANGE} values" if (last - first) // step >= MAXIMUM_RANGE
+        else None
+    )  # fmt: skip
+    if wrong:
         help = "it counts up from the first to the last, both included, by steps of at least 1"
-        raise Mismatch("HAP0305", f"the range {first}..{last} by {step} is empty or too long", call.span, help)
+        raise Mismatch("HAP0305", f"the range {first}..{last} {wrong}", call.span, help)
     return range(first, last + 1, step)
 
 

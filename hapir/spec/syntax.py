@@ -1,13 +1,14 @@
 """The abstract syntax of `.hap`: frozen dataclasses, each with the span it was written at.
 
 Invariant: the syntax says nothing about meaning. A name is text; which layer, pass or memory it names is the checker's
-business (`check.py`), and so are the units of a `Quantity`. `Product` and `origin` are not parsed: they are what
-`evaluate.py` leaves of expressions.
+business (`check.py`), and so are the units of a `Quantity`. `Product`, `origin` and `exact` are not parsed: they are
+what `evaluate.py` leaves of expressions, `exact` where the result is not its closest float.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal, TypeAlias
 
 from hapir.diagnostics import Span
@@ -36,6 +37,7 @@ class Number:
     value: int | float
     span: Span
     origin: Origin | None = field(default=None, compare=False)
+    exact: Fraction | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Quantity:
     unit: str
     span: Span
     origin: Origin | None = field(default=None, compare=False)
+    exact: Fraction | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,9 @@ def answer(surprise: Surprise) -> Answer:
 
 def character_help(character: str) -> str:
     """The way out of a character that belongs to no word of the language."""
-    return _CHARACTERS.get(character) or "names are made of letters, digits, `_` and `.`; everything else is a string"
+    return _CHARACTERS.get(character) or (
+        "names are made of the letters a to z and A to Z, digits, `_` and `.`; everything else is a string"
+    )
 
 
 def begins_definition(surprise: Surprise) -> bool:

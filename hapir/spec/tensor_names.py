@@ -58,9 +58,12 @@ class TensorNames:
             name = f"{wanted}_{n}"
         return name
 
-    def indexed(self, name: str, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
-        """The local name of `name[i, j]`; None where an index is no integer of at least 0."""
+    def indexed(self, name: syntax.Name, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
+        """The local name of `name[i, j]`; None where an index is missing or no integer of at least 0."""
         numbers: list[int] = []
+        if not indices:
+            help = f"write `{name.text}[1]`, or `{name.text}`"
+            self._calls.findings.error("HAP0304", f"`{name.text}[]` has no index", at=name.span, help=help)
         for index in indices:
             value = None if isinstance(index, syntax.Pair) else evaluate(index, frame.constants, self._calls.findings)
             if isinstance(value, syntax.Number) and isinstance(value.value, int) and value.value >= 0:
@@ -68,8 +71,8 @@ class TensorNames:
             elif value is not None or isinstance(index, syntax.Pair):
                 shown = "a pair" if value is None else show(value)
                 message = f"an index is an integer of at least 0, not {shown}"
-                self._calls.findings.error("HAP0304", message, at=index.span, help=f"write `{name}[1]`")
-        return indexed(name, numbers) if numbers and len(numbers) == len(indices) else None
+                self._calls.findings.error("HAP0304", message, at=index.span, help=f"write `{name.text}[1]`")
+        return indexed(name.text, numbers) if numbers and len(numbers) == len(indices) else None
 
     def find(self, name: syntax.Name, frame: Frame, shown: str = "") -> SSAValue | None:
         """The tensor of a name, which is used by that; None after an error. `shown` is the name as it is written."""
@@ -87,7 +90,11 @@ class TensorNames:
         if constant is not None:
             help, what = "a layer takes tensors by position and numbers by name", f"{shown} is a number, not a tensor"
         else:
-            help = "move that statement above this one" if later else unknown_tensor(name.text, frame.names())
+            help = (
+                "move that statement above this one"
+                if later
+                else unknown_tensor(name.text, frame.names_near(name.text))
+            )
             what = f"there is no tensor {shown}" + (" yet" if later else "")
         labels = [Label(later, "it is made here")] if later else []
         self._calls.findings.error("HAP0202", what, at=name.span, labels=labels, help=help)

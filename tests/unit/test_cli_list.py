@@ -66,6 +66,14 @@ def test_an_unknown_name_is_a_diagnostic_with_a_suggestion() -> None:
     assert "did you mean `quantize`?" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("word", "topics"),
+    [("extends", {"machine"}), ("let", {"expressions", "machine", "network"}), ("import", {"files"})],
+)
+def test_words_of_the_grammar_lead_to_their_topics(word: str, topics: set[str]) -> None:
+    assert {(entry.kind, entry.name) for entry in catalogue.find(word)} == {("topic", topic) for topic in topics}
+
+
 def test_without_a_kind_the_kinds_are_listed() -> None:
     outcome = run_main("list", "--format", "json")
     assert [kind["name"] for kind in outcome.json["kinds"]] == list(KINDS)

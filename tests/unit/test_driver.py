@@ -135,3 +135,13 @@ def test_an_estimate_is_a_report(design: hapir.Design) -> None:
     assert report.to_text()
     with pytest.raises(HapirError, match="HAP0791"):
         design.schedule(recipe="none").estimate()
+
+
+def test_a_schedule_without_a_machine_is_shown_itself(tmp_path: Path) -> None:
+    network = "network n(x: f32[1, 3]) -> f32[1, 3] { return relu(x) }"
+    (tmp_path / "part.hap").write_text(f"hap 1\n{network}\n")
+    (tmp_path / "main.hap").write_text('hap 1\nimport "part.hap"\nschedule alone of n { }\n')
+    with pytest.raises(HapirError) as error:
+        hapir.load(tmp_path / "main.hap").schedule().estimate()
+    (found,) = error.value.diagnostics
+    assert (found.code, found.span) == ("HAP0791", Span("main.hap", 3, 10, 3, 15))

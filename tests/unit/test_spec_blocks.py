@@ -106,6 +106,19 @@ def test_a_repeat_is_its_turns():
     assert ir_text(module_of(repeated)) == ir_text(module_of(written))
 
 
+def test_a_row_of_names_may_begin_with_a_tensor_that_exists():
+    text = """
+    block rows(x, n) {
+        y[0] = x
+        repeat i in range(1, n) { y[i] = relu(y[i - 1]) }
+        return y[n]
+    }
+    network n(x: f32[1, 2])
+        -> f32[1, 2] { a = rows(x, 2); z[3] = a.y1; b[1] = z[3]; c = relu(b1); return rows(x, 0) }"""
+    assert spec_of(text).layers["n"] == ("a.y1", "a.y2", "c")
+    assert errors(text.replace("b[1] = z[3]", "z3 = relu(x); b[1] = z[3]"))[0] == ("HAP0207", "`z3` is defined twice")
+
+
 def test_nested_repeats_steps_and_empty_ranges():
     text = """
     network n(x: f32[1, 2]) -> f32[1, 2] {
@@ -378,7 +391,7 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
         (
             NET + "{ repeat i in range(1, 90000) { y = relu(x) }\nreturn x }",
             "HAP0228",
-            "the network grows past 20000 layers or turns of its repeats",
+            "the network grows past 12000 layers or turns of its repeats",
         ),
         (
             NET + "{ repeat i in 3 { y = relu(x) }\nreturn x }",
@@ -411,9 +424,24 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
             "there is no layer `min`",
         ),
         (
+            NET + "{ a1[2, 3] = relu(x); return relu(a1[2, 4]) }",
+            "HAP0202",
+            "there is no tensor `a1[2, 4]`",
+        ),
+        (
+            NET + "{ a[] = relu(x); return relu(a) }",
+            "HAP0304",
+            "`a[]` has no index",
+        ),
+        (
+            NET + "{ return relu(x[]) }",
+            "HAP0304",
+            "`x[]` has no index",
+        ),
+        (
             NET + "{ return relu(x[2]) }",
             "HAP0202",
-            "there is no tensor `x[...]`",
+            "there is no tensor `x[2]`",
         ),
         (
             "block b(x, k) { return relu(x) }\n" + NET + "{ return b(x) }",
@@ -479,6 +507,26 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
 )
 def test_mistakes(text: str, code: str, message: str):
     assert (code, message) in errors(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        (
+            "block b(x) { first = relu(x)\nreturn relu(first) }\n" + NET + "{ a = b(x)\nreturn relu(a.frist) }",
+            "did you mean `a.first`?",
+        ),
+        (
+            "block b(x) { c = relu(x)\nreturn relu(c) }\n"
+            + NET
+            + "{ repeat i in range(1, 2) { a = b(x) }\nreturn relu(a[2].other) }",
+            "the tensors here are `a2.x`, `a2.c`",
+        ),
+        (NET + "{ s = split(x, parts = 2)\nreturn relu(s[3]) }", "the tensors here are `x`, `s1`, `s2`"),
+    ],
+)
+def test_what_may_be_read_is_suggested(text: str, way_out: str):
+    assert way_out in [d.help for d in diagnostics(text)]
 
 
 def test_deep_expressions_are_refused():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hapir.diagnostics import HapirError, render
+from hapir.diagnostics import Findings, HapirError, render
 from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
 
@@ -85,6 +86,29 @@ def test_errors_of_all_files_at_once(tmp_path: Path):
     assert codes(path) == ["HAP0101", "HAP0103"]
 
 
+def test_a_very_long_line_is_shown_around_the_mistake():
+    text = "hap 1\nnetwork n(x: f32[1, 2]) -> f32[1, 2] { " + "a = rleu(x); " * 1000 + "return x }"
+    with pytest.raises(HapirError) as error:
+        load_spec_text(text, "t.hap", Path("nowhere"))
+    for found in error.value.diagnostics[:50:7]:
+        assert found.span is not None
+        shown = render([replace(found, labels=(), sources={"t.hap": text})]).split("\n")
+        assert shown[1] == f" --> t.hap:2:{found.span.column}"
+        assert all(len(line) < 420 for line in shown)
+        start, end = shown[3].index("^"), shown[3].rindex("^") + 1
+        assert shown[2][start:end] == text.split("\n")[1][found.span.column - 1 : found.span.end_column - 1]
+
+
+def test_a_mark_that_is_longer_than_what_is_shown_is_cut():
+    text = "hap 1\nlet a = " + "-" * 5000 + "1"
+    with pytest.raises(HapirError) as error:
+        load_spec_text(text, "t.hap", Path("nowhere"))
+    shown = render([replace(error.value.diagnostics[0], sources={"t.hap": text})]).split("\n")
+    assert [len(line) for line in shown[2:4]] == [4 + 3 + 400 + 3, 4 + 3 + 400]
+    assert shown[2].startswith("2 | ...")
+    assert shown[2].endswith("...")
+
+
 def test_file_names_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write(tmp_path / "p", main='hap 1\nimport "parts/n.hap"\n', parts__n=NETWORK.replace("relu", "rleu"))
     with pytest.raises(HapirError) as far:
@@ -148,3 +172,17 @@ def test_warnings_are_kept():
 
 def test_technologies_of_the_library():
     assert "cmos45" in library_files(TECHNOLOGY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["y{i} = relu(z{i})", "let a{i} = b{i} + 1", "y = relu(x)", "machine a{i} extends b{i} {{ }}", "y{i} = 3 + z{i}"],
+)
+def test_a_checker_stops_when_there_is_enough_to_read(line: str):
+    """Each error is compared with names that are known; without an end that would take the square of the lines."""
+    lines = "\n".join(line.format(i=i) for i in range(3 * Findings.ENOUGH))
+    if not line.startswith("machine"):
+        lines = f"network n(x: f32[1, 4]) -> f32[1, 4] {{\n{lines}\nreturn x\n}}"
+    with pytest.raises(HapirError) as raised:
+        load_spec_text(f"hap 1\n{lines}\n", "t.hap", Path("nowhere"))
+    assert len(raised.value.diagnostics) == Findings.ENOUGH

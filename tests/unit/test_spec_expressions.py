@@ -214,6 +214,31 @@ def test_arithmetic_is_that_of_integers(pair: tuple[str, float]):
     assert shown(value) == expected
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("1 / 3 * 12", 4),
+        ("third * 12", 4),
+        ("third + third + third", 1),
+        ("2 MHz / 3 * 3", "2 MHz"),
+        ("1 - third", 2 / 3),
+    ],
+)
+def test_what_is_no_float_stays_exact(expression: str, expected: object):
+    value, found = evaluated(expression, third="1 / 3")
+    assert found == ()
+    assert shown(value) == expected
+    assert not isinstance(expected, int) or isinstance(shown(value), int)
+
+
+def test_a_chain_of_products_of_fractions_ends():
+    constants = {"a0": "1 / 3"} | {f"a{n}": f"a{n - 1} * a{n - 1} + 1 / 7" for n in range(1, 60)}
+    value, found = evaluated("a59", **constants)
+    assert found == ()
+    assert isinstance(value, syntax.Number)
+    assert 0 < value.value < 1
+
+
 @given(st.lists(st.sampled_from("+-*"), min_size=1, max_size=6), st.data())
 def test_precedence_is_that_of_python(operators: list[str], data: st.DataObject):
     numbers = data.draw(st.lists(st.integers(0, 9), min_size=len(operators) + 1, max_size=len(operators) + 1))

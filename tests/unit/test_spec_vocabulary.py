@@ -234,7 +234,7 @@ def test_members_inside_blocks():
         (("s = split(x, parts = 2)", "return relu(s)"), "`s` is not one tensor but 2"),
         (("s = split(x, parts = 2)", "return s"), "`s` is not one tensor but 2"),
         (("return relu(split(x, parts = 2))",), "`output.split` is not one tensor but 2"),
-        (("repeat i in range(1, 2) { s = split(x, parts = 2) }", "return s[2]"), "`s[...]` is not one tensor but 2"),
+        (("repeat i in range(1, 2) { s = split(x, parts = 2) }", "return s[2]"), "`s[2]` is not one tensor but 2"),
         (("s = split(x, parts = 2)", "return s3"), "there is no tensor `s3`"),
         (("l = lstm(reshape(x, shape = [16, 16]), units = 2)", "return l.g"), "there is no tensor `l.g`"),
         (("s1 = relu(x)", "s = split(s1, parts = 2)", "return s2"), "`s1` is defined twice"),
