@@ -16,7 +16,7 @@ from hapir.lsp.values import Choice, choices, units_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.analysis import Analysis
-from hapir.spec.evaluate import FUNCTIONS
+from hapir.spec.evaluate import FUNCTIONS, SIZE
 from hapir.spec.imports import library_names
 from hapir.spec.lint import LINTS
 from hapir.spec.program import NO_RECIPE
@@ -406,7 +406,9 @@ def _tensors(place: Place) -> Iterator[Item]:
 def _constants(place: Place) -> Iterator[Item]:
     shown = ("constant", "parameter", "index")
     yield from (_symbol(symbol) for symbol in place.visible if symbol.kind in shown)
-    yield from (_entry(entry) for entry in listed("functions"))
+    # the size of a tensor can only be asked where there are tensors
+    tensors = place.context.definition in ("network", "block")
+    yield from (_entry(entry) for entry in listed("functions") if tensors or entry.name != SIZE)
 
 
 def _entry(entry: Entry, after: str = "") -> Item:

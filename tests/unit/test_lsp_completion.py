@@ -88,7 +88,7 @@ def labels(tmp_path: Path, **written: str) -> list[str]:
         ("NETWORK", "x = |", {"twice", "conv2d", "relu"}, {"image", "fold_batch_norm", "cmos45"}),
         ("NETWORK", "x = conv2d(|", {"image", "c1", "width", "channels", "kernel", "twice"}, {"rows", "dataflow"}),
         ("NETWORK", "x = conv2d(c1, channels = 4, |", {"kernel", "stride"}, {"channels"}),
-        ("NETWORK", "x = conv2d(c1, channels = wi|", {"width", "classes", "min"}, {"image", "kernel"}),
+        ("NETWORK", "x = conv2d(c1, channels = wi|", {"width", "classes", "min", "size"}, {"image", "kernel"}),
         ("NETWORK", "x = conv2d(c1, bias = |", {"true", "false"}, {"kernel"}),
         ("NETWORK", "x = twice(c1, |", {"channels", "stride", "c1"}, {"kernel"}),
         ("NETWORK", "return |", {"c1", "conv2d"}, {"rows"}),
