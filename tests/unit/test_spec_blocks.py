@@ -534,12 +534,24 @@ def test_mistakes(text: str, code: str, message: str):
             "network größe(x: f32[1, 3]) -> f32[1, 3] { return relu(x) }",
             "names are made of the letters a to z and A to Z, digits, `_` and `.`; everything else is a string",
         ),
+        (NET + "{ return dense(x, units = 2.0) }", "write `units = 2`"),
+        (NET + "{ return dense(x, units = 7 / 2) }", "`floor`, `ceil` and `round` make integers of numbers"),
+        (NET + "{ return dense(x, units = flor(3.5)) }", "did you mean `floor`?"),
+        (
+            "let n = pow(2, 3)\n" + NET + "{ return dense(x, units = n) }",
+            "the functions are min, max, floor, ceil, round, abs, mod, sqrt, log2, size",
+        ),
         ("/* all of it */\n" + NET + "{ return relu(x) }", "comments begin with //, on each line"),
         (NET + "{ return relu(x) }\nschedule s of n { weights = random }", "write `weights = random(seed = 1)`"),
     ],
 )
 def test_ways_out(text: str, way_out: str):
     assert way_out in [d.help for d in diagnostics(text)]
+
+
+def test_the_sizes_of_an_array_show_where_they_come_from():
+    (found,) = diagnostics("let n = 0\nmachine m { technology = cmos45; clock = 1 MHz; array pe[n, 4] { } }")
+    assert [(label.message, label.span.line) for label in found.labels] == [("`n` is 0", 2)]
 
 
 def test_deep_expressions_are_refused():
