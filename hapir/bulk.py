@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 
 from hapir.diagnostics import Diagnostic, HapirError, fail
@@ -168,17 +169,31 @@ def _in_process(tasks: Sequence[Task], done: Callable[[], None]) -> list[BulkEnt
 def _ignore_interrupts() -> None:
     """A worker finishes what it has begun: the main process decides what happens after an interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+@contextmanager
+def interrupts_held() -> Generator[None]:
+    """Interrupts wait while workers start: one that is met before it ignores them would print a traceback."""
+    resource_tracker.ensure_running()  # the first worker would start it, which lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def worker_pool(jobs: int) -> ProcessPoolExecutor:
+    """Processes that ignore interrupts, which must be held while tasks are handed to them."""
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
 
 
 def _in_pool(tasks: Sequence[Task], jobs: int, done: Callable[[], None]) -> list[BulkEntry]:
     """All tasks over several processes; those that were under way when a worker died are tried again, each alone."""
     results: dict[int, BulkEntry] = {}
-    with _pool(jobs) as pool:
-        futures: dict[Future[BulkEntry], int] = {pool.submit(compile_one, task): i for i, task in enumerate(tasks)}
+    with worker_pool(jobs) as pool:
+        with interrupts_held():
+            futures: dict[Future[BulkEntry], int] = {pool.submit(compile_one, task): i for i, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
                 try:
@@ -198,8 +213,10 @@ def _in_pool(tasks: Sequence[Task], jobs: int, done: Callable[[], None]) -> list
 
 def _alone(task: Task) -> BulkEntry:
     """One task in a process of its own, which may die (out of memory, a crash in a library)."""
-    with _pool(1) as pool:
+    with worker_pool(1) as pool:
         try:
-            return pool.submit(compile_one, task).result()
+            with interrupts_held():
+                future = pool.submit(compile_one, task)
+            return future.result()
         except BrokenProcessPool:
             return BulkEntry(task[0].as_posix(), task[1].name, 0, (), "the process that compiled it died")

@@ -58,24 +58,45 @@ def _machine_items(
     if machine.base is not None:
         inherited = _machine_items(program, machine.base, scope, findings, (*heirs, machine))
     own = plain_items(machine.items, scope, findings)
-    return None if inherited is None else _merged(inherited, own)
+    return None if inherited is None else _merged(inherited, own, findings)
 
 
-def _merged(inherited: Sequence[syntax.Item], own: Sequence[syntax.Item]) -> tuple[syntax.Item, ...]:
+def _merged(
+    inherited: Sequence[syntax.Item], own: Sequence[syntax.Item], findings: Findings
+) -> tuple[syntax.Item, ...]:
     """Inherited items with those of the same name replaced (settings) or merged (blocks), then the new ones."""
     if not inherited:
         return tuple(own)  # what is given twice in one body is the builder's to report
+    _each_once(own, findings)  # but here the second one would hide the first
     replacing = {_key(item): item for item in own}
     merged: list[syntax.Item] = []
     for item in inherited:
         mine = replacing.get(_key(item))
         if isinstance(mine, syntax.Block) and isinstance(item, syntax.Block):
-            items = _merged(item.items, mine.items)
+            items = _merged(item.items, mine.items, findings)
             merged.append(replace(mine, items=items, dimensions=mine.dimensions or item.dimensions))
         else:
             merged.append(mine or item)
     known = {_key(item) for item in inherited}
     return (*merged, *(item for item in own if _key(item) not in known))
+
+
+def _each_once(items: Sequence[syntax.Item], findings: Findings) -> None:
+    first: dict[object, Span] = {}
+    for item in items:
+        if not isinstance(item, syntax.Assign | syntax.Block):
+            continue
+        name = item.name
+        if _key(item) in first:
+            setting = isinstance(item, syntax.Assign)
+            findings.error(
+                "HAP0221" if setting else "HAP0207",
+                f"`{name.text}` is {'given' if setting else 'defined'} twice",
+                at=name.span,
+                labels=[Label(first[_key(item)], f"first {'given' if setting else 'defined'} here")],
+                help="remove one of them" if setting else "put all its settings into one",
+            )
+        first.setdefault(_key(item), name.span)
 
 
 def _key(item: syntax.Item) -> object:

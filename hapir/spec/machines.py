@@ -25,7 +25,7 @@ from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
-from hapir.spec.options import read_options, word
+from hapir.spec.options import origins, read_options, word
 from hapir.spec.resolve import resolve
 from hapir.spec.technologies import check_technology, read_overrides
 from hapir.spec.twice import defined_twice
@@ -209,6 +209,7 @@ class MachineBuilder:
                 "HAP0305",
                 f"array `{name.text}` needs its rows and columns, integers in 1..{MAXIMUM_ROWS}",
                 at=block.dimensions[0].span if block.dimensions else name.span,
+                labels=origins(d for d in block.dimensions if not isinstance(d, syntax.Pair)),
                 help="put an array into the array for more dimensions"
                 if more
                 else f"for example `array {name.text}[8, 8]`",

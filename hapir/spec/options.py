@@ -148,9 +148,29 @@ def _meant(
             return found
     if isinstance(value, syntax.Number) and units:
         return f"say the unit, as in `{name} = {EXAMPLES[units[0]]}`"
-    if isinstance(value, syntax.Name) and {int, float} & {hint, *get_args(hint)}:
-        return f"write a number, or define the constant: `let {value.text} = {example(hint)}`"
+    if {int, float} & {hint, *get_args(hint)}:
+        number = _number_meant(name, value, hint)
+        if number is not None:
+            return number
     return f"for example `{name} = {example(hint, units)}`"
+
+
+def _number_meant(name: str, value: syntax.Value, hint: Any) -> str | None:
+    """A help line for what stands where a number is taken; None where an example tells as much."""
+    match value:
+        case syntax.Name():
+            return f"write a number, or define the constant: `let {value.text} = {example(hint)}`"
+        case syntax.Number() if value.value == int(value.value):
+            return f"write `{name} = {int(value.value)}`"
+        case syntax.Number():
+            return "`floor`, `ceil` and `round` make integers of numbers"
+        case syntax.Call():
+            from hapir.spec.evaluate import FUNCTIONS, SIZE  # it imports this module; only errors ask it
+
+            functions = (*FUNCTIONS, SIZE)
+            return did_you_mean(value.function.text, functions) or f"the functions are {', '.join(functions)}"
+        case _:
+            return None
 
 
 def example(hint: Any, units: tuple[Dimension, ...] | None = None) -> str:

@@ -6,6 +6,7 @@ Beside them a schedule may say which parameters its network has: `weights = "fil
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean, location_of, some
@@ -17,6 +18,7 @@ from hapir.registered import spell
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
+from hapir.spec.frames import indexed
 from hapir.spec.options import read_options, show, word
 from hapir.spec.resolve import resolve
 from hapir.spec.twice import given_twice
@@ -47,6 +49,8 @@ def _weights(value: syntax.Value, findings: Findings) -> syntax.Text | RandomWei
         case _:
             message = f"`{WEIGHTS}` takes the name of a file or `{RANDOM}(seed = 1)`, not {show(value)}"
             misspelt = did_you_mean(value.function.text, [RANDOM]) if isinstance(value, syntax.Call) else None
+            if isinstance(value, syntax.Name) and did_you_mean(value.text, [RANDOM]):
+                misspelt = f"write `{WEIGHTS} = {RANDOM}(seed = 1)`"
             help = misspelt or f'write `{WEIGHTS} = "net.safetensors"`'
             findings.error("HAP0304", message, at=value.span, help=help)
             return None
@@ -76,6 +80,7 @@ class ScheduleBuilder:
                 self._once(WEIGHTS, item.name)
                 _weights(item.value, self._findings)
             elif isinstance(item, syntax.Block) and item.kind.text == "map":
+                item = self._without_indices(item)
                 self._once(f"map {item.name.text}", item.name)
                 self._add_maps(item, maps)
             else:
@@ -86,6 +91,19 @@ class ScheduleBuilder:
         op = ScheduleOp(name.text, network, machine, dataflow, list(maps.values()))
         op.location = location_of(name.span)
         return op
+
+    def _without_indices(self, block: syntax.Block) -> syntax.Block:
+        """The block `map c1` for `map c[1]`."""
+        numbers = [
+            i.value
+            for i in block.dimensions
+            if isinstance(i, syntax.Number) and isinstance(i.value, int) and i.value >= 0
+        ]
+        if len(numbers) < len(block.dimensions):
+            message = f"the indices of `{block.name.text}` are integers of at least 0"
+            self._findings.error("HAP0304", message, at=block.name.span, help=f"write `map {block.name.text}[1]`")
+        text = indexed(block.name.text, numbers) if numbers else block.name.text
+        return replace(block, name=replace(block.name, text=text), dimensions=())
 
     def _once(self, what: str, name: syntax.Name) -> None:
         if what in self._seen:

@@ -259,6 +259,10 @@ def _leading_point(s: Surprise) -> Answer | None:
     return Answer(f"write `0.{digits[1]}`")
 
 
+def _block_comment(s: Surprise) -> Answer | None:
+    return Answer("comments begin with //, on each line") if s.after.startswith(("/*", "*/")) else None
+
+
 def _path(s: Surprise) -> Answer | None:
     if s.accepted != frozenset({"STRING"}) or s.token.type not in ("NAME", "MEMBER"):
         return None
@@ -327,6 +331,7 @@ def _separator(s: Surprise) -> Answer | None:
 _RULES: tuple[Rule, ...] = (
     _foreign_statement,
     _nested_definition,
+    _block_comment,
     _unclosed,
     _dangling,
     _colon,

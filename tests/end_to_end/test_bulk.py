@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hapir.bulk import Choice, compile_many, folder_names
+from hapir.bulk import Choice, compile_many, folder_names, interrupts_held, worker_pool
 from hapir.weights import WeightStore
 from tests.projects import run_main, tree, write_project
 
@@ -164,6 +164,21 @@ def test_an_interrupted_bulk_leaves_whole_folders(tmp_path: Path) -> None:
         assert set(json.loads((folder / "manifest.json").read_text())["files"]) <= set(tree(folder))
         assert not folder.name.startswith(".")
     assert not (out / "summary.json").exists()
+
+
+def _interrupts_are_held() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_interrupts_wait_until_workers_ignore_them() -> None:
+    with worker_pool(1) as pool:
+        with interrupts_held():
+            handler = pool.submit(signal.getsignal, signal.SIGINT)
+            blocked = pool.submit(_interrupts_are_held)
+            assert _interrupts_are_held()
+        assert not _interrupts_are_held()
+        assert handler.result() is signal.SIG_IGN
+        assert not blocked.result()
 
 
 def test_default_targets_are_what_each_spec_can_take(tmp_path: Path) -> None:

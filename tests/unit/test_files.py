@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from hapir.diagnostics import HapirError
-from hapir.files import replaced_folder, write_atomically
+from hapir.files import replaced_folder, write_atomically, writing
 
 MARK = "manifest.json"
 
@@ -132,3 +134,10 @@ def test_a_folder_below_a_file_is_a_diagnostic(tmp_path: Path) -> None:
         pytest.fail("the block must not run")
     assert _code(error) == "HAP0884"
     assert "a file stands in its path" in error.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize(("number", "way_out"), [(errno.ENOSPC, "make room"), (errno.EACCES, "you may write to")])
+def test_the_way_out_fits_the_reason(number: int, way_out: str) -> None:
+    with pytest.raises(HapirError) as error, writing(Path("out")):
+        raise OSError(number, os.strerror(number))
+    assert way_out in (error.value.diagnostics[0].help or "")

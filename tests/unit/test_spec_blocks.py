@@ -474,6 +474,23 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
             "`m` is a machine, not a network",
         ),
         (
+            "machine a { technology = cmos45; clock = 1 MHz }\nmachine b extends a { clock = 2 MHz; clock = 3 MHz }",
+            "HAP0221",
+            "`clock` is given twice",
+        ),
+        (
+            "machine a { technology = cmos45; clock = 1 MHz; memory m { size = 1 KiB } }\n"
+            "machine b extends a { memory m { size = 2 KiB, size = 3 KiB } }",
+            "HAP0221",
+            "`size` is given twice",
+        ),
+        (
+            "machine a { technology = cmos45; clock = 1 MHz; memory m { size = 1 KiB } }\n"
+            "machine b extends a { memory m { size = 2 KiB }; memory m { latency = 3 cycle } }",
+            "HAP0207",
+            "`m` is defined twice",
+        ),
+        (
             "machine a extends nobody { }",
             "HAP0209",
             "there is no machine `nobody`",
@@ -523,10 +540,32 @@ def test_mistakes(text: str, code: str, message: str):
             "the tensors here are `a2.x`, `a2.c`",
         ),
         (NET + "{ s = split(x, parts = 2)\nreturn relu(s[3]) }", "the tensors here are `x`, `s1`, `s2`"),
+        (
+            "network n(x: f32[1, 3, 8, 8]) -> f32[1, 4, 6] { return conv1d(x, channels = 4, kernel = 3) }",
+            "`conv1d` works on sequences: f32[1, 16, 100] is one of 100 places with 16 channels",
+        ),
+        (
+            "network größe(x: f32[1, 3]) -> f32[1, 3] { return relu(x) }",
+            "names are made of the letters a to z and A to Z, digits, `_` and `.`; everything else is a string",
+        ),
+        (NET + "{ return dense(x, units = 2.0) }", "write `units = 2`"),
+        (NET + "{ return dense(x, units = 7 / 2) }", "`floor`, `ceil` and `round` make integers of numbers"),
+        (NET + "{ return dense(x, units = flor(3.5)) }", "did you mean `floor`?"),
+        (
+            "let n = pow(2, 3)\n" + NET + "{ return dense(x, units = n) }",
+            "the functions are min, max, floor, ceil, round, abs, mod, sqrt, log2, size",
+        ),
+        ("/* all of it */\n" + NET + "{ return relu(x) }", "comments begin with //, on each line"),
+        (NET + "{ return relu(x) }\nschedule s of n { weights = random }", "write `weights = random(seed = 1)`"),
     ],
 )
-def test_what_may_be_read_is_suggested(text: str, way_out: str):
+def test_ways_out(text: str, way_out: str):
     assert way_out in [d.help for d in diagnostics(text)]
+
+
+def test_the_sizes_of_an_array_show_where_they_come_from():
+    (found,) = diagnostics("let n = 0\nmachine m { technology = cmos45; clock = 1 MHz; array pe[n, 4] { } }")
+    assert [(label.message, label.span.line) for label in found.labels] == [("`n` is 0", 2)]
 
 
 def test_deep_expressions_are_refused():

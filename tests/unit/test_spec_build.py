@@ -17,6 +17,7 @@ from hapir.dialects import nn
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.machine_memory import MemoryOp
+from hapir.pipeline import ir_text
 from hapir.registry import make_context
 from hapir.spec import build_module, diagnose, load_spec, load_spec_text
 from hapir.weights import WeightStore
@@ -63,6 +64,12 @@ T = TypeVar("T")
 
 def build(text: str = SPEC, schedule: str | None = None, network: str | None = None) -> ModuleOp:
     return build_module(load_spec_text(text, "t.hap", Path()), schedule, make_context(), network)
+
+
+def test_indices_of_a_map_are_part_of_the_name() -> None:
+    assert ir_text(build(SPEC.replace("map c1 {", "map c[1] {"))) == ir_text(build(SPEC))
+    with pytest.raises(HapirError, match="HAP0304"):
+        build(SPEC.replace("map c1 {", "map c[K: 1] {"))
 
 
 def only(module: ModuleOp, kind: type[T]) -> T:
