@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hapir.diagnostics import Diagnostic, Span
 from hapir.spec.imports import library_names
 
-_MEANT = re.compile(r"did you mean `([^`]+)`\?|^write `([\w.%/]+)`$")
+_MEANT = re.compile(r"did you mean `([^`]+)`\?|^(?:write|here it is called) `([\w.%/]+)`$")
 _IMPORT = re.compile(r'import it: `(import "([^"]+)")`')
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import TensorType, f32
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 
 def layer_definition(
-    kind: syntax.Name, blocks: Collection[str], tensors: Collection[str], findings: Findings
+    kind: syntax.Name, blocks: Collection[str], tensors: Callable[[], Iterable[str]], findings: Findings
 ) -> type[LayerDefinition] | None:
-    """The registered layer of a name; None after an error, whose help knows the blocks and tensors at hand."""
+    """The registered layer of a name; None after an error, whose help knows the blocks and tensors at hand.
+
+    `tensors` lists their names; it is asked after an error only, for there may be thousands.
+    """
     layers = universe().layers
     if kind.text in layers:
         return resolve(layers, kind, "layer", "HAP0201", findings)
-    help = unknown_layer(kind.text, [*layers, *blocks], tensors)
+    help = unknown_layer(kind.text, [*layers, *blocks], [*tensors()])
     findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
     return None
 

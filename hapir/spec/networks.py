@@ -326,7 +326,7 @@ class NetworkBuilder:
         local = name or self._names.nested(f"{statement}.{kind.text}".lstrip("."), frame)
         if kind.text in frame.blocks:
             return self._instance_of(frame.blocks[kind.text], call, local, frame)
-        definition = layer_definition(kind, frame.blocks, [*frame.names()], self._findings)
+        definition = layer_definition(kind, frame.blocks, frame.names, self._findings)
         layer = frame.prefix + local
         self._names.layers[layer] = call.span
         if len(self._names.layers) > MAXIMUM_LAYERS:

@@ -103,6 +103,8 @@ NET = "hap 1\nnetwork n(x: f32[1, 2]) -> f32[1, 2] {\n    y = relu(x)\n    retur
     [
         (NET.replace("y = relu", "y = rleu"), "write `relu`", NET),
         ("hap 1\nmachine m { clock = 200 Mhz }", "write `MHz`", "hap 1\nmachine m { clock = 200 MHz }"),
+        (NET.replace("y = relu", "y = nn.Sigmoid"), "write `sigmoid`", NET.replace("y = relu", "y = sigmoid")),
+        ("hap 1\nmachine m { freq = 200 MHz }", "write `clock`", "hap 1\nmachine m { clock = 200 MHz }"),
         (
             "hap 1\nrecipe r { prune(sparsitty = 50 %) }",
             "write `sparsity`",

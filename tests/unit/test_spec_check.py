@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from hapir.diagnostics import Findings, HapirError, render
 from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
+from hapir.spec.frames import Frame
 
 NETWORK = "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  return relu(x)\n}\n"
 MACHINE = "hap 1\nmachine m { technology = cmos45, clock = 1 MHz }\n"
@@ -186,3 +188,17 @@ def test_a_checker_stops_when_there_is_enough_to_read(line: str):
     with pytest.raises(HapirError) as raised:
         load_spec_text(f"hap 1\n{lines}\n", "t.hap", Path("nowhere"))
     assert len(raised.value.diagnostics) == Findings.ENOUGH
+
+
+def test_a_good_network_is_built_without_lists_of_its_names(monkeypatch: pytest.MonkeyPatch):
+    """Names are gathered for suggestions alone: once per layer would take the square of their number."""
+
+    def names(_frame: Frame) -> NoReturn:
+        raise AssertionError("the names are listed")
+
+    monkeypatch.setattr(Frame, "names", names)
+    lines = "\n".join(f"y{i} = relu(add(x, x))" for i in range(3))
+    repeat = "repeat i in range(1, 3) { z = b(x, n = i) }"
+    block = "block b(x, n) { return relu(clip(x, low = 0, high = n)) }"
+    spec = f"hap 1\n{block}\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {{\n{lines}\n{repeat}\nreturn relu(z[3])\n}}"
+    assert len(load_spec_text(spec, "t.hap", Path("nowhere")).layers["n"]) == 13
