@@ -145,6 +145,8 @@ class Recovery:
         line, column = self._position(start)
         span = Span(self._file, line, column, line, column + len(word.group()))
         help = suggest_unit(word.group(), UNITS) or f"the units are {', '.join(UNITS)}"
+        if re.fullmatch(r"_\d+|[xXoObB][\da-fA-F]+", word.group()):
+            help = "numbers are decimal, and their digits stand together: `1000`, `1e-5`"
         self._findings.error("HAP0107", f"`{word.group()}` is not a unit", at=span, help=help)
         return True
 
