@@ -8,19 +8,42 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from xdsl.dialects.builtin import I64, ArrayAttr, Float32Type, IntAttr, IntegerAttr, TensorType, f32, i64
+from xdsl.dialects.builtin import (
+    I64,
+    ArrayAttr,
+    Float32Type,
+    IntAttr,
+    IntegerAttr,
+    IntegerType,
+    StringAttr,
+    TensorType,
+    f32,
+    i64,
+)
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import base, irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def, traits_def
+from xdsl.irdl import (
+    ParsePropInAttrDict,
+    base,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
 from hapir.dialects.assembly import Sizes, integers, sizes
-from hapir.dialects.nn_multiplied import MultipliedOp
 from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr, need_float
 from hapir.dialects.nn_shapes import Shape, Window
 from hapir.dialects.nn_window import WindowAttr
-from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed
+from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, storage_of
+
+WIDEST_OPERAND = 8
+"""Bits of an operand that a multiplier model takes."""
 
 
 def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
@@ -41,14 +64,44 @@ def _accumulates(x: SSAValue, w: SSAValue, bias: SSAValue | None) -> Attribute:
     return accumulator
 
 
-class ProductOp(MultipliedOp):
-    """Sums of products of an activation and stored weights, with an optional bias K; axis 0 of the weights is K."""
+def operand_formats(op: ProductOp) -> tuple[IntegerType, IntegerType]:
+    """The storage types of activations and weights. Raises VerifyException where a model cannot multiply them."""
+    x, w = (storage_of(element_type(value)) for value in (op.x, op.w))
+    if x is None or w is None:
+        raise VerifyException(f"{op.name}: a multiplier model multiplies integers, these operands are floats")
+    widest = max(x.width.data, w.width.data)
+    if widest > WIDEST_OPERAND:
+        raise VerifyException(
+            f"{op.name}: a multiplier model takes operands of up to {WIDEST_OPERAND} bits, not {widest}"
+        )
+    return x, w
+
+
+class ProductOp(LayerOp):
+    """Sums of products of an activation and stored weights, with an optional bias K; axis 0 of the weights is K.
+
+    Without the property `multiplier` products are exact. With it (`{multiplier = "truncated(bits = 2)"}` in the IR) the
+    op gives `bias + sum(multiply(q, w) - zero_point * w)` over the integers as they are stored, and padding holds the
+    zero point: what hardware computes that multiplies raw bytes and folds the zero point into the bias.
+    """
 
     x = operand_def(base(TensorType))
     w = operand_def(base(TensorType))
     bias = opt_operand_def(base(TensorType))
     result = result_def(base(TensorType))
+    multiplier = opt_prop_def(StringAttr)
     traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+
+    @property
+    def multiplier_text(self) -> str:
+        """The multiplier model as specs write it; `exact` where the op names none."""
+        return "exact" if self.multiplier is None else self.multiplier.data
+
+    def verify_(self) -> None:
+        super().verify_()
+        if self.multiplier is not None:
+            operand_formats(self)
 
     @abstractmethod
     def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> ProductOp:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mistakes_page  # beside this file: mkdocs looks there for what hooks import
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from hapir.catalogue.pages import reference_pages, titles
 
+MISTAKES = "mistakes.md"
 ORDER: dict[str, str | dict[str, str]] = {
     "Home": "index.md",
     "Tutorial": "tutorial.md",
     "Language": "language.md",
-    "Errors": "errors.md",
+    "Common mistakes": MISTAKES,
     "Extending": {
         "A pass": "extending/pass.md",
         "A number format": "extending/format.md",
@@ -36,7 +38,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     written = Path(config.docs_dir)
 
     def exists(page: str) -> bool:
-        return page in generated or (written / page).is_file()
+        return page == MISTAKES or page in generated or (written / page).is_file()
 
     nav: list[object] = []
     for title, pages in ORDER.items():
@@ -52,7 +54,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the picture that the README shows."""
-    for page, text in reference_pages().items():
+    for page, text in {**reference_pages(), MISTAKES: mistakes_page.page()}.items():
         files.append(File.generated(config, page, content=text))
     picture = Path(config.config_file_path or "").parent / "flow.svg"
     files.append(File.generated(config, "flow.svg", content=picture.read_bytes()))

@@ -26,7 +26,6 @@ from hapir.dialects.nn import NetworkOp
 from hapir.files import replaced_folder, writing
 from hapir.pipeline import ir_text
 from hapir.versions import versions
-from hapir.weights import WeightStore
 from hapir.witnesses import check_targets, default_targets, emit, estimate
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
         files[f"ir/{index:02}_{name}.mlir"] = ir_text(module).encode()
     for name, part in _parts(scheduled).items():
         files[f"ir/{name}.mlir"] = ir_text(part).encode()
-    files["weights.safetensors"] = _weights(scheduled.weights)
+    files["weights.safetensors"] = scheduled.weights.to_bytes()
     for target in targets:
         files |= {f"{target}/{name}": data for name, data in emit(target, scheduled).items()}
     if "verilog" in targets:  # what the machine makes of the network belongs with the machine
@@ -106,13 +105,6 @@ def _parts(scheduled: Scheduled) -> dict[str, NetworkOp]:
     cut = scheduled.cut
     named = {"prologue": cut.prologue, "body": cut.body, "epilogue": cut.epilogue}
     return {name: part for name, part in named.items() if part is not None}
-
-
-def _weights(store: WeightStore) -> bytes:
-    import numpy as np
-    from safetensors.numpy import save
-
-    return save({key: np.ascontiguousarray(store[key]) for key in sorted(store)})
 
 
 def _manifest(scheduled: Scheduled, targets: Sequence[str], files: Mapping[str, bytes]) -> dict[str, object]:

@@ -9,15 +9,17 @@ Codes are stable (`HAP0301`); `hapir/codes` holds what `hapir explain CODE` prin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from xdsl.dialects.builtin import FileLineColLoc
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr
 from xdsl.ir import Attribute, Operation
+
+from hapir.library import library_text
 
 Severity = Literal["error", "warning", "note"]
 
@@ -97,14 +99,18 @@ class HapirError(Exception):
 class Findings:
     """Diagnostics collected while a checker goes on after an error."""
 
+    ENOUGH = 100
+    """Errors after which nobody reads on: checkers stop, so that a file of errors takes no longer than a good one."""
+
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self._errors = 0
 
     def error(
         self, code: str, message: str, *, at: Span | None, labels: Iterable[Label] = (), help: str | None = None
     ) -> None:
         """Note an error."""
-        self._found.append(Diagnostic(code, message, at, tuple(labels), help))
+        self.add([Diagnostic(code, message, at, tuple(labels), help)])
 
     def warning(self, code: str, message: str, *, at: Span | None, help: str | None = None) -> None:
         """Note a warning."""
@@ -112,7 +118,9 @@ class Findings:
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over diagnostics found elsewhere."""
-        self._found.extend(diagnostics)
+        added = tuple(diagnostics)
+        self._found.extend(added)
+        self._errors += sum(d.severity == "error" for d in added)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """All findings by place, each once; those without a place first."""
@@ -122,12 +130,17 @@ class Findings:
     @property
     def errors(self) -> int:
         """How many errors were found."""
-        return sum(d.severity == "error" for d in self._found)
+        return self._errors
 
     @property
     def failed(self) -> bool:
         """Whether an error was found."""
-        return any(d.severity == "error" for d in self._found)
+        return self._errors > 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many errors that a checker stops."""
+        return self._errors >= self.ENOUGH
 
     def raise_errors(self) -> None:
         """Raise HapirError with all findings, warnings included, where one of them is an error."""
@@ -163,6 +176,11 @@ def span_of(location: Attribute) -> Span | None:
     return Span(location.filename.data, line, column, line, column + 1)
 
 
+def location_of(span: Span) -> FileLineColLoc:
+    """The IR location of a span's beginning."""
+    return FileLineColLoc(StringAttr(span.file), IntAttr(span.line), IntAttr(span.column))
+
+
 def fail(
     code: str,
     message: str,
@@ -176,10 +194,21 @@ def fail(
     raise HapirError(Diagnostic(code, message, span, tuple(labels), help))
 
 
+MAXIMUM_COMPARED = 2000
+"""Names that one unknown name is compared with."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A help line that names the closest known spelling, or None where nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(islice(known, MAXIMUM_COMPARED)), n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else None
+
+
+def some(names: Collection[str], most: int = 12) -> str:
+    """Names in a row, the first so many of them."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
@@ -252,7 +281,7 @@ def source_line(span: Span, folder: Path | None = None, sources: Mapping[str, st
         if sources and span.file in sources:
             text = sources[span.file]
         elif span.file.startswith(LIBRARY):
-            text = (files("hapir.targets") / span.file.removeprefix(LIBRARY)).read_text(encoding="utf-8")
+            text = library_text(span.file.removeprefix(LIBRARY))
         else:
             # as bytes: reading as text would make lines of carriage returns
             text = ((folder or Path()) / span.file).read_bytes().decode("utf-8-sig", errors="replace")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from importlib.metadata import EntryPoint
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ from xdsl.universe import XDSL_UNIVERSE, Universe
 from xdsl.utils.target import Target
 
 from hapir.diagnostics import Diagnostic, fail
+from hapir.library import SPECS, library_files
 from hapir.universe import HapirUniverse
 
 _SHARED = ("all_dialects", "all_passes", "all_targets")
@@ -41,15 +41,6 @@ KINDS = {
     "pipelines": "pipeline",
 }
 """What one entry of a field is called in messages."""
-LIBRARY_FIELDS = ("machines", "networks")
-"""Fields whose own entries are the files of a folder of hapir's library."""
-
-
-def library_files(kind: str) -> list[str]:
-    """The names of the `.hap` files that hapir's library holds in the folder `machines` or `networks`."""
-    folder = files("hapir.targets") / kind
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(entry.name.removesuffix(".hap") for entry in found if entry.name.endswith(".hap"))
 
 
 def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUniverse, tuple[Diagnostic, ...]]:
@@ -59,7 +50,7 @@ def merge(own: HapirUniverse, plugins: Iterable[EntryPoint]) -> tuple[HapirUnive
     owners = {(_SPACE.get(field, field), name): "hapir" for field, entries in merged.items() for name in entries}
     for field in _SHARED:
         owners |= {(field, name): "xDSL" for name in getattr(XDSL_UNIVERSE, field)}
-    for field in LIBRARY_FIELDS:
+    for field in SPECS:
         owners |= {(field, name): "hapir" for name in library_files(field)}
     for plugin in sorted(plugins, key=lambda p: (p.name, p.value)):
         universe = _load(plugin, problems)
@@ -133,7 +124,7 @@ def _unfit(field: str, name: str, entry: object) -> str | None:
     shown = entry.__name__ if isinstance(entry, type) else _with_article(type(entry).__name__)
     if field == "all_dialects":
         fits, needs = isinstance(entry, Dialect), "a Dialect"
-    elif field in LIBRARY_FIELDS:
+    elif field in SPECS:
         fits, needs = isinstance(entry, Traversable) and entry.is_file(), "a file that exists"
     elif field == "pipelines":
         from hapir.pipelines import NamedPipeline
@@ -145,7 +136,7 @@ def _unfit(field: str, name: str, entry: object) -> str | None:
         fits, needs = isinstance(entry, type) and is_dataclass(entry), "a dataclass"
     if not fits:
         return f"{shown} is not {needs}"
-    if field in ("layers", "pipelines", *LIBRARY_FIELDS):
+    if field in ("layers", "pipelines", *SPECS):
         return None
     own_name: object = getattr(cast(Any, entry), "name", None)
     return None if own_name == name else f"{shown} has the name `{own_name}`"

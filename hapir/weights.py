@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hapir.diagnostics import Span, did_you_mean, fail
+from hapir.diagnostics import Span, did_you_mean, fail, some
 
 Array = npt.NDArray[np.generic]
 GIVE_WEIGHTS = (
@@ -77,11 +77,15 @@ class WeightStore(Mapping[str, Array]):
             state.update(array.tobytes())
         return state.hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Write a safetensors file; byte-identical for equal contents."""
+    def to_bytes(self) -> bytes:
+        """The store as a safetensors file; byte-identical for equal contents."""
         from safetensors.numpy import save
 
-        path.write_bytes(save({key: np.ascontiguousarray(self._arrays[key]) for key in sorted(self._arrays)}))
+        return save({key: self._arrays[key] for key in sorted(self._arrays)})
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file."""
+        path.write_bytes(self.to_bytes())
 
     @staticmethod
     def load(path: Path, at: Span | None = None) -> WeightStore:
@@ -117,8 +121,7 @@ def _other_files(path: Path) -> str:
     found = did_you_mean(path.name, near)
     if found is not None:
         return found
-    more = ", ..." if len(near) > 8 else ""
-    return f"looked for it in {folder}, which has {', '.join(near[:8])}{more}" if near else f"looked for it in {folder}"
+    return f"looked for it in {folder}" + (f", which has {some(near, 8)}" if near else "")
 
 
 def _load_safetensors(path: Path) -> dict[str, Array]:

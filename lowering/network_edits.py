@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
-from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.weights import Array, WeightStore
 
 
@@ -125,19 +125,9 @@ def replace(old: Operation, new: Operation) -> None:
     old.erase()
 
 
-def set_operand(op: Operation, index: int, value: SSAValue) -> None:
-    """Let one operand read another value."""
-    op.operands[index] = value
-
-
 def erase_unused_weights(network: NetworkOp) -> None:
     """Drop the `nn.weight` ops that nothing reads."""
     for op in list(network.body.walk()):
         if isinstance(op, WeightOp) and not op.result.uses:
             op.detach()
             op.erase()
-
-
-def layers_named(network: NetworkOp, name: str) -> list[LayerOp]:
-    """The network ops that carry a `.hap` name, in order."""
-    return [op for op in network.body.block.ops if isinstance(op, LayerOp) and op.layer_name == name]

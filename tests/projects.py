@@ -49,7 +49,7 @@ IMAGES = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """A command that ran in this process."""
+    """What a command line gave."""
 
     code: int
     out: str

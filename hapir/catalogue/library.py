@@ -12,6 +12,7 @@ from hapir.catalogue.docstrings import one_line
 from hapir.catalogue.entry import Entry, Option
 from hapir.catalogue.loading import loaded
 from hapir.diagnostics import LIBRARY, HapirError, Span
+from hapir.library import TECHNOLOGY, library_files
 from hapir.project import SPEC, templates
 from hapir.registry import universe
 from hapir.spec import syntax
@@ -21,7 +22,7 @@ from hapir.spec.parse import parse
 def library_entries(kind: Literal["machine", "network"]) -> list[Entry]:
     """The files of the library and of plug-ins that a spec can import."""
     folder = f"{kind}s"
-    named = {file.name.removesuffix(".hap"): file for file in _files(folder, ".hap")}
+    named = library_files(folder)
     own = [_spec_entry(kind, name, file, f"{LIBRARY}{folder}/{file.name}") for name, file in named.items()]
     offered = universe().machines if kind == "machine" else universe().networks
     return [*own, *loaded(kind, offered, lambda name, file: _spec_entry(kind, name, file, file.name))]
@@ -35,14 +36,7 @@ def template_entries() -> list[Entry]:
 
 def technology_entries() -> list[Entry]:
     """The tables of energies and areas that a machine can name."""
-    return [_technology_entry(file) for file in _files("technology", ".toml")]
-
-
-def _files(folder: str, suffix: str) -> list[Traversable]:
-    """The files of one folder of the library, by name; none where the library has no such folder."""
-    root = files("hapir.targets") / folder
-    found = [file for file in root.iterdir() if file.name.endswith(suffix)] if root.is_dir() else []
-    return sorted(found, key=lambda file: file.name)
+    return [_technology_entry(name, file) for name, file in library_files(TECHNOLOGY).items()]
 
 
 def _spec_entry(kind: str, name: str, file: Traversable, defined: str) -> Entry:
@@ -83,11 +77,11 @@ def _template_entry(name: str, file: Traversable) -> Entry:
     return Entry("template", name, one_line(summary), text, example=example, defined=f"hapir.templates.{name}")
 
 
-def _technology_entry(file: Traversable) -> Entry:
+def _technology_entry(name: str, file: Traversable) -> Entry:
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     quantities = {k: cast("dict[str, object]", v) for k, v in table.items() if isinstance(v, dict)}
     rows = [_technology_row(name, quantity) for name, quantity in quantities.items()]
-    name, place = file.name.removesuffix(".toml"), f"{LIBRARY}technology/{file.name}"
+    place = f"{LIBRARY}{TECHNOLOGY}/{file.name}"
     return Entry(
         "technology", name, table["description"], "\n".join(rows), example=f"technology = {name}", defined=place
     )

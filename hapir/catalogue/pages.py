@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from importlib.resources import files
 
 from hapir.catalogue import KINDS, entries, everything, related
 from hapir.catalogue.entry import Entry
 from hapir.catalogue.grammar import TERMINALS
 from hapir.catalogue.markdown import Link, anchor, code_block, entry_section, literal, prose, table
 from hapir.diagnostics import LIBRARY
+from hapir.library import library_text
 from hapir.spec.units import EXAMPLES
 
 LANGUAGE = "language.md"
@@ -129,7 +129,7 @@ def _source(entry: Entry) -> str:
     place = entry.defined or ""
     if not place.startswith(LIBRARY) or not place.endswith(".hap"):
         return ""
-    text = (files("hapir.targets") / place.removeprefix(LIBRARY)).read_text(encoding="utf-8")
+    text = library_text(place.removeprefix(LIBRARY))
     return f"Its text:\n\n{code_block(text.rstrip())}"
 
 

@@ -152,8 +152,8 @@ network n(image: f32[1, 3, 8, 8]) -> f32[1, 8, 8, 8] {
         """\
 `repeat i in range(1, 4) { ... }` runs its body once for each value, not at all for `range(1, 0)`. `x[i]` is the name
 made of `x` and the values of the indices: `b[2]` is `b2`, `b[2, 3]` is `b2_3`, and after a digit comes a `_`: `c1[2]`
-is `c1_2`. A plain name `c = ...` in the body is `c[i]`: it is read as `c` in the same turn, as `c[i - 1]` in the next,
-and as `c[4]` after the last.""",
+is `c1_2`. A row of names may begin with a tensor that exists: `x[0] = image`. A plain name `c = ...` in the body is
+`c[i]`: it is read as `c` in the same turn, as `c[i - 1]` in the next, and as `c[4]` after the last.""",
         ("repeat",),
         """\
 hap 1

@@ -6,7 +6,7 @@ Modules under `hapir.cli` import nothing heavy at their top (no numpy, no xdsl):
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hapir.cli.console import Console
@@ -26,6 +26,25 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[argparse.Namespace, Console], int]
     parser: Callable[[], argparse.ArgumentParser] | None = None
+
+
+class PrintVersions(argparse.Action):
+    """`--version`, which reads the installed versions only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str):
+        super().__init__(option_strings, dest, nargs=0, help="print the versions and exit")
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        from hapir.versions import versions
+
+        print(" ".join(f"{name} {version}" for name, version in versions().items()))
+        parser.exit()
 
 
 def add_spec(parser: argparse.ArgumentParser) -> None:

@@ -17,10 +17,10 @@ from importlib import import_module
 from types import FrameType
 from typing import cast
 
-from hapir.cli.command import Command
+from hapir.cli.command import Command, PrintVersions
 from hapir.cli.console import Console, OutputError, drop_output
 
-COMMANDS = ("new", "compile", "run", "check", "fmt", "estimate", "opt", "list", "help", "explain", "completion")
+COMMANDS = ("new", "compile", "run", "check", "fmt", "estimate", "opt", "list", "help", "explain", "completion", "lsp")
 """Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
 
 DESCRIPTION = """\
@@ -33,30 +33,11 @@ def _commands() -> list[Command]:
     return [cast(Command, import_module(f"hapir.cli.{name}").COMMAND) for name in COMMANDS]
 
 
-class _Version(argparse.Action):
-    """`--version`, which reads the installed version only when it is asked for."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str):
-        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        from hapir.versions import versions
-
-        print(" ".join(f"{name} {version}" for name, version in versions().items()))
-        parser.exit()
-
-
 def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hapir", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--version", action=PrintVersions)
     parser.set_defaults(format="text", color="auto")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in commands:

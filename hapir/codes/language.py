@@ -239,7 +239,7 @@ LANGUAGE = {
     ),
     "HAP0251": Code(
         "comment that silences nothing",
-        "A comment `// hapir: allow CODE` names a code that does not exist, or one that nothing it speaks of gives. At "
+        "A comment `// hapir: allow CODE` names no code, one that does not exist, or one that nothing here gives. At "
         "the end of a line it speaks of that line, on its own line of the next statement, above the version line of "
         "the whole file. Only warnings can be silenced.",
         "let n = 3    // hapir: allow HAP9999",

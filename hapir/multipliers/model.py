@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import IntegerType
 
-from hapir.dialects.nn_multiplied import WIDEST_OPERAND
+from hapir.dialects.nn_products import WIDEST_OPERAND
 from hapir.dialects.num import integer_range
 from hapir.plugin_failures import at_work
 

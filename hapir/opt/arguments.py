@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
+from hapir.cli.command import PrintVersions
+
+Add = Callable[..., argparse.Action]
+"""`add_argument` of a parser or of a group of it."""
 KINDS = ("mlir", "hap")
 """The kinds of input."""
 DESCRIPTION = """\
@@ -26,22 +31,6 @@ options of each.
 Exit code: 0 good, 1 the input or the pipeline is wrong, 2 wrong usage, 70 a pass crashed."""
 
 
-class _Version(argparse.Action):
-    """`--version`, which reads the installed versions only when it is asked for."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        from hapir.versions import versions
-
-        print(" ".join(f"{name} {version}" for name, version in versions().items()))
-        parser.exit()
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `hapir opt`."""
     parser = argparse.ArgumentParser(
@@ -54,18 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("input_file", nargs="?", metavar="FILE", help="IR (.mlir) or a spec (.hap); stdin by default")
-    parser.add_argument("-v", "--version", action=_Version, nargs=0, help="print the versions and exit")
-    _add_work(parser)
-    _add_specs(parser.add_argument_group("specs and weights"))
-    _add_checks(parser.add_argument_group("checks"))
-    _add_watching(parser.add_argument_group("watching passes (on stderr)"))
-    _add_crashes(parser.add_argument_group("crashes"))
-    _add_printing(parser.add_argument_group("how IR is printed"))
+    parser.add_argument("-v", "--version", action=PrintVersions)
+    _add_work(parser.add_argument)
+    _add_specs(parser.add_argument_group("specs and weights").add_argument)
+    _add_checks(parser.add_argument_group("checks").add_argument)
+    _add_watching(parser.add_argument_group("watching passes (on stderr)").add_argument)
+    _add_crashes(parser.add_argument_group("crashes").add_argument)
+    _add_printing(parser.add_argument_group("how IR is printed").add_argument)
     return parser
 
 
-def _add_work(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+def _add_work(add: Add) -> None:
     add("-p", "--passes", metavar="PIPELINE", help="passes and named pipelines, as 'a,b{n=2 s=\"x\"}'")
     add("-t", "--target", metavar="TARGET", default="mlir", help="what to print, as 'c' or 'c{weights=true}' (mlir)")
     add("-o", "--output-file", metavar="FILE", help="where to; stdout by default")
@@ -74,16 +62,14 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     add("--color", choices=("auto", "always", "never"), default="auto", help="colour diagnostics")
 
 
-def _add_specs(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    add = group.add_argument
+def _add_specs(add: Add) -> None:
     add("--schedule", metavar="NAME", help="which schedule of a spec; the only one by default")
     add("--allow-outside", action="store_true", help="let a spec read files outside of its folder")
     add("--weights", metavar="FILE", help="the weights that IR names (.safetensors or .npz)")
     add("--save-weights", metavar="FILE", help="write the weights that the passes left (.safetensors)")
 
 
-def _add_checks(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    add = group.add_argument
+def _add_checks(add: Add) -> None:
     add(
         "--verify-each",
         action=argparse.BooleanOptionalAction,
@@ -101,8 +87,7 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[repo
     add("--no-implicit-module", action="store_true", help="do not put a builtin.module around the input")
 
 
-def _add_watching(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    add = group.add_argument
+def _add_watching(add: Add) -> None:
     add("--print-ir-before-all", action="store_true", help="print the IR before each pass")
     add("--print-ir-after-all", action="store_true", help="print the IR after each pass")
     add("--print-ir-after-change", action="store_true", help="print the whole IR after each pass that changed it")
@@ -113,8 +98,7 @@ def _add_watching(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[re
     add("--time-passes", action="store_true", help="print a table of the time of each pass, parsing and printing")
 
 
-def _add_crashes(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    add = group.add_argument
+def _add_crashes(add: Add) -> None:
     add(
         "--crash-reproducer",
         metavar="FILE",
@@ -124,8 +108,7 @@ def _add_crashes(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[rep
     add("--shrink", action="store_true", help="succeed where a pass raises xDSL's ShrinkException (for shrinkray)")
 
 
-def _add_printing(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    add = group.add_argument
+def _add_printing(add: Add) -> None:
     add("--print-op-generic", action="store_true", help="in the generic syntax")
     add("--print-no-properties", action="store_true", help="properties as attributes, as older MLIR does")
     add("--print-debuginfo", action="store_true", help="with the place of each operation")

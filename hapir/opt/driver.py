@@ -331,10 +331,7 @@ class HapirOpt(xDSLOptMain):
         args = self.args
         output = "// -----\n".join(texts)
         if args.save_weights:
-            from safetensors.numpy import save
-
-            weights = self.hapir_ctx.weights
-            write_atomically(Path(args.save_weights), save({key: weights[key] for key in sorted(weights)}))
+            write_atomically(Path(args.save_weights), self.hapir_ctx.weights.to_bytes())
         if args.output_file is None:
             write_output(output)
         else:

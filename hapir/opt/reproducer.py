@@ -33,7 +33,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
@@ -93,12 +92,12 @@ def write_reproducer(
     files = _Files(path)
     passes = [_with_data(step, ctx, files) for step in steps]
     if state.weights:
-        files.add(WEIGHTS, _saved(state.weights))
+        files.add(WEIGHTS, state.weights.to_bytes())
     if ctx.original is not None and not ctx.original.is_structurally_equivalent(state.module):
         files.add(ORIGINAL, ir_text(ctx.original).encode())
         # passes leave old arrays in the store, so mostly it holds the original's as well
         if any(state.weights.get(key) is not array for key, array in ctx.original_weights.items()):
-            files.add(ORIGINAL_WEIGHTS, _saved(ctx.original_weights))
+            files.add(ORIGINAL_WEIGHTS, ctx.original_weights.to_bytes())
     pipeline = ",".join(map(pass_text, passes))
     head = [
         f"{MAGIC}: `hapir opt FILE` runs these passes again",
@@ -108,12 +107,6 @@ def write_reproducer(
     ]
     text = "\n".join([*head, *files.header, ir_text(state.module).rstrip("\n"), *files.embedded])
     write_atomically(path, f"{text}\n".encode())
-
-
-def _saved(weights: WeightStore) -> bytes:
-    from safetensors.numpy import save
-
-    return save({key: np.ascontiguousarray(weights[key]) for key in sorted(weights)})
 
 
 def _with_data(step: ModulePass, ctx: HapirContext, files: _Files) -> ModulePass:

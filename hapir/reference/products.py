@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_multiplied import MultipliedOp, operand_formats
+from hapir.dialects.nn_products import ProductOp, operand_formats
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import element_type, integer_range, zero_point_of
 from hapir.multipliers.model import Int, Multiplier, product_table
@@ -23,7 +23,7 @@ BLOCK = 1 << 22
 """The most products that one step keeps: outputs x pixels."""
 
 
-def layer_products(op: MultipliedOp) -> Int:
+def layer_products(op: ProductOp) -> Int:
     """The product table of a layer with a multiplier. Raises HapirError (HAP0233, HAP0305) where there is none."""
     model: Multiplier = value_at(op.multiplier_text, MULTIPLIER, op)
     try:
@@ -32,11 +32,11 @@ def layer_products(op: MultipliedOp) -> Int:
         fail("HAP0305", f"the multiplier `{op.multiplier_text}` cannot serve this layer: {error}", at=op)
 
 
-def modelled_product(op: MultipliedOp, x: Array, w: Array, bias: Array | None) -> npt.NDArray[np.int32]:
+def modelled_product(op: ProductOp, x: Array, w: Array, bias: Array | None) -> npt.NDArray[np.int32]:
     """Products by a model: `bias + sum(multiply(q, w) - z * w)`. Raises OverflowError past si32."""
     activation, weight = operand_formats(op)
     table = layer_products(op)
-    zero_point = zero_point_of(element_type(op.operands[0]))
+    zero_point = zero_point_of(element_type(op.x))
     # the products less the exact share of the zero point, so that sums are complete as they come
     low, high = integer_range(weight)
     shifted = table - zero_point * np.arange(low, high + 1)[None, :]

@@ -6,7 +6,7 @@ left is checked, and of what that finds only the errors are told that `load_spec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class Analysis:
     program: Program
     layers: Mapping[str, tuple[str, ...]]
     """The layer names of each network with the defaults of its parameters."""
-    networks: Sequence[NetworkOp]
-    """The networks as far as they are right, one per set of values for its parameters."""
+    networks: Mapping[str, NetworkOp]
+    """The networks with the defaults of their parameters, by name, each as far as it is right."""
     operations: Mapping[Place, Sequence[LayerOp]]
-    """The layers that each call makes: several where a block is used several times."""
+    """The layers that each call makes in them: several where a block is used several times."""
     diagnostics: tuple[Diagnostic, ...]
 
     @property
@@ -72,6 +72,9 @@ def analyse(
     diagnostics: Sequence[Diagnostic] = findings.sorted()
     if not findings.failed:
         diagnostics = lint(importer, findings)[0]
+    networks: dict[str, NetworkOp] = {}
+    for network in checker.networks:  # those with the defaults come first
+        networks.setdefault(network.sym_name.data, network)
     return Analysis(
         path,
         {file.name: file for _, file in importer.files},
@@ -80,13 +83,13 @@ def analyse(
         importer.targets,
         checker.program,
         layers,
-        checker.networks,
-        _by_place(checker.networks),
+        networks,
+        _by_place(networks.values()),
         placed(diagnostics, path.parent),
     )
 
 
-def _by_place(networks: Sequence[NetworkOp]) -> dict[Place, list[LayerOp]]:
+def _by_place(networks: Iterable[NetworkOp]) -> dict[Place, list[LayerOp]]:
     found: dict[Place, list[LayerOp]] = {}
     for network in networks:
         for op in network.walk():

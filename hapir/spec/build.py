@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
-from hapir.diagnostics import LIBRARY, Findings, HapirError, Span, fail, files_from
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, fail, files_from
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
@@ -173,6 +173,7 @@ def _load_weights(
     folder = spec.sources[source.span.file]
     path = confined(folder, source, _project(spec, source.span), allow_outside=spec.allow_outside)
     arrays = load_arrays(path, source.span)
+    named = [Label(source.span, "the file is named here")]
     unused = sorted(set(arrays) - {weight.key.data for weight in weights})
     for weight in weights:
         key = weight.key.data
@@ -181,16 +182,16 @@ def _load_weights(
         shape = shape_of(weight.result)
         if array is None:
             help = missing_key(key, shape, arrays, unused)
-            findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, help=help)
+            findings.error("HAP0402", f"`{path.name}` has no array `{key}`", at=at, labels=named, help=help)
         elif array.shape != shape:
             message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"
-            findings.error("HAP0403", message, at=at, help=wrong_shape(weight, array.shape))
+            findings.error("HAP0403", message, at=at, labels=named, help=wrong_shape(weight, array.shape))
         elif array.dtype != np.float32:
             message = f"`{key}` is {array.dtype} in `{path.name}`, parameters are float32"
-            findings.error("HAP0406", message, at=at, help="convert it before it is saved")
+            findings.error("HAP0406", message, at=at, labels=named, help="convert it before it is saved")
         elif not np.isfinite(array).all():
             bad = np.count_nonzero(~np.isfinite(array))
             message = f"`{key}` holds {bad} values that are NaN or infinite"
-            findings.error("HAP0404", message, at=at, help=not_finite(array))
+            findings.error("HAP0404", message, at=at, labels=named, help=not_finite(array))
         else:
             store.put(key, array)

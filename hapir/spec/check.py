@@ -161,12 +161,16 @@ class Checker:
         """Check everything, each definition with its defaults; the layer names of each network."""
         program = self._program
         layers = {name: self._network(_defaults(n.name)) for name, n in program.networks.items()}
-        for machine in program.machines.values():
-            self._machine(_defaults(machine.name))
-        for recipe in program.recipes.values():
-            self._recipe(_defaults(recipe.name))
-        for schedule in program.schedules.values():
-            self._schedule(schedule)
+        for definition in (*program.machines.values(), *program.recipes.values(), *program.schedules.values()):
+            if self._findings.enough:
+                break
+            match definition:
+                case syntax.Machine():
+                    self._machine(_defaults(definition.name))
+                case syntax.Recipe():
+                    self._recipe(_defaults(definition.name))
+                case syntax.Schedule():
+                    self._schedule(definition)
         return layers
 
     def _network(self, instance: syntax.Instance) -> tuple[str, ...]:

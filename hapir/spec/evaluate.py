@@ -8,7 +8,6 @@ product; only where a number is needed is an unknown name an error.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,10 +16,9 @@ from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec import syntax
 from hapir.spec.foreign import OPTIONS, suggest
 from hapir.spec.options import integer_format, show
-from hapir.spec.units import UNITS
+from hapir.spec.twice import defined_twice, given_twice
+from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
 
-MAXIMUM_MAGNITUDE = Fraction(sys.float_info.max)
-"""What a result may reach: the largest 64-bit float."""
 RESERVED = ("true", "false", "none")
 """Words that cannot name a constant."""
 EXACT_BITS = 256
@@ -119,15 +117,16 @@ class Scope:
         if name.text in RESERVED:
             findings.error("HAP0223", f"a constant cannot be called `{name.text}`", at=name.span, help="rename it")
         elif name.text in self.own:
-            labels = [Label(self.own[name.text].span, "first defined here")]
             help = "a constant keeps its value: give this one another name"
-            findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels, help=help)
+            defined_twice(f"`{name.text}`", name.span, self.own[name.text].span, findings, help=help)
         else:
             self.own[name.text] = Constant(value, name.span)
 
 
 def evaluate(value: syntax.Value, scope: Scope, findings: Findings) -> syntax.Value | None:
     """A value without constants and arithmetic; None where there are errors, which are then among the findings."""
+    if findings.enough:
+        return None
     try:
         return _evaluate(value, scope, findings)
     except _Wrong as wrong:
@@ -271,7 +270,7 @@ def _measured(amount: Fraction, dimension: str | None, like: syntax.Value, at: S
     """A result as a number, or as a quantity in the unit of an operand."""
     unit = like.unit if dimension is not None and isinstance(like, syntax.Quantity) else None
     value = amount if unit is None else amount / UNITS[unit].factor
-    if abs(value) > MAXIMUM_MAGNITUDE:
+    if max(abs(value), abs(amount)) > MAXIMUM_MAGNITUDE:
         raise _Wrong("HAP0308", "the result is too large for a 64-bit float", at, "no size or rate is so large")
     number = value.numerator if value.denominator == 1 else float(value)
     exact = value if value.denominator.bit_length() <= EXACT_BITS and Fraction(str(number)) != value else None
@@ -320,8 +319,7 @@ def match_arguments(
             )
             good = False
         elif name in given:
-            first = [Label(given[name].span, "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=first, help="remove one")
+            given_twice(name, option.name.span, given[name].span, findings)
             good = False
         else:
             given[name] = option.value

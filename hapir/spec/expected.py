@@ -57,6 +57,8 @@ def expected(accepted: set[str]) -> str:
             rest -= {"RETURN", "WEIGHTS", "LET", "BLOCK", "REPEAT"}
     if "IMPORT" in rest:
         rest -= {"HAP", "_SEP"}
+    if "ARROW" in rest:
+        rest.discard("_SEP")
     words.extend(f"`{k}`" for k in KEYWORDS if k.upper() in rest)
     if "_SEP" in rest and "LPAR" in rest:
         rest.discard("LSQB")  # a type or an array's size may follow as well, but a call is what was meant

@@ -9,13 +9,13 @@ errors.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, did_you_mean, fail
+from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, did_you_mean, fail, some
+from hapir.library import SPECS, library_files
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.parse import parse, parse_partly
@@ -72,9 +72,7 @@ def _other_specs(location: Traversable) -> str:
     if folder is None or not folder.is_dir():
         return "name a .hap file"
     near = sorted(entry.name for entry in folder.glob("*.hap") if entry != location and entry.is_file())
-    return did_you_mean(location.name, near) or (
-        f"the folder holds {', '.join(near[:8])}" if near else "name a .hap file"
-    )
+    return did_you_mean(location.name, near) or (f"the folder holds {some(near, 8)}" if near else "name a .hap file")
 
 
 class Importer:
@@ -188,12 +186,11 @@ class Importer:
         return Source(name, path, path.parent)
 
     def _library(self, path: PurePosixPath) -> Source | None:
-        if path.is_absolute() or ".." in path.parts:
+        if len(path.parts) != 2 or path.parts[0] not in SPECS or path.suffix != ".hap":
             return None
-        location = files("hapir.targets").joinpath(*path.parts)
-        if len(path.parts) != 2 or path.parts[0] not in ("machines", "networks") or not location.is_file():
-            offered = {"machines": universe().machines, "networks": universe().networks}.get(path.parts[0], {})
-            getter = offered.get(path.stem) if len(path.parts) == 2 and path.suffix == ".hap" else None
+        location = library_files(path.parts[0]).get(path.stem)
+        if location is None:
+            getter = _offered(path.parts[0]).get(path.stem)
             if getter is None:
                 return None
             location = getter()
@@ -202,16 +199,12 @@ class Importer:
 
 def library_names() -> list[str]:
     """What can be imported from the library: `machines/eyeriss.hap`, ..."""
-    root = files("hapir.targets")
-    found = [
-        f"{kind}/{entry.name}"
-        for kind in ("machines", "networks")
-        if (root / kind).is_dir()
-        for entry in (root / kind).iterdir()
-        if entry.name.endswith(".hap")
-    ]
-    offered = {"machines": universe().machines, "networks": universe().networks}
-    return sorted({*found, *(f"{kind}/{name}.hap" for kind, entries in offered.items() for name in entries)})
+    return sorted(f"{kind}/{name}.hap" for kind in SPECS for name in {*library_files(kind), *_offered(kind)})
+
+
+def _offered(kind: str) -> Mapping[str, Callable[[], Traversable]]:
+    """What plug-ins add to a folder of the library."""
+    return universe().machines if kind == "machines" else universe().networks
 
 
 def confined(folder: Path, path: syntax.Text, project: Path, *, allow_outside: bool) -> Path:

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import cast
 
-from hapir.diagnostics import LIBRARY, Findings, Span
+from hapir.diagnostics import LIBRARY, Findings, Span, some
 from hapir.laws import law_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep
 from hapir.spec.options import word
-from hapir.spec.recipes import SELECTOR, some
+from hapir.spec.recipes import SELECTOR
 
 LINTS = ("HAP0220", "HAP0250", "HAP0252", "HAP0253", "HAP0254")
 """The warnings that a check always looks for."""

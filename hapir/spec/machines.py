@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, StringAttr,
 from xdsl.ir import Attribute, Operation
 from xdsl.utils.exceptions import VerifyException
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.diagnostics import Findings, Span, did_you_mean, location_of
 from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_units import UnitOp
 from hapir.registry import universe
@@ -25,10 +25,10 @@ from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
-from hapir.spec.networks import location_of
 from hapir.spec.options import origins, read_options, word
 from hapir.spec.resolve import resolve
 from hapir.spec.technologies import check_technology, read_overrides
+from hapir.spec.twice import defined_twice
 
 MAXIMUM_ROWS = 4096
 NODES = ("memory", ARRAY)
@@ -167,14 +167,7 @@ class MachineBuilder:
 
     def _is_new(self, name: syntax.Name, seen: dict[str, Span]) -> bool:
         if name.text in seen:
-            labels = [Label(seen[name.text], "first defined here")]
-            self._findings.error(
-                "HAP0207",
-                f"`{name.text}` is defined twice",
-                at=name.span,
-                labels=labels,
-                help="give one of them another name",
-            )
+            defined_twice(f"`{name.text}`", name.span, seen[name.text], self._findings)
             return False
         seen[name.text] = name.span
         return True

@@ -28,6 +28,8 @@ _SEQUENCES = ("conv1d", "max_pool1d", "avg_pool1d")
 """Layers that take a sequence N x C x L."""
 _LETTERS = "abcdefgh"
 _SHOWN = 12
+_TRIED = 4096
+"""Divisors are looked for up to here: sizes may be billions."""
 
 
 def unknown_layer(name: str, layers: Collection[str], tensors: Collection[str]) -> str:
@@ -125,11 +127,9 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     channels = getattr(options, "channels", 0)
     if groups > 1 and len(first) > 1 and (first[1] % groups or channels % groups):
         common = math.gcd(first[1], channels)
-        divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
-        return (
-            f"{first[1]} and {channels} are both divided by {', '.join(divisors[:8])}; a depthwise layer has as many "
-            "groups as its input has channels, and a multiple of them as output"
-        )
+        divisors = [str(d) for d in range(1, min(common, _TRIED) + 1) if common % d == 0]
+        only = f"only {divisors[0]} divides" if len(divisors) == 1 else f"{', '.join(divisors[:8])} divide"
+        return f"{only} both {first[1]} and {channels}; depthwise: `groups = {first[1]}`, `channels` a multiple of it"
     if len(shapes) > 1 and len(set(shapes)) > 1:
         return _alike(shapes, call)
     if kind in _SEQUENCES and len(first) != 3:

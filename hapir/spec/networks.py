@@ -9,55 +9,47 @@ lead there, and is told once however often the block is called.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAttr, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, SSAValue
-from xdsl.utils.exceptions import VerifyException
+from xdsl.ir import SSAValue
 
-from hapir.diagnostics import LIBRARY, Findings, Label, Span
+from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import Shape, ShapeError, text
+from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
-from hapir.spec import foreign, syntax
+from hapir.spec import syntax
+from hapir.spec.block_calls import BlockCalls
 from hapir.spec.evaluate import FUNCTIONS, Scope, bind_constants, evaluate, match_arguments
 from hapir.spec.frames import Frame, Iteration, KnownBlock, NamedTensor, indexed
-from hapir.spec.network_help import arguments, new_name, no_layer, shapes_that_fit, unknown_layer, unknown_tensor
-from hapir.spec.options import Mismatch, expand_range, integer_format, origins, read_options, show
+from hapir.spec.network_help import no_layer
+from hapir.spec.network_layers import hint, layer_definition, layer_ops, takes
+from hapir.spec.network_results import (
+    UNNAMED_RESULT,
+    check_result_names,
+    check_results,
+    finish,
+    result_names,
+    returned_values,
+)
+from hapir.spec.options import Mismatch, expand_range, read_options, show
 from hapir.spec.program import Program, check_block_name
-from hapir.spec.resolve import resolve
+from hapir.spec.tensor_names import TensorNames
+from hapir.spec.tensor_types import tensor_type
+from hapir.spec.twice import defined_twice
 
 if TYPE_CHECKING:
     from hapir.dialects.nn_layers import LayerDefinition
 
-MAXIMUM_SIZE = (1 << 31) - 1
-"""Elements of a tensor and size of a dimension: what a signed 32-bit index of generated code reaches."""
-MAXIMUM_LAYERS = 20_000
-"""Layers of a network, and turns of all its repeats: far more than any network has."""
-MAXIMUM_CALLS = 30
-"""Calls of blocks inside calls of blocks."""
-UNNAMED_RESULT = "output"
+MAXIMUM_LAYERS = 12_000
+"""Layers of a network, and turns of all its repeats: more than any network has, and built in less than 5 s."""
 
 
-def location_of(span: Span) -> FileLineColLoc:
-    """The IR location of a span's beginning."""
-    return FileLineColLoc(StringAttr(span.file), IntAttr(span.line), IntAttr(span.column))
-
-
-class _TooLarge(Exception):
-    """The network grows past the limits; that is among the findings."""
-
-
-@dataclass(frozen=True)
-class _BlockCall:
-    """A call of a block that is running."""
-
-    block: KnownBlock
-    at: Span
+class _Stopped(Exception):
+    """The network is not built any further; what is wrong with it is among the findings."""
 
 
 class NetworkBuilder:
@@ -68,7 +60,7 @@ class NetworkBuilder:
         network: syntax.Network,
         findings: Findings,
         *,
-        program: Program | None = None,
+        program: Program,
         instance: syntax.Instance | None = None,
         caller: Scope | None = None,
     ):
@@ -78,27 +70,25 @@ class NetworkBuilder:
         gives its parameters other values than their defaults.
         """
         self._network = network
-        self._findings = findings
-        self._program = program or Program()
+        self._calls = BlockCalls(findings)
+        self._names = TensorNames(network, self._calls)
+        self._program = program
         self._instance = instance or syntax.Instance(network.name, (), (), network.name.span)
         self._caller = caller or Scope()
-        self._layers: dict[str, Span] = {}
-        self._taken: set[str] = set()
-        self._defined: dict[Span, str] = {}
-        self._used: set[Span] = set()
-        self._statement_of: dict[Span, Span] = {}
-        """Of the call that a statement makes, the name: using any result of the layer is using the name."""
-        self._calls: list[_BlockCall] = []
-        self._told: set[tuple[str, Span | None]] = set()
         self._turns = 0
         self._results: list[tuple[SSAValue | None, Span]] = []
         self._op = nn.NetworkOp(network.name.text, [], [])
         self._op.location = location_of(network.name.span)
 
     @property
+    def _findings(self) -> Findings:
+        """Where errors go now."""
+        return self._calls.findings
+
+    @property
     def layers(self) -> dict[str, Span]:
         """The names of all layers, those of nested calls included, and their places."""
-        return self._layers
+        return self._names.layers
 
     @property
     def weighted(self) -> list[str]:
@@ -126,7 +116,7 @@ class NetworkBuilder:
         for parameter in network.parameters:
             if parameter.type is not None:
                 self._input(parameter, parameter.type, frame)
-        with contextlib.suppress(_TooLarge):
+        with contextlib.suppress(_Stopped):
             returned = self._run(network.statements, frame)
             if returned is None:
                 self._findings.error(
@@ -137,8 +127,22 @@ class NetworkBuilder:
                 )
             else:
                 self._returns(*returned, frame)
-        self._finish(frame)
+        if not self._findings.failed:
+            # after an error the statement that uses a value may be the one that could not be read
+            self._names.report_unused()
+        check_result_names(network.results, self._findings)
+        if not self._findings.failed and all(value is not None for value, _ in self._results):
+            finish(self._op, network, self._results)
         return self._op
+
+    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement], frame: Frame) -> None:
+        declared = self._network.results
+        values = returned_values(statement, rest, self._findings)
+        names = result_names(declared)
+        for index, value in enumerate(values):
+            name = names[index] if index < len(names) else UNNAMED_RESULT
+            self._results.append((self._tensor(value, None, name, frame), value.span))
+        check_results(statement, self._results, declared, frame.scope, self._findings)
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +151,8 @@ class NetworkBuilder:
     ) -> tuple[syntax.Return, Sequence[syntax.Statement]] | None:
         """Run statements up to a `return`; it and what follows it, or None where there is none."""
         for index, statement in enumerate(statements):
+            if self._findings.enough:
+                raise _Stopped
             match statement:
                 case syntax.Assign():
                     self._assign(statement, frame)
@@ -173,13 +179,14 @@ class NetworkBuilder:
         if made is None:
             frame.constants.let(statement, self._findings)
         else:
-            self._defined_twice(statement.name, made.span)
+            defined_twice(f"`{statement.name.text}`", statement.name.span, made.span, self._findings)
 
     def _declare_block(self, block: syntax.LayerBlock, frame: Frame) -> None:
         check_block_name(block.name, self._findings)
         known = frame.blocks.get(block.name.text)
         if known is not None:
-            self._defined_twice(block.name, known.definition.name.span)
+            first = known.definition.name.span
+            defined_twice(f"`{block.name.text}`", block.name.span, first, self._findings)
             return
         frame.blocks[block.name.text] = KnownBlock(block, frame.constants, frame.blocks)
 
@@ -225,63 +232,38 @@ class NetworkBuilder:
     def _too_large(self, at: Span) -> None:
         message = f"the network grows past {MAXIMUM_LAYERS} layers or turns of its repeats"
         self._findings.error("HAP0228", message, at=at, help="look for a range that is longer than meant")
-        raise _TooLarge
+        raise _Stopped
 
     # --- names --------------------------------------------------------------------------------------------------------
 
     def _input(self, parameter: syntax.Parameter, tensor: syntax.Tensor, frame: Frame) -> None:
         assert parameter.name is not None
-        type_ = self._tensor_type(tensor, frame)
-        if not self._claim(parameter.name, parameter.name.text, frame):
+        type_ = tensor_type(tensor, frame.scope, self._findings)
+        if not self._names.claim(parameter.name, parameter.name.text, frame):
             return
         value: SSAValue | None = None
         if type_ is not None:
             block = self._op.body.block
             value = block.insert_arg(type_, len(block.args))
-            value.name_hint = _hint(parameter.name.text)
+            value.name_hint = hint(parameter.name.text)
             value.location = location_of(parameter.name.span)
-        self._define(parameter.name.text, value, parameter.name, frame)
-
-    def _claim(self, name: syntax.Name, local: str, frame: Frame) -> bool:
-        """Whether a local name is new; a duplicate is an error with both places."""
-        constant = frame.constants.own.get(name.text) or frame.scope.own.get(name.text)
-        known = frame.values.get(local)
-        first = known.span if known else constant.span if constant else self._layers.get(frame.prefix + local)
-        if first is None:
-            return True
-        taken = {*frame.values, *frame.constants.names(), *frame.instances}
-        self._defined_twice(name, first, "" if local == name.text else local, new_name(name.text, taken))
-        return False
-
-    def _defined_twice(self, name: syntax.Name, first: Span, local: str = "", help: str | None = None) -> None:
-        labels = [Label(first, "first defined here")]
-        what = f"`{name.text}`, which is `{local}` here," if local else f"`{name.text}`"
-        help = help or "give one of them another name"
-        self._findings.error("HAP0207", f"{what} is defined twice", at=name.span, labels=labels, help=help)
-
-    def _define(self, local: str, value: SSAValue | None, name: syntax.Name, frame: Frame) -> None:
-        frame.values.setdefault(local, NamedTensor(value, name.span))
-        self._defined.setdefault(name.span, name.text)
+        self._names.define(parameter.name.text, value, parameter.name, frame)
 
     def _assign(self, statement: syntax.Assign, frame: Frame) -> None:
         name, value = statement.name, statement.value
         if statement.indices:
-            local = self._indexed(name, statement.indices, frame)
+            local = self._names.indexed(name, statement.indices, frame)
             if local is None:
                 return
         else:
             local = frame.local(name.text)
         if isinstance(value, syntax.Name | syntax.Tensor | syntax.Member):
-            self._findings.error(
-                "HAP0304", f"`{name.text}` would be a second name for {_written(value)}", at=value.span,
-                help="a statement applies a layer: `name = relu(x)`",
-            )  # fmt: skip
-            built = None
+            built = self._second_name(statement, value, local, frame)
         elif not isinstance(value, syntax.Call) or value.function.text in FUNCTIONS:
             self._no_layer(statement, frame)
             return
-        elif self._claim(name, local, frame):
-            self._statement_of[value.span] = name.span
+        elif self._names.claim(name, local, frame):
+            self._names.called(value.span, name)
             built = self._tensor(value, local, local, frame)
         else:
             self._tensor(value, f"{local}.again", f"{local}.again", frame)
@@ -291,7 +273,18 @@ class NetworkBuilder:
             frame.iterations[-1].names[name.text] = local
             pieces = frame.values[local].pieces if local in frame.values else ()
             frame.iterations[-1].names.update((indexed(name.text, [i]), p) for i, p in enumerate(pieces, 1))
-        self._define(local, built, name, frame)
+        self._names.define(local, built, name, frame)
+
+    def _second_name(
+        self, statement: syntax.Assign, value: syntax.Name | syntax.Tensor | syntax.Member, local: str, frame: Frame
+    ) -> SSAValue | None:
+        """What `x[0] = image` stands for, where a row of indexed names begins; a plain second name is an error."""
+        if not statement.indices:
+            message = f"`{statement.name.text}` would be a second name for {_written(value)}"
+            help = "a statement applies a layer: `name = relu(x)`"
+            self._findings.error("HAP0304", message, at=value.span, help=help)
+            return None
+        return self._tensor(value, None, local, frame) if self._names.claim(statement.name, local, frame) else None
 
     def _no_layer(self, statement: syntax.Assign, frame: Frame) -> None:
         """Report a statement that computes no tensor; what it was meant for goes on below it."""
@@ -305,75 +298,22 @@ class NetworkBuilder:
     def _is_new(self, name: str, frame: Frame) -> bool:
         return frame.find(name) is None and name not in frame.constants.own
 
-    def _indexed(self, name: syntax.Name, indices: Sequence[syntax.Value | syntax.Pair], frame: Frame) -> str | None:
-        """The local name of `name[i, j]`; None where an index is missing or no integer of at least 0."""
-        numbers: list[int] = []
-        if not indices:
-            message = f"`{name.text}[]` has no index"
-            self._findings.error("HAP0304", message, at=name.span, help=f"write `{name.text}[1]`, or `{name.text}`")
-        for index in indices:
-            value = None if isinstance(index, syntax.Pair) else evaluate(index, frame.constants, self._findings)
-            if isinstance(value, syntax.Number) and isinstance(value.value, int) and value.value >= 0:
-                numbers.append(value.value)
-            elif value is not None or isinstance(index, syntax.Pair):
-                shown = "a pair" if value is None else show(value)
-                message = f"an index is an integer of at least 0, not {shown}"
-                self._findings.error("HAP0304", message, at=index.span, help=f"write `{name.text}[1]`")
-        return indexed(name.text, numbers) if numbers and len(numbers) == len(indices) else None
-
-    def _lookup(self, name: syntax.Name, frame: Frame, written: str = "") -> SSAValue | None:
-        known = frame.find(name.text)
-        if known is not None:
-            self._used.update((known.span, self._statement_of.get(known.span, known.span)))
-            if known.pieces:
-                self._which(written or f"`{name.text}`", known, name.span)
-            return known.value
-        if frame.broken:
-            return None
-        shown = written or f"`{name.text}`"
-        later = [
-            s.name
-            for s in self._statements_around(frame)
-            if isinstance(s, syntax.Assign) and s.name.text == name.text and not s.indices
-        ]
-        constant = frame.constants.find(name.text)
-        if constant is not None and constant.value is None:
-            return None  # what is wrong with it is told where it is made
-        if constant is not None:
-            help, what = "a layer takes tensors by position and numbers by name", f"{shown} is a number, not a tensor"
-        else:
-            help = (
-                "move that statement above this one"
-                if later
-                else unknown_tensor(name.text, frame.names_near(name.text))
-            )
-            what = f"there is no tensor {shown}" + (" yet" if later else "")
-        labels = [Label(later[0].span, "it is made here")] if later else []
-        self._findings.error("HAP0202", what, at=name.span, labels=labels, help=help)
-        return None
-
-    def _which(self, shown: str, known: NamedTensor, at: Span) -> None:
-        """The error of a layer that gives several tensors and stands where one is needed."""
-        help = f"they are {', '.join(f'`{piece}`' for piece in known.pieces)}"
-        self._findings.error("HAP0202", f"{shown} is not one tensor but {len(known.pieces)}", at=at, help=help)
-
-    def _statements_around(self, frame: Frame) -> Sequence[syntax.Statement]:
-        return self._calls[-1].block.definition.statements if frame.prefix else self._network.statements
-
     # --- values -------------------------------------------------------------------------------------------------------
 
     def _tensor(self, value: syntax.Value, name: str | None, statement: str, frame: Frame) -> SSAValue | None:
         """The tensor that an expression stands for; `name` is its layer's name, or None where one is to be made."""
         match value:
             case syntax.Name():
-                return self._lookup(value, frame)
+                return self._names.find(value, frame)
             case syntax.Tensor():
-                local = self._indexed(value.element, value.dimensions, frame)
-                return self._lookup(syntax.Name(local, value.span), frame, _written(value, local)) if local else None
+                local = self._names.indexed(value.element, value.dimensions, frame)
+                return (
+                    self._names.find(syntax.Name(local, value.span), frame, _written(value, local)) if local else None
+                )
             case syntax.Member():
-                local = self._indexed(value.instance.element, value.instance.dimensions, frame)
+                local = self._names.indexed(value.instance.element, value.instance.dimensions, frame)
                 path = f"{local}.{value.member.text}"
-                return self._lookup(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
+                return self._names.find(syntax.Name(path, value.span), frame, f"`{path}`") if local else None
             case syntax.Call():
                 return self._call(value, name, statement, frame)
             case _:
@@ -383,15 +323,15 @@ class NetworkBuilder:
 
     def _call(self, call: syntax.Call, name: str | None, statement: str, frame: Frame) -> SSAValue | None:
         kind = call.function
-        local = name or self._nested_name(f"{statement}.{kind.text}".lstrip("."), frame)
+        local = name or self._names.nested(f"{statement}.{kind.text}".lstrip("."), frame)
         if kind.text in frame.blocks:
             return self._instance_of(frame.blocks[kind.text], call, local, frame)
-        definition = self._layer_definition(kind, frame)
+        definition = layer_definition(kind, frame.blocks, frame.names, self._findings)
         layer = frame.prefix + local
-        self._layers[layer] = call.span
-        if len(self._layers) > MAXIMUM_LAYERS:
+        self._names.layers[layer] = call.span
+        if len(self._names.layers) > MAXIMUM_LAYERS:
             self._too_large(call.span)
-        if definition is not None and not self._takes(definition, call):
+        if definition is not None and not takes(definition, call, self._findings):
             definition = None
         # a second look at arguments of the wrong kind would only repeat that their number is wrong
         tensors = [a for a in call.arguments if definition or isinstance(a, syntax.Name | syntax.Call)]
@@ -408,44 +348,14 @@ class NetworkBuilder:
             return None
         result = self._layer(options, known, local, replace(call, options=tuple(given)), frame)
         if name is None and result is None and local in frame.values:
-            self._which(f"`{local}`", frame.values[local], call.span)
+            self._names.which(f"`{local}`", frame.values[local], call.span)
         return result
-
-    def _layer_definition(self, kind: syntax.Name, frame: Frame) -> type[LayerDefinition] | None:
-        layers = universe().layers
-        if kind.text in layers:
-            return resolve(layers, kind, "layer", "HAP0201", self._findings)
-        known = [*layers, *frame.blocks]
-        help = unknown_layer(kind.text, known, [*frame.names()])
-        self._findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
-        return None
 
     def _evaluated(self, options: Sequence[syntax.Option], frame: Frame) -> list[syntax.Option] | None:
         """Options with constants put in; None after an error."""
         values = [evaluate(option.value, frame.constants, self._findings) for option in options]
         plain = [replace(o, value=v) for o, v in zip(options, values, strict=True) if v is not None]
         return plain if len(plain) == len(options) else None
-
-    def _takes(self, definition: type[LayerDefinition], call: syntax.Call) -> bool:
-        """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
-        wanted, given = definition.inputs, len(call.arguments)
-        if given == wanted or (wanted is None and given):
-            return True
-        count = "at least one tensor" if wanted is None else "one tensor" if wanted == 1 else f"{wanted} tensors"
-        self._findings.error(
-            "HAP0205",
-            f"`{call.function.text}` takes {count}, {given} given",
-            at=call.arguments[wanted].span if wanted is not None and given > wanted else call.span,
-            help=arguments(call.function.text, call, wanted, definition),
-        )
-        return False
-
-    def _nested_name(self, wanted: str, frame: Frame) -> str:
-        name, n = wanted, 1
-        while frame.prefix + name in self._layers or name in frame.values or name in frame.instances:
-            n += 1
-            name = f"{wanted}_{n}"
-        return name
 
     def _size(self, frame: Frame, call: syntax.Call, findings: Findings) -> int | None:
         """`size(tensor, axis)`: the size of a tensor along an axis, counted from 0 (the batch)."""
@@ -474,10 +384,7 @@ class NetworkBuilder:
         """Run a block's statements for one call; the tensor that it returns."""
         definition = block.definition
         what = f"block `{definition.name.text}`"
-        active = [c for c in self._calls if c.block.definition is definition]
-        if active or len(self._calls) >= MAXIMUM_CALLS:
-            message = f"the {what} calls itself" if active else f"blocks call blocks {MAXIMUM_CALLS} deep"
-            self._findings.error("HAP0225", message, at=call.span, help="use `repeat` for rows of layers")
+        if not self._calls.may_run(definition, call.span):
             return None
         given = match_arguments(
             call, definition.parameters, what=what, at=definition.name.span, findings=self._findings
@@ -488,7 +395,7 @@ class NetworkBuilder:
         if given is None or any(argument is None for argument in arguments.values()):
             frame.broken = True
             return None
-        with self._inside(_BlockCall(block, call.span)):
+        with self._calls.running(definition, call.span):
             self._bind(definition.parameters, arguments, inner)
             returned = self._run(definition.statements, inner)
             frame.instances[local] = inner
@@ -529,61 +436,21 @@ class NetworkBuilder:
             if argument is None and parameter.default is not None:
                 argument = self._argument(parameter.default, name.text, inner)
             if isinstance(argument, SSAValue):
-                self._define(name.text, argument, name, inner)
+                self._names.define(name.text, argument, name, inner)
             else:
                 inner.scope.bind(name, argument, self._findings)
-
-    @contextlib.contextmanager
-    def _inside(self, call: _BlockCall) -> Generator[None]:
-        """Findings of a block's statements tell this call, and each place is told once."""
-        outer, self._findings = self._findings, Findings()
-        self._calls.append(call)
-        try:
-            yield
-        finally:
-            self._calls.pop()
-            found, self._findings = self._findings, outer
-            label = Label(call.at, f"in this call of `{call.block.definition.name.text}`")
-            for diagnostic in found.sorted():
-                key = (diagnostic.code, diagnostic.span)
-                if self._calls or key not in self._told:
-                    outer.add([replace(diagnostic, labels=(*diagnostic.labels, label))])
-                if not self._calls:
-                    self._told.add(key)
 
     # --- layers -------------------------------------------------------------------------------------------------------
 
     def _layer(
         self, definition: LayerDefinition, inputs: list[SSAValue], local: str, call: syntax.Call, frame: Frame
     ) -> SSAValue | None:
-        layer = frame.prefix + local
-        weights: list[nn.WeightOp] = []
-
-        def parameter(suffix: str, shape: Shape, /) -> SSAValue:
-            _check_size(shape)
-            weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(f32, shape)))
-            return weights[-1].result
-
-        try:
-            op = definition.build(inputs, parameter, layer)
-            op.verify()
-            for result in op.results:
-                _check_size(shape_of(result))
-        except (ShapeError, VerifyException, ValueError) as error:
-            labels = [
-                Label(self._origin(argument, frame), f"this is {type_text(value.type)}")
-                for argument, value in zip(call.arguments, inputs, strict=True)
-            ]
-            labels += origins(option.value for option in call.options)
-            message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
-            help = shapes_that_fit(call, [shape_of(value) for value in inputs], definition)
-            self._findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels, help=help)
+        places = [self._origin(argument, frame) for argument in call.arguments]
+        made = layer_ops(definition, inputs, frame.prefix + local, call, places, self._findings)
+        if made is None:
             return None
-        for made in (*weights, op):
-            made.location = location_of(call.span)
-            self._op.body.block.add_op(made)
-        for weight in weights:
-            weight.result.name_hint = _hint(weight.key.data)
+        weights, op = made
+        self._op.body.block.add_ops([*weights, op])
         return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
 
     def _named_results(
@@ -597,13 +464,13 @@ class NetworkBuilder:
         pieces: list[str] = []
         for name, result in zip(names, op.results, strict=True):
             full = local if name == "" else f"{local}.{name}" if isinstance(name, str) else indexed(local, [name])
-            result.name_hint = _hint(frame.prefix + full)
+            result.name_hint = hint(frame.prefix + full)
             if name == "":
                 own = result
             elif isinstance(name, str):
                 members = frame.instances.setdefault(local, Frame(f"{frame.prefix}{local}.", frame.scope, {}))
                 members.values[name] = NamedTensor(result, at)
-            elif self._claim(syntax.Name(full, at), full, frame):
+            elif self._names.claim(syntax.Name(full, at), full, frame):
                 frame.values[full] = NamedTensor(result, at)
                 pieces.append(full)
         if pieces:
@@ -614,127 +481,6 @@ class NetworkBuilder:
         """Where a named input is made; a nested layer is at its own place."""
         made = frame.find(argument.text) if isinstance(argument, syntax.Name) else None
         return made.span if made else argument.span
-
-    def _tensor_type(self, tensor: syntax.Tensor, frame: Frame) -> TensorType[Attribute] | None:
-        element: Attribute | None = f32 if tensor.element.text == "f32" else integer_format(tensor.element)
-        if element is None:
-            self._findings.error(
-                "HAP0306",
-                f"`{tensor.element.text}` is not an element type",
-                at=tensor.element.span,
-                help=foreign.suggest_value("", tensor.element.text, lambda name: bool(name))
-                or "f32, or an integer with its sign and width: i8, u8, i32",
-            )
-        shape: list[int] = []
-        for written in tensor.dimensions:
-            size = written if isinstance(written, syntax.Pair) else evaluate(written, frame.scope, self._findings)
-            if isinstance(size, syntax.Number) and isinstance(size.value, int) and 0 < size.value <= MAXIMUM_SIZE:
-                shape.append(size.value)
-                continue
-            element = None
-            if size is not None:
-                labels = [] if isinstance(size, syntax.Pair) else origins([size])
-                message = f"a dimension is an integer in 1..{MAXIMUM_SIZE}"
-                help = "write a number, or a parameter of the network with a default: `size = 32`"
-                self._findings.error("HAP0305", message, at=written.span, labels=labels, help=help)
-        if element is None:
-            return None
-        try:
-            _check_size(tuple(shape))
-        except ShapeError as error:
-            self._findings.error("HAP0305", str(error), at=tensor.span, help="make a dimension smaller")
-            return None
-        return TensorType(element, shape)
-
-    # --- results ------------------------------------------------------------------------------------------------------
-
-    def _returns(self, statement: syntax.Return, rest: Sequence[syntax.Statement], frame: Frame) -> None:
-        values = [statement.value]
-        for extra in rest:
-            if isinstance(
-                extra,
-                syntax.Assign | syntax.Return | syntax.Weights | syntax.Let | syntax.Repeat | syntax.LayerBlock,
-            ):
-                self._findings.error("HAP0218", "nothing may follow the results", at=extra.span,
-                                     help="move it above the `return`")  # fmt: skip
-            else:
-                values.append(extra)
-        declared = self._network.results
-        for index, value in enumerate(values):
-            result = declared[index].name if index < len(declared) else None
-            name = result.text if result else UNNAMED_RESULT
-            self._results.append((self._tensor(value, None, name, frame), value.span))
-        if len(values) != len(declared):
-            self._findings.error(
-                "HAP0218",
-                f"the network declares {len(declared)} results and returns {len(values)}",
-                at=statement.span,
-                labels=[Label(declared[0].span, "declared here")],
-                help="several results are written `-> (a: f32[1, 4], b: f32[1, 8])`, and `return x, y`",
-            )
-            return
-        for (value, span), parameter in zip(self._results, declared, strict=True):
-            assert parameter.type is not None
-            expected = self._tensor_type(parameter.type, frame)
-            if value is not None and expected is not None and value.type != expected:
-                self._findings.error(
-                    "HAP0303",
-                    f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
-                    at=span,
-                    labels=[Label(parameter.type.span, "declared here")],
-                    help=f"return what is declared, or declare `-> {type_text(value.type)}`",
-                )
-
-    def _finish(self, frame: Frame) -> None:
-        if not self._findings.failed:
-            # after an error the statement that uses a value may be the one that could not be read
-            for span, name in self._defined.items():
-                if span not in self._used and not span.file.startswith(LIBRARY):
-                    self._findings.warning(
-                        "HAP0220", f"`{name}` is never used", at=span, help="use it, return it, or remove it"
-                    )
-        names = [p.name.text if p.name else UNNAMED_RESULT for p in self._network.results]
-        for index, parameter in enumerate(self._network.results):
-            if parameter.name and parameter.name.text in names[:index]:
-                first = self._network.results[names.index(parameter.name.text)]
-                labels = [Label(first.span, "first defined here")]
-                message = f"the result `{parameter.name.text}` is declared twice"
-                self._findings.error("HAP0207", message, at=parameter.name.span, labels=labels, help="rename one")
-        values = [value for value, _ in self._results]
-        if self._findings.failed or any(value is None for value in values):
-            return
-        result = nn.ReturnOp([value for value in values if value is not None])
-        result.location = location_of(self._results[0][1])
-        self._op.body.block.add_op(result)
-        arguments = self._op.body.block.args
-        self._op.function_type = FunctionType.from_lists([a.type for a in arguments], [v.type for v in result.values])
-        self._op.properties["input_names"] = _names([p.name.text for p in self._network.inputs if p.name])
-        self._op.properties["result_names"] = _names(names)
-
-
-def _names(names: Sequence[str]) -> Attribute:
-    return ArrayAttr([StringAttr(name) for name in names])
-
-
-def _check_size(shape: Sequence[int]) -> None:
-    count = 1
-    for size in shape:
-        count *= size
-    if count > MAXIMUM_SIZE:
-        raise ShapeError(f"a tensor of {text(shape)} has more than {MAXIMUM_SIZE} elements")
-
-
-def _hint(name: str) -> str:
-    return name.replace(".", "_")
-
-
-def type_text(type_: Attribute) -> str:
-    """A tensor type as the spec writes it: `f32[1, 10]`."""
-    if not isinstance(type_, TensorType):
-        return str(type_)
-    shaped = cast("TensorType[Attribute]", type_)
-    element = str(shaped.get_element_type()).replace("si", "i").replace("ui", "u")
-    return f"{element}[{', '.join(map(str, shaped.get_shape()))}]"
 
 
 def _written(value: syntax.Name | syntax.Tensor | syntax.Member, local: str = "") -> str:

@@ -25,9 +25,10 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
 from hapir.dialects.num import signed, unsigned
-from hapir.registered import Registered
+from hapir.registered import Registered, integer_spelling
 from hapir.spec import foreign, syntax
 from hapir.spec.foreign import suggest
+from hapir.spec.twice import given_twice
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
 
 T = TypeVar("T")
@@ -92,9 +93,7 @@ def read_options(
             meant += help
             bad = True
         elif name in places:
-            labels = [Label(places[name].name.span, "first given here")]
-            findings.error("HAP0221", f"`{name}` is given twice", at=option.name.span, labels=labels,
-                           help="remove one of them")  # fmt: skip
+            given_twice(name, option.name.span, places[name].name.span, findings)
             bad = True
         else:
             places[name] = option
@@ -346,10 +345,10 @@ def _word(value: syntax.Value) -> str | None:
 
 def integer_format(value: syntax.Value) -> IntegerType | None:
     """`u8` and `i32` as explicit-sign integer types; None for anything else."""
-    match = re.fullmatch(r"([iu])([1-9][0-9]?)", word(value) or "")
-    if match is None or int(match[2]) > 64:
+    spelled = integer_spelling(word(value) or "")
+    if spelled is None or spelled["width"] > 64:
         return None
-    return (signed if match[1] == "i" else unsigned)(int(match[2]))
+    return (signed if spelled["signed"] else unsigned)(spelled["width"])
 
 
 def _unmeasured(value: syntax.Value) -> None:

@@ -18,6 +18,7 @@ from hapir.diagnostics import Findings, HapirError, Span, fail
 from hapir.spec import syntax
 from hapir.spec.grammar import NUMBER, grammar
 from hapir.spec.recovery import Recovery, token_span
+from hapir.spec.units import MAXIMUM_MAGNITUDE, magnitude
 
 LANGUAGE_VERSION = 1
 MAXIMUM_DEPTH = 50
@@ -343,7 +344,11 @@ class _Builder:
         if token.type == "QUANTITY":
             parts = re.fullmatch(rf"({NUMBER})[ \t]*(.+)", token)
             assert parts is not None
-            return syntax.Quantity(self._number(parts[1], span), parts[2], span)
+            value = self._number(parts[1], span)
+            if magnitude(value, parts[2]) > MAXIMUM_MAGNITUDE:
+                self._findings.error("HAP0105", "this quantity is too large for a 64-bit float", at=span,
+                                     help="no size or rate is so large")  # fmt: skip
+            return syntax.Quantity(value, parts[2], span)
         return syntax.Number(self._number(token, span), span)
 
     def _number(self, text: str, span: Span) -> int | float:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean, fail
+from hapir.diagnostics import Findings, Span, did_you_mean, fail
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.evaluate import FUNCTIONS, SIZE, Scope, file_scope
+from hapir.spec.twice import defined_twice
 
 NO_RECIPE = "none"
 """The recipe name that keeps the float network."""
@@ -55,9 +56,7 @@ def declare(files: Iterable[syntax.File], findings: Findings) -> Program:
         for definition in file.definitions:
             name = definition.name
             if name.text in places:
-                labels = [Label(places[name.text], "first defined here")]
-                findings.error("HAP0207", f"`{name.text}` is defined twice", at=name.span, labels=labels,
-                               help="give one of them another name")  # fmt: skip
+                defined_twice(f"`{name.text}`", name.span, places[name.text], findings)
                 continue
             places[name.text] = name.span
             _check_parameters(definition, findings)
@@ -98,9 +97,7 @@ def _check_parameters(definition: syntax.Definition, findings: Findings) -> None
         assert parameter.name is not None
         name = parameter.name
         if name.text in seen:
-            labels = [Label(seen[name.text], "first defined here")]
-            findings.error("HAP0207", f"the parameter `{name.text}` is defined twice", at=name.span, labels=labels,
-                           help="give one of them another name")  # fmt: skip
+            defined_twice(f"the parameter `{name.text}`", name.span, seen[name.text], findings)
         seen[name.text] = name.span
         if parameter.type is not None and not is_network:
             help = "write the name alone; its type follows from the call" if is_block else "write `name = default`"

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from xdsl.passes import ModulePass
 
-from hapir.diagnostics import Findings, Label, Span
+from hapir.diagnostics import Findings, Label, Span, some
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep
@@ -80,10 +80,3 @@ def check_selectors(
                     labels=[Label(schedule.name.span, "this schedule applies the recipe to it")],
                     help=f"its layers are {some(layers)}" if layers else "it has no layers",
                 )
-
-
-def some(names: Collection[str], most: int = 12) -> str:
-    """Names in a row, the first so many of them."""
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more

@@ -1,7 +1,7 @@
 """Syntax errors in words, and the way on after one.
 
 A syntax error ends its statement: the parser's stack is cut back to where a statement may begin, the text is skipped to
-the next statement of the same block, and parsing goes on. The tree of a text with errors is never used.
+the next statement of the same block, and parsing goes on. The tree of a text with errors holds the other statements.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Recovery:
         """Whether a separator came after it."""
 
     def run(self) -> Tree[Token] | None:
-        """The tree, or None where the text has errors, which are then among the findings."""
+        """The tree without the statements whose errors go to the findings; None where the end is not reached."""
         for _ in range(MAXIMUM_ERRORS):
             try:
                 return self._feed()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.diagnostics import Findings, Label, Span, did_you_mean, location_of, some
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
 from hapir.dialects.machine import ArrayOp, MachineOp
 from hapir.dialects.machine_memory import MemoryOp
@@ -19,10 +19,9 @@ from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.frames import indexed
-from hapir.spec.networks import location_of
 from hapir.spec.options import read_options, show, word
-from hapir.spec.recipes import some
 from hapir.spec.resolve import resolve
+from hapir.spec.twice import given_twice
 
 DEFAULT_DATAFLOW = "weight_stationary"
 WEIGHTS, RANDOM = "weights", "random"
@@ -108,10 +107,7 @@ class ScheduleBuilder:
 
     def _once(self, what: str, name: syntax.Name) -> None:
         if what in self._seen:
-            labels = [Label(self._seen[what], "first given here")]
-            self._findings.error(
-                "HAP0221", f"`{what}` is given twice", at=name.span, labels=labels, help="remove one of them"
-            )
+            given_twice(what, name.span, self._seen[what], self._findings)
         self._seen.setdefault(what, name.span)
 
     def _unknown(self, item: syntax.Item, known: Sequence[str], what: str) -> None:
@@ -177,14 +173,8 @@ class ScheduleBuilder:
                 self._unknown(item, ("at",), "a map")
                 continue
             if item.name.text in places:
-                labels = [Label(places[item.name.text], "first given here")]
-                self._findings.error(
-                    "HAP0221",
-                    f"`at {item.name.text}` is given twice",
-                    at=item.name.span,
-                    labels=labels,
-                    help="put all its settings into one",
-                )
+                first, what = places[item.name.text], f"at {item.name.text}"
+                given_twice(what, item.name.span, first, self._findings, help="put all its settings into one")
             places[item.name.text] = item.name.span
             levels.append(self._level(item))
         op = MapOp(layer, levels)

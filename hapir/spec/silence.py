@@ -50,14 +50,20 @@ class Silencer:
         return bool(found)
 
     def useless(self, checked: Iterable[str]) -> list[Diagnostic]:
-        """A warning for each allowance of a code among `checked` that has silenced nothing, and for unknown codes."""
+        """A warning for each allowance of a code among `checked` that has silenced nothing, and for what is no code.
+
+        The library's own are trusted: what one importer has no use for, another may need.
+        """
         known = set(checked)
         found: list[Diagnostic] = []
         for allowance in self.allowances:
             code, at = allowance.code, allowance.at
+            if at.file.startswith(LIBRARY):
+                continue
             if code not in CODES:
                 help = did_you_mean(code, CODES) or "write `// hapir: allow HAP0220`"
-                found.append(Diagnostic("HAP0251", f"`{code}` is not a code", at, help=help, severity="warning"))
+                message = f"`{code}` is not a code" if code else "this comment names no code"
+                found.append(Diagnostic("HAP0251", message, at, help=help, severity="warning"))
             elif code in known and allowance not in self._used:
                 message = f"nothing here gives {code}"
                 found.append(Diagnostic("HAP0251", message, at, help="remove the comment", severity="warning"))
@@ -65,15 +71,15 @@ class Silencer:
 
 
 def silencer(texts: Mapping[str, str]) -> Silencer:
-    """The allowances in the comments of files, by the name that spans carry; the library's own are trusted."""
+    """The allowances in the comments of files, by the name that spans carry."""
     found: list[Allowance] = []
     for file, text in texts.items():
         if "hapir:" in text:
-            found += _allowances(file, text, trusted=file.startswith(LIBRARY))
+            found += _allowances(file, text)
     return Silencer(tuple(found))
 
 
-def _allowances(file: str, text: str, *, trusted: bool) -> Iterable[Allowance]:
+def _allowances(file: str, text: str) -> Iterable[Allowance]:
     head = re.search(r"^[ \t]*hap[ \t]+[0-9]", text, re.MULTILINE)
     for comment in _COMMENT.finditer(text):
         allow = _ALLOW.fullmatch(comment.group())
@@ -86,6 +92,9 @@ def _allowances(file: str, text: str, *, trusted: bool) -> Iterable[Allowance]:
             speaks_of = None
         else:
             speaks_of = _next_statement(text, comment.end(), line) if alone else line
+        if not allow["codes"].strip():
+            column = comment.start() - first + 1
+            yield Allowance("", Span(file, line, column, line, column + len(allow.group())), speaks_of)
         for code in _CODE.finditer(allow["codes"]):
             column = comment.start() + allow.start("codes") + code.start() - first + 1
             yield Allowance(code.group(), Span(file, line, column, line, column + len(code.group())), speaks_of)

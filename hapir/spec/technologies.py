@@ -1,36 +1,31 @@
-"""The technology tables as the language needs them: their names, and what a machine may replace in them."""
+"""The technology tables as the language needs them: which there are, and what a machine may replace in them."""
 
 from __future__ import annotations
 
 import tomllib
 from functools import cache
-from importlib.resources import files
 
-from hapir.diagnostics import Findings, Label, Span, did_you_mean
+from hapir.diagnostics import Findings, Span, did_you_mean
+from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import syntax
 from hapir.spec.options import Measure, Mismatch, convert
+from hapir.spec.twice import given_twice
 from hapir.spec.units import Dimension
 
 _DIMENSIONS: dict[str, Dimension] = {"pJ": "energy", "um2": "area"}
 """What a table's unit measures; hapir's own unit of that dimension is the same."""
 
 
-def technologies() -> list[str]:
-    """The technology tables of the library."""
-    folder = files("hapir.targets") / "technology"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
-
-
 @cache
 def technology_entries(name: str) -> dict[str, Dimension]:
-    """The entries of a table and what they measure. `name` must be one of `technologies()`."""
-    text = (files("hapir.targets") / "technology" / f"{name}.toml").read_text(encoding="utf-8")
+    """The entries of a table and what they measure. `name` must be one of the library's."""
+    text = library_files(TECHNOLOGY)[name].read_text(encoding="utf-8")
     return {key: _DIMENSIONS[entry["unit"]] for key, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
 
 
 def check_technology(name: syntax.Name, findings: Findings) -> bool:
     """Whether there is a table of this name; a finding (HAP0219) where there is none."""
-    known = technologies()
+    known = library_files(TECHNOLOGY)
     if name.text in known:
         return True
     help = did_you_mean(name.text, known) or f"known: {', '.join(known)}"
@@ -54,10 +49,7 @@ def read_overrides(call: syntax.Call, findings: Findings) -> dict[str, float]:
             help = did_you_mean(entry, entries) or f"its entries are {', '.join(entries)}"
             findings.error("HAP0204", f"{what} has no entry `{entry}`", at=option.name.span, help=help)
         elif entry in places:
-            labels = [Label(places[entry], "first given here")]
-            findings.error(
-                "HAP0221", f"`{entry}` is given twice", at=option.name.span, labels=labels, help="remove one of them"
-            )
+            given_twice(entry, option.name.span, places[entry], findings)
         else:
             places[entry] = option.name.span
             try:

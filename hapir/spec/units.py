@@ -7,6 +7,7 @@ and b are decimal; Ki, Mi and Gi are binary (IEC 80000-13).
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -77,6 +78,10 @@ EXAMPLES: dict[Dimension, str] = {
     "power": "10 mW",
 }
 """One quantity per dimension, for help texts."""
+
+
+MAXIMUM_MAGNITUDE = Fraction(sys.float_info.max)
+"""What numbers, and quantities in hapir's own units, may reach: the largest 64-bit float."""
 
 
 def magnitude(value: int | float, unit: str) -> Fraction:

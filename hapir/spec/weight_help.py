@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hapir.diagnostics import did_you_mean
+from hapir.diagnostics import did_you_mean, some
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape
 from hapir.dialects.num import shape_of
@@ -30,7 +30,7 @@ def missing_key(key: str, shape: Shape, arrays: Mapping[str, npt.NDArray[Any]], 
         return f"{near} then call this layer `{named}`"
     if parameter == "bias":
         return "write `bias = false` where a layer has none"
-    return did_you_mean(key, unused) or f"it has {_some(sorted(arrays))}"
+    return did_you_mean(key, unused) or f"it has {some(sorted(arrays), _SHOWN) or 'no array'}"
 
 
 def wrong_shape(weight: nn.WeightOp, found: Shape) -> str:
@@ -62,12 +62,6 @@ def _channels_last(weight: nn.WeightOp, found: Shape) -> str | None:
         return None
     n, h, w, c = shape
     return f"they take {c} channels, which stand second: is the input f32[{n}, {c}, {h}, {w}]?"
-
-
-def _some(keys: list[str]) -> str:
-    if not keys:
-        return "no array"
-    return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
 
 
 def not_finite(array: npt.NDArray[Any]) -> str:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
@@ -35,13 +34,13 @@ from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
-from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.magnitude import smallest
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
+from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import (
     erase_unused_weights,
     insert_weight,
@@ -83,34 +82,17 @@ class PrunePass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
-            selected = self._selected(network)
+            selected = selected_layers(network, self.layers)
             if self.grain in ("weight", "kernel"):
                 prune_weights(selected, weights, self.sparsity, kernels=self.grain == "kernel", scope=self.scope)
             else:
                 groups = channel_groups(network)
                 side = "output" if self.grain == "filter" else "input"
-                choice = Choice(side, self.sparsity, self.scope, frozenset(self._patterns))
+                choice = Choice(side, self.sparsity, self.scope, frozenset(globs_of(self.layers)))
                 chosen = choose_groups(network, groups, selected, choice, weights)
                 change = remove_channels if self.shrink else mask_channels
                 change(network, Removal(groups, chosen), weights)
             erase_unused_weights(network)
-
-    @property
-    def _patterns(self) -> tuple[str, ...]:
-        return (self.layers,) if isinstance(self.layers, str) else self.layers
-
-    def _selected(self, network: nn.NetworkOp) -> list[nn.ProductOp]:
-        """The layers to prune, in order. Raises HapirError (HAP0208) where a glob selects none."""
-        patterns = self._patterns
-        layers = [op for op in network.body.block.ops if isinstance(op, nn.ProductOp)]
-        names = [op.layer_name or "" for op in layers]
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                what = f"`{pattern}` selects no convolution or dense layer of `{network.sym_name.data}`"
-                known = ", ".join(f"`{name}`" for name in names if name) or "none"
-                hint = did_you_mean(pattern, names) or f"it has {known}"
-                fail("HAP0208", what, at=network, help=hint)
-        return [op for op, name in zip(layers, names, strict=True) if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def prune_weights(

@@ -29,7 +29,7 @@ from xdsl.passes import ModulePass
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects.formats import NumberFormat
-from hapir.dialects.nn_multiplied import MultipliedOp
+from hapir.dialects.nn_products import ProductOp
 from hapir.lowering.compress.calibration import sqnr_db
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_layers
@@ -81,7 +81,7 @@ class RoundWeightsPass(ModulePass):
                     layer.operands[index] = self._rounded(layer, layer.operands[index], weights)
             erase_unused_weights(network)
 
-    def _rounded(self, layer: MultipliedOp, parameter: SSAValue, weights: WeightStore) -> SSAValue:
+    def _rounded(self, layer: ProductOp, parameter: SSAValue, weights: WeightStore) -> SSAValue:
         """A new parameter with the rounded values and what they lost."""
         exact = real_weight_of(parameter, weights)
         key = weight_op_of(parameter).key.data

@@ -27,7 +27,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
-from hapir.dialects.nn_multiplied import MultipliedOp, operand_formats
+from hapir.dialects.nn_products import ProductOp, operand_formats
 from hapir.dialects.num import element_type, zero_point_of
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT
 from hapir.lowering.compress.selected_layers import selected_layers
@@ -65,7 +65,7 @@ class UseMultiplierPass(ModulePass):
                 layer.multiplier = None if self.multiplier == "exact" else StringAttr(self.multiplier)
 
 
-def _prove_fits(layer: MultipliedOp, model: Multiplier, weights: WeightStore) -> None:
+def _prove_fits(layer: ProductOp, model: Multiplier, weights: WeightStore) -> None:
     """Raise HapirError where the model cannot multiply the operands, or where a sum may leave si32."""
     try:
         formats = operand_formats(layer)
@@ -75,10 +75,9 @@ def _prove_fits(layer: MultipliedOp, model: Multiplier, weights: WeightStore) ->
         table = product_table(model, *formats)
     except ValueError as error:
         fail("HAP0519", f"`{spell(model)}` cannot multiply {formats[0]} by {formats[1]}: {error}", at=layer)
-    operands = layer.operands
-    w = weight_of(operands[1], weights).astype(np.int64)
-    bias = weight_of(operands[2], weights).astype(np.int64) if len(operands) == 3 else np.zeros(len(w), np.int64)
-    bound = modelled_bound(table, formats[1], zero_point_of(element_type(operands[0])), w) + np.abs(bias)
+    w = weight_of(layer.w, weights).astype(np.int64)
+    bias = np.zeros(len(w), np.int64) if layer.bias is None else weight_of(layer.bias, weights).astype(np.int64)
+    bound = modelled_bound(table, formats[1], zero_point_of(element_type(layer.x)), w) + np.abs(bias)
     if bound.max() >= ACCUMULATOR_LIMIT:
         channel = int(bound.argmax())
         fail(

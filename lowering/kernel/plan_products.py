@@ -13,7 +13,7 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_multiplied import operand_formats
+from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.pack_weights import (

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import tomllib
 from dataclasses import dataclass, replace
-from importlib import resources
 from typing import Literal, cast
 
 from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects.machine import MachineOp
+from hapir.library import TECHNOLOGY, library_files
 
 Standing = Literal["published", "interpolated", "assumed", "given"]
 """How sure a number is; `given` ones the machine itself says."""
@@ -76,23 +76,17 @@ def _power_law(points: tuple[tuple[float, float], ...], size: float) -> tuple[fl
     return y0 * (size / x0) ** slope, False
 
 
-def table_names() -> list[str]:
-    """The tables that ship with hapir."""
-    folder = resources.files("hapir.targets") / "technology"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
-
-
 def load_technology(machine: MachineOp) -> Technology:
     """The table of a machine, with the entries that it replaces. Raises HapirError HAP0605 where there is none."""
+    tables = library_files(TECHNOLOGY)
     if machine.technology is None:
         fail("HAP0605", f"machine `{machine.sym_name.data}` names no technology, so there are no energies and areas",
-             at=machine, help=f"write `technology = NAME`; there are: {', '.join(table_names())}")  # fmt: skip
+             at=machine, help=f"write `technology = NAME`; there are: {', '.join(tables)}")  # fmt: skip
     name = machine.technology.data
-    if name not in table_names():
+    if name not in tables:
         fail("HAP0605", f"no technology table `{name}`", at=machine,
-             help=did_you_mean(name, table_names()) or f"there are: {', '.join(table_names())}")  # fmt: skip
-    text = (resources.files("hapir.targets") / "technology" / f"{name}.toml").read_text(encoding="utf-8")
-    raw = tomllib.loads(text)
+             help=did_you_mean(name, tables) or f"there are: {', '.join(tables)}")  # fmt: skip
+    raw = tomllib.loads(tables[name].read_text(encoding="utf-8"))
     entries = {key: _entry(cast("dict[str, object]", value)) for key, value in raw.items() if isinstance(value, dict)}
     source = f"machine {machine.sym_name.data}"
     for entry, value in machine.replaced.items():

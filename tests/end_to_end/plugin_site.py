@@ -16,51 +16,79 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.projects import Outcome
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "tests" / "plugins"
 NAMES = sorted(path.parent.name for path in PACKAGES.glob("*/pyproject.toml"))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A command that ran in a process of its own."""
+_FORKS = """
+import json, os, sys, traceback
+import hapir.catalogue, hapir.cli.main, hapir.driver, hapir.execution, hapir.opt.driver, hapir.targets.estimate
+from hapir.spec.grammar import grammar
+grammar()
+for line in sys.stdin:
+    arguments, out, err = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        for stream, place in ((1, out), (2, err)):
+            os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        code = 70
+        try:
+            code = hapir.cli.main.main(arguments)
+        except SystemExit as exit_:
+            code = exit_.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Runs each command line that it reads in a fork of a process that has imported hapir, and seen no plug-in."""
 
-    code: int
-    out: str
-    err: str
 
-    @property
-    def json(self) -> Any:
-        """Its standard output as JSON."""
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Site:
     """A folder of installed packages, and a project of digits files with the examples of the packages."""
 
     packages: Path
     project: Path
+    _forks: subprocess.Popen[str] | None = None
 
     def hapir(self, *arguments: object) -> Outcome:
-        """Run `hapir` in the project with the packages on its path."""
-        return self.python("-m", "hapir", *map(str, arguments))
+        """Run `hapir` in the project with the packages on its path, in a process of its own."""
+        if self._forks is None:
+            self._forks = subprocess.Popen(
+                [sys.executable, "-c", _FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **self._place
+            )
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        out, err = (self.packages.parent / name for name in ("out.txt", "err.txt"))
+        self._forks.stdin.write(f"{json.dumps([[str(a) for a in arguments], str(out), str(err)])}\n")
+        self._forks.stdin.flush()
+        code = int(self._forks.stdout.readline())
+        return _checked(Outcome(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")))
+
+    def close(self) -> None:
+        """End the process that `hapir` forks."""
+        if self._forks is not None:
+            self._forks.communicate()
 
     def python(self, *arguments: str) -> Outcome:
         """Run Python in the project with the packages on its path."""
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=300, check=False, **self._place
+        )
+        return _checked(Outcome(done.returncode, done.stdout, done.stderr))
+
+    @property
+    def _place(self) -> dict[str, Any]:
         path = os.pathsep.join([str(self.packages), str(ROOT)])
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.project,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return {"cwd": self.project, "env": environment}
 
     def write_package(self, name: str, text: str, value: str) -> None:
         """A package of one module, as pip leaves it, whose entry point is `value`."""
@@ -69,6 +97,11 @@ class Site:
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
         (info / "entry_points.txt").write_text(f"[xdsl.universe]\n{name} = {value}\n", encoding="utf-8")
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    assert "Traceback" not in outcome.err, outcome.err
+    return outcome
 
 
 def make_project(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,21 @@ ACCURATE = 0.97
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """All working packages."""
-    return install(tmp_path_factory.mktemp("plugins"))
+    installed = install(tmp_path_factory.mktemp("plugins"))
+    yield installed
+    installed.close()
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Site:
+def bare(tmp_path: Path) -> Iterator[Site]:
     """A place for broken packages, with the project beside it."""
     packages = tmp_path / "site"
     packages.mkdir()
-    return Site(packages, make_project(tmp_path / "project"))
+    made = Site(packages, make_project(tmp_path / "project"))
+    yield made
+    made.close()
 
 
 def run(site: Site, name: str, *arguments: str) -> dict[str, object]:

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from hapir.diagnostics import HapirError, render
-from hapir.spec.check import load_spec_text
+from hapir.dialects.nn import LayerOp
+from hapir.registry import make_context
+from hapir.spec import build_module
+from hapir.spec.check import Spec, load_spec_text
 from tests.projects import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,10 +71,23 @@ def test_the_commands_of_the_setup_work(arguments: list[str]):
     assert outcome.out
 
 
+def layer_names(spec: Spec, schedule: str) -> list[str]:
+    """The layers of a schedule's network."""
+    module = build_module(spec, schedule, make_context())
+    return [op.layer_name or "" for op in module.walk() if isinstance(op, LayerOp)]
+
+
 def test_the_language_by_example_is_a_good_spec():
-    spec = load_spec_text("\n".join(blocks("hap")), "readme.hap", ROOT / "spec_examples")
-    assert spec.warnings == ()
-    assert [*spec.networks, *spec.machines, *spec.recipes, *spec.schedules] == ["digits", "tiny", "small", "on_tiny"]
+    texts = [f"hap 1{text}" for text in "\n".join(blocks("hap")).split("hap 1")[1:]]
+    first, second = (load_spec_text(text, "readme.hap", ROOT / "spec_examples") for text in texts)
+    assert first.warnings == second.warnings == ()
+    assert [*first.networks, *first.machines, *first.recipes, *first.schedules] == [
+        "digits",
+        "tiny",
+        "small",
+        "on_tiny",
+    ]
+    assert "x8.c1" in layer_names(second, "deeper")
 
 
 def test_the_message_shown_is_the_one_printed(checkout: Path):

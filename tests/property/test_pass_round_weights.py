@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import FloatAttr, ModuleOp, StringAttr, TensorType, f
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects.nn import DenseOp, NetworkOp, ReturnOp, WeightOp
-from hapir.dialects.nn_multiplied import MultipliedOp
+from hapir.dialects.nn_products import ProductOp
 from hapir.lowering.compress.round_weights import RoundWeightsPass
 from hapir.lowering.network_edits import networks_of
 from hapir.registered import FORMAT, value_of
@@ -29,12 +29,12 @@ def rounded(sample: Sample, pass_: RoundWeightsPass) -> tuple[NetworkOp, HapirCo
     return networks_of(module)[0], context
 
 
-def multiplied(network: NetworkOp) -> list[MultipliedOp]:
+def multiplied(network: NetworkOp) -> list[ProductOp]:
     """The layers that the pass is about."""
-    return [op for op in network.body.block.ops if isinstance(op, MultipliedOp)]
+    return [op for op in network.body.block.ops if isinstance(op, ProductOp)]
 
 
-def parameter(op: MultipliedOp, index: int) -> WeightOp:
+def parameter(op: ProductOp, index: int) -> WeightOp:
     """The op behind a parameter."""
     owner = op.operands[index].owner
     assert isinstance(owner, WeightOp)

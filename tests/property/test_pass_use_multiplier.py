@@ -18,7 +18,7 @@ from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn, num
 from hapir.dialects.machine import UnitOp
-from hapir.dialects.nn_multiplied import MultipliedOp, operand_formats
+from hapir.dialects.nn_products import ProductOp, operand_formats
 from hapir.lowering.compress.use_multiplier import UseMultiplierPass
 from hapir.multipliers.exact import Exact
 from hapir.multipliers.model import Multiplier
@@ -42,7 +42,7 @@ def with_multiplier(op: Operation, model: Multiplier) -> int:
     """Mark every layer that the model can multiply; how many there are."""
     marked = 0
     for layer in op.walk():
-        if isinstance(layer, MultipliedOp) and num.storage_of(num.element_type(layer.operands[0])) is not None:
+        if isinstance(layer, ProductOp) and num.storage_of(num.element_type(layer.operands[0])) is not None:
             try:
                 model.check(*operand_formats(layer))
             except (ValueError, VerifyException):  # too narrow for the model, or too wide for any
@@ -52,7 +52,7 @@ def with_multiplier(op: Operation, model: Multiplier) -> int:
     return marked
 
 
-def by_definition(op: MultipliedOp, model: Multiplier, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def by_definition(op: ProductOp, model: Multiplier, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """`bias + sum(multiply(q, w) - zero_point * w)`, one product after the other."""
     z = num.zero_point_of(num.element_type(op.operands[0]))
 
@@ -90,7 +90,7 @@ def test_the_reference_follows_the_definition():
 
         def observe(op: Operation, results: tuple[np.ndarray, ...]) -> None:
             values.update(zip(op.results, results, strict=True))
-            if isinstance(op, MultipliedOp) and op.multiplier is not None:
+            if isinstance(op, ProductOp) and op.multiplier is not None:
                 x, w, *rest = (values[v] for v in op.operands)
                 bias = rest[0] if rest else np.zeros(len(w), np.int64)
                 if results[0].size * w[0].size < 10_000:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from hapir.diagnostics import HapirError, render
+from hapir.diagnostics import Findings, HapirError, render
+from hapir.library import TECHNOLOGY, library_files
 from hapir.spec import Spec, load_spec, load_spec_text, recipe_passes
-from hapir.spec.imports import library_names
-from hapir.spec.technologies import technologies
+from hapir.spec.frames import Frame
 
 NETWORK = "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  return relu(x)\n}\n"
 MACHINE = "hap 1\nmachine m { technology = cmos45, clock = 1 MHz }\n"
@@ -124,11 +125,6 @@ def test_file_names_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pyte
     assert "p/parts/n.hap:3:10" in render(far.value.diagnostics)
 
 
-def test_library_files_are_sound():
-    for name in library_names():
-        check(f'hap 1\nimport "{name}"\n')
-
-
 def test_library_is_found_after_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A machine that a plug-in registers is imported like one of hapir's own; a file of the project comes first."""
     from hapir.spec import imports
@@ -177,4 +173,32 @@ def test_warnings_are_kept():
 
 
 def test_technologies_of_the_library():
-    assert "cmos45" in technologies()
+    assert "cmos45" in library_files(TECHNOLOGY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["y{i} = relu(z{i})", "let a{i} = b{i} + 1", "y = relu(x)", "machine a{i} extends b{i} {{ }}", "y{i} = 3 + z{i}"],
+)
+def test_a_checker_stops_when_there_is_enough_to_read(line: str):
+    """Each error is compared with names that are known; without an end that would take the square of the lines."""
+    lines = "\n".join(line.format(i=i) for i in range(3 * Findings.ENOUGH))
+    if not line.startswith("machine"):
+        lines = f"network n(x: f32[1, 4]) -> f32[1, 4] {{\n{lines}\nreturn x\n}}"
+    with pytest.raises(HapirError) as raised:
+        load_spec_text(f"hap 1\n{lines}\n", "t.hap", Path("nowhere"))
+    assert len(raised.value.diagnostics) == Findings.ENOUGH
+
+
+def test_a_good_network_is_built_without_lists_of_its_names(monkeypatch: pytest.MonkeyPatch):
+    """Names are gathered for suggestions alone: once per layer would take the square of their number."""
+
+    def names(_frame: Frame) -> NoReturn:
+        raise AssertionError("the names are listed")
+
+    monkeypatch.setattr(Frame, "names", names)
+    lines = "\n".join(f"y{i} = relu(add(x, x))" for i in range(3))
+    repeat = "repeat i in range(1, 3) { z = b(x, n = i) }"
+    block = "block b(x, n) { return relu(clip(x, low = 0, high = n)) }"
+    spec = f"hap 1\n{block}\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {{\n{lines}\n{repeat}\nreturn relu(z[3])\n}}"
+    assert len(load_spec_text(spec, "t.hap", Path("nowhere")).layers["n"]) == 13

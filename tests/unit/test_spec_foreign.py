@@ -11,6 +11,7 @@ from hapir.registry import universe
 from hapir.spec import foreign, load_spec_text
 from hapir.spec.foreign import suggest, suggest_unit, suggest_value
 from hapir.spec.units import UNITS
+from tests.property.spec_fuzz import limited
 
 NAME_TABLES = (
     foreign.LAYERS,
@@ -130,3 +131,14 @@ def test_a_word_of_another_language_may_be_a_name():
     """Only where the text does not go on as a spec is such a word more than a name."""
     spec = "hap 1\nnetwork n(x: f32[1, 8]) -> f32[1, 8] {\n    model = relu(x)\n    return relu(model)\n}\n"
     assert "model" in load_spec_text(spec, "t.hap", Path("nowhere")).layers["n"]
+
+
+def test_help_does_not_count_to_billions():
+    size = 1_000_000_000
+    spec = (
+        f"hap 1\nnetwork n(x: f32[1, {size}, 1, 1]) -> f32[1, 4, 1, 1] {{\n"
+        f"    return conv2d(x, channels = {size}, kernel = 1, groups = 7)\n}}\n"
+    )
+    with pytest.raises(HapirError) as raised, limited(5):
+        load_spec_text(spec, "t.hap", Path("nowhere"))
+    assert "1, 2, 4, 5, 8, 10, 16, 20 divide" in (raised.value.diagnostics[0].help or "")

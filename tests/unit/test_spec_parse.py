@@ -54,7 +54,9 @@ def test_spans_are_exact():
     network = parsed("hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] {\n  r = relu(x)\n  return r\n}\n").definitions[0]
     assert isinstance(network, syntax.Network)
     assert network.name == syntax.Name("n", Span("t.hap", 2, 9, 2, 10))
-    assert network.inputs[0].type.span == Span("t.hap", 2, 14, 2, 23)
+    (declared,) = (parameter.type for parameter in network.inputs)
+    assert declared is not None
+    assert declared.span == Span("t.hap", 2, 14, 2, 23)
     statement = network.statements[0]
     assert isinstance(statement, syntax.Assign)
     assert statement.value.span == Span("t.hap", 3, 7, 3, 14)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
+from hapir.diagnostics import HapirError
+from hapir.spec import load_spec_text
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
 
 
@@ -45,3 +48,20 @@ def test_every_dimension_has_an_example_that_is_one():
     assert {unit.dimension for unit in UNITS.values()} == set(EXAMPLES)
     for dimension, example in EXAMPLES.items():
         assert UNITS[example.split(" ")[1]].dimension == dimension
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "clock = 1e308 GHz",
+        "clock = 1 GHz; memory a { size = 1e306 GiB }",
+        "clock = 1 GHz; memory a { latency = 1e308 s, read_energy = 1e305 J }",
+        "technology = cmos45(dram_access = 1e308 J)",
+        "let fast = 1e299 GHz; clock = fast * 10",
+    ],
+)
+def test_a_quantity_beyond_floats_is_refused(body: str):
+    """What is small enough as it is written may be too large in hapir's own unit."""
+    with pytest.raises(HapirError) as raised:
+        load_spec_text(f"hap 1\nmachine m {{ {body} }}\n", "t.hap", Path("nowhere"))
+    assert {d.code for d in raised.value.diagnostics} <= {"HAP0105", "HAP0308"}

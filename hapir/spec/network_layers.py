@@ -1,0 +1,94 @@
+"""One layer of a network: the registered class behind a call, the tensors it takes, the ops that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from xdsl.dialects.builtin import TensorType, f32
+from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import VerifyException
+
+from hapir.diagnostics import Findings, Label, Span, location_of
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import Shape, ShapeError
+from hapir.dialects.num import shape_of
+from hapir.registry import universe
+from hapir.spec import syntax
+from hapir.spec.network_help import arguments, shapes_that_fit, unknown_layer
+from hapir.spec.options import origins
+from hapir.spec.resolve import resolve
+from hapir.spec.tensor_types import check_size, type_text
+
+if TYPE_CHECKING:
+    from hapir.dialects.nn_layers import LayerDefinition
+
+
+def layer_definition(
+    kind: syntax.Name, blocks: Collection[str], tensors: Callable[[], Iterable[str]], findings: Findings
+) -> type[LayerDefinition] | None:
+    """The registered layer of a name; None after an error, whose help knows the blocks and tensors at hand.
+
+    `tensors` lists their names; it is asked after an error only, for there may be thousands.
+    """
+    layers = universe().layers
+    if kind.text in layers:
+        return resolve(layers, kind, "layer", "HAP0201", findings)
+    help = unknown_layer(kind.text, [*layers, *blocks], [*tensors()])
+    findings.error("HAP0201", f"there is no layer `{kind.text}`", at=kind.span, help=help)
+    return None
+
+
+def takes(definition: type[LayerDefinition], call: syntax.Call, findings: Findings) -> bool:
+    """Whether a call gives as many tensors as its layer takes; a wrong number is an error."""
+    wanted, given = definition.inputs, len(call.arguments)
+    if given == wanted or (wanted is None and given):
+        return True
+    count = "at least one tensor" if wanted is None else "one tensor" if wanted == 1 else f"{wanted} tensors"
+    at = call.arguments[wanted].span if wanted is not None and given > wanted else call.span
+    help = arguments(call.function.text, call, wanted, definition)
+    findings.error("HAP0205", f"`{call.function.text}` takes {count}, {given} given", at=at, help=help)
+    return False
+
+
+def layer_ops(
+    definition: LayerDefinition,
+    inputs: Sequence[SSAValue],
+    layer: str,
+    call: syntax.Call,
+    made_at: Sequence[Span],
+    findings: Findings,
+) -> tuple[list[nn.WeightOp], nn.LayerOp] | None:
+    """The layer's weights and its op, at the place of the call; None where the shapes do not fit, which is an error.
+
+    `made_at` tells where each input is made.
+    """
+    weights: list[nn.WeightOp] = []
+
+    def parameter(suffix: str, shape: Shape, /) -> SSAValue:
+        check_size(shape)
+        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(f32, shape)))
+        return weights[-1].result
+
+    try:
+        op = definition.build(inputs, parameter, layer)
+        op.verify()
+        for result in op.results:
+            check_size(shape_of(result))
+    except (ShapeError, VerifyException, ValueError) as error:
+        labels = [Label(at, f"this is {type_text(v.type)}") for at, v in zip(made_at, inputs, strict=True)]
+        labels += origins(option.value for option in call.options)
+        message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
+        help = shapes_that_fit(call, [shape_of(value) for value in inputs], definition)
+        findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels, help=help)
+        return None
+    for made in (*weights, op):
+        made.location = location_of(call.span)
+    for weight in weights:
+        weight.result.name_hint = hint(weight.key.data)
+    return weights, op
+
+
+def hint(name: str) -> str:
+    """The SSA name that a tensor's name gives."""
+    return name.replace(".", "_")
