@@ -567,12 +567,18 @@ def test_mistakes(text: str, code: str, message: str):
         ),
         ("let n = 1_000", "numbers are decimal, and their digits stand together: `1000`, `1e-5`"),
         ("let n = 0x1F", "numbers are decimal, and their digits stand together: `1000`, `1e-5`"),
+        (NET + "// a body\n\n{ return x }", "put the `{` of the next line at the end of this one"),
         ("/* all of it */\n" + NET + "{ return relu(x) }", "comments begin with //, on each line"),
         (NET + "{ return relu(x) }\nschedule s of n { weights = random }", "write `weights = random(seed = 1)`"),
     ],
 )
 def test_ways_out(text: str, way_out: str):
     assert way_out in [d.help for d in diagnostics(text)]
+
+
+def test_a_brace_on_a_line_of_its_own_is_one_error():
+    text = "network n(x: f32[1, 2]) -> f32[1, 2]\n{\n    return rleu(x)\n}\nmachine m\n{\n}"
+    assert [(d.code, d.span.line if d.span else 0) for d in diagnostics(text)] == [("HAP0101", 2), ("HAP0101", 6)]
 
 
 def test_the_sizes_of_an_array_show_where_they_come_from():
