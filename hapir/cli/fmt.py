@@ -115,7 +115,8 @@ def _format(path: Path | None) -> _Change:
     if path is None:
         data = sys.stdin.buffer.read()
         text = decoded(data, _STDIN_NAME)
-        return _Change(_STDIN_NAME, data.decode("utf-8"), format_text(text, _STDIN_NAME))
+        with files_from(Path(), {_STDIN_NAME: text}):
+            return _Change(_STDIN_NAME, data.decode("utf-8"), format_text(text, _STDIN_NAME))
     with files_from(path.parent):
         data = read_bytes(path)
         text = decoded(data, path.name)

@@ -257,7 +257,7 @@ def _amount(value: syntax.Value, scope: Scope) -> tuple[Fraction, str | None]:
     if isinstance(value, syntax.Quantity):
         unit = UNITS[value.unit]
         return (value.exact or Fraction(str(value.value))) * unit.factor, unit.dimension
-    if isinstance(value, syntax.Name):
+    if isinstance(value, syntax.Name) and value.text not in RESERVED:
         known = list(scope.names())
         help = did_you_mean(value.text, known) or (
             f"the constants here are {', '.join(dict.fromkeys(known))}" if known else "define it: `let name = value`"
@@ -328,6 +328,14 @@ def match_arguments(
             labels = [Label(parameter.span, "it has no default")]
             help = f"add `{name} = ...`, or give it a default where it is defined"
             findings.error("HAP0206", f"{what} needs `{name}`", at=call.span, labels=labels, help=help)
+            good = False
+    later = set(known)
+    for name, parameter in known.items():
+        later.remove(name)
+        if name not in given and isinstance(parameter.default, syntax.Name) and parameter.default.text in later:
+            used = parameter.default
+            message = f"the default of `{name}` is `{used.text}`, which comes after it"
+            findings.error("HAP0224", message, at=used.span, help=f"put `{used.text}` before `{name}`")
             good = False
     return given if good else None
 

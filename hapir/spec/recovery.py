@@ -16,7 +16,14 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from hapir.diagnostics import Findings, Label, Span
 from hapir.spec.expected import describe, expected
 from hapir.spec.foreign import suggest_unit
-from hapir.spec.syntax_help import Surprise, answer, begins_definition, character_help, is_dangling
+from hapir.spec.syntax_help import (
+    Surprise,
+    answer,
+    begins_definition,
+    brace_follows,
+    character_help,
+    is_dangling,
+)
 from hapir.spec.units import UNITS
 
 MAXIMUM_ERRORS = 10
@@ -125,6 +132,8 @@ class Recovery:
         self._findings.error("HAP0101", message, at=at, labels=labels, help=told.help)
         if token.type == "$END":
             return False
+        if brace_follows(surprise):
+            return True  # only the end of the line is too much
         if begins_definition(surprise) and self._previous is not None:
             return self._resume(self._previous.start_pos or 0, at_top=True)
         return self._resume(surprise.start + len(token) if is_dangling(surprise) else surprise.start)
@@ -145,6 +154,8 @@ class Recovery:
         line, column = self._position(start)
         span = Span(self._file, line, column, line, column + len(word.group()))
         help = suggest_unit(word.group(), UNITS) or f"the units are {', '.join(UNITS)}"
+        if re.fullmatch(r"_\d+|[xXoObB][\da-fA-F]+", word.group()):
+            help = "numbers are decimal, and their digits stand together: `1000`, `1e-5`"
         self._findings.error("HAP0107", f"`{word.group()}` is not a unit", at=span, help=help)
         return True
 

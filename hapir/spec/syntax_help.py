@@ -143,6 +143,12 @@ def begins_definition(surprise: Surprise) -> bool:
     )
 
 
+def brace_follows(surprise: Surprise) -> bool:
+    """Whether the body that is missing begins on a line of its own, as in C."""
+    after = surprise.text[surprise.start :]
+    return "LBRACE" in surprise.accepted and surprise.ends_line and bool(re.match(r"(\s|//[^\n]*\n)*\{", after))
+
+
 def is_dangling(surprise: Surprise) -> bool:
     """Whether the line ends in an operator, so that the next line goes on with it."""
     previous = surprise.previous
@@ -306,6 +312,8 @@ def _named_block(s: Surprise) -> Answer | None:
 def _body(s: Surprise) -> Answer | None:
     if "LBRACE" not in s.accepted or s.takes_value:
         return None
+    if brace_follows(s):
+        return Answer("put the `{` of the next line at the end of this one")
     if s.ends_line:
         return Answer("end it with its body, which may be empty: `{ }`", f"expected `{{`, found {_found_end(s)}")
     return Answer("a body stands in braces: `{ ... }`")

@@ -132,3 +132,10 @@ def test_stdin_to_stdout(
     outcome = run_main("fmt", "-", *argv)
     assert (outcome.code, outcome.out) == (code, out)
     assert bool(outcome.err) == (not out and code == 1)
+
+
+def test_a_mistake_in_stdin_shows_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _Stdin(BROKEN.encode()))
+    outcome = run_main("fmt", "-")
+    assert outcome.code == 1
+    assert "\n2 | let a =\n" in outcome.err

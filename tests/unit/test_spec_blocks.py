@@ -178,7 +178,7 @@ def test_a_tensor_may_be_the_default_of_a_parameter():
     }"""
     assert ir_text(module_of(block)) == ir_text(module_of(inlined))
     later = "block b(x, y = z, z = 1) { return add(x, y) }\nnetwork n(i: f32[1, 2]) -> f32[1, 2] { return b(i) }"
-    assert [code for code, _ in errors(later)] == ["HAP0202"]
+    assert errors(later) == [("HAP0224", "the default of `y` is `z`, which comes after it")]
 
 
 def test_the_size_of_a_tensor_is_a_number():
@@ -491,6 +491,16 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
             "`m` is defined twice",
         ),
         (
+            "block b(x, k = j, j = 3) { return dense(x, units = k) }\n" + NET + "{ return b(x) }",
+            "HAP0224",
+            "the default of `k` is `j`, which comes after it",
+        ),
+        (
+            "let a = true + 1",
+            "HAP0307",
+            "`true` cannot be computed with",
+        ),
+        (
             "machine a extends nobody { }",
             "HAP0209",
             "there is no machine `nobody`",
@@ -555,12 +565,20 @@ def test_mistakes(text: str, code: str, message: str):
             "let n = pow(2, 3)\n" + NET + "{ return dense(x, units = n) }",
             "the functions are min, max, floor, ceil, round, abs, mod, sqrt, log2, size",
         ),
+        ("let n = 1_000", "numbers are decimal, and their digits stand together: `1000`, `1e-5`"),
+        ("let n = 0x1F", "numbers are decimal, and their digits stand together: `1000`, `1e-5`"),
+        (NET + "// a body\n\n{ return x }", "put the `{` of the next line at the end of this one"),
         ("/* all of it */\n" + NET + "{ return relu(x) }", "comments begin with //, on each line"),
         (NET + "{ return relu(x) }\nschedule s of n { weights = random }", "write `weights = random(seed = 1)`"),
     ],
 )
 def test_ways_out(text: str, way_out: str):
     assert way_out in [d.help for d in diagnostics(text)]
+
+
+def test_a_brace_on_a_line_of_its_own_is_one_error():
+    text = "network n(x: f32[1, 2]) -> f32[1, 2]\n{\n    return rleu(x)\n}\nmachine m\n{\n}"
+    assert [(d.code, d.span.line if d.span else 0) for d in diagnostics(text)] == [("HAP0101", 2), ("HAP0101", 6)]
 
 
 def test_the_sizes_of_an_array_show_where_they_come_from():
