@@ -123,7 +123,7 @@ class Design:
         """Check what lies outside the text as well (weight files), and count.
 
         Raises HapirError with all that is wrong. The report's warnings are of schedules whose network, quantized or
-        not, is too large for a memory of the machine, or far too small for its array.
+        not, is too large for a memory of the machine or far too small for its array, and of memories without use.
         """
         diagnose(self.spec)
         networks: list[NetworkOp] = []
@@ -141,11 +141,15 @@ class Design:
             if schedule.machine is None or schedule.recipe is None:
                 continue  # without a recipe the network stays float and runs on no machine
             from hapir.lowering.schedule.capacity import capacity_warnings
+            from hapir.lowering.schedule.unused_memories import unused_memory_warnings
             from hapir.lowering.schedule.utilization import utilization_warnings
 
             module = build_module(self.spec, name, make_context(), weights=False)
-            parts = _only(module, NetworkOp), _only(module, MachineOp), _only(module, ScheduleOp)
-            found += [*capacity_warnings(*parts), *utilization_warnings(*parts)]
+            hardware = _only(module, MachineOp), _only(module, ScheduleOp)
+            network = _only(module, NetworkOp)
+            found += capacity_warnings(network, *hardware)
+            found += utilization_warnings(network, *hardware)
+            found += unused_memory_warnings(*hardware)
         return self.spec.silencer.heard(placed(dict.fromkeys(found), self.spec.folder))
 
 

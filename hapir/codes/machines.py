@@ -68,6 +68,12 @@ MACHINES = {
         "`requantize`. Other parts can be described, mapped to and estimated where a model knows them, but not built.",
         "network_on_chip n { topology = mesh, source = pe, destination = pe }",
     ),
+    "HAP0613": Code(
+        "memory that nothing uses",
+        "The dataflow of the schedule has no use for this memory of the machine: it holds nothing, or nothing that the "
+        "dataflow keeps there. In a machine that extends another one, often a name is misspelt. It is a warning.",
+        "machine m extends ws { memory drm { latency = 5 cycle } }",
+    ),
     "HAP0612": Code(
         "array that hardly works",
         "Less than a tenth of the array can be busy with this network, because its layers have far fewer input "

@@ -8,12 +8,12 @@ project are looked at, and only what can be said from the text alone; what a mac
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import cast
 
 from hapir.diagnostics import LIBRARY, Findings, Span, some
 from hapir.laws import law_of
 from hapir.registry import universe
+from hapir.selectors import selected
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep
 from hapir.spec.options import word
@@ -94,7 +94,8 @@ def lint_recipe(
     patterns = [p for step in plain for p in _patterns(step)]
     if not patterns or not weighted:
         return
-    left = [layer for layer in weighted if not any(fnmatchcase(layer, pattern) for pattern in patterns)]
+    chosen = set(selected(weighted, patterns))
+    left = [layer for layer in weighted if layer not in chosen]
     if left and len(left) < len(weighted):
         findings.warning(
             "HAP0253",

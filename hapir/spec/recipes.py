@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from xdsl.passes import ModulePass
 
 from hapir.diagnostics import Findings, Label, Span, some
 from hapir.registry import universe
+from hapir.selectors import matches
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep
 from hapir.spec.options import read_options
@@ -63,6 +63,9 @@ def check_selectors(
     for step in plain:
         for option in (o for o in step.call.options if o.name.text == SELECTOR):
             values = option.value.elements if isinstance(option.value, syntax.Sequence) else (option.value,)
+            if not values:
+                what = f"the pass `{step.call.function.text}` is given no layers"
+                findings.error("HAP0208", what, at=option.value.span, help='name some, or all: `layers = "*"`')
             for value in values:
                 glob = (
                     value.value
@@ -71,7 +74,7 @@ def check_selectors(
                     if isinstance(value, syntax.Name)
                     else None
                 )
-                if glob is None or any(fnmatchcase(layer, glob) for layer in layers):
+                if glob is None or any(matches(layer, glob) for layer in layers):
                     continue
                 findings.error(
                     "HAP0208",

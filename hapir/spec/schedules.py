@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from hapir.diagnostics import Findings, Label, Span, did_you_mean, location_of, some
 from hapir.dialects.dataflow import DIMENSIONS, TENSORS, LevelOp, MapOp, ScheduleOp
@@ -16,6 +15,7 @@ from hapir.dialects.machine_memory import MemoryOp
 from hapir.random_weights import RandomWeights
 from hapir.registered import spell
 from hapir.registry import universe
+from hapir.selectors import selected
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.frames import indexed
@@ -145,7 +145,7 @@ class ScheduleBuilder:
         pattern = block.name
         matching = [pattern.text]
         if self._layers is not None:
-            matching = [layer for layer in self._layers if fnmatchcase(layer, pattern.text)]
+            matching = selected(self._layers, [pattern.text])
         if not matching:
             network, layers = self._schedule.network, self._layers or ()
             self._findings.error(

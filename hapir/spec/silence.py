@@ -1,8 +1,9 @@
 """Comments that silence warnings: `// hapir: allow HAP0220, HAP0250`.
 
 At the end of a line the comment speaks of that line, on a line of its own of the next statement's first line, and above
-the version line of the whole file. Only warnings can be silenced. A comment that names no code, an unknown code or a
-code that nothing is silenced of is a warning itself, so that none outlives its reason.
+the version line of the whole file. A reason may follow: `// hapir: allow HAP0250: for the next version`. Only warnings
+can be silenced. A comment that names no code, an unknown code or a code that nothing is silenced of is a warning
+itself, so that none outlives its reason.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hapir.codes import CODES
 from hapir.diagnostics import LIBRARY, Diagnostic, Span, did_you_mean
 
 _COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*')
-_ALLOW = re.compile(r"//[ \t]*hapir:[ \t]*allow\b(?P<codes>[^\n]*)")
+_ALLOW = re.compile(r"//[ \t]*hapir:[ \t]*allow\b(?P<codes>[^\n:]*)(?P<reason>:[^\n]*)?")
 _CODE = re.compile(r"[^\s,]+")
 
 

@@ -12,7 +12,7 @@ from hapir.diagnostics import Findings
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.spec import foreign, syntax
 from hapir.spec.evaluate import Scope, evaluate
-from hapir.spec.options import integer_format, origins
+from hapir.spec.options import integer_format, origins, show
 
 MAXIMUM_SIZE = (1 << 31) - 1
 """Elements of a tensor and size of a dimension: what a signed 32-bit index of generated code reaches."""
@@ -38,10 +38,15 @@ def tensor_type(tensor: syntax.Tensor, scope: Scope, findings: Findings) -> Tens
         element = None
         if size is not None:
             labels = [] if isinstance(size, syntax.Pair) else origins([size])
-            message = f"a dimension is an integer in 1..{MAXIMUM_SIZE}"
+            shown = "a pair" if isinstance(size, syntax.Pair) else show(size)
+            message = f"a dimension is an integer in 1..{MAXIMUM_SIZE}, not {shown}"
             help = "write a number, or a parameter of the network with a default: `size = 32`"
             findings.error("HAP0305", message, at=written.span, labels=labels, help=help)
     if element is None:
+        return None
+    if not shape:
+        help = "axis 0 counts images: write `f32[1]` for one number"
+        findings.error("HAP0305", "a tensor has at least one dimension", at=tensor.span, help=help)
         return None
     try:
         check_size(tuple(shape))

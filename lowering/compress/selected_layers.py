@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from hapir.diagnostics import did_you_mean, fail, some
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.nn_products import ProductOp
+from hapir.selectors import matches
 
 
 def globs_of(layers: str | Sequence[str]) -> tuple[str, ...]:
@@ -21,8 +21,8 @@ def selected_layers(network: NetworkOp, layers: str | Sequence[str]) -> list[Pro
     found = [op for op in network.body.block.ops if isinstance(op, ProductOp)]
     names = [op.layer_name or "" for op in found]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(matches(name, pattern) for name in names):
             what = f"`{pattern}` selects no convolution or dense layer of `{network.sym_name.data}`"
             known = some([f"`{name}`" for name in names if name]) or "none"
             fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
-    return [op for op, name in zip(found, names, strict=True) if any(fnmatchcase(name, p) for p in patterns)]
+    return [op for op, name in zip(found, names, strict=True) if any(matches(name, p) for p in patterns)]

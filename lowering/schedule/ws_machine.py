@@ -185,18 +185,24 @@ def _one_array(op: MachineOp) -> ArrayOp:
     return arrays[0]
 
 
+_DESCRIBED = (
+    "such a machine can be described, but hapir has no model of it yet: it builds and estimates machines like "
+    '`import "machines/ws.hap"`, and a plug-in may bring a dataflow that estimates others'
+)
+
+
 def _refuse_other_parts(op: MachineOp) -> None:
     """What the circuit of this dataflow would not have, though the machine describes it."""
     for part in op.walk():
         if isinstance(part, NetworkOnChipOp):
             fail("HAP0611", f"the network-on-chip `{part.sym_name.data}` cannot be built: this dataflow has wiring of "
-                 "its own", at=part, help="leave networks-on-chip out of machines that hapir builds")  # fmt: skip
+                 "its own", at=part, help=_DESCRIBED)  # fmt: skip
         if isinstance(part, UnitOp) and part.kind.data not in (MacUnit.name, RequantizeUnit.name):
             fail("HAP0611", f"no circuit for the unit `{part.kind.data}`", at=part,
-                 help="this dataflow is built of `mac` and `requantize`")  # fmt: skip
+                 help=_DESCRIBED)  # fmt: skip
         if isinstance(part, ArrayOp) and isinstance(part.parent_op(), ArrayOp):
             fail("HAP0611", f"the array `{part.sym_name.data}` in an array cannot be built", at=part,
-                 help="this dataflow has one array of plain processing elements")  # fmt: skip
+                 help=_DESCRIBED)  # fmt: skip
 
 
 def _memory(op: MachineOp, found: list[MemoryOp], what: str) -> MemoryOp:
