@@ -56,8 +56,8 @@ list stands in brackets, and its members may be pairs like `K: 2`. `range(4, 32,
 ends are included. `i8`, `u4` and `f32` name number formats; `u8 * i8` is a product of two.
 
 Where an option selects layers, it takes globs over their names: `"c*"`, `"stage2.*.c1"`, or a list of them; `*` stands
-for any text, dots included, `?` for one character, and `"x[2].c1"` means the name that `x[2]` makes. A glob that matches
-nothing is an error.""",
+for any text, dots included, `?` for one character, and `"x[2].c1"` means the name that `x[2]` makes. A glob that
+matches nothing is an error.""",
         ("value", "operand", "name", "list", "list_items", "element", "pair", "call", "argument", "option", "tensor"),
         """\
 hap 1
