@@ -186,8 +186,8 @@ def _one_array(op: MachineOp) -> ArrayOp:
 
 
 _DESCRIBED = (
-    "such a machine can be described, but hapir has no model of it yet: it builds and estimates machines like "
-    '`import "machines/ws.hap"`, and a plug-in may bring a dataflow that estimates others'
+    "hapir builds and estimates one array of `mac` and `requantize`, like `machines/ws.hap`; "
+    "others can be described, and estimated by a plug-in"
 )
 
 

@@ -528,7 +528,7 @@ NET = "network n(x: f32[1, 2]) -> f32[1, 2] "
         (
             "network n(x: f32[1, k]) -> f32[1, 2] { return relu(x) }",
             "HAP0305",
-            "a dimension is an integer in 1..2147483647",
+            "a dimension is an integer in 1..2147483647, not `k`",
         ),
     ],
 )
