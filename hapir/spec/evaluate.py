@@ -15,9 +15,9 @@ from fractions import Fraction
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.spec import syntax
 from hapir.spec.foreign import OPTIONS, suggest
-from hapir.spec.options import integer_format, show
 from hapir.spec.twice import defined_twice, given_twice
 from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS
+from hapir.spec.values import integer_format, show
 
 RESERVED = ("true", "false", "none")
 """Words that cannot name a constant."""

@@ -16,8 +16,8 @@ from hapir.registry import universe
 from hapir.selectors import selected
 from hapir.spec import syntax
 from hapir.spec.expand import PlainStep
-from hapir.spec.options import word
 from hapir.spec.recipes import SELECTOR
+from hapir.spec.values import word
 
 LINTS = ("HAP0220", "HAP0250", "HAP0252", "HAP0253", "HAP0254")
 """The warnings that a check always looks for."""

@@ -25,10 +25,11 @@ from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.machine_blocks import ARRAY, MACHINE, MachineBlock, UnitBlock
 from hapir.spec.machine_checks import check_machine, check_tensors
 from hapir.spec.machine_measures import settled
-from hapir.spec.options import origins, read_options, word
+from hapir.spec.options import origins, read_options
 from hapir.spec.resolve import resolve
 from hapir.spec.technologies import check_technology, read_overrides
 from hapir.spec.twice import defined_twice
+from hapir.spec.values import word
 
 MAXIMUM_ROWS = 4096
 NODES = ("memory", ARRAY)

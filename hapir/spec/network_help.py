@@ -16,7 +16,7 @@ from hapir.dialects.nn_shapes import Shape
 from hapir.spec import foreign, syntax
 from hapir.spec.evaluate import FUNCTIONS, SIZE
 from hapir.spec.foreign import suggest
-from hapir.spec.options import show
+from hapir.spec.values import show
 
 _MATRICES = ("dense", "softmax", "argmax")
 """Layers that take a matrix N x C."""

@@ -35,11 +35,12 @@ from hapir.spec.network_results import (
     result_names,
     returned_values,
 )
-from hapir.spec.options import Mismatch, expand_range, read_options, show
+from hapir.spec.options import Mismatch, expand_range, read_options
 from hapir.spec.program import Program, check_block_name
 from hapir.spec.tensor_names import TensorNames
 from hapir.spec.tensor_types import tensor_type
 from hapir.spec.twice import defined_twice
+from hapir.spec.values import show
 
 if TYPE_CHECKING:
     from hapir.dialects.nn_layers import LayerDefinition

@@ -24,12 +24,12 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
-from hapir.dialects.num import signed, unsigned
-from hapir.registered import Registered, integer_spelling
+from hapir.registered import Registered
 from hapir.spec import foreign, syntax
 from hapir.spec.foreign import suggest
 from hapir.spec.twice import given_twice
 from hapir.spec.units import EXAMPLES, UNITS, Dimension, magnitude
+from hapir.spec.values import integer_format, show, word
 
 T = TypeVar("T")
 MAXIMUM_RANGE = 1_000_000
@@ -328,27 +328,8 @@ def _bool(value: syntax.Value) -> bool | None:
     return {"true": True, "false": False}.get(word(value) or "")
 
 
-def word(value: syntax.Value | syntax.Pair) -> str | None:
-    """The name that a value is written as, whether or not a constant of that name was put in; None of other values."""
-    match value:
-        case syntax.Name():
-            return value.text
-        case syntax.Number() | syntax.Quantity() | syntax.Text() if value.origin is not None:
-            return value.origin.name
-        case _:
-            return None
-
-
 def _word(value: syntax.Value) -> str | None:
     return value.value if isinstance(value, syntax.Text) else word(value)
-
-
-def integer_format(value: syntax.Value) -> IntegerType | None:
-    """`u8` and `i32` as explicit-sign integer types; None for anything else."""
-    spelled = integer_spelling(word(value) or "")
-    if spelled is None or spelled["width"] > 64:
-        return None
-    return (signed if spelled["signed"] else unsigned)(spelled["width"])
 
 
 def _unmeasured(value: syntax.Value) -> None:
@@ -478,29 +459,6 @@ def expand_range(call: syntax.Call, *, may_be_empty: bool = False) -> range:
         help = "it counts up from the first to the last, both included, by steps of at least 1"
         raise Mismatch("HAP0305", f"the range {first}..{last} {wrong}", call.span, help)
     return range(first, last + 1, step)
-
-
-def show(value: syntax.Value) -> str:
-    """A value as a message shows it."""
-    match value:
-        case syntax.Name():
-            return f"`{value.text}`"
-        case syntax.Number():
-            return str(value.value)
-        case syntax.Quantity():
-            return f"{value.value} {value.unit}"
-        case syntax.Text():
-            return f'"{value.value}"'
-        case syntax.Call():
-            return f"a call of `{value.function.text}`"
-        case syntax.Tensor() | syntax.Member():
-            return "a tensor"
-        case syntax.Sequence():
-            return f"a list of {len(value.elements)}"
-        case syntax.Product():
-            return "a product"
-        case syntax.Binary() | syntax.Negative():
-            return "an expression"
 
 
 def _is_enum(hint: Any) -> bool:

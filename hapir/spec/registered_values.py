@@ -6,8 +6,9 @@ from hapir.diagnostics import Findings, HapirError
 from hapir.registered import FORMAT, Registered, bind, integer_spelling, spell, value_of
 from hapir.registry import universe
 from hapir.spec import syntax
-from hapir.spec.options import Mismatch, read_options, show
+from hapir.spec.options import Mismatch, read_options
 from hapir.spec.resolve import resolve
+from hapir.spec.values import show
 
 
 def registered_text(value: syntax.Value, registered: Registered, name: str) -> str:

@@ -19,9 +19,10 @@ from hapir.selectors import selected
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.frames import indexed
-from hapir.spec.options import read_options, show, word
+from hapir.spec.options import read_options
 from hapir.spec.resolve import resolve
 from hapir.spec.twice import given_twice
+from hapir.spec.values import show, word
 
 DEFAULT_DATAFLOW = "weight_stationary"
 WEIGHTS, RANDOM = "weights", "random"

@@ -12,8 +12,8 @@ from hapir.spec.block_calls import BlockCalls
 from hapir.spec.evaluate import evaluate
 from hapir.spec.frames import Frame, NamedTensor, indexed
 from hapir.spec.network_help import new_name, unknown_tensor
-from hapir.spec.options import show
 from hapir.spec.twice import defined_twice
+from hapir.spec.values import show
 
 
 class TensorNames:

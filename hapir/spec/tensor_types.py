@@ -12,7 +12,8 @@ from hapir.diagnostics import Findings
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.spec import foreign, syntax
 from hapir.spec.evaluate import Scope, evaluate
-from hapir.spec.options import integer_format, origins, show
+from hapir.spec.options import origins
+from hapir.spec.values import integer_format, show
 
 MAXIMUM_SIZE = (1 << 31) - 1
 """Elements of a tensor and size of a dimension: what a signed 32-bit index of generated code reaches."""
