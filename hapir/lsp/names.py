@@ -108,13 +108,13 @@ class NameIndex:
                 self._network(definition, names)
             case syntax.Machine():
                 inner = self._body(definition, names)
-                self._parameters(definition.parameters, inner, Known("block", MACHINE))
+                self._parameters(definition.parameters, inner)
                 if definition.base is not None:
                     self._instance(definition.base, "machine", inner)
                 self._items(definition.items, inner, Known("block", MACHINE), definition)
             case syntax.Recipe():
                 inner = self._body(definition, names)
-                self._parameters(definition.parameters, inner, None)
+                self._parameters(definition.parameters, inner)
                 self._recipe(definition, inner)
             case syntax.Schedule():
                 inner = self._body(definition, names)
@@ -136,7 +136,7 @@ class NameIndex:
     def _network(self, node: syntax.Network | syntax.LayerBlock, outer: Names) -> None:
         names = self._body(node, outer, tensors=False)
         self._blocks[id(node)] = names
-        self._parameters(node.parameters, names, None)
+        self._parameters(node.parameters, names)
         if isinstance(node, syntax.Network):
             for result in node.results:
                 if result.name is not None:
@@ -338,7 +338,7 @@ class NameIndex:
         names.constants.let(statement, Findings())
         self._add(statement.name, names.own[symbol.name], defines=names.own[symbol.name] == symbol)
 
-    def _parameters(self, parameters: Iterable[syntax.Parameter], names: Names, known: Known | None) -> None:
+    def _parameters(self, parameters: Iterable[syntax.Parameter], names: Names) -> None:
         for parameter in parameters:
             if parameter.name is None:
                 continue

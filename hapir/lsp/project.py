@@ -36,11 +36,6 @@ class Project:
         """The last view of each file whose text could be read."""
         self._lock = RLock()
 
-    @property
-    def open_files(self) -> list[Path]:
-        """The files that are open."""
-        return list(self._open)
-
     def put(self, path: Path, text: str) -> None:
         """Open a file, or give it another text."""
         with self._lock:

@@ -1,8 +1,8 @@
 """What is allowed but odd: warnings about a spec that is otherwise good.
 
 Each has a code that `hapir explain` tells about and that a comment silences (`silence.py`). Only the files of the
-project are looked at, and only what can be said from the text alone; what a machine makes of a network is said by
-`hapir estimate`.
+project are looked at, and only what can be said from the text alone; what fits a machine and what keeps it busy is told
+by the warnings of `lowering/schedule`.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def problems(text: str) -> list[tuple[str, int, int, str]]:
         read_passes(text, "-p")
     found = error.value.diagnostics
     assert all(d.span and d.span.file == "-p" for d in found)
-    assert text.split("\n")[0][:20] in render(found) or "\n" in text
+    assert all(text.split("\n")[d.span.line - 1][:20] in render([d]) for d in found if d.span)
     return [(d.code, d.span.line, d.span.column, d.message) for d in found if d.span]
 
 
