@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hapir.diagnostics import Span
 from hapir.spec import syntax
 from hapir.spec.expected import KEYWORDS
-from hapir.spec.units import UNITS
+from hapir.spec.units import MAXIMUM_MAGNITUDE, UNITS, magnitude
 
 AT = Span("t.hap", 1, 1, 1, 2)
 PLACES = st.just(AT)
@@ -33,7 +33,9 @@ NAMES = WORDS.map(lambda text: syntax.Name(text, AT))
 INTEGERS = st.integers(-(10**12), 10**12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.one_of(INTEGERS, FLOATS).map(lambda value: syntax.Number(value, AT))
-QUANTITIES = st.builds(syntax.Quantity, st.one_of(INTEGERS, FLOATS), st.sampled_from([*UNITS]), PLACES)
+QUANTITIES = st.builds(syntax.Quantity, st.one_of(INTEGERS, FLOATS), st.sampled_from([*UNITS]), PLACES).filter(
+    lambda quantity: abs(magnitude(quantity.value, quantity.unit)) <= MAXIMUM_MAGNITUDE
+)
 TEXTS = st.text('abc*./ {}()\\"é,=/', max_size=8).map(lambda text: syntax.Text(text, AT))
 
 
