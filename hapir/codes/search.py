@@ -21,4 +21,10 @@ SEARCH = {
         "say what must be kept with `at_least`.",
         'keep_accuracy(within = 3 dB, data = "d.npz", evaluator = sqnr)',
     ),
+    "HAP0584": Code(
+        "report without accuracy",
+        "A compression is never shown without the accuracy beside it, and the data hold no array `label` to measure it "
+        "with, or the network's first result gives no class.",
+        "hapir report net.hap --input images_without_labels.npz",
+    ),
 }

@@ -78,7 +78,7 @@ def project(tmp_path: Path) -> Path:
     """Weights that rounding changes, and images with labels that the float network gets right."""
     rng = np.random.default_rng(5)
     w = rng.standard_normal((3, 4)).astype(np.float32)
-    np.savez(tmp_path / "w.npz", **{"f1.weight": w, "f1.bias": np.zeros(3, np.float32)})
+    np.savez(tmp_path / "w.npz", allow_pickle=False, **{"f1.weight": w, "f1.bias": np.zeros(3, np.float32)})
     image = rng.standard_normal((64, 4)).astype(np.float32)
     np.savez(tmp_path / "d.npz", image=image, label=(image @ w.T).argmax(axis=1))
     return tmp_path
