@@ -9,12 +9,12 @@ import numpy.typing as npt
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn_macs import macs
 from hapir.dialects.num import element_type, table_key, zero_point_of
 from hapir.lowering.compress.weight_slots import slots_of
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op
 from hapir.lowering.network_edits import layer_name
 from hapir.report.compression import Footprint
-from hapir.report.summary import macs
 from hapir.weights import Array, WeightStore
 
 UNNAMED = "(unnamed)"
