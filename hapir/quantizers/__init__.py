@@ -1,1 +1,1 @@
-"""Arithmetic of quantizers over numpy arrays: weights and observed activations in, codes and scales out; no IR."""
+"""Weight quantizers as plain numpy: real weights in, coded weights out."""

@@ -61,14 +61,6 @@ def block_rows(w: Floats, blocks: Sequence[int]) -> Floats:
     return w.reshape(split).transpose(*outer, *inner).reshape(count, -1)
 
 
-def spread(scales: Floats, shape: Sequence[int]) -> Floats:
-    """Scales of blocks repeated to the shape of the weights that they belong to."""
-    for axis, size in enumerate(shape):
-        if scales.shape[axis] not in (1, size):
-            scales = np.repeat(scales, size // scales.shape[axis], axis=axis)
-    return scales
-
-
 def block_scales(w: Floats, blocks: Sequence[int], rule: UniformRule) -> Floats:
     """The scale of each block, of shape `blocks`; 0 where all its weights are 0. Linear in the number of weights."""
     rows = block_rows(w, blocks)

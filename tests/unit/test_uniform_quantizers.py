@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapir.dialects.formats import Fixed
+from hapir.quantizers.coded import spread
 from hapir.quantizers.equalization import (
     LARGEST_FACTOR,
     equalizing_factors,
@@ -20,7 +21,7 @@ from hapir.quantizers.equalization import (
 )
 from hapir.quantizers.fixed_point import PointMethod, choose_fixed, fixed_codes, format_for, integer_bits
 from hapir.quantizers.gaussian_clipping import batch_norm_range, half_wave_sqnr_db, sigmas_for
-from hapir.quantizers.uniform import Floats, UniformRule, WeightMethod, block_rows, block_scales, spread
+from hapir.quantizers.uniform import Floats, UniformRule, WeightMethod, block_rows, block_scales
 
 METHODS: tuple[WeightMethod, ...] = ("min_max", "percentile", "sqnr", "mse")
 
@@ -69,7 +70,7 @@ def test_the_range_of_a_batch_norm_holds_every_channel() -> None:
 
 def quantized(w: Floats, scales: Floats, rule: UniformRule) -> Floats:
     """The reals that codes of a rule mean; a scale of 0 means 0."""
-    wide = spread(scales, w.shape)
+    wide = spread(scales, w.shape).astype(np.float64)
     safe = np.where(wide > 0, wide, 1.0)
     return np.clip(np.rint(w / safe), -rule.largest, rule.largest) * wide
 

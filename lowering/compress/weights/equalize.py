@@ -93,7 +93,9 @@ class EqualizePass(ModulePass):
             reject_fused(network)
             reject_quantized(network)
             pairs = [pair for pair in pairs_among(selected_layers(network, self.layers))]
-            parameters = {layer: _Parameters.of(layer, weights) for pair in pairs for layer in (pair.first, pair.second)}
+            parameters = {
+                layer: _Parameters.of(layer, weights) for pair in pairs for layer in (pair.first, pair.second)
+            }
             for _ in range(self.rounds):
                 moves = [pair.equalize(parameters, powers_of_two=self.factors == "powers_of_two") for pair in pairs]
                 if max(moves, default=0.0) <= SETTLED:
@@ -122,9 +124,7 @@ class _Parameters:
             if self.changed and array is not None:
                 old = layer.operands[index]
                 key = f"{weight_op_of(old).key.data}.equalized"
-                layer.operands[index] = insert_weight(
-                    layer, key, array.astype(np.float32), f32, weights, old.name_hint
-                )
+                layer.operands[index] = insert_weight(layer, key, array.astype(np.float32), f32, weights, old.name_hint)
 
 
 @dataclass(frozen=True)

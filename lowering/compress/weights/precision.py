@@ -66,7 +66,9 @@ class PrecisionPass(ModulePass):
         if self.weights is None and self.activations is None and self.high is None and self.sigmas is None:
             raise ValueError("precision says nothing: give it `weights`, `activations`, `high` or `sigmas`")
         if self.high is not None and self.sigmas is not None:
-            raise ValueError("precision has `high` and `sigmas`: a range is given or taken from the batch norm, not both")
+            raise ValueError(
+                "precision has `high` and `sigmas`: a range is given or taken from the batch norm, not both"
+            )
         if self.low != 0 and self.high is None:
             raise ValueError("precision has `low` and no `high`: a range has two ends")
 
