@@ -46,6 +46,7 @@ HAPIR = HapirUniverse(
         "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
+        "rao": lazy("lowering.compress.search.rao", "RaoPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
