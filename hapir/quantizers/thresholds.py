@@ -54,8 +54,9 @@ class Line:
         factor /= root
         return Line(factor * self.slope, factor * self.offset, self.square, factor * inner + new_shift)
 
-    def first_reaching(self, bound: Bound) -> tuple[int, bool] | bool:
-        """Where a line passes a bound: `(t, True)` for all acc >= t, `(t, False)` for all acc < t; or always or never.
+    def crossing(self, bound: Bound, first: int, last: int) -> int:
+        """The t where a line passes a bound: for all acc >= t where it rises, for all acc < t where it falls; for a
+        level line `first` where it always does, `last + 1` where it never does.
 
         `(slope * acc + offset) / sqrt(square) + shift >= value` is `acc >= (d * sqrt(square) - offset) / slope` with
         `d = value - shift`, turned round for a falling line; over one denominator the right side is
@@ -66,7 +67,7 @@ class Line:
         square = distance * distance * self.square
         if self.slope == 0:
             order = _compare(self.offset, sign, square)
-            return order > 0 or (order == 0 and bound.closed)
+            return first if order > 0 or (order == 0 and bound.closed) else last + 1
         rising = self.slope > 0
         if not rising:
             sign = -sign
@@ -79,8 +80,8 @@ class Line:
         a = square.numerator * m * factor * factor
         b = offset.numerator * m * slope.denominator
         if bound.closed == rising:  # the lowest integer that is not below: acc >= z where it rises, acc < z where not
-            return -((_floor_root(-sign, a) + b) // denominator), rising
-        return (_floor_root(sign, a) - b) // denominator + 1, rising
+            return -((_floor_root(-sign, a) + b) // denominator)
+        return (_floor_root(sign, a) - b) // denominator + 1
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Thresholds:
 
     def counts(self, acc: Ints) -> Ints:
         """How many levels above the lowest the code of each accumulator is; acc is N x C."""
-        met = (self.levels <= acc[..., np.newaxis]).sum(axis=-1)
+        met = np.count_nonzero(self.levels <= acc[..., np.newaxis], axis=-1)
         return np.where(self.flips, self.levels.shape[1] - met, met)
 
 
@@ -115,12 +116,8 @@ def thresholds_of(lines: Sequence[Line], bounds: Sequence[Bound], first: int, la
         falls = line.slope < 0
         flips[row] = falls
         for column, bound in enumerate(bounds):
-            found = line.first_reaching(bound)
-            if isinstance(found, bool):
-                place = first if found else last + 1
-            else:
-                place = min(max(found[0], first), last + 1)
-            levels[row, len(bounds) - 1 - column if falls else column] = place
+            place = line.crossing(bound, first, last)
+            levels[row, len(bounds) - 1 - column if falls else column] = min(max(place, first), last + 1)
     return Thresholds(levels, flips)
 
 
