@@ -102,6 +102,11 @@ PASSES = {
         "undo what the step before it did. Prune and factor first, and code the weights last.",
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
     ),
+    "HAP0540": Code(
+        "thresholds out of order",
+        "The thresholds of a channel ascend: the code counts how many of them an accumulator has reached.",
+        "a num.threshold whose weights hold the row 3, 1",
+    ),
     "HAP0590": Code(
         "pass cannot be applied",
         "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",

@@ -99,11 +99,6 @@ class Thresholds:
     levels: Ints
     flips: npt.NDArray[np.bool_]
 
-    def counts(self, acc: Ints) -> Ints:
-        """How many levels above the lowest the code of each accumulator is; acc is N x C."""
-        met = np.count_nonzero(self.levels <= acc[..., np.newaxis], axis=-1)
-        return np.where(self.flips, self.levels.shape[1] - met, met)
-
 
 def thresholds_of(lines: Sequence[Line], bounds: Sequence[Bound], first: int, last: int) -> Thresholds:
     """The thresholds of channels along `lines` for accumulators first..last; `bounds` ascend, one per level.
