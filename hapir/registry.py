@@ -43,6 +43,7 @@ HAPIR = HapirUniverse(
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
+        "threshold": lazy("lowering.compress.threshold", "ThresholdPass"),
         "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),

@@ -37,7 +37,7 @@ class Line:
     square: Fraction = Fraction(1)
     shift: Fraction = Fraction(0)
 
-    def normalized(self, gamma: float, beta: float, mean: float, variance: float) -> Line:
+    def normalized(self, gamma: float, beta: float, mean: float, variance: float | Fraction) -> Line:
         """The line behind a batch norm `gamma * (x - mean) / sqrt(variance) + beta`; variance holds its epsilon.
 
         Raises TwoRootsError where this line and the batch norm both have an irrational deviation.
