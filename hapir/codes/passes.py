@@ -115,7 +115,7 @@ PASSES = {
     ),
     "HAP0542": Code(
         "no threshold above the accumulator",
-        "A code that is never reached needs a threshold above all sums, and these sums may be as large as 32 bits hold.",
+        "A code that is never reached needs a threshold above all sums, and these sums may be the largest of 32 bits.",
         "threshold() on a network whose input is si32",
     ),
     "HAP0543": Code(
@@ -123,6 +123,32 @@ PASSES = {
         "Floats between integers become thresholds where a line per channel leads from sums to codes: one scale, and "
         "batch norms of which at most one has an irrational deviation. A code that is always the same needs none.",
         "two batch norms in a row, then a sign",
+    "HAP0525": Code(
+        "annotations contradict each other",
+        "A ReLU, a pool or an op that moves data keeps the integers of its operand, so what is asked of both must agree.",
+        'precision(layers = "c1", activations = u8), precision(layers = "r1", activations = u4)    // r1 = relu(c1)',
+    ),
+    "HAP0526": Code(
+        "annotation without a meaning",
+        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two numbers "
+        "with 0 between them. The pass `precision` writes them so.",
+        'nn.relu %x layer "r1" {activation_format = "u99"} : ...',
+    ),
+    "HAP0527": Code(
+        "no batch norm to take a range from",
+        "`sigmas` reads how a layer's results are distributed from the batch norm behind it, so it comes before "
+        "fold_batch_norm, and the layer needs one.",
+        "fold_batch_norm(), precision(activations = u4, sigmas = 3)",
+    ),
+    "HAP0528": Code(
+        "range fixed before equalization",
+        "equalize scales the channels of this activation; a range that is fixed already would no longer be its own.",
+        "precision(activations = u4, high = 6), equalize()",
+    ),
+    "HAP0529": Code(
+        "weights coded before their format was asked for",
+        "quantize keeps the codes of weights that are coded already, so it cannot give them another number of bits.",
+        "quantize_weights(weights = i8), precision(weights = i4), quantize(...)",
     ),
     "HAP0590": Code(
         "pass cannot be applied",

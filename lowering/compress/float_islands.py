@@ -15,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
-from hapir.dialects.num import AffineType, BipolarType, PerChannelType, code_range, element_type, shape_of, step_of
+from hapir.dialects.num import AffineType, BipolarType, PerChannelType, code_range, element_type, step_of
 from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import real_weight_of
 from hapir.quantizers.thresholds import Bound, Line, TwoRootsError, rounding_bounds

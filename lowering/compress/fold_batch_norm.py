@@ -136,6 +136,7 @@ def fold_into(layer: Foldable, norm: BatchNormOp, weights: WeightStore) -> None:
     )
     new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias.astype(np.float32), f32, weights)
     folded = layer.on(layer.x, new_w, new_bias)
+    folded.attributes.update(norm.attributes)  # what is asked of the norm's result is asked of what gives it now
     replace(layer, folded)
     norm.result.replace_all_uses_with(folded.result)
     norm.detach()

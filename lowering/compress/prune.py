@@ -38,7 +38,6 @@ from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.magnitude import smallest
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import (
@@ -47,6 +46,7 @@ from hapir.lowering.network_edits import (
     networks_of,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     weight_op_of,
 )
 from hapir.weights import WeightStore

@@ -38,7 +38,7 @@ from xdsl.traits import Pure
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import did_you_mean, fail, some
-from hapir.dialects import nn, num
+from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, signed, unsigned
 from hapir.lowering.compress.accumulator_range import integers_within
