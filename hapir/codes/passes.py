@@ -96,6 +96,24 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0530": Code(
+        "codes without a zero undo pruning",
+        "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
+        "sums of bases) have no zero: each would come back, as large as any other. Ternary codes keep zeros, channels "
+        "that prune removes stay away, and the option `zeros` lets zeros come back.",
+        "recipe r { prune(sparsity = 50 %), bwn() }",
+    ),
+    "HAP0531": Code(
+        "signs of zeros alone",
+        "All weights that share a scale are 0: no positive scale times a sign stands for them. Such a filter is dead, "
+        "and pruning can remove it.",
+        "bwn(per = filter)    // and a filter whose weights are all 0",
+    ),
+    "HAP0532": Code(
+        "filters that do not fill their groups",
+        "Scales of grain group belong to four filters, and the layer has no multiple of four.",
+        "syq(grain = group)    // and a layer of 10 units",
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "

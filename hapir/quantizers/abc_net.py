@@ -37,11 +37,11 @@ def abc_net(w: Floats, bases: int, per: Grain = "layer") -> Planes:
         passed += centred >= thresholds[:, m, np.newaxis]
     pattern = np.where(np.arange(bases) >= bases - np.arange(bases + 1)[:, np.newaxis], 1.0, -1.0)
     classes = range(bases + 1)
-    share = np.stack([(passed == j).mean(axis=1) for j in classes], axis=1)
-    mean = np.stack([np.where(passed == j, rows, 0).mean(axis=1) for j in classes], axis=1)
-    gram = np.einsum("kj,jm,jn->kmn", share, pattern, pattern)
-    factors = np.einsum("kmn,kn->km", np.linalg.pinv(gram, rcond=DEPENDENT, hermitian=True), mean @ pattern)
-    factors = factors.astype(np.float32)
+    share = np.array([np.mean(passed == j, axis=1) for j in classes], np.float64).T
+    mean = np.array([np.mean(np.where(passed == j, rows, 0), axis=1) for j in classes], np.float64).T
+    gram = (share[:, np.newaxis] * pattern.T) @ pattern
+    inverse: Floats = np.linalg.pinv(gram, rcond=DEPENDENT, hermitian=True)
+    factors = (inverse @ (mean @ pattern)[:, :, np.newaxis])[:, :, 0].astype(np.float32)
     bits = (pattern[np.newaxis] > 0) ^ (factors < 0)[:, np.newaxis]
     code_of = (bits << np.arange(bases)).sum(axis=2).astype(np.uint8)
     codes = np.take_along_axis(code_of, passed.astype(np.intp), axis=1).reshape(w.shape)

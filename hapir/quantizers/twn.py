@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from hapir.dialects.formats import Ternary
 from hapir.quantizers.coded import Floats, Scaled
@@ -59,8 +58,5 @@ def optimal_thresholds(magnitudes: Floats) -> Floats:
     kept together. A row of zeros keeps them all, which changes nothing.
     """
     descending = -np.sort(-magnitudes, axis=1)
-    gain: npt.NDArray[np.float64] = np.cumsum(descending, axis=1)
-    np.square(gain, out=gain)
-    gain /= np.arange(1, descending.shape[1] + 1)
-    best = gain.argmax(axis=1)
-    return descending[np.arange(len(descending)), best]
+    gain = np.add.accumulate(descending, axis=1, dtype=np.float64) ** 2 / np.arange(1, descending.shape[1] + 1)
+    return descending[np.arange(len(descending)), np.argmax(gain, axis=1)]

@@ -33,12 +33,14 @@ IDEMPOTENT: dict[str, Rule] = {
     "syq row binary": lambda w: syq(w, "row", "binary"),
     "syq asymmetric": lambda w: syq(w, "asymmetric"),
 }
-EQUIVARIANT = IDEMPOTENT | {
+EQUIVARIANT: dict[str, Rule] = {
+    **IDEMPOTENT,
     "syq mean": lambda w: syq(w, "row", scale="mean"),
     "abc_net": lambda w: abc_net(w, 3),
     "abc_net filter": lambda w: abc_net(w, 2, "filter"),
 }
-ALL = EQUIVARIANT | {
+ALL: dict[str, Rule] = {
+    **EQUIVARIANT,
     "dorefa 2": lambda w: dorefa(w, 2),
     "dorefa 4": lambda w: dorefa(w, 4, "maximum"),
     "dorefa 8": lambda w: dorefa(w, 8, "unit"),
