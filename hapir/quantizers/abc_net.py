@@ -40,7 +40,7 @@ def abc_net(w: Floats, bases: int, per: Grain = "layer") -> Planes:
     share = np.array([np.mean(passed == j, axis=1) for j in classes], np.float64).T
     mean = np.array([np.mean(np.where(passed == j, rows, 0), axis=1) for j in classes], np.float64).T
     gram = (share[:, np.newaxis] * pattern.T) @ pattern
-    inverse: Floats = np.linalg.pinv(gram, rcond=DEPENDENT, hermitian=True)
+    inverse = np.linalg.pinv(gram, rcond=DEPENDENT, hermitian=True)
     factors = (inverse @ (mean @ pattern)[:, :, np.newaxis])[:, :, 0].astype(np.float32)
     bits = (pattern[np.newaxis] > 0) ^ (factors < 0)[:, np.newaxis]
     code_of = (bits << np.arange(bases)).sum(axis=2).astype(np.uint8)

@@ -58,5 +58,7 @@ def optimal_thresholds(magnitudes: Floats) -> Floats:
     kept together. A row of zeros keeps them all, which changes nothing.
     """
     descending = -np.sort(-magnitudes, axis=1)
-    gain = np.add.accumulate(descending, axis=1, dtype=np.float64) ** 2 / np.arange(1, descending.shape[1] + 1)
-    return descending[np.arange(len(descending)), np.argmax(gain, axis=1)]
+    totals = descending.cumsum(axis=1)
+    kept = np.arange(1, descending.shape[1] + 1, dtype=np.float64)
+    best = np.argmax(totals * totals / kept, axis=1)
+    return descending[np.arange(len(descending)), best]
