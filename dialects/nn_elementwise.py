@@ -138,6 +138,16 @@ class GeluOp(FloatActivationOp):
 
 
 @irdl_op_definition
+class SignOp(FloatActivationOp):
+    """1 where x >= 0, else -1, of f32 (Hubara et al., Binarized Neural Networks, NIPS 2016, section 1.1).
+
+    Example: `%y = nn.sign %x : tensor<1x4xf32> -> tensor<1x4xf32>`
+    """
+
+    name = "nn.sign"
+
+
+@irdl_op_definition
 class LeakyReluOp(FloatActivationOp):
     """x where it is not negative, else `slope * x`, of f32.
 

@@ -76,6 +76,7 @@ HAPIR = HapirUniverse(
         "leaky_relu": lazy("dialects.nn_elementwise_layers", "LeakyRelu"),
         "clip": lazy("dialects.nn_elementwise_layers", "Clip"),
         "sigmoid": lazy("dialects.nn_elementwise_layers", "Sigmoid"),
+        "sign": lazy("dialects.nn_elementwise_layers", "Sign"),
         "tanh": lazy("dialects.nn_elementwise_layers", "Tanh"),
         "hard_sigmoid": lazy("dialects.nn_elementwise_layers", "HardSigmoid"),
         "hard_swish": lazy("dialects.nn_elementwise_layers", "HardSwish"),

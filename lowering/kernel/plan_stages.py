@@ -38,13 +38,14 @@ POINTWISE = (
     nn.ReluOp,
     nn.ClipOp,
     nn.BatchNormOp,
-    *(nn.SigmoidOp, nn.TanhOp, nn.HardSwishOp, nn.SiluOp, nn.GeluOp, nn.LeakyReluOp, nn.HardSigmoidOp),
+    *(nn.SigmoidOp, nn.SignOp, nn.TanhOp, nn.HardSwishOp, nn.SiluOp, nn.GeluOp, nn.LeakyReluOp, nn.HardSigmoidOp),
 )
 """Ops with one activation operand (the first) that work element by element."""
 
 
 _FUNCTIONS: dict[type[Operation], Function] = {
     nn.SigmoidOp: "sigmoid",
+    nn.SignOp: "sign",
     nn.TanhOp: "tanh",
     nn.HardSwishOp: "hard_swish",
     nn.SiluOp: "silu",

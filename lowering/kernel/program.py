@@ -138,7 +138,7 @@ class ScaleShift:
     ctype: CType = "float"
 
 
-Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "silu", "tanh"]
+Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "sign", "silu", "tanh"]
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ _APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
     ),
     "leaky_relu": (("slope",), "    return v < 0.0f ? v * slope : v;"),
     "sigmoid": ((), _SIGMOID.format("")),
+    "sign": ((), "    return v >= 0.0f ? 1.0f : -1.0f;"),
     "silu": ((), _SIGMOID.format("v * ")),
     "tanh": ((), "    return tanhf(v);"),
 }
