@@ -12,8 +12,9 @@ from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
 from hapir.codes.targets import TARGETS
+from hapir.codes.thresholds import THRESHOLDS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **THRESHOLDS, **MACHINES, **TARGETS, **TOOLS, **OPT}

@@ -96,33 +96,30 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0530": Code(
+        "codes without a zero undo pruning",
+        "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
+        "sums of bases) have no zero: each would come back, as large as any other. Ternary codes keep zeros, channels "
+        "that prune removes stay away, and the option `zeros` lets zeros come back.",
+        "recipe r { prune(sparsity = 50 %), bwn() }",
+    ),
+    "HAP0531": Code(
+        "signs of zeros alone",
+        "All weights that share a scale are 0: no positive scale times a sign stands for them. Such a filter is dead, "
+        "and pruning can remove it.",
+        "bwn(per = filter)    // and a filter whose weights are all 0",
+    ),
+    "HAP0532": Code(
+        "filters that do not fill their groups",
+        "Scales of grain group belong to four filters, and the layer has no multiple of four.",
+        "syq(grain = group)    // and a layer of 10 units",
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "
         "undo what the step before it did. Prune and factor first, and code the weights last.",
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
     ),
-    "HAP0540": Code(
-        "thresholds out of order",
-        "The thresholds of a channel ascend: the code counts how many of them an accumulator has reached.",
-        "a num.threshold whose weights hold the row 3, 1",
-    ),
-    "HAP0541": Code(
-        "too many levels for thresholds",
-        "Floats between two integer layers become one threshold per level of the codes behind them, and there are more "
-        "levels than the option max_bits allows. Quantize these activations to fewer bits, or allow more.",
-        'recipe b { bwn(), quantize(calibration = "d.npz"), threshold() }    // a batch norm, then 8-bit activations',
-    ),
-    "HAP0542": Code(
-        "no threshold above the accumulator",
-        "A code that is never reached needs a threshold above all sums, and these sums may be the largest of 32 bits.",
-        "threshold() on a network whose input is si32",
-    ),
-    "HAP0543": Code(
-        "floats without thresholds",
-        "Floats between integers become thresholds where a line per channel leads from sums to codes: one scale, and "
-        "batch norms of which at most one has an irrational deviation. A code that is always the same needs none.",
-        "two batch norms in a row, then a sign",
     "HAP0525": Code(
         "annotations contradict each other",
         "A ReLU, a pool or an op that moves data keeps the integers of its operand, so what is asked of both must agree.",
