@@ -53,6 +53,7 @@ HAPIR = HapirUniverse(
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "bwn": lazy("lowering.compress.weights.bwn", "BwnPass"),
         "dorefa": lazy("lowering.compress.weights.dorefa", "DorefaPass"),
+        "xnor_net": lazy("lowering.compress.weights.xnor_net", "XnorNetPass"),
         "twn": lazy("lowering.compress.weights.twn", "TwnPass"),
         "ttq": lazy("lowering.compress.weights.ttq", "TtqPass"),
         "syq": lazy("lowering.compress.weights.syq", "SyqPass"),
