@@ -18,8 +18,8 @@ import numpy.typing as npt
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_groups import ChannelGroups
-from hapir.lowering.compress.magnitude import pruned_count
 from hapir.lowering.network_edits import real_weight_of
+from hapir.pruners.magnitude import pruned_count
 from hapir.weights import WeightStore
 
 Floats = npt.NDArray[np.float64]

@@ -37,7 +37,6 @@ from hapir.context import hapir_context
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
-from hapir.lowering.compress.magnitude import smallest
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
@@ -49,6 +48,7 @@ from hapir.lowering.network_edits import (
     reject_fused,
     weight_op_of,
 )
+from hapir.pruners.magnitude import smallest
 from hapir.weights import WeightStore
 
 
