@@ -29,9 +29,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -45,11 +46,14 @@ from hapir.lowering.compress.channel_worth import JOINED, worth_by
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
+from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.compress.zero_weights import zero_weights
 from hapir.lowering.network_edits import erase_unused_weights, networks_of, real_weight_of, reject_fused
 from hapir.pruners.magnitude import Floats, Mask, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.weights import WeightStore
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class PrunePass(ModulePass):
     """Pruning by magnitude at six grains. Lossy; the number of pruned groups is exact.
 
     `sparsity`: the share to prune; not of grain n_of_m, and not beside a threshold.
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `layers`: globs over layer names; layers with weights among them are pruned, of grains channel and filter the
+        convolutions and dense layers.
     `grain`: what is pruned as one: single weights, kernels, input channels, filters (output channels) or blocks; or
         what n of m input channels leave.
     `criterion`: what is pruned first: the least magnitude (l1 norm), the least l2 norm, or what the seed says.
@@ -103,15 +108,14 @@ class PrunePass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
-            selected = selected_layers(network, self.layers)
             if self.grain in ("filter", "channel"):
-                self._prune_channels(network, selected, weights)
+                self._prune_channels(network, weights)
             else:
-                self._prune_weights(selected, weights)
+                self._prune_weights(weight_slots(network, self.layers), weights)
             erase_unused_weights(network)
 
-    def _prune_channels(self, network: nn.NetworkOp, selected: Sequence[nn.ProductOp], weights: WeightStore) -> None:
-        groups = channel_groups(network)
+    def _prune_channels(self, network: nn.NetworkOp, weights: WeightStore) -> None:
+        groups, selected = channel_groups(network), selected_layers(network, self.layers)
         assert self.sparsity is not None
         choice = Choice(
             side="output" if self.grain == "filter" else "input",
@@ -125,14 +129,14 @@ class PrunePass(ModulePass):
         change = remove_channels if self.shrink else mask_channels
         change(network, Removal(groups, chosen), weights)
 
-    def _prune_weights(self, layers: Sequence[nn.ProductOp], weights: WeightStore) -> None:
+    def _prune_weights(self, slots: Sequence[WeightSlot], weights: WeightStore) -> None:
         """Zero weights and store them under new keys."""
-        arrays = [real_weight_of(op.w, weights) for op in layers]
-        for op, w, mask in zip(layers, arrays, self._masks(arrays), strict=True):
-            zero_weights(op, w, mask, weights)
+        arrays = [_filters_first(slot, real_weight_of(slot.value, weights)) for slot in slots]
+        for slot, w, mask in zip(slots, arrays, self._masks(arrays), strict=True):
+            zero_weights(slot, _filters_first(slot, w), _filters_first(slot, mask), weights)
 
     def _masks(self, arrays: Sequence[Floats]) -> list[Mask]:
-        """What each layer loses."""
+        """What each layer loses, given its weights K x C x ...."""
         if self.grain == "n_of_m":
             return [n_of_m(w, self.n, self.m) for w in arrays]
         if self.threshold is not None:
@@ -159,3 +163,8 @@ class PrunePass(ModulePass):
         if self.grain == "block":
             return block_mask(pruned, shape, *self.block)
         return pruned.repeat(prod(shape) // len(pruned)).reshape(shape)
+
+
+def _filters_first(slot: WeightSlot, array: npt.NDArray[T]) -> npt.NDArray[T]:
+    """The weights of a transposed convolution, C x K/G, as K/G x C, or back; those of other layers as they are."""
+    return array.swapaxes(0, 1) if isinstance(slot.op, nn.TransposedConv2dOp) else array
