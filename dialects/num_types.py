@@ -111,8 +111,8 @@ def code_range(element: Attribute) -> tuple[int, int]:
         case TernaryType():
             return -1, 1
         case codes:
-            assert isinstance(codes, IntegerType)
-            return integer_range(codes)
+            assert codes is not None
+            return integer_range(_held(codes))
 
 
 def code_bits(element: Attribute) -> int:
@@ -127,8 +127,10 @@ def code_bits(element: Attribute) -> int:
 
 
 def _verify_codes(codes: Attribute) -> None:
-    if isinstance(codes, IntegerType) and codes.signedness.data == Signedness.SIGNLESS:
-        raise VerifyException(f"storage type {codes} does not say its sign: write si{codes.width.data} or ui...")
+    if isinstance(codes, IntegerType):
+        integers = cast(IntegerType, codes)
+        if integers.signedness.data == Signedness.SIGNLESS:
+            raise VerifyException(f"storage type {codes} does not say its sign: write si{integers.width.data} or ui...")
     if not isinstance(codes, Codes):
         raise VerifyException(f"{codes} is no set of integers: write si8, ui4, !num.bipolar<1> or !num.ternary")
 

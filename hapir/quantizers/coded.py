@@ -52,10 +52,10 @@ def planes_reals(codes: CodeArray, bases: npt.NDArray[np.floating]) -> Singles:
     Each of the 2^M sums is made once and looked up.
     """
     table = bases.astype(np.float64)
-    bits = np.arange(1 << table.shape[-1])
-    sums = np.zeros((*table.shape[:-1], len(bits)))
+    codes_there_are = np.arange(1 << table.shape[-1], dtype=np.int64)
+    sums: Floats = np.zeros((*table.shape[:-1], codes_there_are.size), np.float64)
     for i in range(table.shape[-1]):
-        sums = sums + table[..., i, np.newaxis] * ((bits >> i & 1) * 2 - 1)
+        sums = sums + table[..., i, np.newaxis] * ((codes_there_are >> i & 1) * 2 - 1)
     return codebook_reals(codes, sums.astype(np.float32))
 
 
