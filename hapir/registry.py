@@ -36,6 +36,7 @@ HAPIR = HapirUniverse(
         "num": lazy("dialects.num", "Num"),
         "machine": lazy("dialects.machine", "Machine"),
         "dataflow": lazy("dialects.dataflow", "Dataflow"),
+        "enc": lazy("dialects.enc_slices", "Enc"),
         "rtl": lazy("dialects.rtl", "Rtl"),
     },
     all_passes={
@@ -49,6 +50,8 @@ HAPIR = HapirUniverse(
         "tucker": lazy("lowering.compress.structure.tucker", "TuckerPass"),
         "alf_deploy": lazy("lowering.compress.structure.alf_deploy", "AlfDeployPass"),
         "separable": lazy("lowering.compress.structure.separable", "SeparablePass"),
+        "csg": lazy("lowering.compress.structure.csg", "CsgPass"),
+        "bsg": lazy("lowering.compress.structure.bsg", "BsgPass"),
         "crelu": lazy("lowering.compress.structure.crelu", "CreluPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),

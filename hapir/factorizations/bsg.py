@@ -144,14 +144,14 @@ def _flipped(codes: Floats, sums: Floats, matrix: Floats, counts: Floats) -> Flo
     gradient = codes @ gram - sums @ matrix
     diagonal = np.diag(gram)
     codes = codes.copy()
-    rows = np.arange(len(codes))
+    moving = np.arange(len(codes))
     for _ in range(2 * codes.shape[1]):
-        change = diagonal - codes * gradient
+        change = diagonal - codes[moving] * gradient
         best = change.argmin(axis=1)
-        flips = change[rows, best] < -1e-9 * diagonal[best]
-        if not flips.any():
+        gains = change[np.arange(len(moving)), best] < -1e-9 * diagonal[best]
+        moving, best, gradient = moving[gains], best[gains], gradient[gains]
+        if not len(moving):
             break
-        chosen = rows[flips], best[flips]
-        gradient[flips] -= 2 * codes[chosen][:, np.newaxis] * gram[best[flips]]
-        codes[chosen] *= -1
+        gradient -= 2 * codes[moving, best][:, np.newaxis] * gram[best]
+        codes[moving, best] *= -1
     return codes
