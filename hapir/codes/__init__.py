@@ -7,6 +7,7 @@ stays unused. A test checks that every code that the sources give is explained h
 
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
+from hapir.codes.factors import FACTORS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
@@ -17,4 +18,4 @@ from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **THRESHOLDS, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **THRESHOLDS, **FACTORS, **MACHINES, **TARGETS, **TOOLS, **OPT}
