@@ -197,6 +197,48 @@ class Fixed(NumberFormat):
 
 
 @dataclass(frozen=True)
+class Bipolar(NumberFormat):
+    """The odd numbers from `-(2^width - 1)` to `2^width - 1`, as sums of +-1, +-2, +-4, ... give them; 1 bit is +-1.
+
+    A code c stands for `2c - (2^width - 1)`. There is no zero. Ties go to the number with the even code.
+
+    `width`: bits.
+
+    Example: `round_weights(format = bipolar(1))`
+    """
+
+    name: ClassVar[str] = "bipolar"
+    width: int = field(default=1, metadata=bounded(at_least=1, at_most=16))
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.name)
+
+    @property
+    def bits(self) -> int:
+        return self.width
+
+    def decode(self, codes: Codes) -> Reals:
+        return 2.0 * codes.astype(np.float64) - (2.0**self.width - 1)
+
+
+@dataclass(frozen=True)
+class Ternary(NumberFormat):
+    """The numbers -1, 0 and 1 in two's complement of 2 bits; ties go to 0.
+
+    Example: `round_weights(format = ternary)`
+    """
+
+    name: ClassVar[str] = "ternary"
+
+    @property
+    def bits(self) -> int:
+        return 2
+
+    def decode(self, codes: Codes) -> Reals:
+        return np.array([0.0, 1.0, np.nan, -1.0])[codes.astype(np.intp)]
+
+
+@dataclass(frozen=True)
 class Minifloat(NumberFormat):
     """A small floating-point number: a sign, `exponent` bits with the bias `2^(exponent - 1) - 1`, `mantissa` bits.
 

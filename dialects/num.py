@@ -1,32 +1,20 @@
-"""Number formats and the conversions between them.
+"""Conversions between number formats.
 
-Rationale. A quantized tensor's element type says how its integers read as reals: `!num.affine` for one scale and zero
-point per tensor, `!num.per_channel` for one scale per index of an axis (symmetric, scales named by a weight key).
-Raw integers (accumulators, multipliers) use builtin `si32`, `ui8`: the sign is always written, never implied. Every
-conversion carries its rounding; requantization carries its clamp bounds, so ReLU after it is a bound and not an op.
+Rationale. A quantized tensor's element type says how its integers read as reals (see `num_types`, whose names are this
+module's too). Raw integers (accumulators, multipliers) use builtin `si32`, `ui8`: the sign is always written, never
+implied. Every conversion carries its rounding; requantization carries its clamp bounds, so ReLU after it is a bound and
+not an op.
 
 real = scale * (integer - zero_point)
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import numpy as np
-from xdsl.dialects.builtin import (
-    I64,
-    Float32Type,
-    FloatData,
-    IntAttr,
-    IntegerAttr,
-    IntegerType,
-    Signedness,
-    StringAttr,
-    TensorType,
-    i64,
-)
+from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, Signedness, StringAttr, TensorType, i64
 from xdsl.dialects.utils import EnumAttribute
-from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SpacedOpaqueSyntaxAttribute, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Dialect, SpacedOpaqueSyntaxAttribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     base,
@@ -34,18 +22,84 @@ from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
     opt_prop_def,
-    param_def,
     prop_def,
     result_def,
     traits_def,
 )
-from xdsl.parser import AttrParser
-from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from hapir.dialects.assembly import float_text
+from hapir.dialects.num_types import (
+    CODED,
+    QUANTIZED,
+    SI8,
+    SI32,
+    UI8,
+    UI16,
+    AffineType,
+    BipolarType,
+    CodebookType,
+    Codes,
+    PerChannelType,
+    PlanesType,
+    ScaledType,
+    TernaryType,
+    code_bits,
+    code_range,
+    codes_of,
+    element_type,
+    integer_range,
+    is_float,
+    is_signed,
+    on_grid,
+    shape_of,
+    signed,
+    storage_of,
+    table_key,
+    unsigned,
+    verify_axis,
+    zero_point_of,
+)
+
+__all__ = [
+    "CODED",
+    "QUANTIZED",
+    "SI8",
+    "SI32",
+    "UI8",
+    "UI16",
+    "AffineType",
+    "BipolarType",
+    "CodebookType",
+    "Codes",
+    "DequantizeOp",
+    "Num",
+    "PerChannelType",
+    "PlanesType",
+    "QuantizeOp",
+    "RequantizeOp",
+    "Rounding",
+    "RoundingAttr",
+    "ScaledType",
+    "TernaryType",
+    "WidenOp",
+    "code_bits",
+    "code_range",
+    "codes_of",
+    "element_type",
+    "integer_range",
+    "is_float",
+    "is_signed",
+    "on_grid",
+    "shape_of",
+    "signed",
+    "storage_of",
+    "table_key",
+    "unsigned",
+    "verify_axis",
+    "zero_point_of",
+]
 
 
 class Rounding(StrEnum):
@@ -62,154 +116,6 @@ class RoundingAttr(EnumAttribute[Rounding], SpacedOpaqueSyntaxAttribute):
     """A rounding mode, printed as a bare word."""
 
     name = "num.rounding"
-
-
-def signed(width: int) -> IntegerType:
-    """The builtin type `si<width>`."""
-    return IntegerType(width, Signedness.SIGNED)
-
-
-def unsigned(width: int) -> IntegerType:
-    """The builtin type `ui<width>`."""
-    return IntegerType(width, Signedness.UNSIGNED)
-
-
-SI32 = signed(32)
-"""Accumulators."""
-SI8, UI8, UI16 = signed(8), unsigned(8), unsigned(16)
-
-
-def is_signed(storage: IntegerType) -> bool:
-    """Whether an explicit-sign integer type is signed."""
-    return storage.signedness.data == Signedness.SIGNED
-
-
-def integer_range(storage: IntegerType) -> tuple[int, int]:
-    """The lowest and highest value of an explicit-sign integer type."""
-    width = storage.width.data
-    return (-(1 << width - 1), (1 << width - 1) - 1) if is_signed(storage) else (0, (1 << width) - 1)
-
-
-def _verify_storage(storage: IntegerType) -> None:
-    if storage.signedness.data == Signedness.SIGNLESS:
-        raise VerifyException(f"storage type {storage} does not say its sign: write si{storage.width.data} or ui...")
-
-
-@irdl_attr_definition
-class AffineType(ParametrizedAttribute, TypeAttribute):
-    """Integers of `storage` that mean `scale * (q - zero_point)`.
-
-    Example: `!num.affine<ui8, 0.0078125 : 128>`
-    """
-
-    name = "num.affine"
-    storage: IntegerType
-    scale: FloatData
-    zero_point: IntAttr = param_def(converter=IntAttr.get)
-
-    @classmethod
-    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
-        with parser.in_angle_brackets():
-            storage = parser.parse_type()
-            parser.parse_punctuation(",")
-            scale = FloatData(float(parser.parse_number()))
-            parser.parse_punctuation(":")
-            zero_point = IntAttr(parser.parse_integer())
-        return [storage, scale, zero_point]
-
-    def print_parameters(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_attribute(self.storage)
-            printer.print_string(f", {float_text(self.scale.data)} : {self.zero_point.data}")
-
-    def verify(self) -> None:
-        _verify_storage(self.storage)
-        if not (np.isfinite(self.scale.data) and self.scale.data > 0):
-            raise VerifyException(f"scale must be positive and finite, got {self.scale.data}")
-        low, high = integer_range(self.storage)
-        if not low <= self.zero_point.data <= high:
-            raise VerifyException(f"zero point {self.zero_point.data} is outside {self.storage}")
-
-
-@irdl_attr_definition
-class PerChannelType(ParametrizedAttribute, TypeAttribute):
-    """Symmetric integers of `storage` that mean `scales[i] * q`, i the index along `axis`; `scales` is a weight key.
-
-    Example: `!num.per_channel<si8, 0, "c1.weight.scale">`
-    """
-
-    name = "num.per_channel"
-    storage: IntegerType
-    axis: IntAttr = param_def(converter=IntAttr.get)
-    scales: StringAttr
-
-    @classmethod
-    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
-        with parser.in_angle_brackets():
-            storage = parser.parse_type()
-            parser.parse_punctuation(",")
-            axis = IntAttr(parser.parse_integer(allow_negative=False))
-            parser.parse_punctuation(",")
-            scales = StringAttr(parser.parse_str_literal())
-        return [storage, axis, scales]
-
-    def print_parameters(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_attribute(self.storage)
-            printer.print_string(f", {self.axis.data}, ")
-            printer.print_string_literal(self.scales.data)
-
-    def verify(self) -> None:
-        _verify_storage(self.storage)
-
-
-QUANTIZED = (AffineType, PerChannelType)
-
-
-def storage_of(element: Attribute) -> IntegerType | None:
-    """The integers behind an element type: of a quantized type its storage, of an integer itself, of a float None."""
-    if isinstance(element, AffineType | PerChannelType):
-        return element.storage
-    return cast(IntegerType, element) if isinstance(element, IntegerType) else None
-
-
-def zero_point_of(element: Attribute) -> int:
-    """The zero point of an element type; 0 for every type that has none."""
-    return element.zero_point.data if isinstance(element, AffineType) else 0
-
-
-def on_grid(element: AffineType, value: float) -> int:
-    """The integer of an affine type closest to a real, ties to even, clamped to the storage type's range."""
-    low, high = integer_range(element.storage)
-    return int(min(max(np.rint(value / element.scale.data) + element.zero_point.data, low), high))
-
-
-def element_type(value: SSAValue) -> Attribute:
-    """The element type of a tensor value."""
-    type_ = value.type
-    if not isinstance(type_, TensorType):
-        raise VerifyException(f"expected a tensor, got {type_}")
-    return cast(TensorType[Attribute], type_).get_element_type()
-
-
-def is_float(value: SSAValue) -> bool:
-    """Whether a tensor holds f32."""
-    return isinstance(element_type(value), Float32Type)
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The static shape of a tensor value."""
-    type_ = value.type
-    if not isinstance(type_, TensorType):
-        raise VerifyException(f"expected a tensor, got {type_}")
-    return type_.get_shape()
-
-
-def verify_axis(value: SSAValue) -> None:
-    """Raise VerifyException where a tensor's per-channel type scales along an axis that the tensor does not have."""
-    element = element_type(value)
-    if isinstance(element, PerChannelType) and element.axis.data >= len(shape_of(value)):
-        raise VerifyException(f"{element} scales along axis {element.axis.data} of a tensor of shape {shape_of(value)}")
 
 
 def _same_shape(a: SSAValue, b: SSAValue) -> None:
@@ -252,7 +158,7 @@ class QuantizeOp(IRDLOperation):
 
 @irdl_op_definition
 class DequantizeOp(IRDLOperation):
-    """Affine integers to reals: `x = scale * (q - zero_point)` in f32.
+    """Codes to reals: `x = scale * (q - zero_point)`, or what the table of the type says, in f32.
 
     Example: `%x = num.dequantize %q : tensor<1x8x!num.affine<ui8, 0.5 : 0>> -> tensor<1x8xf32>`
     """
@@ -273,7 +179,7 @@ class DequantizeOp(IRDLOperation):
 
     def verify_(self) -> None:
         _same_shape(self.q, self.result)
-        if not isinstance(element_type(self.q), QUANTIZED):
+        if not isinstance(element_type(self.q), CODED):
             raise VerifyException(f"dequantizes a quantized type, got {element_type(self.q)}")
         verify_axis(self.q)
         if not is_float(self.result):
@@ -315,7 +221,7 @@ class WidenOp(IRDLOperation):
             raise VerifyException(f"widens an affine type, got {element}")
         if element_type(self.result) != signed(32):
             raise VerifyException(f"gives si32, got {element_type(self.result)}")
-        low, high = integer_range(element.storage)
+        low, high = code_range(element)
         zero_point, factor = element.zero_point.data, self.multiplier.value.data
         limit = max(abs(low - zero_point), abs(high - zero_point)) * abs(factor)
         if limit >= 1 << 31:
@@ -396,9 +302,22 @@ class RequantizeOp(IRDLOperation):
             if shape_of(value) not in ((1,), (channels,)):
                 raise VerifyException(f"{what} has shape {shape_of(value)}, needs (1,) or ({channels},)")
         low, high = self.low.value.data, self.high.value.data
-        first, last = integer_range(element.storage)
+        first, last = code_range(element)
         if not first <= low <= high <= last:
-            raise VerifyException(f"bounds {low}..{high} do not lie in {element.storage} ({first}..{last})")
+            raise VerifyException(f"bounds {low}..{high} do not lie in {element.codes} ({first}..{last})")
 
 
-Num = Dialect("num", [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp], [RoundingAttr, AffineType, PerChannelType])
+Num = Dialect(
+    "num",
+    [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp],
+    [
+        RoundingAttr,
+        BipolarType,
+        TernaryType,
+        AffineType,
+        PerChannelType,
+        ScaledType,
+        CodebookType,
+        PlanesType,
+    ],
+)

@@ -29,7 +29,7 @@ from hapir.diagnostics import Diagnostic, files_from, placed
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import PerChannelType, element_type, is_float
+from hapir.dialects.num import element_type, is_float, table_key
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.pipeline import Stage, Step, run_steps
 from hapir.pipeline_text import read_passes
@@ -164,6 +164,14 @@ class Compiled:
     """The module after each stage, by the stage's name; the first is `built`."""
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A network whose parameters are plain arrays, and its weights."""
+
+    network: NetworkOp
+    weights: WeightStore
+
+
 @dataclass(frozen=True, eq=False)
 class Scheduled:
     """A network under a recipe, on a machine where the schedule names one.
@@ -224,10 +232,24 @@ class Scheduled:
         return next((op for op in self.module.body.block.ops if isinstance(op, ScheduleOp)), None)
 
     @cached_property
-    def cut(self) -> Cut:
-        """Prologue, body and epilogue of the network. Raises HapirError (HAP0510)."""
+    def decoded(self) -> Decoded:
+        """The network with every coded parameter decoded: what the witnesses compute with."""
+        from hapir.lowering.fold_constants import fold_constants, has_constant_ops
+
+        if not has_constant_ops(self.network):
+            return Decoded(self.network, self.weights)
+        module, weights = self.module.clone(), self.weights.copy()
+        network = _only(module, NetworkOp)
         with files_from(self.design.spec.folder):
-            return cut(self.network)
+            fold_constants(network, weights)
+        weights.retain(used_keys(module))
+        return Decoded(network, weights)
+
+    @cached_property
+    def cut(self) -> Cut:
+        """Prologue, body and epilogue of the decoded network. Raises HapirError (HAP0510)."""
+        with files_from(self.design.spec.folder):
+            return cut(self.decoded.network)
 
     @property
     def is_integer(self) -> bool:
@@ -305,14 +327,14 @@ class Scheduled:
 
 
 def used_keys(module: ModuleOp) -> set[str]:
-    """The weight keys that a module names: parameters, and the scales of per-channel types."""
+    """The weight keys that a module names: parameters, and the tables of their types."""
     keys: set[str] = set()
     for op in module.walk():
         if isinstance(op, WeightOp):
             keys.add(op.key.data)
-            element = element_type(op.result)
-            if isinstance(element, PerChannelType):
-                keys.add(element.scales.data)
+            table = table_key(element_type(op.result))
+            if table is not None:
+                keys.add(table)
     return keys
 
 

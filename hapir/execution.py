@@ -74,7 +74,7 @@ def _on_witness(runner: BodyRunner, inputs: Mapping[str, Array], seconds: dict[s
 def _reference(part: NetworkOp, scheduled: Scheduled, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
     """One part by the reference; integers that overflow on this input are the spec's or the data's fault."""
     try:
-        values = run_network(part, scheduled.weights, inputs)
+        values = run_network(part, scheduled.decoded.weights, inputs)
     except OverflowError as error:
         fail(
             "HAP0485",

@@ -47,6 +47,7 @@ HAPIR = HapirUniverse(
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
+        "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
     },
     all_targets={
@@ -112,6 +113,8 @@ HAPIR = HapirUniverse(
         "f32": lazy("dialects.formats", "Float32"),
         "fixed": lazy("dialects.formats", "Fixed"),
         "minifloat": lazy("dialects.formats", "Minifloat"),
+        "bipolar": lazy("dialects.formats", "Bipolar"),
+        "ternary": lazy("dialects.formats", "Ternary"),
     },
     multipliers={
         "exact": lazy("multipliers.exact", "Exact"),

@@ -126,14 +126,14 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
     from hapir.targets.c.emit import emit_c
 
-    return _as_bytes(emit_c(scheduled.cut.body, scheduled.weights).files)
+    return _as_bytes(emit_c(scheduled.cut.body, scheduled.decoded.weights).files)
 
 
 def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     from hapir.targets.c.build import build_c
     from hapir.targets.c.emit import emit_c
 
-    artefact = emit_c(scheduled.cut.body, scheduled.weights)
+    artefact = emit_c(scheduled.cut.body, scheduled.decoded.weights)
     sizes = {
         "arena_bytes": artefact.arena_bytes,
         "live_bytes": artefact.live_bytes,
@@ -167,7 +167,7 @@ def _verilog(scheduled: Scheduled) -> VerilogArtefact:
     from hapir.targets.verilog.emit import emit_verilog
 
     machine, schedule = _machine_of(scheduled)
-    return emit_verilog(scheduled.cut.body, scheduled.weights, machine, schedule)
+    return emit_verilog(scheduled.cut.body, scheduled.decoded.weights, machine, schedule)
 
 
 def estimate(scheduled: Scheduled) -> EstimateReport:
@@ -175,7 +175,7 @@ def estimate(scheduled: Scheduled) -> EstimateReport:
     machine, schedule = _machine_of(scheduled)
     from hapir.targets.estimate import estimate as estimate_body
 
-    return estimate_body(scheduled.cut.body, scheduled.weights, machine, schedule)
+    return estimate_body(scheduled.cut.body, scheduled.decoded.weights, machine, schedule)
 
 
 def _as_bytes(files: Mapping[str, str | bytes]) -> dict[str, bytes]:

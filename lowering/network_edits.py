@@ -16,6 +16,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
 
@@ -63,10 +64,14 @@ def sole_user(value: SSAValue) -> Operation | None:
 
 
 def weight_op_of(value: SSAValue) -> WeightOp:
-    """The `nn.weight` behind a parameter operand. Raises HapirError (HAP0502) where it is computed."""
+    """The `nn.weight` behind a parameter operand. Raises HapirError: HAP0595 where it is coded, HAP0502 computed."""
     owner = value.owner
     if isinstance(owner, WeightOp):
         return owner
+    if is_constant(value):
+        assert isinstance(owner, Operation)
+        what = f"the weights `{stored_key(owner)}` are coded already"
+        fail("HAP0595", what, at=owner, help="prune and factor first, and code the weights last")
     fail(
         "HAP0502",
         "this pass needs a parameter that is stored, and this one is computed",
@@ -95,6 +100,24 @@ def real_weight_of(value: SSAValue, weights: WeightStore) -> npt.NDArray[np.floa
         op = weight_op_of(value)
         fail("HAP0404", f"the array `{op.key.data}` holds infinities or not-a-number", at=op, help="train it again")
     return array
+
+
+def decoded_weight_of(value: SSAValue, weights: WeightStore) -> npt.NDArray[np.float64]:
+    """The reals of a parameter operand as float64, through whatever decodes them: for those who only read.
+
+    Raises HapirError (HAP0402, HAP0404, HAP0502).
+    """
+    if isinstance(value.owner, WeightOp):
+        return real_weight_of(value, weights)
+    return constant_value(value, weights).astype(np.float64)
+
+
+def parameter_key(value: SSAValue) -> str:
+    """The key that a parameter operand starts from, coded or not: what keys made from it begin with."""
+    owner = value.owner
+    if not (isinstance(owner, Operation) and is_constant(value)):
+        return weight_op_of(value).key.data
+    return stored_key(owner)
 
 
 def insert_weight(
@@ -126,8 +149,8 @@ def replace(old: Operation, new: Operation) -> None:
 
 
 def erase_unused_weights(network: NetworkOp) -> None:
-    """Drop the `nn.weight` ops that nothing reads."""
-    for op in list(network.body.walk()):
-        if isinstance(op, WeightOp) and not op.result.uses:
+    """Drop the parameters, and the ops on parameters alone, that nothing reads."""
+    for op in reversed(list(network.body.walk())):
+        if (isinstance(op, WeightOp) or is_constant_op(op)) and not any(result.uses for result in op.results):
             op.detach()
             op.erase()

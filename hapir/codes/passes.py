@@ -96,6 +96,12 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0595": Code(
+        "weights are coded already",
+        "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "
+        "undo what the step before it did. Prune and factor first, and code the weights last.",
+        'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
+    ),
     "HAP0590": Code(
         "pass cannot be applied",
         "A pass of the recipe refuses the network as it stands; the message says why and the caret shows the step.",

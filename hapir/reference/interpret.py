@@ -16,7 +16,19 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from hapir.diagnostics import did_you_mean, fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_shapes import text
-from hapir.dialects.num import PerChannelType, element_type, integer_range, shape_of, storage_of
+from hapir.dialects.num import (
+    BipolarType,
+    CodebookType,
+    PerChannelType,
+    PlanesType,
+    ScaledType,
+    code_range,
+    codes_of,
+    element_type,
+    shape_of,
+    table_key,
+)
+from hapir.quantizers.coded import fits_blocks
 from hapir.reference import dataflow, nn, nn_elementwise, nn_layout, nn_recurrent, num
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 from hapir.weights import GIVE_WEIGHTS
@@ -58,6 +70,18 @@ def run_network(
     return {name.data: result for name, result in zip(network.result_names, results, strict=True)}
 
 
+def run_op(op: Operation, operands: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+    """What one op gives for its operands' arrays; those that are parameters are checked first.
+
+    Raises HapirError (HAP0422 to HAP0425) as `run_network`.
+    """
+    for value in op.operands:
+        if isinstance(value.owner, WeightOp):
+            _check_parameter(value.owner, weights)
+    run = _Run(weights, None)
+    return run.op(op, operands, Setting(weights, run.block))
+
+
 @dataclass(frozen=True)
 class _Run:
     """One run: where arrays come from and who watches."""
@@ -75,14 +99,15 @@ class _Run:
         for op in block.ops:
             if op is terminator:
                 break
-            results = self._op(op, [values[operand] for operand in op.operands], setting)
+            results = self.op(op, [values[operand] for operand in op.operands], setting)
             values.update(zip(op.results, results, strict=True))
             for value in (*op.operands, *op.results):
                 if last_use.get(value, op) is op:
                     values.pop(value, None)
         return tuple(values[operand] for operand in terminator.operands)
 
-    def _op(self, op: Operation, operands: Sequence[Array], setting: Setting) -> tuple[Array, ...]:
+    def op(self, op: Operation, operands: Sequence[Array], setting: Setting) -> tuple[Array, ...]:
+        """Run one op."""
         meaning = MEANINGS.get(type(op))
         if meaning is None:
             fail(
@@ -160,33 +185,42 @@ def _check_values(op: Operation, what: str, array: Array, element: Attribute) ->
             message = f"{what} has {len(bad)} values that are not finite, the first ({array[tuple(place)]}) at {place}"
             fail("HAP0422", message, at=op, help="clean the data: every value must be a finite number")
         return
-    storage = storage_of(element)
-    if storage is not None and array.size and storage.width.data != 8 * array.dtype.itemsize:
-        low, high = integer_range(storage)
-        if array.min() < low or array.max() > high:
-            message = f"{what} has values from {array.min()} to {array.max()}, {storage} holds {low} to {high}"
-            fail("HAP0422", message, at=op, help="quantize the data to the type's range")
+    codes = codes_of(element)
+    if codes is None or not array.size:
+        return
+    low, high = code_range(codes)
+    limits = np.iinfo(array.dtype)
+    if (low > limits.min or high < limits.max) and (array.min() < low or array.max() > high):
+        message = f"{what} has values from {array.min()} to {array.max()}, {codes} holds {low} to {high}"
+        fail("HAP0422", message, at=op, help="quantize the data to the type's range")
+    if isinstance(codes, BipolarType) and (array % 2 == 0).any():
+        fail("HAP0422", f"{what} has even numbers, {codes} holds odd ones", at=op, help="quantize the data again")
 
 
 def _check_weights(network: NetworkOp, weights: Mapping[str, Array]) -> None:
     """Every array that the IR names is there, and is what its type says."""
     for op in network.walk():
         if isinstance(op, WeightOp):
-            array = _stored(op, op.key.data, weights)
-            expected = (dtype_of(element_type(op.result)), shape_of(op.result))
-            if (array.dtype, array.shape) != expected:
-                fail(
-                    "HAP0424",
-                    f"the weights `{op.key.data}` are {array.dtype} of shape {text(array.shape)}",
-                    at=op,
-                    help=f"the network reads them as {expected[0]} of shape {text(expected[1])}",
-                )
-            _check_values(op, f"the array `{op.key.data}`", array, element_type(op.result))
-        for result in op.results:
-            if isinstance(result.type, TensorType):
-                element, shape = element_type(result), shape_of(result)
-                if isinstance(element, PerChannelType):
-                    _check_scales(op, element, shape, weights)
+            _check_parameter(op, weights)
+        else:
+            for result in op.results:
+                if isinstance(result.type, TensorType):
+                    _check_table(op, result, weights)
+
+
+def _check_parameter(op: WeightOp, weights: Mapping[str, Array]) -> None:
+    """The array of a parameter and the table of its type are there, and are what the type says."""
+    array = _stored(op, op.key.data, weights)
+    expected = (dtype_of(element_type(op.result)), shape_of(op.result))
+    if (array.dtype, array.shape) != expected:
+        fail(
+            "HAP0424",
+            f"the weights `{op.key.data}` are {array.dtype} of shape {text(array.shape)}",
+            at=op,
+            help=f"the network reads them as {expected[0]} of shape {text(expected[1])}",
+        )
+    _check_values(op, f"the array `{op.key.data}`", array, element_type(op.result))
+    _check_table(op, op.result, weights)
 
 
 def _stored(op: Operation, key: str, weights: Mapping[str, Array]) -> Array:
@@ -199,11 +233,43 @@ def _stored(op: Operation, key: str, weights: Mapping[str, Array]) -> Array:
     return array
 
 
-def _check_scales(op: Operation, element: PerChannelType, shape: tuple[int, ...], weights: Mapping[str, Array]) -> None:
-    key, channels = element.scales.data, shape[element.axis.data]
-    scales = _stored(op, key, weights)
-    if scales.dtype.kind != "f" or scales.shape != (channels,):
-        message = f"the scales `{key}` are {scales.dtype} of shape {text(scales.shape)}"
-        fail("HAP0424", message, at=op, help=f"axis {element.axis.data} needs {channels} floating-point scales")
-    if not (np.isfinite(scales) & (scales > 0)).all():
-        fail("HAP0422", f"the scales `{key}` are not all positive and finite", at=op, help="quantize the network again")
+def _check_table(op: Operation, value: SSAValue, weights: Mapping[str, Array]) -> None:
+    """The table that a value's element type names is there, of the right shape, sound, and as long as codes reach."""
+    element, shape = element_type(value), shape_of(value)
+    key = table_key(element)
+    if key is None:
+        return
+    table = _stored(op, key, weights)
+    what, wanted = _wanted_table(element, shape, table.shape)
+    if table.dtype.kind != "f" or wanted is not None:
+        message = f"the {what} `{key}` are {table.dtype} of shape {text(table.shape)}"
+        fail("HAP0424", message, at=op, help=wanted or "they must be floating-point numbers")
+    sound = np.isfinite(table) if what != "scales" else np.isfinite(table) & (table > 0)
+    if not sound.all():
+        kind = "finite" if what != "scales" else "positive and finite"
+        fail("HAP0422", f"the {what} `{key}` are not all {kind}", at=op, help="quantize the network again")
+    if isinstance(op, WeightOp) and isinstance(element, CodebookType):
+        last = int(weights[op.key.data].max(initial=0))
+        if last >= table.shape[-1]:
+            message = f"the array `{op.key.data}` has the index {last}, there are {table.shape[-1]} levels"
+            fail("HAP0422", message, at=op, help="quantize the network again")
+
+
+def _wanted_table(element: Attribute, shape: tuple[int, ...], found: tuple[int, ...]) -> tuple[str, str | None]:
+    """What a table is called, and what its shape should be where it is another."""
+    match element:
+        case PerChannelType():
+            axis, channels = element.axis.data, shape[element.axis.data]
+            return "scales", None if found == (channels,) else f"axis {axis} needs {channels} floating-point scales"
+        case ScaledType():
+            fits = fits_blocks(found, shape)
+            return "scales", None if fits else f"each of its sizes must divide that of the tensor, {text(shape)}"
+        case PlanesType():
+            count = element.count.data
+            rows = found in ((count,), (shape[0], count))
+            return "bases", None if rows else f"there must be {count} of them, or {shape[0]}x{count}"
+        case _:
+            assert isinstance(element, CodebookType)
+            most = 1 << element.storage.width.data
+            fits = len(found) in (1, 2) and 1 <= found[-1] <= most and (len(found) == 1 or found[0] == shape[0])
+            return "levels", None if fits else f"there must be at most {most} of them, or {shape[0]} rows of as many"

@@ -13,7 +13,17 @@ import numpy.typing as npt
 from xdsl.ir import Attribute, Operation
 
 from hapir.dialects import num
-from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, storage_of
+from hapir.dialects.num import (
+    AffineType,
+    CodebookType,
+    PerChannelType,
+    PlanesType,
+    Rounding,
+    ScaledType,
+    code_range,
+    element_type,
+)
+from hapir.quantizers import coded
 from hapir.reference.values import Array, Meaning, Setting, dtype_of, single, to_si32
 
 
@@ -89,18 +99,26 @@ def along(values: Array, axis: int, rank: int) -> Array:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
+def reals(codes: Array, element: Attribute, setting: Setting) -> npt.NDArray[np.float32]:
+    """What codes of an element type mean, in f32."""
+    match element:
+        case ScaledType():
+            return coded.scaled_reals(codes, setting.table(element))
+        case CodebookType():
+            return coded.codebook_reals(codes, setting.table(element))
+        case PlanesType():
+            return coded.planes_reals(codes, setting.table(element))
+        case _:
+            scale, zero_point = _scale_of(element, codes.ndim, setting)
+            return dequantize(codes, scale, zero_point)
+
+
 def _scale_of(element: Attribute, rank: int, setting: Setting) -> tuple[Array | float, int]:
-    """Scale (broadcastable) and zero point of a quantized element type."""
+    """Scale (broadcastable) and zero point of an affine or per-channel type."""
     if isinstance(element, PerChannelType):
-        return along(setting.scales(element), element.axis.data, rank), 0
+        return along(setting.table(element), element.axis.data, rank), 0
     assert isinstance(element, AffineType)
     return element.scale.data, element.zero_point.data
-
-
-def _bounds_of(element: Attribute) -> tuple[int, int]:
-    storage = storage_of(element)
-    assert storage is not None
-    return integer_range(storage)
 
 
 def _quantize_op(op: num.QuantizeOp, operands: Sequence[Array], setting: Setting) -> Array:
@@ -108,13 +126,12 @@ def _quantize_op(op: num.QuantizeOp, operands: Sequence[Array], setting: Setting
     if not np.isfinite(operands[0]).all():
         raise FloatingPointError("a value to quantize is not finite")
     scale, zero_point = _scale_of(element, operands[0].ndim, setting)
-    q = quantize(operands[0], scale, zero_point, _bounds_of(element), op.rounding.data)
+    q = quantize(operands[0], scale, zero_point, code_range(element), op.rounding.data)
     return q.astype(dtype_of(element))
 
 
 def _dequantize_op(op: num.DequantizeOp, operands: Sequence[Array], setting: Setting) -> Array:
-    scale, zero_point = _scale_of(element_type(op.q), operands[0].ndim, setting)
-    return dequantize(operands[0], scale, zero_point)
+    return reals(operands[0], element_type(op.q), setting)
 
 
 def _widen_op(op: num.WidenOp, operands: Sequence[Array], _: Setting) -> Array:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Attribute, Block, Operation
 
-from hapir.dialects.num import PerChannelType, is_signed, storage_of
+from hapir.dialects.num import is_signed, storage_of, table_key
 
 Array = npt.NDArray[Any]
 
@@ -27,9 +27,11 @@ class Setting:
     weights: Mapping[str, Array]
     run_block: Callable[[Block, Sequence[Array]], tuple[Array, ...]]
 
-    def scales(self, element: PerChannelType) -> npt.NDArray[np.float64]:
-        """The scales of a per-channel type as doubles. Raises KeyError where the store lacks them."""
-        return np.asarray(self.weights[element.scales.data], np.float64)
+    def table(self, element: Attribute) -> npt.NDArray[np.float64]:
+        """The scales, levels or bases of an element type as doubles. Raises KeyError where the store lacks them."""
+        key = table_key(element)
+        assert key is not None
+        return np.asarray(self.weights[key], np.float64)
 
 
 Meaning = Callable[[Operation, Sequence[Array], Setting], tuple[Array, ...]]

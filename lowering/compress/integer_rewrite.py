@@ -23,11 +23,13 @@ from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.layer_parameters import IntegerParameters, quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_points
 from hapir.lowering.network_edits import (
+    decoded_weight_of,
     erase_unused_weights,
     insert_before,
     insert_weight,
     key_stem,
     layer_name,
+    parameter_key,
     real_weight_of,
     set_type,
     weight_op_of,
@@ -123,7 +125,7 @@ class IntegerRewrite:
     def _sum_of_products(self, op: nn.ProductOp) -> SSAValue:
         x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
         parameters = quantize_parameters(
-            real_weight_of(op.w, self.weights),
+            decoded_weight_of(op.w, self.weights),
             None if op.bias is None else real_weight_of(op.bias, self.weights),
             x_type.scale.data,
             y_type.scale.data,
@@ -148,7 +150,7 @@ class IntegerRewrite:
             )
 
     def _parameter_values(self, op: nn.ProductOp, parameters: IntegerParameters) -> tuple[SSAValue, SSAValue | None]:
-        key, storage = weight_op_of(op.w).key.data, signed(self.format.weight_width)
+        key, storage = parameter_key(op.w), signed(self.format.weight_width)
         if self.format.per_channel:
             scale_key = self.weights.put_new(f"{key}.scale", parameters.scales)
             element: Attribute = PerChannelType(storage, IntAttr(0), StringAttr(scale_key))

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import FloatAttr, ModuleOp, StringAttr, f32, f64
+from xdsl.dialects.builtin import ModuleOp, StringAttr, f32
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
@@ -30,7 +29,7 @@ from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects.formats import NumberFormat
 from hapir.dialects.nn_products import ProductOp
-from hapir.lowering.compress.calibration import sqnr_db
+from hapir.lowering.compress.coded_weights import losses
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.network_edits import (
@@ -97,16 +96,5 @@ class RoundWeightsPass(ModulePass):
                 help="parameters are stored in f32: choose a format of at most 24 significant bits",
             )
         value = insert_weight(layer, f"{key}.rounded", stored, f32, weights, parameter.name_hint)
-        weight_op_of(value).attributes.update(
-            {
-                "format": StringAttr(self.format),
-                "max_error": FloatAttr(max_error(exact, values), f64),
-                "sqnr_db": FloatAttr(sqnr_db(exact, values), f64),
-            }
-        )
+        weight_op_of(value).attributes.update({"format": StringAttr(self.format), **losses(exact, values)})
         return value
-
-
-def max_error(exact: npt.NDArray[np.float64], rounded: npt.NDArray[np.float64]) -> float:
-    """The largest distance of a value from its rounded form; 0 of nothing."""
-    return float(np.abs(exact - rounded).max(initial=0.0))

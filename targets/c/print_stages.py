@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hapir.dialects.num import Rounding, float_text
+from hapir.dialects.assembly import float_text
+from hapir.dialects.num import Rounding
 from hapir.lowering.kernel.program import (
     Apply,
     Clamp,

@@ -18,7 +18,7 @@ from hapir.registered import FORMAT, value_of
 from hapir.weights import WeightStore
 from tests.property.strategies import Sample, networks
 
-FORMATS = ("i8", "u4", "fixed(2, 6)", "minifloat(4, 3)", "minifloat(2, 1, false)", "f32")
+FORMATS = ("i8", "u4", "fixed(2, 6)", "minifloat(4, 3)", "minifloat(2, 1, false)", "f32", "bipolar(2)", "ternary")
 
 
 def rounded(sample: Sample, pass_: RoundWeightsPass) -> tuple[NetworkOp, HapirContext]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hapir.diagnostics import HapirError
-from hapir.dialects.formats import WIDEST_TABLE, Fixed, Float32, Integer, Minifloat, NumberFormat
+from hapir.dialects.formats import WIDEST_TABLE, Bipolar, Fixed, Float32, Integer, Minifloat, NumberFormat, Ternary
 from hapir.registered import FORMAT, spell, value_of
 from hapir.registry import HAPIR
 
@@ -18,6 +18,8 @@ NARROW: list[NumberFormat] = [
     Fixed(0, 8, signed=False),
     *(Minifloat(e, m) for e, m in ((4, 3), (5, 2), (2, 1), (3, 4), (8, 7), (5, 10), (8, 1))),
     *(Minifloat(e, m, infinities=False) for e, m in ((2, 1), (3, 2), (2, 3), (5, 1))),
+    *(Bipolar(width) for width in (1, 2, 3, 8)),
+    Ternary(),
 ]
 
 

@@ -230,3 +230,28 @@ nn.network @n (%a: tensor<1x4xsi32>, %m: tensor<4xui16>, %s: tensor<4xui8>) -> (
   %y = num.requantize %a, %m, %s half_up bounds 9, 8 : tensor<1x4xsi32>, tensor<4xui16>, tensor<4xui8> -> tensor<1x4x!num.affine<ui8, 0.5 : 3>>
   nn.return
 }
+
+// -----
+
+// expected-error@+1 {{bipolar numbers have 1 to 31 bits, got 0}}
+"test.op"() : () -> tensor<4x!num.affine<!num.bipolar<0>, 0.5 : 0>>
+
+// -----
+
+// expected-error@+1 {{zero point 2 is outside !num.bipolar<1>}}
+"test.op"() : () -> tensor<4x!num.affine<!num.bipolar<1>, 0.5 : 2>>
+
+// -----
+
+// expected-error@+1 {{f32 is no set of integers}}
+"test.op"() : () -> tensor<4x!num.scaled<f32, "s">>
+
+// -----
+
+// expected-error@+1 {{indices are ui1 to ui16, got si4}}
+"test.op"() : () -> tensor<4x!num.codebook<si4, "s">>
+
+// -----
+
+// expected-error@+1 {{there are 1 to 16 planes, got 17}}
+"test.op"() : () -> tensor<4x!num.planes<17, "s">>

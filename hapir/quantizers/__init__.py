@@ -1,0 +1,1 @@
+"""Weight quantizers as plain numpy: real weights in, coded weights out."""

@@ -1,0 +1,115 @@
+"""Put codes in the place of real weights: what all weight quantizers share.
+
+The codes are a parameter whose type says what they mean, and `num.dequantize` gives the reals that the layer reads.
+Each new parameter says what it lost: the largest error and the signal-to-quantization-noise ratio in dB.
+
+```
+%w = nn.weight "c1.weight" : tensor<16x1x3x3xf32>
+```
+becomes, with the codes of a rule called `twn`,
+```
+%c = nn.weight "c1.weight.twn" {max_error = 0.21 : f64, sqnr_db = 7.3 : f64}
+    : tensor<16x1x3x3x!num.scaled<!num.ternary, "c1.weight.twn.scale">>
+%w = num.dequantize %c : ... -> tensor<16x1x3x3xf32>
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
+from xdsl.ir import Attribute, SSAValue
+
+from hapir.dialects import num
+from hapir.dialects.formats import Bipolar, Integer, Ternary
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import BipolarType, CodebookType, PlanesType, ScaledType, TernaryType, signed, unsigned
+from hapir.lowering.compress.calibration import sqnr_db
+from hapir.lowering.compress.quantize import reject_quantized
+from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_before,
+    insert_weight,
+    real_weight_of,
+    reject_fused,
+    weight_op_of,
+)
+from hapir.quantizers.coded import Codebook, Coded, Floats, Planes, Scaled
+from hapir.reference.values import dtype_of
+from hapir.weights import WeightStore
+
+Rule = Callable[[Floats, WeightSlot], Coded]
+"""Real weights and where they are, to codes."""
+
+
+def code_weights(
+    network: NetworkOp, layers: str | Sequence[str], weights: WeightStore, rule: Rule, suffix: str
+) -> None:
+    """Code the weights of the layers that globs name; keys end in `suffix`.
+
+    Raises HapirError: HAP0208 for a glob without a layer, HAP0404 for weights that are not finite, HAP0506 and HAP0516
+    for a network that is quantized or fused, HAP0595 for weights that are coded already.
+    """
+    reject_fused(network)
+    reject_quantized(network)
+    for slot in weight_slots(network, layers):
+        exact = real_weight_of(slot.value, weights)
+        slot.op.operands[slot.index] = insert_coded(slot, rule(exact, slot), exact, weights, suffix)
+    erase_unused_weights(network)
+
+
+def insert_coded(slot: WeightSlot, coded: Coded, exact: Floats, weights: WeightStore, suffix: str) -> SSAValue:
+    """Store codes and their table, and give the reals that they mean; `exact` is what they stand for."""
+    key = f"{weight_op_of(slot.value).key.data}.{suffix}"
+    element = _element_type(coded, key, weights)
+    codes = coded.codes.astype(dtype_of(element))
+    value = insert_weight(slot.op, key, codes, element, weights, slot.value.name_hint)
+    reals = coded.reals()
+    weight_op_of(value).attributes.update(losses(exact, reals))
+    dequantize = num.DequantizeOp(value)
+    insert_before(slot.op, [dequantize])
+    dequantize.result.name_hint = slot.value.name_hint
+    return dequantize.result
+
+
+def losses(exact: Floats, approximate: npt.NDArray[np.floating]) -> dict[str, Attribute]:
+    """The attributes `max_error` and `sqnr_db` of a parameter that stands for another."""
+    reals = approximate.astype(np.float64)
+    return {
+        "max_error": FloatAttr(max_error(exact, reals), f64),
+        "sqnr_db": FloatAttr(sqnr_db(exact, reals), f64),
+    }
+
+
+def max_error(exact: Floats, approximate: Floats) -> float:
+    """The largest distance of a value from what stands for it; 0 of nothing."""
+    return float(np.abs(exact - approximate).max(initial=0.0))
+
+
+def _element_type(coded: Coded, key: str, weights: WeightStore) -> Attribute:
+    """The type of coded weights; their table is stored under a key of its own."""
+
+    def stored(name: str, table: npt.NDArray[np.float32]) -> StringAttr:
+        return StringAttr(weights.put_new(f"{key}.{name}", table))
+
+    match coded:
+        case Scaled():
+            return ScaledType(_codes_type(coded.format), stored("scale", coded.scales))
+        case Codebook():
+            return CodebookType(unsigned(coded.bits), stored("levels", coded.levels))
+        case Planes():
+            return PlanesType(coded.bits, stored("bases", coded.bases))
+
+
+def _codes_type(format: Integer | Bipolar | Ternary) -> Attribute:
+    match format:
+        case Integer():
+            return signed(format.width) if format.signed else unsigned(format.width)
+        case Bipolar():
+            return BipolarType(format.width)
+        case Ternary():
+            return TernaryType()

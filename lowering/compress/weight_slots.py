@@ -1,0 +1,59 @@
+"""Which parameters count as weights: the matrices and kernels that layers multiply by, not biases or norms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import Operation, SSAValue
+
+from hapir.diagnostics import did_you_mean, fail, some
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.nn_products import ProductOp, TransposedConv2dOp
+from hapir.dialects.nn_recurrent import RecurrentOp
+from hapir.lowering.compress.selected_layers import globs_of
+from hapir.lowering.constants import is_constant
+from hapir.lowering.network_edits import layer_name
+from hapir.selectors import matches
+
+
+@dataclass(frozen=True)
+class WeightSlot:
+    """One weight: the layer that reads it, and which of its operands it is.
+
+    `gates` says how many equal parts along axis 0 belong together: the gates of a recurrent layer, else 1.
+    """
+
+    op: Operation
+    index: int
+    gates: int = 1
+
+    @property
+    def value(self) -> SSAValue:
+        """The operand."""
+        return self.op.operands[self.index]
+
+
+def slots_of(op: Operation) -> list[WeightSlot]:
+    """The weights of a layer; none where it multiplies by nothing stored."""
+    match op:
+        case RecurrentOp():
+            found = [WeightSlot(op, index, op.GATES) for index in (1, 2)]
+        case ProductOp() | TransposedConv2dOp():
+            found = [WeightSlot(op, 1)]
+        case _:
+            found = []
+    return [slot for slot in found if is_constant(slot.value)]
+
+
+def weight_slots(network: NetworkOp, layers: str | Sequence[str]) -> list[WeightSlot]:
+    """The weights of the layers that globs name, in order. Raises HapirError (HAP0208) where a glob names none."""
+    layered = [(layer_name(op) or "", slots) for op in network.body.block.ops if (slots := slots_of(op))]
+    patterns = globs_of(layers)
+    for pattern in patterns:
+        if not any(matches(name, pattern) for name, _ in layered):
+            names = [name for name, _ in layered]
+            what = f"`{pattern}` selects no layer with weights of `{network.sym_name.data}`"
+            known = some([f"`{name}`" for name in names if name]) or "none"
+            fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
+    return [slot for name, slots in layered if any(matches(name, p) for p in patterns) for slot in slots]

@@ -1,0 +1,73 @@
+"""Compute at compile time what depends on parameters alone.
+
+Law: exact. An op whose operands are all `nn.weight`s becomes an `nn.weight` that holds what the reference interpreter
+computes, so coded weights (`num.dequantize` of codes, decoded bytes, generated slices) reach every target as plain
+arrays, and a new code needs no work in any of them.
+
+```
+%c = nn.weight "c1.weight.twn" : tensor<16x1x3x3x!num.scaled<!num.ternary, "c1.weight.twn.scale">>
+%w = num.dequantize %c : ... -> tensor<16x1x3x3xf32>
+```
+becomes
+```
+%w = nn.weight "c1.weight.twn.value" : tensor<16x1x3x3xf32>
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+
+from hapir.context import hapir_context
+from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.lowering.constants import compute, is_constant_op, stored_key
+from hapir.lowering.network_edits import erase_unused_weights, insert_before, networks_of
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class FoldConstantsPass(ModulePass):
+    """Turn ops on parameters alone into parameters. Exact.
+
+    Example: `hapir opt net.mlir -p 'fold_constants'`
+    """
+
+    name = "fold_constants"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        weights = hapir_context(ctx).weights
+        for network in networks_of(op):
+            fold_constants(network, weights)
+
+
+def has_constant_ops(network: NetworkOp) -> bool:
+    """Whether there is anything to fold."""
+    return any(map(is_constant_op, network.body.walk()))
+
+
+def fold_constants(network: NetworkOp, weights: WeightStore) -> None:
+    """Fold a network in place, in program order; the new arrays go into the store."""
+    folded = [op for op in network.body.walk() if is_constant_op(op) and not _only_feeds_constants(op)]
+    for op in folded:
+        _fold(op, weights)
+    erase_unused_weights(network)
+
+
+def _only_feeds_constants(op: Operation) -> bool:
+    """Whether folding what reads an op makes the op itself unused."""
+    return all(is_constant_op(use.operation) for result in op.results for use in result.uses)
+
+
+def _fold(op: Operation, weights: WeightStore) -> None:
+    for result, array in zip(op.results, compute(op, weights), strict=True):
+        folded = WeightOp(weights.put_new(f"{stored_key(op)}.value", array), result.type)
+        insert_before(op, [folded])
+        folded.result.name_hint = result.name_hint
+        result.replace_all_uses_with(folded.result)
+    op.detach()
+    op.erase()
