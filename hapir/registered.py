@@ -26,7 +26,7 @@ from hapir.diagnostics import HapirError, did_you_mean, fail, span_of
 class Registered:
     """A kind of registered value: its field of the universe, its name in messages, the code where one is unknown."""
 
-    field: Literal["formats", "multipliers", "dataflows"]
+    field: Literal["formats", "multipliers", "dataflows", "evaluators"]
     kind: str
     code: str
     example: str
@@ -35,11 +35,15 @@ class Registered:
 FORMAT = Registered("formats", "number format", "HAP0232", "`i8` or `fixed(2, 6)`")
 MULTIPLIER = Registered("multipliers", "multiplier", "HAP0233", "`exact` or `truncated(bits = 2)`")
 DATAFLOW = Registered("dataflows", "dataflow", "HAP0217", "`weight_stationary`")
+EVALUATOR = Registered("evaluators", "evaluator", "HAP0580", "`accuracy` or `agreement`")
 
 FormatText = Annotated[str, FORMAT]
 """An option that takes a number format of the registry."""
 MultiplierText = Annotated[str, MULTIPLIER]
 """An option that takes a multiplier of the registry."""
+
+EvaluatorText = Annotated[str, EVALUATOR]
+"""An option that takes an evaluator of the registry."""
 
 
 class Named(Protocol):
@@ -57,6 +61,11 @@ def spell(value: Named) -> str:
     values = {f.name: getattr(value, f.name) for f in fields}
     given = [f"{f.name} = {_written(values[f.name])}" for f in fields if values[f.name] != f.default]
     return f"{value.name}({', '.join(given)})" if given else value.name
+
+
+def canonical(text: str, registered: Registered) -> str:
+    """The canonical text of a value. Raises HapirError as `value_of` does."""
+    return spell(value_of(text, registered))
 
 
 def _written(value: object) -> str:

@@ -147,6 +147,11 @@ HAPIR = HapirUniverse(
         "exact": lazy("multipliers.exact", "Exact"),
         "truncated": lazy("multipliers.truncated", "Truncated"),
     },
+    evaluators={
+        "accuracy": lazy("search.accuracy", "Accuracy"),
+        "agreement": lazy("search.agreement", "Agreement"),
+        "sqnr": lazy("search.sqnr", "Sqnr"),
+    },
     dataflows={
         "weight_stationary": lazy("dialects.dataflow_kinds", "WeightStationary"),
     },
