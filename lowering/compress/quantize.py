@@ -44,6 +44,7 @@ from hapir.lowering.compress.fold_batch_norm import (
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
+from hapir.lowering.constants import is_constant_op
 from hapir.lowering.network_edits import networks_of, reject_fused
 from hapir.weights import WeightStore
 
@@ -129,7 +130,9 @@ def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
 
 
 def reject_quantized(network: NetworkOp) -> None:
-    """Raise HapirError (HAP0506) where a network already computes on integers."""
+    """Raise HapirError (HAP0506) where a network already computes on integers; coded weights do not count."""
     for op in network.body.walk():
-        if isinstance(op, num.QuantizeOp | num.DequantizeOp | num.RequantizeOp | num.WidenOp):
+        if isinstance(op, num.QuantizeOp | num.DequantizeOp | num.RequantizeOp | num.WidenOp) and not is_constant_op(
+            op
+        ):
             fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")
