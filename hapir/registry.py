@@ -142,6 +142,10 @@ HAPIR = HapirUniverse(
         "minifloat": lazy("dialects.formats", "Minifloat"),
         "bipolar": lazy("dialects.formats", "Bipolar"),
         "ternary": lazy("dialects.formats", "Ternary"),
+        "bfloat": lazy("dialects.formats", "Bfloat"),
+        "power_of_two": lazy("dialects.formats_levels", "PowerOfTwo"),
+        "codebook": lazy("dialects.formats_levels", "Codebook"),
+        "rccm": lazy("dialects.formats_levels", "Rccm"),
     },
     multipliers={
         "exact": lazy("multipliers.exact", "Exact"),
