@@ -10,7 +10,17 @@ import numpy as np
 
 from hapir.bounds import bounded, check_bounds
 from hapir.encodings.bits import Bytes, Unsigned, pack, unpack
-from hapir.encodings.encoding import NOTHING_SHARED, Encoding, Part, Shared, Symbols, Tensor, exactly, placed, takes_zeros
+from hapir.encodings.encoding import (
+    NOTHING_SHARED,
+    Encoding,
+    Part,
+    Shared,
+    Symbols,
+    Tensor,
+    exactly,
+    placed,
+    takes_zeros,
+)
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 

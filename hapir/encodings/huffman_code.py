@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 import numpy.typing as npt
 
-from hapir.encodings.bits import CHUNK, Bytes, Unsigned, bytes_for, pack, unpack, unsigned_of, write_fields
+from hapir.encodings.bits import CHUNK, Bytes, Unsigned, bytes_for, unpack, unsigned_of, write_fields
 from hapir.encodings.encoding import DamagedError, Part, exactly
 
 Int64 = npt.NDArray[np.int64]

@@ -47,7 +47,13 @@ from hapir.lowering.compress.remove_channels import mask_channels, remove_channe
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.compress.zero_weights import zero_weights
-from hapir.lowering.network_edits import erase_unused_weights, networks_of, real_weight_of, reject_fused, reject_quantized
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    networks_of,
+    real_weight_of,
+    reject_fused,
+    reject_quantized,
+)
 from hapir.pruners.magnitude import Floats, Mask, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.weights import WeightStore

@@ -13,8 +13,8 @@ from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.lowering.compress.calibration import Observed, affine_for, choose_range, sqnr_db
 from hapir.lowering.compress.layer_parameters import quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
-from hapir.quantizers.uniform import UniformRule
 from hapir.pruners.magnitude import pruned_count, smallest
+from hapir.quantizers.uniform import UniformRule
 
 
 @given(st.floats(2.0**-30, 2.0**15), st.integers(2, 31))

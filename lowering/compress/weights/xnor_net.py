@@ -41,7 +41,6 @@ from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.binary_zeros import check_signs
 from hapir.lowering.compress.coded_weights import insert_coded
 from hapir.lowering.compress.observe_activations import calibration_data
-from hapir.lowering.network_edits import reject_quantized
 from hapir.lowering.compress.two_levels import Levels, centred_levels, symmetric_levels
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.network_edits import (
@@ -53,6 +52,7 @@ from hapir.lowering.network_edits import (
     networks_of,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     weight_op_of,
 )
 from hapir.lowering.network_edits import replace as replace_op
