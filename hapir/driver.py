@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
@@ -376,12 +376,13 @@ class Scheduled:
 
 
 def used_keys(module: ModuleOp) -> set[str]:
-    """The weight keys that a module names: parameters, and the tables of their types."""
+    """The weight keys that a module names: parameters, and the tables of the types of all values."""
     keys: set[str] = set()
     for op in module.walk():
         if isinstance(op, WeightOp):
             keys.add(op.key.data)
-            table = table_key(element_type(op.result))
+        for result in op.results:
+            table = table_key(element_type(result)) if isinstance(result.type, TensorType) else None
             if table is not None:
                 keys.add(table)
     return keys

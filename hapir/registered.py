@@ -71,6 +71,8 @@ def canonical(text: str, registered: Registered) -> str:
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, typing.cast('tuple[object, ...]', value)))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
@@ -142,6 +144,8 @@ def _parsed(text: str, registered: Registered) -> tuple[str, list[Any], dict[str
 
 
 def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.List):
+        return tuple(_literal(element) for element in node.elts)
     if isinstance(node, ast.Name):
         return {"true": True, "false": False}.get(node.id, node.id)
     return ast.literal_eval(node)
@@ -169,6 +173,10 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, arm) for arm in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(
+            _fits(v, get_args(hint)[0]) for v in typing.cast("tuple[object, ...]", value)
+        )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is hint

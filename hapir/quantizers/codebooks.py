@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from hapir.quantizers.coded import Codebook
+from hapir.quantizers.coded import Codebook, Scaled
 from hapir.quantizers.sorted_values import Floats
 
 
@@ -31,14 +32,23 @@ def codebook(w: Floats, edges: Floats, levels: Floats, used: npt.NDArray[np.bool
     return Codebook(table[np.searchsorted(edges, w, side="right")], distinct)
 
 
-def by_rows(w: Floats, groups: int, quantize: Callable[[Floats], Codebook]) -> Codebook:
-    """A codebook for each of `groups` equal blocks of rows (axis 0); one for all where `groups` is 1.
+T = TypeVar("T", Codebook, Scaled)
 
-    Shorter codebooks repeat their first and last level, such that 0 has the same code in all that have it.
-    """
+
+def by_rows(w: Floats, groups: int, quantize: Callable[[Floats], T]) -> T:
+    """Codes with a table for each of `groups` equal blocks of rows (axis 0); the rule's own where `groups` is 1."""
     if groups == 1:
         return quantize(w)
     parts = [quantize(block) for block in np.split(w, groups)]
+    first = parts[0]
+    if isinstance(first, Codebook):
+        return _joined([part for part in parts if isinstance(part, Codebook)])
+    scales = [part.scales for part in parts if isinstance(part, Scaled)]
+    return Scaled(np.concatenate([part.codes for part in parts]), first.format, np.concatenate(scales))
+
+
+def _joined(parts: Sequence[Codebook]) -> Codebook:
+    """Codebooks one below the other. Shorter ones repeat their ends: 0 has one code in all that have it."""
     zeros = [part.zero_code for part in parts]
     first = max((zero for zero in zeros if zero is not None), default=0)
     before = [0 if zero is None else first - zero for zero in zeros]

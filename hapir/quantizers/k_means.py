@@ -6,6 +6,7 @@ needs the midpoints of k centroids and k sums: k log n steps on sorted weights, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,12 +38,15 @@ class KMeans:
     iterations: int = 300
 
 
-def k_means(w: Floats, rule: KMeans) -> Codebook:
-    """The weights as indices of centroids. Where there are no more distinct weights than centroids, it is exact."""
+def k_means(w: Floats, rule: KMeans, stored: Callable[[Floats], Floats] = np.asarray) -> Codebook:
+    """The weights as indices of centroids, which `stored` rounds to what is kept of them.
+
+    Where there are no more distinct weights than centroids, and all of them can be kept, it is exact.
+    """
     zeros = w == 0 if rule.keep_zeros else np.zeros(w.shape, np.bool_)
     any_zero = bool(zeros.any())
     values = SortedValues(w[~zeros] if any_zero else w)
-    centroids = clusters(values, rule).astype(np.float32) + np.float32(0)
+    centroids = stored(clusters(values, rule)).astype(np.float32) + np.float32(0)
     # what is stored is f32, and each weight goes to the nearest of what is stored
     centroids = np.unique(centroids)
     index = np.searchsorted(midpoints(centroids.astype(np.float64)), w, side="right")

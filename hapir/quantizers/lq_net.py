@@ -26,7 +26,7 @@ def lq_net(w: Floats, bits: int, groups: int = 1, iterations: int = ITERATIONS) 
     codes = [_nearest(block, base.astype(np.float64)) for block, base in zip(blocks, bases, strict=True)]
     if groups == 1:
         return Planes(codes[0], bases[0])
-    return Planes(np.concatenate(codes), np.repeat(bases, len(w) // groups, axis=0))
+    return Planes(np.concatenate(codes), bases)
 
 
 def learned_bases(values: Values, bits: int, iterations: int = ITERATIONS) -> Floats:

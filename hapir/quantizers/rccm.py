@@ -9,6 +9,7 @@ Faraone, "Simplification of Deep Neural Networks for Efficient Inference" (Sydne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement, product
@@ -18,6 +19,9 @@ import numpy.typing as npt
 
 LARGEST_SHIFT = 3
 """Inputs of a stage are shifted left by 0 to 3."""
+
+FULL = 0.9
+"""The share of select words that must have a coefficient of their own for a set to be full."""
 
 Magnitudes = tuple[int, ...]
 """The coefficients of a symmetric set that are not negative, ascending."""
@@ -73,9 +77,9 @@ class Circuit:
 
 
 CIRCUITS = {
-    "2_add": Circuit((Stage((0, 0), (0, 1, 3, 2)),), (1, 0), (0, 3, 2)),
-    "3_add": Circuit((Stage((0, 0), (0, 2, 3, 3), 2), Stage((0, 0), (0, 1, 3, 0), 1)), (1, 2), (0, 3, 0)),
-    "4_add": Circuit(
+    "two_add": Circuit((Stage((0, 0), (0, 1, 3, 2)),), (1, 0), (0, 3, 2)),
+    "three_add": Circuit((Stage((0, 0), (0, 2, 3, 3), 2), Stage((0, 0), (0, 1, 3, 0), 1)), (1, 2), (0, 3, 0)),
+    "four_add": Circuit(
         (
             Stage((0, 0), (0, 1, 3, 0), 3),
             Stage((0, 0), (0, 1, 3, 1), 2),
@@ -84,16 +88,16 @@ CIRCUITS = {
         (3, 0),
         (0, 3, 1),
     ),
-    "3_add_worst": Circuit((Stage((0, 0), (0, 2, 3, 1), 1), Stage((0, 0), (0, 2, 3, 1), 3)), (1, 2), (0, 2, 3)),
-    "3_add_gauss": Circuit((Stage((0, 0), (2, 1, 0, 2), 2), Stage((0, 0), (2, 1, 0, 1), 3)), (1, 2), (2, 1, 0)),
-    "3_add_laplace": Circuit((Stage((0, 0), (3, 2, 0, 1), 1), Stage((0, 0), (3, 2, 0, 2), 3)), (1, 2), (3, 0, 2)),
+    "three_add_worst": Circuit((Stage((0, 0), (0, 2, 3, 1), 1), Stage((0, 0), (0, 2, 3, 1), 3)), (1, 2), (0, 2, 3)),
+    "three_add_gauss": Circuit((Stage((0, 0), (2, 1, 0, 2), 2), Stage((0, 0), (2, 1, 0, 1), 3)), (1, 2), (2, 1, 0)),
+    "three_add_laplace": Circuit((Stage((0, 0), (3, 2, 0, 1), 1), Stage((0, 0), (3, 2, 0, 2), 3)), (1, 2), (3, 0, 2)),
 }
-"""Circuits by the name of their set. The first three are the thesis' own (Table 6.3); `3_add_worst` matches weights
+"""Circuits by the name of their set. The first three are the thesis' own (Table 6.3); `three_add_worst` matches weights
 badly (L1667); `gauss` and `laplace` have the best signal-to-noise ratio on such weights, of all sets with 0."""
 
 _BEST_2_ADD: dict[str, Magnitudes] = {
-    "2_add_gauss": (0, 2, 3, 4, 6, 8, 10, 14),
-    "2_add_laplace": (0, 1, 2, 4, 6, 10, 14, 22),
+    "two_add_gauss": (0, 2, 3, 4, 6, 8, 10, 14),
+    "two_add_laplace": (0, 1, 2, 4, 6, 10, 14, 22),
 }
 
 SETS: dict[str, Magnitudes] = {
@@ -148,3 +152,15 @@ def three_add_sets() -> npt.NDArray[np.bool_]:
             rows.append(np.packbits(held, axis=1))
     packed = np.unique(np.concatenate(rows), axis=0)
     return np.unpackbits(packed, axis=1, count=2 * largest + 1).astype(np.bool_)
+
+
+@cache
+def full_three_add_sets() -> tuple[Magnitudes, ...]:
+    """Those of a 3-Add circuit that hold 0 and have coefficients for 90 % of the select words.
+
+    The divergence alone would choose sets of a dozen coefficients (L1613-1669).
+    """
+    sets = three_add_sets()
+    wanted = math.ceil(FULL * (1 << CIRCUITS["three_add"].select_bits))
+    rows = sets[sets[:, 0] & (2 * sets.sum(axis=1) - 1 >= wanted)]
+    return tuple(tuple(np.flatnonzero(row).tolist()) for row in rows)

@@ -21,7 +21,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from hapir.dialects.formats import Integer
+from hapir.quantizers.coded import Floats, Scaled, Singles, spread
+
 WeightMethod = Literal["min_max", "percentile", "sqnr", "mse"]
 
 CLIPPING_STEPS = 64
@@ -67,6 +69,26 @@ def block_scales(w: Floats, blocks: Sequence[int], rule: UniformRule) -> Floats:
     step = max(1, CHUNK // max(1, rows.shape[1]))
     found = [_row_scales(np.abs(rows[start : start + step]), rule) for start in range(0, len(rows), step)]
     return np.concatenate([*found, np.zeros(0)]).reshape(tuple(blocks))
+
+
+def uniform_codes(w: Floats, blocks: Sequence[int], rule: UniformRule) -> Scaled:
+    """Weights as integers of the rule's width with a scale per block; a block of zeros has the scale 1.
+
+    Codes are rounded by the scales as they are stored, in f32, ties to even.
+    """
+    scales = stored_scales(np.where((found := block_scales(w, blocks, rule)) > 0, found, 1.0))
+    return Scaled(nearest_codes(w, scales, rule), Integer(rule.width), scales)
+
+
+def stored_scales(scales: Floats) -> Singles:
+    """Scales as f32, none of them rounded to 0."""
+    return np.maximum(scales, float(np.finfo(np.float32).tiny)).astype(np.float32)
+
+
+def nearest_codes(w: Floats, scales: Singles, rule: UniformRule) -> npt.NDArray[np.int8]:
+    """The codes nearest to weights, ties to even, saturating; `scales` are those of blocks of `w`."""
+    steps = w / spread(scales.astype(np.float64), w.shape)
+    return np.clip(np.rint(steps, out=steps), -rule.largest, rule.largest, out=steps).astype(np.int8)
 
 
 def _row_scales(magnitudes: Floats, rule: UniformRule) -> Floats:

@@ -11,6 +11,7 @@ quantize removes the attributes when it has carried them out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -26,6 +27,8 @@ ActivationFormat = Literal[
 ]  # fmt: skip
 
 WEIGHT_FORMAT, ACTIVATION_FORMAT, ACTIVATION_RANGE = "weight_format", "activation_format", "activation_range"
+ANNOTATIONS = (WEIGHT_FORMAT, ACTIVATION_FORMAT, ACTIVATION_RANGE)
+"""The names of all of them."""
 
 
 def storage_named(name: str) -> IntegerType:
@@ -77,7 +80,7 @@ def asked_of(op: Operation) -> Request:
     return Request(None if name is None else storage_named(name), _range_of(op))
 
 
-def drop_annotations(op: Operation, *names: str) -> None:
+def drop_annotations(op: Operation, names: Sequence[str] = ANNOTATIONS) -> None:
     """Remove annotations that are carried out, or have lost their meaning."""
     for name in names:
         op.attributes.pop(name, None)

@@ -34,7 +34,7 @@ from xdsl.passes import ModulePass
 
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, element_type, on_grid
-from hapir.lowering.constants import is_constant, is_constant_op
+from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import erase_unused_weights, key_stem, networks_of, sole_user, unused_name
 
 MAIN = (nn.Conv2dOp, nn.Conv1dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
@@ -63,7 +63,7 @@ class FusePass(ModulePass):
                 if isinstance(main, MAIN):
                     # layers without a name in the spec share their op's
                     _group(_members(main), unused_name(key_stem(main), names))
-            _erase_unused_constants(network)
+            erase_unused_weights(network)
 
 
 def _grouped_name(op: Operation) -> str | None:
@@ -100,7 +100,7 @@ def _members(main: Operation) -> list[Operation]:
     before = [v.owner for v in dict.fromkeys(main.operands) if _is_own_widening(v, main)]
     members = [*(op for op in before if isinstance(op, Operation)), main]
     activations = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp)
-    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, *activations, nn.MaxPoolOp)
+    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, num.ThresholdOp, *activations, nn.MaxPoolOp)
     while isinstance(user := sole_user(members[-1].results[0]), allowed):
         if isinstance(user, nn.MaxPoolOp):
             return [*members, user]
@@ -114,7 +114,7 @@ def _is_own_widening(value: SSAValue, main: Operation) -> bool:
 
 
 def _group(members: Sequence[Operation], name: str) -> None:
-    """Move ops into a `dataflow.layer` at the place of the last one; their parameters are copied in, coded or not."""
+    """Move ops into a `dataflow.layer` at the place of the last one; their weights, and what decodes them, are copied in."""
     last = members[-1]
     outer_block = last.parent
     assert outer_block is not None
@@ -128,7 +128,7 @@ def _group(members: Sequence[Operation], name: str) -> None:
         argument.location = last.location
     for value in operands:
         if is_constant(value):
-            _copy(value, mapping, block)
+            _copy_constant(value, block, mapping)
     result = last.results[0]
     layer = dataflow.LayerOp(name, inputs, [result.type], Region(block))
     main = next(op for op in members if isinstance(op, MAIN))
@@ -146,21 +146,12 @@ def _group(members: Sequence[Operation], name: str) -> None:
     block.add_op(end)
 
 
-def _copy(value: SSAValue, mapping: dict[SSAValue, SSAValue], block: Block) -> None:
-    """Copy a parameter, with what decodes it, to the end of a block."""
-    if value in mapping:
-        return
+def _copy_constant(value: SSAValue, block: Block, mapping: dict[SSAValue, SSAValue]) -> None:
+    """Copy the op that makes a constant value to the end of a block, behind those that it reads."""
     op = value.owner
     assert isinstance(op, Operation)
+    if value in mapping:
+        return
     for operand in op.operands:
-        _copy(operand, mapping, block)
+        _copy_constant(operand, block, mapping)
     block.add_op(op.clone(mapping))
-
-
-def _erase_unused_constants(network: nn.NetworkOp) -> None:
-    """Drop the parameters that nothing reads, and what decodes them."""
-    for op in reversed(list(network.body.walk())):
-        if is_constant_op(op) and not any(result.uses for result in op.results):
-            op.detach()
-            op.erase()
-    erase_unused_weights(network)

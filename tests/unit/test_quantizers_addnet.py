@@ -36,9 +36,9 @@ def db(values: Values, magnitudes: Magnitudes, scale: float) -> float:
 @pytest.mark.parametrize(
     ("name", "digest", "total", "distinct"),
     [
-        ("2_add", "b2227d85eac985a1", 422, 15),
-        ("3_add", "e8fffc86d9942e6e", 2748, 59),
-        ("4_add", "3f5a12a85288454b", 49116, 207),
+        ("two_add", "b2227d85eac985a1", 422, 15),
+        ("three_add", "e8fffc86d9942e6e", 2748, 59),
+        ("four_add", "3f5a12a85288454b", 49116, 207),
     ],
 )
 def test_the_circuits_of_the_thesis(name: str, digest: str, total: int, distinct: int):
@@ -50,7 +50,7 @@ def test_the_circuits_of_the_thesis(name: str, digest: str, total: int, distinct
 
 def test_select_words():
     # Sydney thesis, Table 6.2 (L1634); toggling the high select bit of the last stage negates
-    table = CIRCUITS["2_add"].coefficients()
+    table = CIRCUITS["two_add"].coefficients()
     assert table == (-1, -2, -8, 0, -36, -44, -92, -28, 1, 2, 8, 0, 36, 44, 92, 28)
     for circuit in CIRCUITS.values():
         words = circuit.coefficients()
@@ -59,18 +59,18 @@ def test_select_words():
 
 def test_sets_by_name():
     # Sydney thesis, Table 6.2 and L1667 (worst); the best sets are the seed rows `G` and `L`
-    assert SETS["2_add"] == (0, 1, 2, 8, 28, 36, 44, 92)
-    assert SETS["3_add_worst"][-6:] == (72, 74, 76, 77, 79, 88)
-    assert SETS["3_add_gauss"] == (*range(22), 23, 26, 28, 29, 31)
+    assert SETS["two_add"] == (0, 1, 2, 8, 28, 36, 44, 92)
+    assert SETS["three_add_worst"][-6:] == (72, 74, 76, 77, 79, 88)
+    assert SETS["three_add_gauss"] == (*range(22), 23, 26, 28, 29, 31)
     assert {name: 2 * len(s) - 1 for name, s in SETS.items()} == {
-        "2_add": 15,
-        "3_add": 59,
-        "4_add": 207,
-        "3_add_worst": 63,
-        "3_add_gauss": 53,
-        "3_add_laplace": 55,
-        "2_add_gauss": 15,
-        "2_add_laplace": 15,
+        "two_add": 15,
+        "three_add": 59,
+        "four_add": 207,
+        "three_add_worst": 63,
+        "three_add_gauss": 53,
+        "three_add_laplace": 55,
+        "two_add_gauss": 15,
+        "two_add_laplace": 15,
     }
 
 
@@ -87,7 +87,7 @@ def test_all_sets_of_two_adders():
     assert (len(sets), len(set(map(normalized, sets)))) == (4337, 2224)
     with_zero = [s for s in sets if 0 in s]
     assert (len(with_zero), len(set(map(normalized, with_zero)))) == (779, 388)
-    assert {SETS["2_add"], SETS["2_add_gauss"], SETS["2_add_laplace"]} <= set(map(normalized, with_zero))
+    assert {SETS["two_add"], SETS["two_add_gauss"], SETS["two_add_laplace"]} <= set(map(normalized, with_zero))
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_all_sets_of_three_adders():
     rows = [tuple(np.flatnonzero(row).tolist()) for row in three_add_sets()]
     assert len(rows) == 408_039
     assert len({normalized(s) for s in rows if s[0] == 0}) == 95_610
-    assert {SETS[f"3_add{which}"] for which in ("", "_worst", "_gauss", "_laplace")} <= set(map(normalized, rows))
+    assert {SETS[f"three_add{which}"] for which in ("", "_worst", "_gauss", "_laplace")} <= set(map(normalized, rows))
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_all_sets_of_three_adders():
         (uniform(6), 29.71, 25.26),
         (uniform(8), 40.54, 35.18),
         (POWERS, 14.23, 14.17),
-        (SETS["2_add"], 13.87, 13.08),
-        (SETS["2_add_gauss"], 18.98, 16.04),
-        (SETS["2_add_laplace"], 17.86, 16.97),
-        (SETS["3_add"], 23.87, 22.45),
-        (SETS["3_add_worst"], 23.24, 19.45),
-        (SETS["3_add_gauss"], 29.30, 25.16),
-        (SETS["3_add_laplace"], 29.19, 26.90),
-        (SETS["4_add"], 34.78, 33.91),
+        (SETS["two_add"], 13.87, 13.08),
+        (SETS["two_add_gauss"], 18.98, 16.04),
+        (SETS["two_add_laplace"], 17.86, 16.97),
+        (SETS["three_add"], 23.87, 22.45),
+        (SETS["three_add_worst"], 23.24, 19.45),
+        (SETS["three_add_gauss"], 29.30, 25.16),
+        (SETS["three_add_laplace"], 29.19, 26.90),
+        (SETS["four_add"], 34.78, 33.91),
     ],
     ids=str,
 )
@@ -131,14 +131,14 @@ def test_the_best_scale_on_known_densities(magnitudes: Magnitudes, gauss: float,
     ("magnitudes", "expected"),
     [
         (uniform(4), (15.7, 12.1, 9.6, 7.7, 4.2, 2.2)),
-        (SETS["2_add"], (13.4, 10.9, 9.3, 8.8, 9.5, 9.7)),
-        (SETS["2_add_laplace"], (17.4, 16.3, 15.4, 14.5, 12.6, 11.1)),
+        (SETS["two_add"], (13.4, 10.9, 9.3, 8.8, 9.5, 9.7)),
+        (SETS["two_add_laplace"], (17.4, 16.3, 15.4, 14.5, 12.6, 11.1)),
         (uniform(6), (28.6, 25.1, 22.6, 20.6, 17.1, 14.6)),
-        (SETS["3_add_worst"], (20.9, 17.8, 15.4, 13.1, 8.6, 5.7)),
-        (SETS["3_add"], (16.6, 16.7, 19.1, 21.4, 23.1, 23.9)),
-        (SETS["3_add_laplace"], (29.2, 27.7, 25.9, 24.4, 21.2, 18.6)),
+        (SETS["three_add_worst"], (20.9, 17.8, 15.4, 13.1, 8.6, 5.7)),
+        (SETS["three_add"], (16.6, 16.7, 19.1, 21.4, 23.1, 23.9)),
+        (SETS["three_add_laplace"], (29.2, 27.7, 25.9, 24.4, 21.2, 18.6)),
         (uniform(8), (40.5, 37.3, 34.8, 32.9, 29.3, 26.8)),
-        (SETS["4_add"], (29.1, 32.1, 33.8, 34.7, 34.0, 33.3)),
+        (SETS["four_add"], (29.1, 32.1, 33.8, 34.7, 34.0, 33.3)),
     ],
     ids=str,
 )
@@ -158,8 +158,8 @@ def test_the_set_of_the_thesis_matches_outlying_weights(deviation: float):
     for smoothing in (1e-10, 1e-3):
         order = [s for _, s in ranked(weights, two_add_sets(), smoothing)]
         assert len(order) == 779
-        assert order.index(SETS["2_add"]) + 1 in (3, 4)
-    assert len(matching_set(weights, two_add_sets())) == len(SETS["2_add"])
+        assert order.index(SETS["two_add"]) + 1 in (3, 4)
+    assert len(matching_set(weights, two_add_sets())) == len(SETS["two_add"])
 
 
 @given(WEIGHTS, st.sampled_from(sorted(SETS)), st.sampled_from(["error", "divergence", "range"]))
@@ -188,8 +188,8 @@ def test_the_scale_of_least_error_is_the_best_of_the_three(w: np.ndarray, name: 
 
 def test_degenerate_layers():
     for rule in ("error", "divergence", "range"):
-        assert best_scale(SortedValues(np.zeros(4)), SETS["2_add"], rule) == 1.0
-        one = best_scale(SortedValues(np.array([-0.5])), SETS["2_add"], rule)
+        assert best_scale(SortedValues(np.zeros(4)), SETS["two_add"], rule) == 1.0
+        one = best_scale(SortedValues(np.array([-0.5])), SETS["two_add"], rule)
         assert np.isfinite(one)
         assert one > 0
     with pytest.raises(ValueError, match="holds 0"):

@@ -1,10 +1,10 @@
 """Cross-layer equalization: give the channels between two layers equal ranges of weights.
 
 Law: exact up to float rounding (with `factors = powers_of_two` exact to the last bit, while floats neither overflow nor
-become subnormal). Where one layer's result reaches the next one through nothing but ReLUs, leaky ReLUs, pools, resizing,
+become subnormal). Where one layer's result reaches the next one through nothing but ReLUs, leaky ReLUs, pools, resize,
 padding with zeros and a flatten, channel i is divided by s_i in the first layer (weights and bias) and multiplied by it
-in the second: `s_i = sqrt(r1_i / r2_i)`, r the largest magnitude of the channel's weights in either layer (Nagel et al.,
-ICCV 2019, section 4.1). One weight scale per tensor then serves all channels, as one activation scale does. Chains of
+in the second: `s_i = sqrt(r1_i / r2_i)`, r the largest magnitude of the channel's weights in either (Nagel et al., ICCV
+2019, section 4.1). One weight scale per tensor then serves all channels, as one activation scale does. Chains of
 layers, depthwise ones among them, are equalized pair by pair until the factors settle. Batch norms must be folded
 first: a pair with one in between is not a pair.
 
@@ -41,7 +41,6 @@ from hapir.dialects import nn
 from hapir.dialects.assembly import integers
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.annotations import ACTIVATION_RANGE
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -49,6 +48,7 @@ from hapir.lowering.network_edits import (
     networks_of,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     sole_user,
     weight_op_of,
 )
@@ -92,7 +92,7 @@ class EqualizePass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
-            pairs = [pair for pair in pairs_among(selected_layers(network, self.layers))]
+            pairs = pairs_among(selected_layers(network, self.layers))
             parameters = {
                 layer: _Parameters.of(layer, weights) for pair in pairs for layer in (pair.first, pair.second)
             }
@@ -156,13 +156,14 @@ def pairs_among(layers: Sequence[nn.ProductOp]) -> list[Pair]:
 
 
 def _pair_from(first: nn.ProductOp) -> Pair | None:
-    """The pair that a layer begins. Raises HapirError (HAP0528) where a fixed range of its result would become wrong."""
+    """The pair that a layer begins. Raises HapirError (HAP0528) where a range of its result is fixed already."""
     value: SSAValue = first.result
-    block, passed = 1, [first]
+    block: int = 1
+    passed: list[Operation] = [first]
     while True:
         user = sole_user(value)
         if isinstance(user, nn.ProductOp) and user.x is value:
-            _reject_fixed_ranges([*passed])
+            _reject_fixed_ranges(passed)
             return Pair(first, user, block)
         if isinstance(user, nn.FlattenOp):
             shape = shape_of(value)

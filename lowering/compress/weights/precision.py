@@ -32,9 +32,9 @@ from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.annotations import ActivationFormat, WeightFormat, ask_for
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_ops
-from hapir.lowering.network_edits import networks_of, real_weight_of, reject_fused, sole_user
+from hapir.lowering.compress.weight_slots import slots_of
+from hapir.lowering.network_edits import networks_of, real_weight_of, reject_fused, reject_quantized, sole_user
 from hapir.quantizers.gaussian_clipping import batch_norm_range
 from hapir.weights import WeightStore
 
@@ -79,7 +79,7 @@ class PrecisionPass(ModulePass):
             reject_fused(network)
             reject_quantized(network)
             for layer in selected_ops(network, self.layers):
-                multiplies = isinstance(layer, nn.ProductOp)
+                multiplies = bool(slots_of(layer))
                 if self.sigmas is not None and not multiplies and not isinstance(layer, nn.BatchNormOp):
                     continue  # a glob over all layers means those that make values, not those that pass them on
                 range_ = None if self.high is None else (self.low, self.high)
