@@ -43,7 +43,6 @@ from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
 from hapir.lowering.compress.coded_weights import insert_coded, losses
-from hapir.lowering.compress.magnitude import pruned_count
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.compress.search.trial import Score, Trial, journal_of
@@ -60,6 +59,7 @@ from hapir.lowering.network_edits import (
 )
 from hapir.pipeline import pass_text
 from hapir.progress import Progress
+from hapir.pruners.magnitude import pruned_count
 from hapir.quantizers.coded import Codebook, Floats
 from hapir.quantizers.fixed_point import choose_fixed
 from hapir.quantizers.k_means import KMeans, k_means
