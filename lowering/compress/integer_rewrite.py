@@ -8,17 +8,27 @@ Invariants: new ops carry the location and layer name of the op they replace; th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
+from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
 from hapir.dialects.formats import Integer
 from hapir.dialects.nn_shapes import Window, as_map
-from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, shape_of, signed
+from hapir.dialects.num import (
+    AffineType,
+    PerChannelType,
+    Rounding,
+    code_range,
+    element_type,
+    integer_range,
+    shape_of,
+    signed,
+)
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
 from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.annotations import asked_weight_width
@@ -55,6 +65,7 @@ class IntegerFormat:
     multiplier_bits: int
     max_shift: int
     rounding: Rounding
+    requantize: Literal["integer", "float"]
 
 
 @dataclass
@@ -201,7 +212,9 @@ class IntegerRewrite:
     def _requantize(
         self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
     ) -> SSAValue:
-        """Bring accumulators to the output's type by integer multipliers and shifts."""
+        """Bring accumulators to the output's type, by integer multipliers and shifts or by real scales."""
+        if self.format.requantize == "float":
+            return self._rescale(op, accumulator, ratios, y_type)
         try:
             multipliers, shifts = fixed_points(ratios, self.format.multiplier_bits, self.format.max_shift)
         except RatioError as error:
@@ -225,6 +238,23 @@ class IntegerRewrite:
         )
         insert_before(op, [requantize])
         return requantize.result
+
+    def _rescale(
+        self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
+    ) -> SSAValue:
+        scale = insert_weight(op, f"{key_stem(op)}.rescale", ratios.astype(np.float32), f32, self.weights)
+        low, high = code_range(y_type)
+        rescale = num.RescaleOp(
+            accumulator,
+            scale,
+            TensorType(y_type, shape_of(accumulator)),
+            rounding=self.format.rounding,
+            low=low,
+            high=high,
+            layer=layer_name(op),
+        )
+        insert_before(op, [rescale])
+        return rescale.result
 
     def _add(self, op: nn.AddOp) -> SSAValue:
         left, right = self._integers(op.lhs, op), self._integers(op.rhs, op)

@@ -20,7 +20,16 @@ from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp, YieldOp
 from hapir.dialects.nn import Conv2dOp, DenseOp, FlattenOp, MaxPoolOp, NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import AffineType, RequantizeOp, Rounding, element_type, shape_of, storage_of
+from hapir.dialects.num import (
+    AffineType,
+    RequantizeOp,
+    RescaleOp,
+    Rounding,
+    ThresholdOp,
+    element_type,
+    shape_of,
+    storage_of,
+)
 
 Int = npt.NDArray[np.int64]
 
@@ -148,6 +157,10 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
     main, requantize, *rest = [*ops, None, None][: max(2, len(ops))]
     if not isinstance(main, Conv2dOp | DenseOp):
         _no_engine(ops[0], target)
+    if isinstance(requantize, RescaleOp | ThresholdOp):
+        kind = "a real scale" if isinstance(requantize, RescaleOp) else "thresholds"
+        fail("HAP0720", f"layer `{layer.layer_name}` ends in {kind}, which {target} has no circuit for", at=layer,
+             help="let `quantize` give integer factors and leave `threshold` out, or run it on C")  # fmt: skip
     if not isinstance(requantize, RequantizeOp):
         fail("HAP0720", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
              help="quantize the network and let fuse group its layers")  # fmt: skip
