@@ -48,7 +48,7 @@ def by_rows(w: Floats, groups: int, quantize: Callable[[Floats], T]) -> T:
 
 
 def _joined(parts: Sequence[Codebook]) -> Codebook:
-    """Codebooks one below the other. Shorter ones repeat their ends, such that 0 has one code in all that have it."""
+    """Codebooks one below the other. Shorter ones repeat their ends: 0 has one code in all that have it."""
     zeros = [part.zero_code for part in parts]
     first = max((zero for zero in zeros if zero is not None), default=0)
     before = [0 if zero is None else first - zero for zero in zeros]

@@ -100,7 +100,7 @@ def _members(main: Operation) -> list[Operation]:
     before = [v.owner for v in dict.fromkeys(main.operands) if _is_own_widening(v, main)]
     members = [*(op for op in before if isinstance(op, Operation)), main]
     activations = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp)
-    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, *activations, nn.MaxPoolOp)
+    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, num.ThresholdOp, *activations, nn.MaxPoolOp)
     while isinstance(user := sole_user(members[-1].results[0]), allowed):
         if isinstance(user, nn.MaxPoolOp):
             return [*members, user]
