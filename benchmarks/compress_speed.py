@@ -1,9 +1,9 @@
 """How long each weight pass takes on ResNet-50 of the library, and how much memory.
 
 Run: `python benchmarks/compress_speed.py` from the repository root (a few minutes); with names, only those passes.
-The weights are `random(seed = 1)`, 25.6 million of them. Each pass runs in a process of its own, after its imports. Times
-are wall seconds of the pass alone. Memory is the highest resident size of the process from before the weights are made
-to the end of the pass, weights included, as a multiple of the bytes of the fp32 weights.
+The weights are `random(seed = 1)`, 25.6 million of them. Each pass runs in a process of its own, after its imports.
+Times are wall seconds of the last pass alone. Memory is the highest resident size of the process from before the weights are
+made to the end of the pass, weights included, as a multiple of the bytes of the fp32 weights.
 Goals: int8 per channel < 5 s, n-ary < 10 s, k-means of 4 bits < 60 s, Huffman size < 5 s; memory < 6.
 """
 
@@ -43,6 +43,9 @@ PASSES = {
     "addnet 2-Add": "addnet",
     "addnet 4-Add": 'addnet{coefficients="four_add"}',
     "prune 90 %": "prune{sparsity=0.9}",
+    "Huffman of ternary codes": 'n_ary,encode{encoding="huffman"}',
+    "Huffman of 4-bit codes": 'k_means,encode{encoding="huffman"}',
+    "Huffman of int8 codes": 'quantize_weights,encode{encoding="huffman"}',
 }
 FP32 = 4
 
