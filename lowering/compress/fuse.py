@@ -120,7 +120,7 @@ def _is_own_widening(value: SSAValue, main: Operation) -> bool:
 
 
 def _group(members: Sequence[Operation], name: str) -> None:
-    """Move ops into a `dataflow.layer` at the place of the last one; their weights, and what decodes them, are copied in."""
+    """Move ops into a `dataflow.layer` at the place of the last one; their weights, decoders too, are copied in."""
     last = members[-1]
     outer_block = last.parent
     assert outer_block is not None
