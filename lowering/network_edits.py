@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, WidenOp
+from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp, WidenOp
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
