@@ -114,6 +114,18 @@ PASSES = {
         "Scales of grain group belong to four filters, and the layer has no multiple of four.",
         "syq(grain = group)    // and a layer of 10 units",
     ),
+    "HAP0533": Code(
+        "signs that say nothing",
+        "XNOR-Net takes the sign of a layer's input, and this input never changes sign: it comes out of a ReLU, or the "
+        "calibration data shows it so. XNOR-Net's own block has no ReLU: batch norm, sign, convolution.",
+        "xnor_net()    // and a convolution behind a relu",
+    ),
+    "HAP0534": Code(
+        "padding between two levels",
+        "An input split at its mean becomes two levels, neither of which is 0, and this layer pads with 0: its border "
+        "would count the wrong level.",
+        'xnor_net(center = true, calibration = "d.npz")    // and a convolution with padding',
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from xdsl.dialects.builtin import FloatAttr, TensorType, f32
 from xdsl.passes import ModulePass
@@ -72,13 +74,18 @@ def dense(w: Floats) -> Sample:
     return Sample(build.finish("sample", image, [("y", result)]), build.weights, (1, w.shape[1]))
 
 
-def convolution(w: Floats) -> Sample:
+def convolution(w: Floats, padding: int = 0) -> Sample:
     """A network of one convolution `c1` with given weights on a map of its kernel's size."""
     build = NetworkBuilder(["c1"], 0)
     shape = (1, *w.shape[1:])
     image = nn.WeightOp("image", TensorType(f32, shape)).result
     result = build.append(
-        nn.Conv2dOp(image, build.weight("c1.weight", w), window=Window((w.shape[2], w.shape[3])), layer=build.name("c"))
+        nn.Conv2dOp(
+            image,
+            build.weight("c1.weight", w),
+            window=Window((w.shape[2], w.shape[3]), padding=(padding,) * 4),
+            layer=build.name("c"),
+        )
     )
     return Sample(build.finish("sample", image, [("y", result)]), build.weights, shape)
 
@@ -88,10 +95,12 @@ def meaning(sample: Sample, pass_: ModulePass) -> Floats:
     return reals(compilation(sample).apply(pass_))[0]
 
 
-def refused(sample: Sample, pass_: ModulePass, code: str) -> str:
+def refused(
+    sample: Sample, pass_: ModulePass, code: str, calibration: Mapping[str, npt.NDArray[Any]] | None = None
+) -> str:
     """The message with which a pass refuses a sample."""
     with pytest.raises(HapirError) as raised:
-        compilation(sample).apply(pass_)
+        compilation(sample, calibration).apply(pass_)
     (diagnostic,) = raised.value.diagnostics
     assert diagnostic.code == code
     return diagnostic.message

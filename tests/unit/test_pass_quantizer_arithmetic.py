@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.lowering.compress.calibration import Observed, affine_for, choose_range, sqnr_db
 from hapir.lowering.compress.layer_parameters import quantize_parameters
-from hapir.lowering.compress.magnitude import pruned_count, smallest
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
+from hapir.pruners.magnitude import pruned_count, smallest
 from hapir.quantizers.uniform import UniformRule
 
 
