@@ -104,13 +104,13 @@ PASSES = {
     ),
     "HAP0525": Code(
         "annotations contradict each other",
-        "A ReLU, a pool or an op that moves data keeps the integers of its operand, so what is asked of both must agree.",
+        "A ReLU, a pool or an op that moves data keeps the integers of its operand: what is asked of both must agree.",
         'precision(layers = "c1", activations = u8), precision(layers = "r1", activations = u4)    // r1 = relu(c1)',
     ),
     "HAP0526": Code(
         "annotation without a meaning",
-        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two numbers "
-        "with 0 between them. The pass `precision` writes them so.",
+        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two "
+        "numbers with 0 between them. The pass `precision` writes them so.",
         'nn.relu %x layer "r1" {activation_format = "u99"} : ...',
     ),
     "HAP0527": Code(

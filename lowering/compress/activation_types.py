@@ -43,6 +43,11 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return isinstance(op, _PRESERVING)
 
 
+def keeps_integers(op: Operation) -> bool:
+    """Whether all results of an op have its operand's integers."""
+    return preserves(op) or isinstance(op, nn.SplitOp)
+
+
 @dataclass(frozen=True)
 class _Line:
     """Values of one type, each made from the one before by an op that keeps integers.
@@ -74,7 +79,9 @@ def line_from(value: SSAValue) -> _Line:
 
 
 def _asked(value: SSAValue) -> Request:
-    return asked_of(value.owner) if isinstance(value.owner, Operation) else Request()
+    """What is asked of a value by the op that makes it, of an input by the network."""
+    owner = value.owner if isinstance(value.owner, Operation) else value.owner.parent_op()
+    return Request() if owner is None else asked_of(owner)
 
 
 def _joined(first: Request, second: Request, op: Operation) -> Request:
@@ -115,7 +122,7 @@ def activation_types(
         for result in op.results:
             if result not in seen:
                 continue
-            if _keeps_type(op, types):
+            if keeps_integers(op) and op.operands[0] in types:
                 types[result], granted[result] = types[op.operands[0]], granted[op.operands[0]]
             else:
                 types[result] = from_line(result)
@@ -123,7 +130,3 @@ def activation_types(
                 what = "this op keeps the integers of its operand, which another layer reads too"
                 fail("HAP0525", what, at=op, help="annotate the layer that makes the operand")
     return types
-
-
-def _keeps_type(op: Operation, types: Mapping[SSAValue, AffineType]) -> bool:
-    return (preserves(op) or isinstance(op, nn.SplitOp)) and op.operands[0] in types

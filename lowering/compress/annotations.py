@@ -5,6 +5,8 @@
   have the same.
 - `activation_range = [0.0, 6.0]`: the reals that those integers cover, instead of what calibration shows.
 
+On an `nn.network` the last two are for its inputs.
+
 quantize removes the attributes when it has carried them out.
 """
 

@@ -118,7 +118,7 @@ class QuantizePass(ModulePass):
             rounding=Rounding(self.rounding),
         )
         IntegerRewrite(network, context.weights, types, integer_format).run()
-        for op in network.body.block.ops:
+        for op in network.walk():
             drop_annotations(op)
 
 

@@ -32,9 +32,9 @@ from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
+from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_products import ProductOp
-from hapir.dialects.num import shape_of
 from hapir.lowering.compress.coded_weights import source_of
 from hapir.lowering.compress.observe_activations import calibration_data
 from hapir.lowering.compress.selected_layers import selected_layers
@@ -102,7 +102,7 @@ def mean_shifts(
     for op in network.body.block.ops:
         if isinstance(op, WeightOp) or is_constant_op(op) or not op.results:
             continue
-        source = source_of(op.operands[1], weights) if isinstance(op, ProductOp) else None
+        source = _source(op, weights)
         changed = source is not None or any(coded[v] is not exact[v] for v in op.operands if v in exact)
         approximate = run_op(op, [_array(v, coded, weights) for v in op.operands], weights)
         real = approximate
@@ -122,6 +122,17 @@ def mean_shifts(
                 exact.pop(value, None)
                 coded.pop(value, None)
     return shifts
+
+
+def _source(op: Operation, weights: WeightStore) -> Floats | None:
+    """The real weights behind a layer's codes; None where its weights are real. Raises HapirError (HAP0402)."""
+    if not isinstance(op, ProductOp) or isinstance(op.w.owner, WeightOp) or not is_constant(op.w):
+        return None
+    source = source_of(op.w, weights)
+    if source is None:
+        what = f"the weights that `{parameter_key(op.w)}` was coded from are not there to compare with"
+        fail("HAP0402", what, at=op, help="correct biases in the recipe that codes the weights")
+    return source
 
 
 def _array(value: SSAValue, known: Mapping[SSAValue, Array], weights: WeightStore) -> Array:
