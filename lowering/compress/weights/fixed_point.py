@@ -55,7 +55,7 @@ from hapir.reference.num import round_real
 from hapir.registered import spell
 from hapir.weights import WeightStore
 
-_MAKES_INTEGERS = (nn.ProductOp, nn.AddOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
+_MAKES_INTEGERS = (nn.ProductOp, nn.AddOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp, nn.ConcatOp)
 """The ops that quantize gives integers of their own; all others pass them on, or stay floats."""
 
 
