@@ -96,6 +96,36 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0530": Code(
+        "codes without a zero undo pruning",
+        "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
+        "sums of bases) have no zero: each would come back, as large as any other. Ternary codes keep zeros, channels "
+        "that prune removes stay away, and the option `zeros` lets zeros come back.",
+        "recipe r { prune(sparsity = 50 %), bwn() }",
+    ),
+    "HAP0531": Code(
+        "signs of zeros alone",
+        "All weights that share a scale are 0: no positive scale times a sign stands for them. Such a filter is dead, "
+        "and pruning can remove it.",
+        "bwn(per = filter)    // and a filter whose weights are all 0",
+    ),
+    "HAP0532": Code(
+        "filters that do not fill their groups",
+        "Scales of grain group belong to four filters, and the layer has no multiple of four.",
+        "syq(grain = group)    // and a layer of 10 units",
+    ),
+    "HAP0533": Code(
+        "signs that say nothing",
+        "XNOR-Net takes the sign of a layer's input, and this input never changes sign: it comes out of a ReLU, or the "
+        "calibration data shows it so. XNOR-Net's own block has no ReLU: batch norm, sign, convolution.",
+        "xnor_net()    // and a convolution behind a relu",
+    ),
+    "HAP0534": Code(
+        "padding between two levels",
+        "An input split at its mean becomes two levels, neither of which is 0, and this layer pads with 0: its border "
+        "would count the wrong level.",
+        'xnor_net(center = true, calibration = "d.npz")    // and a convolution with padding',
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "

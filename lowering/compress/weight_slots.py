@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.nn_products import ProductOp, TransposedConv2dOp
 from hapir.dialects.nn_recurrent import RecurrentOp
+from hapir.dialects.num import shape_of
 from hapir.lowering.compress.selected_layers import chosen
 from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import layer_name
+
+Granularity = Literal["tensor", "channel"]
+"""One table for a weight (of a recurrent layer, for each gate), or one for each output channel."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class WeightSlot:
     def value(self) -> SSAValue:
         """The operand."""
         return self.op.operands[self.index]
+
+    def blocks(self, granularity: Granularity) -> int:
+        """How many equal blocks of rows (axis 0) have a table of their own."""
+        return self.gates if granularity == "tensor" else shape_of(self.value)[0]
 
 
 def slots_of(op: Operation) -> list[WeightSlot]:

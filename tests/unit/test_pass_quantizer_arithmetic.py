@@ -19,8 +19,8 @@ from hapir.lowering.compress.calibration import (
     sqnr_db,
 )
 from hapir.lowering.compress.layer_parameters import quantize_parameters
-from hapir.lowering.compress.magnitude import pruned_count, smallest
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
+from hapir.pruners.magnitude import pruned_count, smallest
 from hapir.quantizers.uniform import UniformRule
 
 
