@@ -90,10 +90,11 @@ def test_scales_per_tensor_lose_less_afterwards() -> None:
     x = build.append(nn.ReluOp(x, layer="r2"))
     x = build.conv2d(x, 4, Window((1, 1)), 1, True)
     sample = Sample(build.finish("sample", image, [("y", x)]), build.weights, (1, 3, 8, 8))
-    wide = np.array([1, 30, 0.02, 5, 0.3, 100], np.float32)
+    wide = np.array([1, 30, 0.02, 5, 0.3, 100])
     for key, factors in (("conv0.weight", wide), ("conv0.bias", wide), ("conv1.weight", 1 / wide)):
-        array = sample.weights[key]
-        sample.weights.put(key, array * factors.reshape(-1, *[1] * (array.ndim - 1)))
+        array = sample.weights[key].astype(np.float64)
+        scaled = array * factors.reshape(-1, *[1] * (array.ndim - 1))
+        sample.weights.put(key, scaled.astype(np.float32))
     inputs = sample.inputs(batch=4)
 
     def error(*passes: EqualizePass) -> float:
