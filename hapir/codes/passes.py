@@ -147,17 +147,17 @@ PASSES = {
         "no batch norm to take a range from",
         "`sigmas` reads how a layer's results are distributed from the batch norm behind it, so it comes before "
         "fold_batch_norm, and the layer needs one.",
-        "fold_batch_norm(), precision(activations = u4, sigmas = 3)",
+        'fold_batch_norm(), precision(layers = "*", activations = u4, sigmas = 3)',
     ),
     "HAP0528": Code(
         "range fixed before equalization",
         "equalize scales the channels of this activation; a range that is fixed already would no longer be its own.",
-        "precision(activations = u4, high = 6), equalize()",
+        'precision(layers = "c1", activations = u4, high = 6), equalize()',
     ),
     "HAP0529": Code(
         "weights coded before their format was asked for",
         "quantize keeps the codes of weights that are coded already, so it cannot give them another number of bits.",
-        "quantize_weights(weights = i8), precision(weights = i4), quantize(...)",
+        'quantize_weights(weights = i8), precision(layers = "c1", weights = i4), quantize(...)',
     ),
     "HAP0590": Code(
         "pass cannot be applied",

@@ -110,4 +110,4 @@ def _range_of(op: Operation) -> tuple[float, float] | None:
 
 
 def _number(attribute: Attribute) -> float:
-    return cast(float, attribute.value.data) if isinstance(attribute, FloatAttr) else math.nan
+    return attribute.value.data if isinstance(attribute, FloatAttr) else math.nan

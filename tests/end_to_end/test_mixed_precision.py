@@ -81,6 +81,8 @@ QUANTIZERS = {
     "one bit of activations": f"quantize(activations = u1, method = gamma, {CALIBRATION})",
     "groups of filters": f"quantize(weights = i4, granularity = group, group = 4, weight_method = sqnr, {CALIBRATION})",
     "percentile": f"quantize(weights = i3, weight_method = percentile, percentile = 97, {CALIBRATION})",
+    "signs": f"bwn(), bias_correction({CALIBRATION}), quantize({CALIBRATION})",
+    "ternary": f"twn(), quantize(activations = u4, {CALIBRATION})",
     "fixed point": f"fixed_point(bits = 5, activations = 6, {CALIBRATION}), quantize(activations = u6, {CALIBRATION})",
 }
 

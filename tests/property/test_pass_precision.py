@@ -98,7 +98,7 @@ def test_a_fixed_range_is_the_range(sample: Sample, high: float, format: str) ->
 )
 def test_contradictions_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PrecisionPass(**options)  # pyright: ignore[reportArgumentType]  # some options each
+        PrecisionPass("*", **options)  # pyright: ignore[reportArgumentType]  # some options each
 
 
 def test_annotations_must_mean_something() -> None:

@@ -54,7 +54,7 @@ class PrecisionPass(ModulePass):
     """
 
     name = "precision"
-    layers: str | tuple[str, ...] = "*"
+    layers: str | tuple[str, ...]
     weights: WeightFormat | None = None
     activations: ActivationFormat | None = None
     low: float = field(default=0.0, metadata=bounded(at_most=0))
