@@ -46,6 +46,11 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return isinstance(op, _PRESERVING)
 
 
+def keeps_integers(op: Operation) -> bool:
+    """Whether all results of an op have its operand's integers."""
+    return preserves(op) or isinstance(op, nn.SplitOp)
+
+
 @dataclass(frozen=True)
 class _Line:
     """Values of one type, each made from the one before by an op that keeps integers.
@@ -77,7 +82,9 @@ def line_from(value: SSAValue) -> _Line:
 
 
 def _asked(value: SSAValue) -> Request:
-    return asked_of(value.owner) if isinstance(value.owner, Operation) else Request()
+    """What is asked of a value by the op that makes it, of an input by the network."""
+    owner = value.owner if isinstance(value.owner, Operation) else value.owner.parent_op()
+    return Request() if owner is None else asked_of(owner)
 
 
 def _joined(first: Request, second: Request, op: Operation) -> Request:
@@ -138,7 +145,7 @@ def _type_from_operands(op: Operation, types: Mapping[SSAValue, AffineType]) -> 
     """
     if isinstance(op, nn.ConcatOp):
         return SIGNS if all(types.get(v) == SIGNS for v in op.operands) else None
-    if not (preserves(op) or isinstance(op, nn.SplitOp)) or op.operands[0] not in types:
+    if not keeps_integers(op) or op.operands[0] not in types:
         return None
     kept = types[op.operands[0]]
     if not isinstance(kept.codes, BipolarType):

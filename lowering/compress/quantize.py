@@ -123,7 +123,7 @@ class QuantizePass(ModulePass):
             requantize=self.requantize,
         )
         IntegerRewrite(network, context.weights, types, integer_format).run()
-        for op in network.body.block.ops:
+        for op in network.walk():
             drop_annotations(op)
 
 
