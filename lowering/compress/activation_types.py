@@ -17,10 +17,13 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.num import AffineType, integer_range
+from hapir.dialects.num import AffineType, BipolarType, integer_range
 from hapir.lowering.compress.annotations import Request, asked_of
 from hapir.lowering.compress.calibration import Observed, RangeRule, affine_for
 from hapir.lowering.network_edits import sole_user
+
+SIGNS = AffineType(BipolarType(IntAttr(1)), FloatData(1.0), IntAttr(0))
+"""What a sign gives: -1 and 1, exactly. A convolution behind it pads with 0, as that of floats does."""
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
@@ -115,8 +118,11 @@ def activation_types(
         for result in op.results:
             if result not in seen:
                 continue
-            if _keeps_type(op, types):
-                types[result], granted[result] = types[op.operands[0]], granted[op.operands[0]]
+            fixed = _type_from_operands(op, types)
+            if isinstance(op, nn.SignOp):
+                types[result], granted[result] = SIGNS, asked_of(op)  # one bit, whatever the others have
+            elif fixed is not None:
+                types[result], granted[result] = fixed, granted[op.operands[0]]
             else:
                 types[result] = from_line(result)
             if not asked_of(op).fits(granted[result]):
@@ -125,5 +131,24 @@ def activation_types(
     return types
 
 
-def _keeps_type(op: Operation, types: Mapping[SSAValue, AffineType]) -> bool:
-    return (preserves(op) or isinstance(op, nn.SplitOp)) and op.operands[0] in types
+def _type_from_operands(op: Operation, types: Mapping[SSAValue, AffineType]) -> AffineType | None:
+    """The type of a result that no range decides: most ops that move data keep their codes.
+
+    ReLU and padding may give a 0, which bipolar codes lack: they go on in the integers around them, `si2` of signs.
+    """
+    if isinstance(op, nn.ConcatOp):
+        return SIGNS if all(types.get(v) == SIGNS for v in op.operands) else None
+    if not (preserves(op) or isinstance(op, nn.SplitOp)) or op.operands[0] not in types:
+        return None
+    kept = types[op.operands[0]]
+    if not isinstance(kept.codes, BipolarType):
+        return kept
+    match op:
+        case nn.ClipOp():
+            return None
+        case nn.ReluOp():
+            return AffineType(kept.storage, kept.scale, kept.zero_point)
+        case nn.PadOp() if op.mode.data == nn.PadMode.constant:
+            return AffineType(kept.storage, kept.scale, kept.zero_point)
+        case _:
+            return kept

@@ -45,6 +45,7 @@ from hapir.lowering.compress.fold_batch_norm import (
     fold_target,
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
+from hapir.lowering.compress.kept_accumulators import stays_real
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
 from hapir.lowering.network_edits import networks_of, reject_fused, reject_quantized
 from hapir.quantizers.uniform import UniformRule, WeightMethod
@@ -123,15 +124,16 @@ class QuantizePass(ModulePass):
 
 
 def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
-    """Make batch norms that stand alone convolutions, and fold those that follow them.
+    """Make batch norms that stand alone convolutions, and fold those that follow them, but for those that stay real.
 
     Raises HapirError (HAP0507) where one could have been folded into a layer of the spec.
     """
-    for norm in batch_norms(network):
+    norms = [norm for norm in batch_norms(network) if not stays_real(norm)]
+    for norm in norms:
         if fold_target(norm) is not None:
             what = "this batch norm is not folded into the layer before it"
             fail("HAP0507", what, at=norm, help="call fold_batch_norm() before quantize")
-    for norm in batch_norms(network):
+    for norm in norms:
         layer = fold_target(norm)
         if layer is None:
             batch_norm_to_convolution(norm, weights)

@@ -1,0 +1,1 @@
+// RUN: hapir opt %s -p threshold --weights threshold.safetensors | filecheck %s
