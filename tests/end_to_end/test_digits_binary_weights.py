@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import hapir
-from hapir.dialects.num import RequantizeOp
+from hapir.dialects.num import RequantizeOp, ThresholdOp
 from hapir.driver import Witness
 from tests.end_to_end.digits import SPECS, TEST_DATA, layer_weights
 
 KEPT = {
-    "bwn(layers = f1)": ({-1, 1}, 0.97),
+    'bwn(layers = "f1")': ({-1, 1}, 0.97),
     "dorefa(bits = 4)": (set(range(-15, 16, 2)), 0.94),
     "twn(per = filter)": ({-1, 0, 1}, 0.9),
     "ttq(threshold = 0.2, symmetric = true)": ({-1, 0, 1}, 0.7),
@@ -32,11 +32,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(SPECS, tmp_path_factory.mktemp("binary") / "digits"))
 
 
-def scheduled(folder: Path, step: str) -> hapir.Scheduled:
-    """The digits with one step between folding and quantization."""
-    step = step.replace("f1", '"f1"')
-    recipe = f'recipe r {{ fold_batch_norm(), {step}, quantize(calibration = "digits_calib.npz") }}'
-    schedule = "schedule s of digits with r on tiny_ws { dataflow = weight_stationary }"
+def scheduled(folder: Path, step: str, last: str = "") -> hapir.Scheduled:
+    """The digits with one step between folding and quantization, on the machine or, with last steps, on none."""
+    recipe = f'recipe r {{ fold_batch_norm(), {step}, quantize(calibration = "digits_calib.npz"){last} }}'
+    machine = "{}" if last else "on tiny_ws { dataflow = weight_stationary }"
+    schedule = f"schedule s of digits with r {machine}"
     spec = folder / "binary.hap"
     spec.write_text(f'hap 1\nimport "digits.hap"\n{recipe}\n{schedule}\n', encoding="utf-8")
     return hapir.load(spec).schedule("s")
@@ -70,6 +70,18 @@ def test_the_witnesses_agree(folder: Path, step: str, on: Witness):
     assert result.mismatches_vs_reference == 0
     if on == "rtl":
         assert result.details["cycles"] == design.estimate().total_cycles
+
+
+def test_signs_of_activations_become_comparisons(folder: Path):
+    """The last layer on signs of what the pool gives, split at its mean: 1 bit by 1 bit, and no float between."""
+    xnor = 'xnor_net(layers = "f1", calibration = "digits_calib.npz", center = true)'
+    design = scheduled(folder, xnor, ", threshold()")
+    assert set(np.unique(layer_weights(design)["f1"]).tolist()) == {-1, 1}
+    assert [op.layer.data for op in design.module.walk() if isinstance(op, ThresholdOp) and op.layer] == ["f1.sign"]
+    result = design.run(on="c", inputs=TEST_DATA)
+    assert result.mismatches_vs_reference == 0
+    assert result.accuracy is not None
+    assert result.accuracy > 0.89
 
 
 def test_dorefa_activations_have_the_bits_that_are_asked(folder: Path):
