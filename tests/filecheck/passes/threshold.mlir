@@ -1,1 +1,0 @@
-// RUN: hapir opt %s -p threshold --weights threshold.safetensors | filecheck %s
