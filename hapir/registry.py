@@ -42,6 +42,8 @@ HAPIR = HapirUniverse(
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
+        "filter_prune": lazy("lowering.compress.structure.filter_prune", "FilterPrunePass"),
+        "structure_prune": lazy("lowering.compress.structure.structure_prune", "StructurePrunePass"),
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
         "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),

@@ -11,9 +11,10 @@ from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
+from hapir.codes.pruners import PRUNERS
 from hapir.codes.targets import TARGETS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **PRUNERS, **MACHINES, **TARGETS, **TOOLS, **OPT}
