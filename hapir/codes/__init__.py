@@ -7,14 +7,29 @@ stays unused. A test checks that every code that the sources give is explained h
 
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
+from hapir.codes.factors import FACTORS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
 from hapir.codes.pruners import PRUNERS
+from hapir.codes.search import SEARCH
 from hapir.codes.targets import TARGETS
+from hapir.codes.thresholds import THRESHOLDS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **PRUNERS, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {
+    **LANGUAGE,
+    **DATA,
+    **PASSES,
+    **THRESHOLDS,
+    **FACTORS,
+    **PRUNERS,
+    **SEARCH,
+    **MACHINES,
+    **TARGETS,
+    **TOOLS,
+    **OPT,
+}

@@ -7,7 +7,7 @@ prunes what a lower one does too. Grains:
 - filter: output channels of the selected layers leave the network; channel: their input channels do. What is coupled
   through add, depthwise and grouped convolutions leaves with them, and its magnitudes count in the score.
 With a threshold t instead of a sparsity, the weights between t times the mean of the negative ones and t times the mean
-of the others become 0: the zero band of the n-ary rule (Heidelberg thesis, section 5.3, L1141).
+of the positive ones become 0: the zero band of the n-ary rule (Heidelberg thesis, section 5.3, L1141).
 
 Removing channels equals masking them: with `shrink = false` the parameters of the same channels become 0 instead, and
 the two networks agree up to the order of float sums. Network inputs and outputs keep their channels, and no layer loses
@@ -43,12 +43,17 @@ from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.channel_worth import JOINED, worth_by
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.compress.zero_weights import zero_weights
-from hapir.lowering.network_edits import erase_unused_weights, networks_of, real_weight_of, reject_fused
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    networks_of,
+    real_weight_of,
+    reject_fused,
+    reject_quantized,
+)
 from hapir.pruners.magnitude import Floats, Mask, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.weights import WeightStore

@@ -67,7 +67,7 @@ class FilterPrunePass(ModulePass):
     sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     layers: str | tuple[str, ...] = "*"
     metric: Metric = "msqe"
-    bits: int = field(default=1, metadata=bounded(at_least=1, at_most=16))
+    bits: int = field(default=1, metadata=bounded(at_least=1, at_most=8))
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     rounding: RoundTo = "up"
     budget: float | None = field(default=None, metadata=bounded(above=0, at_most=1))
