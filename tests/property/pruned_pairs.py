@@ -29,6 +29,9 @@ def integral(sample: Sample, seed: int = 0, *, zeros: bool = True) -> Sample:
     """The same network with weights of -2 to 2, all of them or all but 0."""
     draw, store = np.random.default_rng(seed), WeightStore()
     for key in sorted(sample.weights.keys()):
+        if sample.weights[key].dtype.kind == "i":  # the numbers of taps
+            store.put(key, sample.weights[key])
+            continue
         drawn = draw.integers(-2, 3, sample.weights[key].shape).astype(np.float32)
         store.put(key, drawn if zeros else np.where(drawn == 0, np.float32(1), drawn))
     return replace(sample, weights=store)
