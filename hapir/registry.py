@@ -43,6 +43,8 @@ HAPIR = HapirUniverse(
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
+        "filter_prune": lazy("lowering.compress.structure.filter_prune", "FilterPrunePass"),
+        "structure_prune": lazy("lowering.compress.structure.structure_prune", "StructurePrunePass"),
         "quantize": lazy("lowering.compress.quantize", "QuantizePass"),
         "threshold": lazy("lowering.compress.threshold", "ThresholdPass"),
         "quantize_weights": lazy("lowering.compress.weights.quantize_weights", "QuantizeWeightsPass"),

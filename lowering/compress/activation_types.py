@@ -27,12 +27,12 @@ SIGNS = AffineType(BipolarType(IntAttr(1)), FloatData(1.0), IntAttr(0))
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
-    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp),
+    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.GatherTapsOp),
 )
 
 
 def preserves(op: object) -> TypeGuard[nn.LayerOp]:
-    """Whether an op has one operand and one result, which has the operand's integers.
+    """Whether an op has one activation (the first operand) and one result, which has that activation's integers.
 
     All of them are monotone: saturating may come before or after. Every range holds 0, so padding with 0 is among them;
     other values may have no code.
