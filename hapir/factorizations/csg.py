@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from hapir.factorizations.slices import Shape, cut, kept, slice_count
+from hapir.factorizations.slices import Shape, crop_patterns, cut, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.factorizations.svd import Svd
 
@@ -44,18 +44,27 @@ def project(banks: Sequence[Floats], slice_shape: Shape, code: int) -> SliceGene
     code longer than the slices' rank is filled up with zeros.
     """
     stacked = np.vstack([cut(bank, slice_shape).astype(np.float64) for bank in banks])
-    vectors = Svd.of(stacked).vt[:code]
+    vectors = _leading(stacked, code)
     matrix = np.zeros((stacked.shape[1], code))
-    matrix[:, : len(vectors)] = vectors.T
+    matrix[:, : vectors.shape[1]] = vectors
     return SliceGenerator(matrix, tuple(codes_for(bank, slice_shape, matrix) for bank in banks))
+
+
+def _leading(rows: Floats, count: int) -> Floats:
+    """At most `count` leading right singular vectors, as columns.
+
+    Where there are many rows they are eigenvectors of the Gram matrix, tens of times faster for a large network. That
+    blurs directions whose singular values are below 1e-8 of the largest, and no others.
+    """
+    if len(rows) < rows.shape[1]:
+        return Svd.of(rows).vt[:count].T
+    return np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :count]
 
 
 def codes_for(bank: Floats, slice_shape: Shape, matrix: Floats) -> Floats:
     """The least-squares codes of a bank's slices for a given matrix, S x n_c."""
-    slices, inside = cut(bank, slice_shape).astype(np.float64), kept(bank.shape, slice_shape)
+    slices = cut(bank, slice_shape).astype(np.float64)
     codes = np.zeros((len(slices), matrix.shape[1]))
-    patterns, which = np.unique(inside, axis=0, return_inverse=True)
-    for index, pattern in enumerate(patterns):
-        rows = which.ravel() == index
-        codes[rows] = np.linalg.lstsq(matrix[pattern], slices[rows][:, pattern].T, rcond=None)[0].T
+    for rows, inside in crop_patterns(bank.shape, slice_shape):
+        codes[rows] = slices[rows][:, inside] @ np.linalg.pinv(matrix[inside]).T
     return codes
