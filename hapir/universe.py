@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hapir.dialects.nn_layers import LayerDefinition
     from hapir.multipliers.model import Multiplier
     from hapir.pipelines import NamedPipeline
+    from hapir.search.evaluator import Evaluator
 
 
 class HapirUniverse(Universe):
@@ -37,6 +38,8 @@ class HapirUniverse(Universe):
     """Number formats by name: `fixed(2, 6)`; the fields are the options."""
     multipliers: dict[str, Callable[[], type[Multiplier]]]
     """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
+    evaluators: dict[str, Callable[[], type[Evaluator]]]
+    """What says how good a network is: `evaluator = agreement` of `keep_accuracy` and of searches."""
     pipelines: dict[str, Callable[[], NamedPipeline]]
     """Named pipelines that `hapir opt -p` expands."""
 
@@ -54,6 +57,7 @@ class HapirUniverse(Universe):
         networks: dict[str, Callable[[], Traversable]] | None = None,
         formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
         multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
+        evaluators: dict[str, Callable[[], type[Evaluator]]] | None = None,
         pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
@@ -65,4 +69,5 @@ class HapirUniverse(Universe):
         self.networks = networks or {}
         self.formats = formats or {}
         self.multipliers = multipliers or {}
+        self.evaluators = evaluators or {}
         self.pipelines = pipelines or {}

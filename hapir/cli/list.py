@@ -17,6 +17,7 @@ KINDS = (
     "multipliers",
     "dataflows",
     "formats",
+    "evaluators",
     "machines",
     "networks",
     "technologies",

@@ -12,9 +12,22 @@ from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
+from hapir.codes.search import SEARCH
 from hapir.codes.targets import TARGETS
+from hapir.codes.thresholds import THRESHOLDS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **FACTORS, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {
+    **LANGUAGE,
+    **DATA,
+    **PASSES,
+    **THRESHOLDS,
+    **FACTORS,
+    **SEARCH,
+    **MACHINES,
+    **TARGETS,
+    **TOOLS,
+    **OPT,
+}

@@ -36,7 +36,6 @@ from hapir.dialects.nn_shapes import Window
 from hapir.factorizations.crelu import Pair, opposite_pairs
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.structure.channel_order import Reader, readers_in_order, reorder
 from hapir.lowering.compress.structure.factored_layers import ungrouped_layers
 from hapir.lowering.network_edits import (
@@ -49,6 +48,7 @@ from hapir.lowering.network_edits import (
     parameter_key,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     replace,
     unused_name,
     weight_op_of,

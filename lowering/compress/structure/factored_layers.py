@@ -22,7 +22,6 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.factorizations.stages import Cost, Floats, Maps, Shape4, Stage, StageShape, compose, cost_of
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -33,6 +32,7 @@ from hapir.lowering.network_edits import (
     parameter_key,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     replace,
     unused_name,
     weight_op_of,

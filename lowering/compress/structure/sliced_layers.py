@@ -15,9 +15,8 @@ from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
 from hapir.factorizations.stages import Floats
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_layers
-from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused
+from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused, reject_quantized
 from hapir.weights import Array, WeightStore
 
 
