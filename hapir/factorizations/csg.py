@@ -15,7 +15,7 @@ import numpy as np
 
 from hapir.factorizations.slices import Shape, crop_patterns, cut, slice_count
 from hapir.factorizations.stages import Floats
-from hapir.factorizations.svd import Svd
+from hapir.factorizations.svd import leading_vectors
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def project(banks: Sequence[Floats], slice_shape: Shape, code: int) -> SliceGene
     vectors = _leading(stacked, code)
     matrix = np.zeros((stacked.shape[1], code))
     matrix[:, : vectors.shape[1]] = vectors
-    return SliceGenerator(matrix, tuple(codes_for(bank, slice_shape, matrix) for bank in banks))
+    return SliceGenerator(matrix, codes_for(banks, slice_shape, matrix))
 
 
 def _leading(rows: Floats, count: int) -> Floats:
@@ -57,14 +57,21 @@ def _leading(rows: Floats, count: int) -> Floats:
     blurs directions whose singular values are below 1e-8 of the largest, and no others.
     """
     if len(rows) < rows.shape[1]:
-        return Svd.of(rows).vt[:count].T
-    return np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :count]
+        return np.linalg.svd(rows, full_matrices=False)[2][:count].T
+    return leading_vectors(rows.T, count)
 
 
-def codes_for(bank: Floats, slice_shape: Shape, matrix: Floats) -> Floats:
-    """The least-squares codes of a bank's slices for a given matrix, S x n_c."""
-    slices = cut(bank, slice_shape).astype(np.float64)
-    codes = np.zeros((len(slices), matrix.shape[1]))
-    for rows, inside in crop_patterns(bank.shape, slice_shape):
-        codes[rows] = slices[rows][:, inside] @ np.linalg.pinv(matrix[inside]).T
-    return codes
+def codes_for(banks: Sequence[Floats], slice_shape: Shape, matrix: Floats) -> tuple[Floats, ...]:
+    """The least-squares codes of the banks' slices for a given matrix, S x n_c each."""
+    inverses: dict[bytes, Floats] = {}
+    found: list[Floats] = []
+    for bank in banks:
+        slices = cut(bank, slice_shape).astype(np.float64)
+        codes = np.zeros((len(slices), matrix.shape[1]))
+        for rows, inside in crop_patterns(bank.shape, slice_shape):
+            key = inside.tobytes()
+            if key not in inverses:
+                inverses[key] = np.linalg.pinv(matrix[inside]).T
+            codes[rows] = slices[rows][:, inside] @ inverses[key]
+        found.append(codes)
+    return tuple(found)

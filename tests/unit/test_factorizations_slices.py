@@ -91,7 +91,7 @@ def test_cropped_slices(bank: Shape, slice_shape: Shape, seed: int, code: int):
 
 def test_a_given_matrix_gets_least_squares_codes():
     w, matrix = draw((4, 4, 3, 3), 1), draw((36, 5), 2)
-    codes = csg.codes_for(w, (2, 2, 3, 3), matrix)
+    (codes,) = csg.codes_for([w], (2, 2, 3, 3), matrix)
     expected = np.linalg.lstsq(matrix, cut(w, (2, 2, 3, 3)).T, rcond=None)[0].T
     np.testing.assert_allclose(codes, expected)
 
