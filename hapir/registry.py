@@ -69,6 +69,7 @@ HAPIR = HapirUniverse(
         "bsg": lazy("lowering.compress.structure.bsg", "BsgPass"),
         "crelu": lazy("lowering.compress.structure.crelu", "CreluPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
+        "rao": lazy("lowering.compress.search.rao", "RaoPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "n_ary": lazy("lowering.compress.weights.n_ary", "NAryPass"),
         "k_means": lazy("lowering.compress.weights.k_means", "KMeansPass"),
