@@ -25,7 +25,10 @@ from hapir.universe import HapirUniverse
 _SHARED = ("all_dialects", "all_passes", "all_targets")
 _SPACE = {"pipelines": "all_passes"}
 """Fields that share their names with another one: `hapir opt -p` takes passes and pipelines alike."""
-_OWN = ("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers", "pipelines")
+_OWN = (
+    *("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers", "encodings"),
+    "pipelines",
+)
 KINDS = {
     "all_dialects": "dialect",
     "all_passes": "pass",
@@ -38,6 +41,7 @@ KINDS = {
     "networks": "network",
     "formats": "number format",
     "multipliers": "multiplier",
+    "encodings": "encoding",
     "pipelines": "pipeline",
 }
 """What one entry of a field is called in messages."""

@@ -14,6 +14,7 @@ from xdsl.utils.target import Target
 if TYPE_CHECKING:
     from hapir.dialects.formats import NumberFormat
     from hapir.dialects.nn_layers import LayerDefinition
+    from hapir.encodings.encoding import Encoding
     from hapir.multipliers.model import Multiplier
     from hapir.pipelines import NamedPipeline
 
@@ -37,6 +38,8 @@ class HapirUniverse(Universe):
     """Number formats by name: `fixed(2, 6)`; the fields are the options."""
     multipliers: dict[str, Callable[[], type[Multiplier]]]
     """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
+    encodings: dict[str, Callable[[], type[Encoding]]]
+    """Encodings of weights by name: `rle(gap_bits = 5)`; the fields are the options."""
     pipelines: dict[str, Callable[[], NamedPipeline]]
     """Named pipelines that `hapir opt -p` expands."""
 
@@ -54,6 +57,7 @@ class HapirUniverse(Universe):
         networks: dict[str, Callable[[], Traversable]] | None = None,
         formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
         multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
+        encodings: dict[str, Callable[[], type[Encoding]]] | None = None,
         pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
@@ -65,4 +69,5 @@ class HapirUniverse(Universe):
         self.networks = networks or {}
         self.formats = formats or {}
         self.multipliers = multipliers or {}
+        self.encodings = encodings or {}
         self.pipelines = pipelines or {}
