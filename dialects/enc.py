@@ -4,7 +4,8 @@ Rationale. Encoded weights are byte arrays, parameters like any other: `nn.weigh
 of the encoding, so a weights file holds exactly these bytes. `enc.decode` names the encoding as the text of a
 registered value, with every option chosen, and gives the tensor of codes or floats that was encoded; what depends on
 the tensor (shape, bits of a symbol) is read from its type. A part that several ops read, such as one Huffman book for
-all layers, is stored once. `fold_constants` decodes for targets that want plain arrays.
+all layers, is stored once. `fold_constants` decodes for targets that want plain arrays. Weights that are generated
+slice by slice from short codes (`enc_slices`) are of this dialect too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import HapirError
+from hapir.dialects.enc_slices import BsgGenerateOp, CsgGenerateOp
 from hapir.dialects.num import UI8, code_bits, element_type, shape_of, storage_of
 from hapir.encodings.encoding import Encoding, Tensor
 from hapir.registered import ENCODING, value_of
@@ -99,4 +101,4 @@ class DecodeOp(IRDLOperation):
             raise VerifyException(f"a symbol of {tensor.bits} bits cannot be {tensor.zero}")
 
 
-Enc = Dialect("enc", [DecodeOp], [])
+Enc = Dialect("enc", [DecodeOp, CsgGenerateOp, BsgGenerateOp])

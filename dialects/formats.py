@@ -2,7 +2,8 @@
 
 A format is a frozen dataclass registered by name; its fields are the options of the spec (`fixed(2, 6)`). Its meaning
 is `decode`: the real behind each code of `bits` bits. All else follows from it: `round` gives the nearest finite real
-that has a code, ties to the even code, beyond the ends the end itself. Wide formats override `round`; a test holds
+that has a code, ties to the even code (to the smaller real where both codes are even, or none), beyond the ends the end
+itself. Wide formats override `round`; a test holds
 every registered format of up to 16 bits to the meaning of its codes.
 """
 
@@ -305,6 +306,43 @@ class Minifloat(NumberFormat):
         return (sign + (raised << self.mantissa) + whole - np.where(raised > 0, 1 << self.mantissa, 0)).astype(
             np.uint64
         )
+
+
+@dataclass(frozen=True)
+class Bfloat(NumberFormat):
+    """binary32 with a short mantissa: 8 bits of exponent, `mantissa` bits; 7 is bfloat16. Ties to the even mantissa.
+
+    `mantissa`: bits of the mantissa, without the hidden one.
+
+    Example: `round_weights(format = bfloat(mantissa = 4))`
+    """
+
+    name: ClassVar[str] = "bfloat"
+    mantissa: int = field(default=7, metadata=bounded(at_least=1, at_most=23))
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.name)
+
+    @property
+    def _wide(self) -> Minifloat:
+        return Minifloat(8, self.mantissa)
+
+    @property
+    def bits(self) -> int:
+        return self._wide.bits
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return self._wide.range
+
+    def decode(self, codes: Codes) -> Reals:
+        return self._wide.decode(codes)
+
+    def round(self, values: Reals) -> Reals:
+        return self._wide.round(values)
+
+    def encode(self, values: Reals) -> Codes:
+        return self._wide.encode(values)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ from hapir.dialects.nn_elementwise import (
     MulOp,
     ReluOp,
     SigmoidOp,
+    SignOp,
     SiluOp,
     SubOp,
     TanhOp,
@@ -93,8 +94,8 @@ __all__ = [
     "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
     "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SiluOp", "SoftmaxOp", "SplitOp", "SubOp",
-    "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
+    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
 ]  # fmt: skip
 
 
@@ -268,6 +269,7 @@ Nn = Dialect(
         LeakyReluOp,
         ClipOp,
         SigmoidOp,
+        SignOp,
         TanhOp,
         HardSigmoidOp,
         HardSwishOp,

@@ -24,6 +24,7 @@ from hapir.dialects.nn_op import (
     infer_result,
     layer_attr,
     need_float,
+    need_zero,
 )
 from hapir.dialects.num import AffineType, element_type, shape_of, signed
 
@@ -38,7 +39,7 @@ class ReluOp(UnaryOp):
     name = "nn.relu"
 
     def result_type(self) -> Attribute:
-        activation_element(self, self.x)
+        need_zero(self, activation_element(self, self.x))
         return self.x.type
 
 
@@ -71,6 +72,7 @@ class ClipOp(LayerOp):
     def result_type(self) -> Attribute:
         if not isinstance(element_type(self.x), Float32Type | AffineType):
             raise VerifyException(f"nn.clip works on f32 or an affine type, got {element_type(self.x)}")
+        need_zero(self, element_type(self.x))
         low, high = self.low.value.data, self.high.value.data
         if not (isfinite(low) and isfinite(high)):
             raise VerifyException(f"the bounds must be finite, got {low}..{high}")
@@ -135,6 +137,16 @@ class GeluOp(FloatActivationOp):
     """
 
     name = "nn.gelu"
+
+
+@irdl_op_definition
+class SignOp(FloatActivationOp):
+    """1 where x >= 0, else -1, of f32 (Hubara et al., Binarized Neural Networks, NIPS 2016, section 1.1).
+
+    Example: `%y = nn.sign %x : tensor<1x4xf32> -> tensor<1x4xf32>`
+    """
+
+    name = "nn.sign"
 
 
 @irdl_op_definition

@@ -81,6 +81,19 @@ class Sigmoid(LayerDefinition):
 
 
 @dataclass(frozen=True)
+class Sign(LayerDefinition):
+    """1 where x is not negative, else -1: the activation of binarized networks.
+
+    `quantize` makes its results integers of one bit; `threshold` then compares sums with one number per channel.
+
+    Example: `a1 = sign(n1)`
+    """
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        return nn.SignOp(inputs[0], layer=layer)
+
+
+@dataclass(frozen=True)
 class Tanh(LayerDefinition):
     """Hyperbolic tangent.
 

@@ -46,9 +46,10 @@ from hapir.dialects.nn_op import (
     infer_result,
     layer_attr,
     need_float,
+    need_zero,
 )
 from hapir.dialects.nn_shapes import Shape
-from hapir.dialects.num import AffineType, element_type, integer_range, shape_of, storage_of
+from hapir.dialects.num import AffineType, element_type, integer_range, on_grid, shape_of, storage_of
 
 
 class PadMode(StrEnum):
@@ -277,6 +278,8 @@ class PadOp(UnaryOp):
             if value != int(value) or not low <= value <= high:
                 raise VerifyException(f"{element} cannot be padded with {value}")
         before, after, mode = integers(self.before), integers(self.after), self.mode.data
+        if mode == PadMode.constant and isinstance(element, AffineType) and on_grid(element, value) % 2 == 0:
+            need_zero(self, element)
         shape = implied_shape(lambda: nn_layout_shapes.pad(shape_of(self.x), before, after, mode))
         return TensorType(element, shape)
 

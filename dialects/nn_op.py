@@ -15,7 +15,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.nn_shapes import Shape, ShapeError
-from hapir.dialects.num import AffineType, element_type, is_float
+from hapir.dialects.num import AffineType, BipolarType, element_type, is_float
 
 
 def layer_attr(name: str | None) -> StringAttr | None:
@@ -85,6 +85,12 @@ def activation_element(op: Operation, value: SSAValue) -> Attribute:
     if not isinstance(element, Float32Type | AffineType | IntegerType):
         raise VerifyException(f"{op.name} works on f32, an affine type or integers, got {element}")
     return element_type(value)
+
+
+def need_zero(op: Operation, element: Attribute) -> None:
+    """Raise VerifyException for codes among which there is no zero, where an op may give one."""
+    if isinstance(element, AffineType) and isinstance(element.codes, BipolarType):
+        raise VerifyException(f"{op.name} may give 0, and {element.codes} has odd numbers only")
 
 
 def need_float(op: Operation, *values: SSAValue) -> None:

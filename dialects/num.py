@@ -30,6 +30,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
+from hapir.dialects.num_thresholds import ThresholdOp, ViewOp, step_of
 from hapir.dialects.num_types import (
     CODED,
     QUANTIZED,
@@ -83,6 +84,8 @@ __all__ = [
     "RoundingAttr",
     "ScaledType",
     "TernaryType",
+    "ThresholdOp",
+    "ViewOp",
     "WidenOp",
     "code_bits",
     "code_range",
@@ -94,6 +97,7 @@ __all__ = [
     "on_grid",
     "shape_of",
     "signed",
+    "step_of",
     "storage_of",
     "table_key",
     "unsigned",
@@ -309,7 +313,7 @@ class RequantizeOp(IRDLOperation):
 
 Num = Dialect(
     "num",
-    [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp],
+    [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp, ThresholdOp, ViewOp],
     [
         RoundingAttr,
         BipolarType,

@@ -259,7 +259,8 @@ class ScaledType(ParametrizedAttribute, TypeAttribute):
 class CodebookType(ParametrizedAttribute, TypeAttribute):
     """Indices that mean `levels[c]`; `levels` is a weight key.
 
-    The array holds L levels in ascending order, `L <= 2^width`, or K rows of them: one codebook per index of axis 0.
+    The array holds L levels in ascending order, `L <= 2^width`, or G rows of them: one codebook for
+    each of G equal blocks of axis 0.
 
     Example: `!num.codebook<ui2, "c1.weight.n_ary.levels">`
     """
@@ -287,7 +288,7 @@ class CodebookType(ParametrizedAttribute, TypeAttribute):
 class PlanesType(ParametrizedAttribute, TypeAttribute):
     """Bits that choose signs: a code means `sum_i bases[i] * (2 * bit_i - 1)`; `bases` is a weight key.
 
-    Bit 0 is the lowest. The array holds M bases, one per bit, or K rows of them: bases per index of axis 0.
+    Bit 0 is the lowest. The array holds M bases, one per bit, or G rows of them for G equal blocks of axis 0.
 
     Example: `!num.planes<2, "c1.weight.lq_net.bases">`
     """

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
     from hapir.diagnostics import Diagnostic, HapirError
     from hapir.driver import Design, Scheduled, load
+    from hapir.report.compression import CompressionReport
     from hapir.report.results import RunResult
     from hapir.report.summary import CheckReport
     from hapir.targets.estimate import EstimateReport
@@ -29,6 +30,7 @@ if not Path(__file__).with_name("dialects").is_dir():  # a checkout without syml
 __all__ = [
     "CheckReport",
     "CompileReport",
+    "CompressionReport",
     "Design",
     "Diagnostic",
     "EstimateReport",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "CheckReport": "hapir.report.summary",
     "CompileReport": "hapir.artifacts",
+    "CompressionReport": "hapir.report.compression",
     "Design": "hapir.driver",
     "Diagnostic": "hapir.diagnostics",
     "EstimateReport": "hapir.targets.estimate",

@@ -71,10 +71,9 @@ def cached_file(
     `kind` names a folder of the cache. Raises HapirError (HAP0844) where the cache cannot be written, and whatever
     `make` raises; a file that failed to build leaves nothing behind.
     """
-    keep = keep and not os.environ.get("HAPIR_NO_CACHE")
-    folder = (cache_folder() if keep else _passing_folder()) / kind
+    folder = _folder(kind, keep)
     path = folder / f"{key_of(parts)}{suffix}"
-    try:
+    with _usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if not path.is_file():
@@ -82,11 +81,36 @@ def cached_file(
                     write_atomically(path, make(Path(build)).read_bytes())
                 _trim(folder, LIMIT_BYTES, path)
             os.utime(path)  # the age that `_trim` goes by
-    except OSError as error:
-        fail(
-            "HAP0844", f"cannot use the cache `{folder}`: {error.strerror}", help="set HAPIR_CACHE to a folder of yours"
-        )
     return path
+
+
+def kept_file(kind: str, parts: Iterable[str], suffix: str) -> Path:
+    """The place of a file that its user fills bit by bit, in a folder that exists; the file may be there already.
+
+    `kind` and limits as for `cached_file`. Raises HapirError (HAP0844) where the cache cannot be written.
+    """
+    folder = _folder(kind, True)
+    path = folder / f"{key_of(parts)}{suffix}"
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        _trim(folder, LIMIT_BYTES, path)
+    return path
+
+
+def _folder(kind: str, keep: bool) -> Path:
+    """Where files of a kind lie: between runs, or only as long as this process."""
+    return (cache_folder() if keep and not os.environ.get("HAPIR_NO_CACHE") else _passing_folder()) / kind
+
+
+@contextlib.contextmanager
+def _usable(folder: Path) -> Generator[None]:
+    """What the operating system refuses becomes HAP0844."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot use the cache `{folder}`: {error.strerror}"
+        fail("HAP0844", what, help="set HAPIR_CACHE to a folder of yours")
 
 
 def cached_library(kind: str, parts: Iterable[str], make: Callable[[Path], Path], *, keep: bool = True) -> ctypes.CDLL:

@@ -15,13 +15,13 @@ What a `Scheduled` holds is computed when it is first asked for, and kept. Targe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
@@ -42,6 +42,7 @@ from hapir.weights import WeightStore
 if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
     from hapir.data import Array, Dataset
+    from hapir.report.compression import CompressionReport, CompressionTable
     from hapir.report.results import RunResult
     from hapir.targets.estimate import EstimateReport
 
@@ -118,6 +119,28 @@ class Design:
             ctx,
             tuple(Step(step.pass_, step.span) for step in steps),
         )
+
+    def report(
+        self,
+        inputs: Mapping[str, Array] | Dataset | os.PathLike[str],
+        schedules: Sequence[str] | None = None,
+        *,
+        limit: int | None = None,
+        recipe: str | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> CompressionTable:
+        """What each of the schedules (default: all) saves and costs on labelled images; see `Scheduled.report`.
+
+        `done` is called after each schedule. Raises HapirError as `schedule` and `Scheduled.report` do.
+        """
+        from hapir.report.compression import CompressionTable
+
+        reports: list[CompressionReport] = []
+        for name in self.schedules if schedules is None else schedules:
+            reports.append(self.schedule(name, recipe=recipe).report(inputs, limit=limit))
+            if done is not None:
+                done()
+        return CompressionTable(tuple(reports))
 
     def check(self) -> CheckReport:
         """Check what lies outside the text as well (weight files), and count.
@@ -202,6 +225,15 @@ class Scheduled:
         return Compiled(module, ctx.weights, stages, tuple(snapshots))
 
     @property
+    def float_weights(self) -> WeightStore:
+        """The arrays that the module as it was built names."""
+        return self._float_ctx.weights
+
+    def float_context(self) -> HapirContext:
+        """A context of its own to run passes on a copy of the module as it was built."""
+        return self._float_ctx.clone()
+
+    @property
     def module(self) -> ModuleOp:
         """The module after recipe and fusion."""
         return self.compiled.module
@@ -275,19 +307,36 @@ class Scheduled:
         what an earlier run built. Raises HapirError: HAP048x for inputs that do not fit, HAP07xx where the witness
         cannot run this network, HAP08xx where its tools are missing.
         """
-        from hapir.data import Dataset, check_dataset, load_dataset
         from hapir.execution import execute
 
         with files_from(self.design.spec.folder):
-            network = _only(self.float_module, NetworkOp)
-            match inputs:
-                case Dataset():
-                    data = inputs
-                case os.PathLike():
-                    data = load_dataset(Path(inputs), network, limit)
-                case _:
-                    data = check_dataset(inputs or {}, network, limit)
-            return execute(self, on, data, cache=cache)
+            return execute(self, on, self._data(inputs, limit), cache=cache)
+
+    def _data(self, inputs: Mapping[str, Array] | Dataset | os.PathLike[str] | None, limit: int | None) -> Dataset:
+        """Inputs as a checked data set. Raises HapirError (HAP048x)."""
+        from hapir.data import Dataset, check_dataset, load_dataset
+
+        network = _only(self.float_module, NetworkOp)
+        match inputs:
+            case Dataset():
+                return inputs
+            case os.PathLike():
+                return load_dataset(Path(inputs), network, limit)
+            case _:
+                return check_dataset(inputs or {}, network, limit)
+
+    def report(
+        self, inputs: Mapping[str, Array] | Dataset | os.PathLike[str], *, limit: int | None = None
+    ) -> CompressionReport:
+        """What the recipe saves layer by layer, and the accuracy that it costs, on images with an array `label`.
+
+        `inputs` and `limit` as for `run`; the reference runs the float network and the compressed one. Raises
+        HapirError: HAP0584 where no accuracy can be measured, HAP048x for inputs that do not fit.
+        """
+        from hapir.report.measure import measure
+
+        with files_from(self.design.spec.folder):
+            return measure(self, self._data(inputs, limit))
 
     def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
         """Write one target's files (`c` or `verilog`) into a folder and return their paths.
@@ -327,12 +376,13 @@ class Scheduled:
 
 
 def used_keys(module: ModuleOp) -> set[str]:
-    """The weight keys that a module names: parameters, and the tables of their types."""
+    """The weight keys that a module names: parameters, and the tables of the types of all values."""
     keys: set[str] = set()
     for op in module.walk():
         if isinstance(op, WeightOp):
             keys.add(op.key.data)
-            table = table_key(element_type(op.result))
+        for result in op.results:
+            table = table_key(element_type(result)) if isinstance(result.type, TensorType) else None
             if table is not None:
                 keys.add(table)
     return keys

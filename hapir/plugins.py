@@ -26,7 +26,16 @@ _SHARED = ("all_dialects", "all_passes", "all_targets")
 _SPACE = {"pipelines": "all_passes"}
 """Fields that share their names with another one: `hapir opt -p` takes passes and pipelines alike."""
 _OWN = (
-    *("layers", "units", "blocks", "dataflows", "machines", "networks", "formats", "multipliers", "encodings"),
+    "layers",
+    "units",
+    "blocks",
+    "dataflows",
+    "machines",
+    "networks",
+    "formats",
+    "multipliers",
+    "encodings",
+    "evaluators",
     "pipelines",
 )
 KINDS = {
@@ -42,6 +51,7 @@ KINDS = {
     "formats": "number format",
     "multipliers": "multiplier",
     "encodings": "encoding",
+    "evaluators": "evaluator",
     "pipelines": "pipeline",
 }
 """What one entry of a field is called in messages."""

@@ -27,7 +27,7 @@ from hapir.diagnostics import HapirError, did_you_mean, fail, span_of
 class Registered:
     """A kind of registered value: its field of the universe, its name in messages, the code where one is unknown."""
 
-    field: Literal["formats", "multipliers", "dataflows", "encodings"]
+    field: Literal["formats", "multipliers", "dataflows", "encodings", "evaluators"]
     kind: str
     code: str
     example: str
@@ -37,6 +37,7 @@ FORMAT = Registered("formats", "number format", "HAP0232", "`i8` or `fixed(2, 6)
 MULTIPLIER = Registered("multipliers", "multiplier", "HAP0233", "`exact` or `truncated(bits = 2)`")
 DATAFLOW = Registered("dataflows", "dataflow", "HAP0217", "`weight_stationary`")
 ENCODING = Registered("encodings", "encoding", "HAP0550", "`dense` or `rle(gap_bits = 5)`")
+EVALUATOR = Registered("evaluators", "evaluator", "HAP0580", "`accuracy` or `agreement`")
 
 FormatText = Annotated[str, FORMAT]
 """An option that takes a number format of the registry."""
@@ -44,6 +45,9 @@ MultiplierText = Annotated[str, MULTIPLIER]
 """An option that takes a multiplier of the registry."""
 EncodingText = Annotated[str, ENCODING]
 """An option that takes an encoding of the registry."""
+
+EvaluatorText = Annotated[str, EVALUATOR]
+"""An option that takes an evaluator of the registry."""
 
 
 class Named(Protocol):
@@ -63,11 +67,18 @@ def spell(value: Named) -> str:
     return f"{value.name}({', '.join(given)})" if given else value.name
 
 
+def canonical(text: str, registered: Registered) -> str:
+    """The canonical text of a value. Raises HapirError as `value_of` does."""
+    return spell(value_of(text, registered))
+
+
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value):
         return value  # a word of a closed list
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, typing.cast('tuple[object, ...]', value)))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
@@ -139,6 +150,8 @@ def _parsed(text: str, registered: Registered) -> tuple[str, list[Any], dict[str
 
 
 def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.List):
+        return tuple(_literal(element) for element in node.elts)
     if isinstance(node, ast.Name):
         return {"true": True, "false": False}.get(node.id, node.id)
     return ast.literal_eval(node)
@@ -166,6 +179,10 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, arm) for arm in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(
+            _fits(v, get_args(hint)[0]) for v in typing.cast("tuple[object, ...]", value)
+        )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is hint

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hapir.encodings.encoding import Encoding
     from hapir.multipliers.model import Multiplier
     from hapir.pipelines import NamedPipeline
+    from hapir.search.evaluator import Evaluator
 
 
 class HapirUniverse(Universe):
@@ -40,6 +41,8 @@ class HapirUniverse(Universe):
     """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
     encodings: dict[str, Callable[[], type[Encoding]]]
     """Encodings of weights by name: `rle(gap_bits = 5)`; the fields are the options."""
+    evaluators: dict[str, Callable[[], type[Evaluator]]]
+    """What says how good a network is: `evaluator = agreement` of `keep_accuracy` and of searches."""
     pipelines: dict[str, Callable[[], NamedPipeline]]
     """Named pipelines that `hapir opt -p` expands."""
 
@@ -58,6 +61,7 @@ class HapirUniverse(Universe):
         formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
         multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
         encodings: dict[str, Callable[[], type[Encoding]]] | None = None,
+        evaluators: dict[str, Callable[[], type[Evaluator]]] | None = None,
         pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
         super().__init__(all_dialects=all_dialects, all_passes=all_passes, all_targets=all_targets)
@@ -70,4 +74,5 @@ class HapirUniverse(Universe):
         self.formats = formats or {}
         self.multipliers = multipliers or {}
         self.encodings = encodings or {}
+        self.evaluators = evaluators or {}
         self.pipelines = pipelines or {}

@@ -34,7 +34,7 @@ from hapir.weights import WeightStore
 class FoldConstantsPass(ModulePass):
     """Turn ops on parameters alone into parameters. Exact.
 
-    Example: `hapir opt net.mlir -p 'fold_constants'`
+    Example: `hapir opt digits.hap -p 'fold_constants'`
     """
 
     name = "fold_constants"

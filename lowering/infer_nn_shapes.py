@@ -26,7 +26,16 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import fail
 from hapir.dialects import dataflow, nn
-from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, WidenOp, element_type, shape_of
+from hapir.dialects.num import (
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    ThresholdOp,
+    ViewOp,
+    WidenOp,
+    element_type,
+    shape_of,
+)
 from hapir.lowering.network_edits import networks_of, set_type
 
 
@@ -67,7 +76,7 @@ def _infer_op(op: Operation) -> None:
         case nn.LayerOp():
             for result, type_ in zip(op.results, op.implied_types(), strict=True):
                 set_type(result, type_)
-        case QuantizeOp() | DequantizeOp() | WidenOp() | RequantizeOp():
+        case QuantizeOp() | DequantizeOp() | WidenOp() | RequantizeOp() | ThresholdOp() | ViewOp():
             set_type(op.result, TensorType(element_type(op.result), shape_of(op.operands[0])))
         case dataflow.LayerOp():
             for argument, value in zip(op.body.block.args, op.inputs, strict=True):

@@ -16,6 +16,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp, WidenOp
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
@@ -30,6 +31,13 @@ def reject_fused(network: NetworkOp) -> None:
     for op in network.body.block.ops:
         if isinstance(op, FusedLayerOp):
             fail("HAP0516", "the layers are fused already", at=op, help="leave fuse() out, or put it last")
+
+
+def reject_quantized(network: NetworkOp) -> None:
+    """Raise HapirError (HAP0506) where a network computes on integers already; coded weights alone do not count."""
+    for op in network.body.walk():
+        if isinstance(op, QuantizeOp | DequantizeOp | RequantizeOp | WidenOp | ThresholdOp) and not is_constant_op(op):
+            fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")
 
 
 def layer_name(op: Operation) -> str | None:
@@ -140,8 +148,9 @@ def insert_before(anchor: Operation, ops: Sequence[Operation], location_of: Oper
 
 
 def replace(old: Operation, new: Operation) -> None:
-    """Put an op with one result in the place of another: same uses, name hint and location."""
+    """Put an op with one result in the place of another: same uses, name hint, location and annotations."""
     insert_before(old, [new])
+    new.attributes.update({name: value for name, value in old.attributes.items() if name not in new.attributes})
     new.results[0].name_hint = new.results[0].name_hint or old.results[0].name_hint
     old.results[0].replace_all_uses_with(new.results[0])
     old.detach()

@@ -47,7 +47,7 @@ def _compile_many(args: argparse.Namespace, targets: tuple[str, ...] | None, con
     from pathlib import Path
 
     from hapir.bulk import Choice, compile_many
-    from hapir.cli.progress import Progress
+    from hapir.progress import Progress
 
     paths = [Path(spec) for spec in args.specs]
     choice = Choice(targets, args.schedule, args.recipe, args.allow_outside)

@@ -18,6 +18,7 @@ KINDS = (
     "dataflows",
     "formats",
     "encodings",
+    "evaluators",
     "machines",
     "networks",
     "technologies",

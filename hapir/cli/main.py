@@ -20,7 +20,21 @@ from typing import cast
 from hapir.cli.command import Command, PrintVersions
 from hapir.cli.console import Console, OutputError, drop_output
 
-COMMANDS = ("new", "compile", "run", "check", "fmt", "estimate", "opt", "list", "help", "explain", "completion", "lsp")
+COMMANDS = (
+    "new",
+    "compile",
+    "run",
+    "check",
+    "fmt",
+    "estimate",
+    "report",
+    "opt",
+    "list",
+    "help",
+    "explain",
+    "completion",
+    "lsp",
+)
 """Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
 
 DESCRIPTION = """\

@@ -7,13 +7,27 @@ stays unused. A test checks that every code that the sources give is explained h
 
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
+from hapir.codes.factors import FACTORS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
+from hapir.codes.search import SEARCH
 from hapir.codes.targets import TARGETS
+from hapir.codes.thresholds import THRESHOLDS
 from hapir.codes.tools import TOOLS
 
 __all__ = ["CODES", "Code"]
 
-CODES: dict[str, Code] = {**LANGUAGE, **DATA, **PASSES, **MACHINES, **TARGETS, **TOOLS, **OPT}
+CODES: dict[str, Code] = {
+    **LANGUAGE,
+    **DATA,
+    **PASSES,
+    **THRESHOLDS,
+    **FACTORS,
+    **SEARCH,
+    **MACHINES,
+    **TARGETS,
+    **TOOLS,
+    **OPT,
+}

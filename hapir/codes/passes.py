@@ -117,11 +117,68 @@ PASSES = {
         "Weights are encoded once: a second encoding would be of bytes that are no weights.",
         "encode(), encode(encoding = dense)",
     ),
+    "HAP0530": Code(
+        "codes without a zero undo pruning",
+        "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
+        "sums of bases) have no zero: each would come back, as large as any other. Ternary codes keep zeros, channels "
+        "that prune removes stay away, and the option `zeros` lets zeros come back.",
+        "recipe r { prune(sparsity = 50 %), bwn() }",
+    ),
+    "HAP0531": Code(
+        "signs of zeros alone",
+        "All weights that share a scale are 0: no positive scale times a sign stands for them. Such a filter is dead, "
+        "and pruning can remove it.",
+        "bwn(per = filter)    // and a filter whose weights are all 0",
+    ),
+    "HAP0532": Code(
+        "filters that do not fill their groups",
+        "Scales of grain group belong to four filters, and the layer has no multiple of four.",
+        "syq(grain = group)    // and a layer of 10 units",
+    ),
+    "HAP0533": Code(
+        "signs that say nothing",
+        "XNOR-Net takes the sign of a layer's input, and this input never changes sign: it comes out of a ReLU, or the "
+        "calibration data shows it so. XNOR-Net's own block has no ReLU: batch norm, sign, convolution.",
+        "xnor_net()    // and a convolution behind a relu",
+    ),
+    "HAP0534": Code(
+        "padding between two levels",
+        "An input split at its mean becomes two levels, neither of which is 0, and this layer pads with 0: its border "
+        "would count the wrong level.",
+        'xnor_net(center = true, calibration = "d.npz")    // and a convolution with padding',
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "
         "undo what the step before it did. Prune and factor first, and code the weights last.",
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
+    ),
+    "HAP0525": Code(
+        "annotations contradict each other",
+        "A ReLU, a pool or an op that moves data keeps the integers of its operand, so what is asked of both must agree.",
+        'precision(layers = "c1", activations = u8), precision(layers = "r1", activations = u4)    // r1 = relu(c1)',
+    ),
+    "HAP0526": Code(
+        "annotation without a meaning",
+        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two numbers "
+        "with 0 between them. The pass `precision` writes them so.",
+        'nn.relu %x layer "r1" {activation_format = "u99"} : ...',
+    ),
+    "HAP0527": Code(
+        "no batch norm to take a range from",
+        "`sigmas` reads how a layer's results are distributed from the batch norm behind it, so it comes before "
+        "fold_batch_norm, and the layer needs one.",
+        "fold_batch_norm(), precision(activations = u4, sigmas = 3)",
+    ),
+    "HAP0528": Code(
+        "range fixed before equalization",
+        "equalize scales the channels of this activation; a range that is fixed already would no longer be its own.",
+        "precision(activations = u4, high = 6), equalize()",
+    ),
+    "HAP0529": Code(
+        "weights coded before their format was asked for",
+        "quantize keeps the codes of weights that are coded already, so it cannot give them another number of bits.",
+        "quantize_weights(weights = i8), precision(weights = i4), quantize(...)",
     ),
     "HAP0590": Code(
         "pass cannot be applied",

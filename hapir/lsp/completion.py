@@ -316,7 +316,8 @@ def owner_of(place: Place) -> Known | None:
     frame, definition = place.context.frames[-1], place.context.definition
     if frame.opening == "(":
         everything = universe()
-        if frame.called in FUNCTIONS:
+        step = definition == "recipe" and len(place.context.frames) == len(place.context.bodies) + 1
+        if frame.called in FUNCTIONS and not (step and frame.called in everything.all_passes):
             return Known("function", frame.called)
         if not place.context.bodies:
             return None

@@ -12,11 +12,12 @@ from xdsl.ir import SSAValue
 from hapir.catalogue.markdown import prose
 from hapir.diagnostics import Findings, Span
 from hapir.dialects.nn import LayerOp, WeightOp
+from hapir.dialects.nn_macs import macs
 from hapir.dialects.num import shape_of
 from hapir.lsp.catalogue import entry_of, markdown, option_markdown
 from hapir.lsp.names import NameIndex
 from hapir.lsp.symbols import Expression, Known, Occurrence, Symbol
-from hapir.report.summary import macs, summarize
+from hapir.report.summary import summarize
 from hapir.spec import syntax
 from hapir.spec.analysis import Analysis
 from hapir.spec.evaluate import evaluate

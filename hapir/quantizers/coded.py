@@ -38,12 +38,15 @@ def scaled_reals(codes: CodeArray, scales: npt.NDArray[np.floating]) -> Singles:
 
 
 def codebook_reals(codes: CodeArray, levels: npt.NDArray[np.floating]) -> Singles:
-    """`levels[c]`, or `levels[k][c]` for index k of axis 0."""
-    if levels.ndim == 1:
-        return levels.astype(np.float32)[codes]
-    return np.take_along_axis(levels.astype(np.float32), codes.reshape(len(codes), -1).astype(np.intp), 1).reshape(
-        codes.shape
-    )
+    """`levels[c]`, or `levels[i][c]` in block i of as many equal blocks of axis 0 as there are rows of levels."""
+    table = levels.astype(np.float32)
+    if table.ndim == 1:
+        return table[codes]
+    reals = np.empty(codes.shape, np.float32)
+    rows = len(codes) // len(table)
+    for i, row in enumerate(table):
+        reals[i * rows : (i + 1) * rows] = row[codes[i * rows : (i + 1) * rows]]
+    return reals
 
 
 def planes_reals(codes: CodeArray, bases: npt.NDArray[np.floating]) -> Singles:
@@ -90,7 +93,9 @@ class Scaled:
 class Codebook:
     """Indices into levels: real = levels[code].
 
-    `codes` are unsigned. `levels` are f32 in ascending order: L of them, or K rows of L, one row per index of axis 0.
+    `codes` are unsigned. `levels` are f32 in ascending order: L of them, or G rows of L, one row for
+    each of G equal blocks of axis 0 (the gates of a recurrent layer, or single channels). A row may repeat its first
+    and last level.
     """
 
     codes: CodeArray
@@ -116,7 +121,8 @@ class Codebook:
 class Planes:
     """Bits that choose the signs of bases: real = sum_i bases[i] * (2 * bit_i - 1).
 
-    `codes` are unsigned, bit 0 belongs to base 0. `bases` are f32: M of them, or K rows of M.
+    `codes` are unsigned, bit 0 belongs to base 0. `bases` are f32: M of them, or G rows of M,
+    one row for each of G equal blocks of axis 0.
     """
 
     codes: CodeArray

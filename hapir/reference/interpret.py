@@ -29,7 +29,7 @@ from hapir.dialects.num import (
     table_key,
 )
 from hapir.quantizers.coded import fits_blocks
-from hapir.reference import dataflow, enc, nn, nn_elementwise, nn_layout, nn_recurrent, num
+from hapir.reference import dataflow, enc, enc_slices, nn, nn_elementwise, nn_layout, nn_recurrent, num
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 from hapir.weights import GIVE_WEIGHTS
 
@@ -40,6 +40,7 @@ MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn_recurrent.MEANINGS,
     **num.MEANINGS,
     **enc.MEANINGS,
+    **enc_slices.MEANINGS,
     **dataflow.MEANINGS,
 }
 """Every op class that computes, over all dialects."""
@@ -267,10 +268,15 @@ def _wanted_table(element: Attribute, shape: tuple[int, ...], found: tuple[int, 
             return "scales", None if fits else f"each of its sizes must divide that of the tensor, {text(shape)}"
         case PlanesType():
             count = element.count.data
-            rows = found in ((count,), (shape[0], count))
-            return "bases", None if rows else f"there must be {count} of them, or {shape[0]}x{count}"
+            fits = found[-1:] == (count,) and _rows_fit(found, shape)
+            return "bases", None if fits else f"there must be {count} of them, or rows of as many for blocks of axis 0"
         case _:
             assert isinstance(element, CodebookType)
             most = 1 << element.storage.width.data
-            fits = len(found) in (1, 2) and 1 <= found[-1] <= most and (len(found) == 1 or found[0] == shape[0])
-            return "levels", None if fits else f"there must be at most {most} of them, or {shape[0]} rows of as many"
+            fits = found != () and 1 <= found[-1] <= most and _rows_fit(found, shape)
+            return "levels", None if fits else f"there must be at most {most} of them, or rows for blocks of axis 0"
+
+
+def _rows_fit(table: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a table is a row, or as many rows as axis 0 has equal blocks."""
+    return len(table) == 1 or (len(table) == 2 and fits_blocks(table[:1], shape[:1]))

@@ -49,6 +49,11 @@ def sigmoid(x: Array) -> Reals:
     return np.divide(np.where(x >= 0, np.float32(1), e), 1 + e, dtype=np.float32)
 
 
+def sign(x: Array) -> Reals:
+    """1 where x >= 0, else -1; a zero of either sign gives 1."""
+    return np.where(x >= 0, np.float32(1), np.float32(-1))
+
+
 def hard_sigmoid(x: Array, slope: float, offset: float) -> Reals:
     """`min(max(x * slope + offset, 0), 1)`."""
     return clip(x * np.float32(slope) + np.float32(offset), 0, 1)
@@ -84,6 +89,7 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
         single(nn.LeakyReluOp, lambda op, v, _: leaky_relu(v[0], op.slope.value.data)),
         single(nn.ClipOp, _clip_op),
         single(nn.SigmoidOp, lambda _, v, __: sigmoid(v[0])),
+        single(nn.SignOp, lambda _, v, __: sign(v[0])),
         single(nn.TanhOp, lambda _, v, __: np.tanh(v[0])),
         single(nn.HardSigmoidOp, lambda op, v, _: hard_sigmoid(v[0], op.slope.value.data, op.offset.value.data)),
         single(nn.HardSwishOp, lambda _, v, __: hard_swish(v[0])),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.ir import Attribute, Operation
 
+from hapir.diagnostics import fail
 from hapir.dialects import num
 from hapir.dialects.num import (
     AffineType,
@@ -94,6 +95,18 @@ def widen(q: Array, zero_point: int, multiplier: int) -> npt.NDArray[np.int32]:
     return to_si32((q.astype(np.int64) - zero_point) * multiplier)
 
 
+def threshold(acc: Array, thresholds: Array, flips: Array) -> npt.NDArray[np.int64]:
+    """How many thresholds each integer of N C ... has reached, turned round where its channel flips.
+
+    thresholds C x L or 1 x L, each row ascending; flips as many rows.
+    """
+    count = np.zeros(acc.shape, np.int64)
+    for level in range(thresholds.shape[1]):
+        count += acc >= along(thresholds[:, level], min(1, acc.ndim - 1), acc.ndim)
+    flipped = along(flips, min(1, acc.ndim - 1), acc.ndim) != 0
+    return np.where(flipped, thresholds.shape[1] - count, count)
+
+
 def along(values: Array, axis: int, rank: int) -> Array:
     """A vector shaped so that it broadcasts along one axis of a tensor of `rank` dimensions."""
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
@@ -150,12 +163,30 @@ def _requantize_op(op: num.RequantizeOp, operands: Sequence[Array], _: Setting) 
     return q.astype(dtype_of(element))
 
 
+def _threshold_op(op: num.ThresholdOp, operands: Sequence[Array], _: Setting) -> Array:
+    acc, thresholds, flips = operands
+    check_ascending(thresholds, op)
+    counts = threshold(acc, thresholds, flips)
+    return (op.low.value.data + op.step * counts).astype(dtype_of(element_type(op.result)))
+
+
+def check_ascending(thresholds: Array, op: num.ThresholdOp) -> None:
+    """Raise HapirError (HAP0540) where the thresholds of a channel do not ascend."""
+    falls = np.argwhere(thresholds[:, 1:] < thresholds[:, :-1])
+    if len(falls):
+        channel, level = (int(i) for i in falls[0])
+        what = f"threshold {level + 1} of channel {channel} is {thresholds[channel, level + 1]}, below the one before"
+        fail("HAP0540", what, at=op, help="sort the thresholds of each channel")
+
+
 MEANINGS: dict[type[Operation], Meaning] = dict(
     (
         single(num.QuantizeOp, _quantize_op),
         single(num.DequantizeOp, _dequantize_op),
         single(num.WidenOp, _widen_op),
         single(num.RequantizeOp, _requantize_op),
+        single(num.ThresholdOp, _threshold_op),
+        single(num.ViewOp, lambda _, operands, __: operands[0]),
     )
 )
 """The op classes of `num` and what they compute."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 
-from xdsl.ir import Operation
-
 from hapir.diagnostics import Diagnostic
-from hapir.dialects.nn import LayerOp, MatmulOp, NetworkOp, ProductOp, RecurrentOp, TransposedConv2dOp, WeightOp
+from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn_macs import macs
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.report.table import table
@@ -80,23 +79,3 @@ def _layer(op: LayerOp, counted: set[str]) -> LayerSummary:
             parameters += math.prod(shape_of(operand))
     kind = op.name.partition(".")[2]
     return LayerSummary(op.layer_name or kind, kind, shape_of(op.results[0]), parameters, macs(op))
-
-
-def macs(op: Operation) -> int:
-    """Multiply-accumulates of one op on the declared batch, as if padding were multiplied; 0 where nothing is.
-
-    Convolutions, dense layers, products of matrices and the products of recurrent layers with their weights count;
-    elementwise products, norms and resizing do not.
-    """
-    match op:
-        case ProductOp():
-            return math.prod(shape_of(op.result)) * math.prod(shape_of(op.w)[1:])  # C/G R S, or C, per output
-        case TransposedConv2dOp():
-            return math.prod(shape_of(op.x)) * math.prod(shape_of(op.w)[1:])  # K/G R S per input
-        case MatmulOp():
-            return math.prod(shape_of(op.result)) * shape_of(op.lhs)[-1]
-        case RecurrentOp():
-            n, t, _ = shape_of(op.x)
-            return n * t * (math.prod(shape_of(op.w_input)) + math.prod(shape_of(op.w_hidden)))
-        case _:
-            return 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hapir.diagnostics import Findings, Label, Span, did_you_mean
 from hapir.registry import universe
 from hapir.spec import syntax
-from hapir.spec.evaluate import Scope, bind_constants, evaluate
+from hapir.spec.evaluate import Scope, bind_constants, evaluate, evaluate_step
 from hapir.spec.program import Program
 
 
@@ -144,8 +144,8 @@ def _steps(
             called = syntax.Instance(item.function, item.arguments, item.options, item.span)
             steps += _steps(program, called, scope, findings, (*active, recipe), (*callers, item.span))
             continue
-        plain = evaluate(item, scope, findings)
-        if isinstance(plain, syntax.Call):
+        plain = evaluate_step(item, scope, findings)
+        if plain is not None:
             steps.append(PlainStep(plain, callers))
     return steps
 

@@ -229,7 +229,7 @@ def _other_value(named: Sequence[syntax.Option | syntax.Assign]) -> str:
 def _in_range(option: syntax.Option | syntax.Assign, hint: Any) -> str | None:
     """A help line for a value that is out of range: a share may lack its `%`."""
     value = option.value
-    if hint is float and isinstance(value, syntax.Number) and 1 <= value.value < 100:
+    if float in (hint, *get_args(hint)) and isinstance(value, syntax.Number) and 1 <= value.value < 100:
         return f"for a share write `{option.name.text} = {show(replace(value, origin=None))} %`"
     return None
 

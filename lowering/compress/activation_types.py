@@ -3,20 +3,23 @@
 ReLU, clip, max pools and the ops that move data keep their operand's integers, and concat joins integers of one type.
 So an activation that only such an op reads takes the range of that op's result: values that the ReLU would cut need no
 codes (the zero point of an unsigned ReLU output is 0), and the inputs of a concat are born in its type. The pieces of a
-split all have the type of the whole.
+split all have the type of the whole. Annotations (see `annotations`) ask for integers and a range of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from xdsl.dialects.builtin import FloatData, IntAttr, IntegerType
 from xdsl.ir import Operation, SSAValue
 
+from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.num import AffineType, integer_range
-from hapir.lowering.compress.calibration import Method, Observed, affine_for, choose_range
+from hapir.lowering.compress.annotations import Request, asked_of
+from hapir.lowering.compress.calibration import Observed, RangeRule, affine_for
 from hapir.lowering.network_edits import sole_user
 
 _PRESERVING = (
@@ -40,42 +43,85 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return isinstance(op, _PRESERVING)
 
 
-def range_source(value: SSAValue) -> SSAValue:
-    """The activation whose observed range decides the type of `value`."""
+@dataclass(frozen=True)
+class _Line:
+    """Values of one type, each made from the one before by an op that keeps integers.
+
+    `first` is what a layer gives, `last` has the range that decides, `request` is what annotations along it ask for.
+    """
+
+    first: SSAValue
+    last: SSAValue
+    request: Request
+
+
+def line_from(value: SSAValue) -> _Line:
+    """The line that begins with a value. Raises HapirError (HAP0525) where annotations along it contradict each other.
+
+    It goes on through a concat, unless the value's own annotations ask for what the concat's do not grant.
+    """
+    first, request = value, _asked(value)
     user = sole_user(value)
-    while preserves(user) or isinstance(user, nn.ConcatOp):
+    while preserves(user):
         value = user.results[0]
+        request = _joined(request, _asked(value), user)
         user = sole_user(value)
-    return value
+    if isinstance(user, nn.ConcatOp):
+        joined = line_from(user.results[0])
+        if request.fits(joined.request):
+            return joined
+    return _Line(first, value, request)
+
+
+def _asked(value: SSAValue) -> Request:
+    return asked_of(value.owner) if isinstance(value.owner, Operation) else Request()
+
+
+def _joined(first: Request, second: Request, op: Operation) -> Request:
+    """What both ask for. Raises HapirError (HAP0525) where they differ."""
+    both = Request(first.storage or second.storage, first.range or second.range)
+    if not (first.fits(both) and second.fits(both)):
+        what = "this op keeps the integers of its operand, and the two are annotated with different ones"
+        fail("HAP0525", what, at=op, help="annotate the layer, or what follows it, not both")
+    return both
 
 
 def activation_types(
-    network: nn.NetworkOp,
-    seen: Mapping[SSAValue, Observed],
-    storage: IntegerType,
-    method: Method,
-    percentile: float,
+    network: nn.NetworkOp, seen: Mapping[SSAValue, Observed], storage: IntegerType, rule: RangeRule
 ) -> dict[SSAValue, AffineType]:
-    """The affine type of every float activation of a network, network inputs included."""
-    first, last = integer_range(storage)
-    chosen: dict[SSAValue, AffineType] = {}
+    """The affine type of every float activation of a network, network inputs included.
 
-    def from_range(value: SSAValue) -> AffineType:
-        source = range_source(value)
-        if source not in chosen:
-            low, high = choose_range(seen[source], method, percentile, first, last)
+    Annotations go before `storage` and `rule`. Raises HapirError (HAP0525, HAP0526) where they cannot be granted.
+    """
+    chosen: dict[SSAValue, AffineType] = {}
+    granted: dict[SSAValue, Request] = {}
+
+    def from_line(value: SSAValue) -> AffineType:
+        line = line_from(value)
+        granted[value] = line.request
+        if line.last not in chosen:
+            integers = line.request.storage or storage
+            first, last = integer_range(integers)
+            low, high = line.request.range or rule.range_of(seen[line.first], seen[line.last], first, last)
             affine = affine_for(low, high, first, last)
-            chosen[source] = AffineType(storage, FloatData(affine.scale), IntAttr(affine.zero_point))
-        return chosen[source]
+            chosen[line.last] = AffineType(integers, FloatData(affine.scale), IntAttr(affine.zero_point))
+        return chosen[line.last]
 
     types: dict[SSAValue, AffineType] = {}
     for argument in network.body.block.args:
         if argument in seen:
-            types[argument] = from_range(argument)
+            types[argument] = from_line(argument)
     for op in network.body.block.ops:
         for result in op.results:
-            if result in seen:
-                types[result] = types[op.operands[0]] if _keeps_type(op, types) else from_range(result)
+            if result not in seen:
+                continue
+            if _keeps_type(op, types):
+                types[result], granted[result] = types[op.operands[0]], granted[op.operands[0]]
+            else:
+                types[result] = from_line(result)
+            if not asked_of(op).fits(granted[result]):
+                what = "this op keeps the integers of its operand, which another layer reads too"
+                fail("HAP0525", what, at=op, help="annotate the layer that makes the operand")
     return types
 
 

@@ -14,7 +14,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Method = Literal["min_max", "percentile", "sqnr"]
+from hapir.quantizers.gaussian_clipping import sigmas_for
+
+Method = Literal["min_max", "percentile", "sqnr", "mse", "gamma"]
 Floats = npt.NDArray[np.float64]
 
 BINS = 2048
@@ -23,16 +25,23 @@ BINS = 2048
 CLIPPING_STEPS = 64
 """How many thresholds the SQNR search tries for each end of the range."""
 
+FITTING_ROUNDS = 16
+"""Rounds of least squares at most; the noise settles sooner."""
+
 SMALLEST_RANGE = 1e-30
 """A range narrower than this counts as zero: its scale would leave f32."""
 
 
 @dataclass
 class Observed:
-    """Extremes and histogram of one tensor, filled batch by batch: first `see`, then, over the same data, `count`."""
+    """Extremes, moments and histogram of one tensor, filled batch by batch: first `see`, then, over the same data,
+    `count`."""
 
     low: float = math.inf
     high: float = -math.inf
+    size: int = 0
+    total: float = 0.0
+    squares: float = 0.0
     counts: npt.NDArray[np.int64] | None = None
 
     def see(self, values: npt.NDArray[np.generic]) -> None:
@@ -41,6 +50,10 @@ class Observed:
             # np.minimum propagates not-a-number, min() would lose it
             self.low = float(np.minimum(self.low, values.min()))
             self.high = float(np.maximum(self.high, values.max()))
+            exact = values.astype(np.float64).ravel()
+            self.size += exact.size
+            self.total += float(exact.sum())
+            self.squares += float(np.dot(exact, exact))
 
     def count(self, values: npt.NDArray[np.generic]) -> None:
         """Add to the histogram over the extremes."""
@@ -53,6 +66,16 @@ class Observed:
     def finite(self) -> bool:
         """Whether anything was seen and all of it was finite."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def mean(self) -> float:
+        """The mean of everything seen; 0 of nothing."""
+        return self.total / self.size if self.size else 0.0
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of everything seen; 0 of nothing."""
+        return math.sqrt(max(self.squares / self.size - self.mean**2, 0.0)) if self.size else 0.0
 
     def centres(self) -> Floats:
         """The middle of each histogram bin."""
@@ -84,12 +107,44 @@ def affine_for(low: float, high: float, first: int, last: int) -> Affine:
 
 
 def choose_range(seen: Observed, method: Method, percentile: float, first: int, last: int) -> tuple[float, float]:
-    """The real range that the integers first..last shall cover, by one of the methods."""
+    """The real range that the integers first..last shall cover, by one of the methods; `gamma` is `gamma_range`."""
     if method == "min_max" or seen.counts is None:
         return seen.low, seen.high
     if method == "percentile":
         return _percentile_range(seen, seen.counts, percentile)
-    return _sqnr_range(seen, seen.counts, first, last)
+    clipped = _sqnr_range(seen, seen.counts, first, last)
+    return clipped if method == "sqnr" else _fitted_range(seen, seen.counts, clipped, first, last)
+
+
+@dataclass(frozen=True)
+class RangeRule:
+    """How the range of an activation follows from what it did: a method and its settings."""
+
+    method: Method = "min_max"
+    percentile: float = 99.99
+    sigmas: float | None = None
+
+    @property
+    def needs_histogram(self) -> bool:
+        """Whether extremes and moments are not enough."""
+        return self.method in ("percentile", "sqnr", "mse")
+
+    def range_of(self, before: Observed, seen: Observed, first: int, last: int) -> tuple[float, float]:
+        """The real range for the integers first..last; `before` is the layer's, `seen` that behind its ReLU."""
+        if self.method == "gamma":
+            return gamma_range(before, seen, self.sigmas, (last - first).bit_length())
+        return choose_range(seen, self.method, self.percentile, first, last)
+
+
+def gamma_range(before: Observed, seen: Observed, sigmas: float | None, bits: int) -> tuple[float, float]:
+    """The range of `mean +- sigmas * deviation` of what a layer gives, within what is `seen` behind its ReLU and pools.
+
+    `before` is the layer's own result, near to normal. Without `sigmas` it is the multiple with the best ratio for so
+    many bits (see `gaussian_clipping`); where both signs are seen, each has half of the codes.
+    """
+    n = sigmas_for(bits if seen.low >= 0 else max(bits - 1, 1)) if sigmas is None else sigmas
+    reach = n * before.deviation
+    return max(seen.low, before.mean - reach), min(seen.high, before.mean + reach)
 
 
 def _percentile_range(seen: Observed, counts: npt.NDArray[np.int64], percentile: float) -> tuple[float, float]:
@@ -117,6 +172,28 @@ def _sqnr_range(seen: Observed, counts: npt.NDArray[np.int64], first: int, last:
     high = min(((low, float(high * f)) for f in fractions), key=noise)[1]
     low = min(((float(low * f), high) for f in fractions), key=noise)[0]
     return low, high
+
+
+def _fitted_range(
+    seen: Observed, counts: npt.NDArray[np.int64], clipped: tuple[float, float], first: int, last: int
+) -> tuple[float, float]:
+    """From the best clipping on, scale and integers in turn the best for each other, as long as the noise falls.
+
+    For given integers q the least squared error has the scale `sum x (q - z) / sum (q - z)^2`; the zero point z stays.
+    """
+    centres = seen.centres()
+    best = affine_for(*clipped, first, last)
+    least = quantization_noise(centres, counts, best)
+    for _ in range(FITTING_ROUNDS):
+        steps = np.clip(np.rint(centres / best.scale) + best.zero_point, first, last) - best.zero_point
+        energy = float((counts * steps * steps).sum())
+        scale = float((counts * steps * centres).sum()) / energy if energy else best.scale
+        fitted = affine_for((first - best.zero_point) * scale, (last - best.zero_point) * scale, first, last)
+        noise = quantization_noise(centres, counts, fitted)
+        if not noise < least:
+            break
+        best, least = fitted, noise
+    return (first - best.zero_point) * best.scale, (last - best.zero_point) * best.scale
 
 
 def quantization_noise(values: Floats, counts: npt.NDArray[np.int64], affine: Affine) -> float:

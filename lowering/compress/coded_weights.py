@@ -25,17 +25,19 @@ from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import num
 from hapir.dialects.formats import Bipolar, Integer, Ternary
-from hapir.dialects.nn import NetworkOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import BipolarType, CodebookType, PlanesType, ScaledType, TernaryType, signed, unsigned
 from hapir.lowering.compress.calibration import sqnr_db
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
+from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.network_edits import (
     erase_unused_weights,
     insert_before,
     insert_weight,
+    parameter_key,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     weight_op_of,
 )
 from hapir.quantizers.coded import Codebook, Coded, Floats, Planes, Scaled
@@ -76,6 +78,32 @@ def insert_coded(slot: WeightSlot, coded: Coded, exact: Floats, weights: WeightS
     return dequantize.result
 
 
+def scaled_of(value: SSAValue, weights: WeightStore) -> Scaled | None:
+    """The codes and scales behind a parameter that is a `num.dequantize` of `num.scaled` codes; None for all others."""
+    owner = value.owner
+    if not (isinstance(owner, num.DequantizeOp) and is_constant(owner.q)):
+        return None
+    element = num.element_type(owner.q)
+    if not isinstance(element, ScaledType):
+        return None
+    scales = weights[element.scales.data].astype(np.float32)
+    return Scaled(constant_value(owner.q, weights), _format_of(element.codes), scales)
+
+
+def source_of(value: SSAValue, weights: WeightStore) -> Floats | None:
+    """The real weights that a coded parameter stands for; None where it is not coded or the store has lost them.
+
+    Keys of codes are the key of the weights and a suffix, and the store keeps what passes replace.
+    """
+    if isinstance(value.owner, WeightOp) or not is_constant(value):
+        return None
+    key = parameter_key(value)
+    while (key := key.rpartition(".")[0]) != "":
+        if key in weights and weights[key].dtype == np.float32 and weights[key].shape == num.shape_of(value):
+            return weights[key].astype(np.float64)
+    return None
+
+
 def losses(exact: Floats, approximate: npt.NDArray[np.floating]) -> dict[str, Attribute]:
     """The attributes `max_error` and `sqnr_db` of a parameter that stands for another."""
     reals = approximate.astype(np.float64)
@@ -98,14 +126,28 @@ def _element_type(coded: Coded, key: str, weights: WeightStore) -> Attribute:
 
     match coded:
         case Scaled():
-            return ScaledType(_codes_type(coded.format), stored("scale", coded.scales))
+            return ScaledType(codes_type(coded.format), stored("scale", coded.scales))
         case Codebook():
             return CodebookType(unsigned(coded.bits), stored("levels", coded.levels))
         case Planes():
             return PlanesType(coded.bits, stored("bases", coded.bases))
 
 
-def _codes_type(format: Integer | Bipolar | Ternary) -> Attribute:
+def _format_of(codes: Attribute) -> Integer | Bipolar | Ternary:
+    """The format behind the codes of a type."""
+    match codes:
+        case BipolarType():
+            return Bipolar(codes.width.data)
+        case TernaryType():
+            return Ternary()
+        case _:
+            storage = num.storage_of(codes)
+            assert storage is not None
+            return Integer(storage.width.data, num.is_signed(storage))
+
+
+def codes_type(format: Integer | Bipolar | Ternary) -> Attribute:
+    """The type of a format's codes."""
     match format:
         case Integer():
             return signed(format.width) if format.signed else unsigned(format.width)

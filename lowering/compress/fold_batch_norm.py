@@ -29,7 +29,16 @@ from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
-from hapir.dialects.nn import BatchNormOp, Conv1dOp, Conv2dOp, DenseOp, NetworkOp, ProductOp, TransposedConv2dOp
+from hapir.dialects.nn import (
+    BatchNormOp,
+    Conv1dOp,
+    Conv2dOp,
+    DenseOp,
+    NetworkOp,
+    ProductOp,
+    TransposedConv2dOp,
+    WeightOp,
+)
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.network_edits import (
@@ -88,9 +97,11 @@ Foldable = ProductOp | TransposedConv2dOp
 
 
 def fold_target(norm: BatchNormOp) -> Foldable | None:
-    """The layer a batch norm can be folded into, or None."""
+    """The layer a batch norm can be folded into, or None. Coded weights take no factor."""
     producer = norm.x.owner
-    return producer if isinstance(producer, Foldable) and norm.x.has_one_use() else None
+    if not (isinstance(producer, Foldable) and norm.x.has_one_use()):
+        return None
+    return producer if isinstance(producer.w.owner, WeightOp) else None
 
 
 def scale_and_offset(
@@ -125,6 +136,7 @@ def fold_into(layer: Foldable, norm: BatchNormOp, weights: WeightStore) -> None:
     )
     new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias.astype(np.float32), f32, weights)
     folded = layer.on(layer.x, new_w, new_bias)
+    folded.attributes.update(norm.attributes)  # what is asked of the norm's result is asked of what gives it now
     replace(layer, folded)
     norm.result.replace_all_uses_with(folded.result)
     norm.detach()

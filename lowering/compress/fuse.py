@@ -34,6 +34,7 @@ from xdsl.passes import ModulePass
 
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, element_type, on_grid
+from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import erase_unused_weights, key_stem, networks_of, sole_user, unused_name
 
 MAIN = (nn.Conv2dOp, nn.Conv1dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
@@ -99,7 +100,7 @@ def _members(main: Operation) -> list[Operation]:
     before = [v.owner for v in dict.fromkeys(main.operands) if _is_own_widening(v, main)]
     members = [*(op for op in before if isinstance(op, Operation)), main]
     activations = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp)
-    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, *activations, nn.MaxPoolOp)
+    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, num.ThresholdOp, *activations, nn.MaxPoolOp)
     while isinstance(user := sole_user(members[-1].results[0]), allowed):
         if isinstance(user, nn.MaxPoolOp):
             return [*members, user]
@@ -113,21 +114,21 @@ def _is_own_widening(value: SSAValue, main: Operation) -> bool:
 
 
 def _group(members: Sequence[Operation], name: str) -> None:
-    """Move ops into a `dataflow.layer` at the place of the last one; their weights are copied in."""
+    """Move ops into a `dataflow.layer` at the place of the last one; their weights, and what decodes them, are copied in."""
     last = members[-1]
     outer_block = last.parent
     assert outer_block is not None
     inside = set(members)
     operands = dict.fromkeys(v for op in members for v in op.operands if v.owner not in inside)
-    inputs = [v for v in operands if not isinstance(v.owner, nn.WeightOp)]
+    inputs = [v for v in operands if not is_constant(v)]
     block = Block(arg_types=[v.type for v in inputs])
     mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, block.args, strict=True))
     for value, argument in zip(inputs, block.args, strict=True):
         argument.name_hint = value.name_hint
         argument.location = last.location
     for value in operands:
-        if isinstance(value.owner, nn.WeightOp):
-            block.add_op(value.owner.clone(mapping))
+        if is_constant(value):
+            _copy_constant(value, block, mapping)
     result = last.results[0]
     layer = dataflow.LayerOp(name, inputs, [result.type], Region(block))
     main = next(op for op in members if isinstance(op, MAIN))
@@ -143,3 +144,14 @@ def _group(members: Sequence[Operation], name: str) -> None:
     end = dataflow.YieldOp([result])
     end.location = last.location
     block.add_op(end)
+
+
+def _copy_constant(value: SSAValue, block: Block, mapping: dict[SSAValue, SSAValue]) -> None:
+    """Copy the op that makes a constant value to the end of a block, behind those that it reads."""
+    op = value.owner
+    assert isinstance(op, Operation)
+    if value in mapping:
+        return
+    for operand in op.operands:
+        _copy_constant(operand, block, mapping)
+    block.add_op(op.clone(mapping))

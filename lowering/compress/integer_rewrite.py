@@ -7,7 +7,7 @@ Invariants: new ops carry the location and layer name of the op they replace; th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,18 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
+from hapir.dialects.formats import Integer
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, shape_of, signed
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
 from hapir.lowering.compress.activation_types import preserves
-from hapir.lowering.compress.layer_parameters import IntegerParameters, quantize_parameters
+from hapir.lowering.compress.annotations import asked_weight_width
+from hapir.lowering.compress.coded_weights import codes_type, scaled_of
+from hapir.lowering.compress.layer_parameters import IntegerParameters, keep_parameters, quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_points
+from hapir.lowering.compress.weight_blocks import Granularity, scale_blocks
+from hapir.lowering.compress.weight_slots import WeightSlot
+from hapir.lowering.constants import is_constant_op
 from hapir.lowering.network_edits import (
     decoded_weight_of,
     erase_unused_weights,
@@ -30,11 +36,11 @@ from hapir.lowering.network_edits import (
     key_stem,
     layer_name,
     parameter_key,
-    real_weight_of,
     set_type,
-    weight_op_of,
 )
+from hapir.quantizers.uniform import UniformRule
 from hapir.reference.nn import window_sizes
+from hapir.reference.values import dtype_of
 from hapir.weights import WeightStore
 
 
@@ -42,8 +48,10 @@ from hapir.weights import WeightStore
 class IntegerFormat:
     """What the integers of weights and requantizers look like."""
 
-    weight_width: int
-    per_channel: bool
+    weights: UniformRule
+    """How weights become integers that are not coded yet; its width is that of layers which ask for no other."""
+    granularity: Granularity
+    group: int
     multiplier_bits: int
     max_shift: int
     rounding: Rounding
@@ -66,6 +74,8 @@ class IntegerRewrite:
         for op in list(self.network.body.block.ops):
             match op:
                 case nn.WeightOp():
+                    continue
+                case _ if is_constant_op(op):
                     continue
                 case nn.ProductOp():
                     results = [self._sum_of_products(op)]
@@ -124,19 +134,40 @@ class IntegerRewrite:
 
     def _sum_of_products(self, op: nn.ProductOp) -> SSAValue:
         x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
-        parameters = quantize_parameters(
-            decoded_weight_of(op.w, self.weights),
-            None if op.bias is None else real_weight_of(op.bias, self.weights),
-            x_type.scale.data,
-            y_type.scale.data,
-            width=self.format.weight_width,
-            per_channel=self.format.per_channel,
-        )
+        parameters, codes = self._kept(op, x_type, y_type) or self._rounded(op, x_type, y_type)
         self._prove_fits(op, parameters, x_type)
-        w, bias = self._parameter_values(op, parameters)
+        w, bias = self._parameter_values(op, parameters, codes)
         accumulate = op.on(x, w, bias)
         insert_before(op, [accumulate])
         return self._requantize(op, accumulate.result, parameters.ratios, y_type)
+
+    def _kept(
+        self, op: nn.ProductOp, x_type: AffineType, y_type: AffineType
+    ) -> tuple[IntegerParameters, Attribute] | None:
+        """The integers of weights that are coded already, and the set they are from; None where they cannot stay."""
+        coded, asked = scaled_of(op.w, self.weights), asked_weight_width(op)
+        if coded is None:
+            return None
+        scales = x_type.scale.data, y_type.scale.data
+        parameters = keep_parameters(coded, self._bias(op), *scales)
+        if parameters is None:
+            return None
+        if asked not in (None, coded.bits):
+            what = f"these weights are to have {asked} bits, and are coded in {coded.bits} already"
+            fail("HAP0529", what, at=op, help="ask for a format before the weights are coded, or not at all")
+        unsigned = isinstance(coded.format, Integer) and not coded.format.signed
+        return parameters, signed(coded.bits + 1) if unsigned else codes_type(coded.format)
+
+    def _rounded(self, op: nn.ProductOp, x_type: AffineType, y_type: AffineType) -> tuple[IntegerParameters, Attribute]:
+        """The integers nearest to real weights, of the width that the layer asks for."""
+        width = asked_weight_width(op) or self.format.weights.width
+        rule = replace(self.format.weights, width=width)
+        blocks = scale_blocks(WeightSlot(op, 1), self.format.granularity, self.format.group)
+        w, scales = decoded_weight_of(op.w, self.weights), (x_type.scale.data, y_type.scale.data)
+        return quantize_parameters(w, self._bias(op), *scales, rule, blocks), signed(width)
+
+    def _bias(self, op: nn.ProductOp) -> npt.NDArray[np.float64] | None:
+        return None if op.bias is None else decoded_weight_of(op.bias, self.weights)
 
     def _prove_fits(self, op: nn.ProductOp, parameters: IntegerParameters, x_type: AffineType) -> None:
         bound = accumulator_bound(parameters.w, parameters.bias, _magnitude(x_type))
@@ -149,17 +180,21 @@ class IntegerRewrite:
                 help="use fewer bits for weights or activations",
             )
 
-    def _parameter_values(self, op: nn.ProductOp, parameters: IntegerParameters) -> tuple[SSAValue, SSAValue | None]:
-        key, storage = parameter_key(op.w), signed(self.format.weight_width)
-        if self.format.per_channel:
+    def _parameter_values(
+        self, op: nn.ProductOp, parameters: IntegerParameters, codes: Attribute
+    ) -> tuple[SSAValue, SSAValue | None]:
+        key = parameter_key(op.w)
+        one_channel = len(parameters.w) == 1 and self.format.granularity != "tensor"
+        if len(parameters.scales) > 1 or one_channel:
             scale_key = self.weights.put_new(f"{key}.scale", parameters.scales)
-            element: Attribute = PerChannelType(storage, IntAttr(0), StringAttr(scale_key))
+            element: Attribute = PerChannelType(codes, IntAttr(0), StringAttr(scale_key))
         else:
-            element = AffineType(storage, FloatData(float(parameters.scales[0])), IntAttr(0))
-        w = insert_weight(op, f"{key}.integer", parameters.w, element, self.weights, op.w.name_hint)
+            element = AffineType(codes, FloatData(float(parameters.scales[0])), IntAttr(0))
+        stored = parameters.w.astype(dtype_of(element))
+        w = insert_weight(op, f"{key}.integer", stored, element, self.weights, op.w.name_hint)
         if op.bias is None or parameters.bias is None:
             return w, None
-        key = f"{weight_op_of(op.bias).key.data}.integer"
+        key = f"{parameter_key(op.bias)}.integer"
         bias = parameters.bias.astype(np.int32)
         return w, insert_weight(op, key, bias, signed(32), self.weights, op.bias.name_hint)
 

@@ -1,7 +1,8 @@
-"""A recipe step that changes nothing and stops where compression cost too much accuracy.
+"""A recipe step that changes nothing and stops where compression cost too much.
 
 Law: exact (the IR is not touched). The float network that the recipe started from (`HapirContext.original`) and the
-network as it is now run on labelled data; a drop in top-1 accuracy beyond `within` is an error at the recipe's step.
+network as it is now run on the same data and are scored by an evaluator; a score below what the options ask for is an
+error at the recipe's step.
 
 ```
 nn.network @digits ...        // quantized
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -21,55 +21,56 @@ from xdsl.passes import ModulePass
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
-from hapir.dialects.nn import NetworkOp
-from hapir.lowering.compress.observe_activations import batches, labelled_data
+from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.network_edits import networks_of
-from hapir.reference.interpret import run_network
-from hapir.weights import Array, WeightStore
+from hapir.registered import EVALUATOR, EvaluatorText, canonical
 
 
 @dataclass(frozen=True)
 class KeepAccuracyPass(ModulePass):
-    """Refuse the network when its accuracy fell by more than `within` since the recipe began. Changes nothing.
+    """Refuse the network when it got worse than allowed since the recipe began. Changes nothing.
 
-    `within`: the allowed drop as a share of the images (1 point is 0.01).
-    `data`: a file with the network's inputs and an integer array `label`, relative to the spec.
+    Give `within`, `at_least` or both.
+
+    `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
+        the spec.
+    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01.
+    `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
+    `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
 
     Example: `fold_batch_norm(); keep_accuracy(within = 1 point, data = "digits_calib.npz", samples = 32)`
     """
 
     name = "keep_accuracy"
-    within: float = field(metadata=bounded(at_least=0, at_most=1))
     data: str
+    within: float | None = field(default=None, metadata=bounded(at_least=0))
+    at_least: float | None = None
+    evaluator: EvaluatorText = "accuracy"
     samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
+        object.__setattr__(self, "evaluator", canonical(self.evaluator, EVALUATOR))
+        self._bound.check(self.name, self.evaluator)
+
+    @property
+    def _bound(self) -> Bound:
+        return Bound(self.within, self.at_least)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Score every network. Raises HapirError: HAP0514, and what `Judge` raises."""
         context = hapir_context(ctx)
-        if context.original is None:
-            fail("HAP0515", "there is no float network to compare with", at=op, help="use keep_accuracy in a recipe")
-        before = {network.sym_name.data: network for network in networks_of(context.original)}
         for network in networks_of(op):
-            inputs, labels = labelled_data(network, context.data_file(self.data), self.samples)
-            first = accuracy(before[network.sym_name.data], context.original_weights, inputs, labels)
-            now = accuracy(network, context.weights, inputs, labels)
-            # the small slack keeps a drop of exactly `within` legal in spite of binary fractions
-            if first - now > self.within + 1e-9:
-                fail(
-                    "HAP0514",
-                    f"accuracy fell from {first:.3f} to {now:.3f}, by more than {self.within:.3f}",
-                    at=network,
-                    help="prune less, calibrate with more data or another method, or allow more",
-                )
-
-
-def accuracy(network: NetworkOp, weights: WeightStore, inputs: dict[str, Array], labels: Array) -> float:
-    """The share of samples whose class is the label: the first result's largest entry along axis 1, or, where that
-    result has one entry per sample (argmax), the entry itself."""
-    result = network.result_names.data[0].data
-    scores = np.concatenate([run_network(network, weights, batch)[result] for batch in batches(inputs)])
-    classes = scores if scores.ndim == 1 else scores.reshape(len(scores), -1).argmax(axis=1)
-    return float((classes == labels).mean())
+            judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
+            floor = judge.floor(self._bound)
+            now = judge.score(network, context.weights)
+            if now < floor:
+                name, shown = judge.evaluator.name, judge.evaluator.text
+                what = f"{name} fell from {shown(judge.baseline)} to {shown(now)}"
+                if self.at_least is not None and now < self.at_least:
+                    what += f", at least {shown(self.at_least)} was asked for"
+                elif self.within is not None:
+                    what += f", by more than {shown(self.within)}"
+                help = "prune less, calibrate with more data or another method, or allow more"
+                fail("HAP0514", what, at=network, help=help)

@@ -16,6 +16,7 @@ from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import is_float, shape_of
 from hapir.lowering.compress.calibration import Observed
+from hapir.lowering.constants import is_constant_op
 from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore, load_arrays
 
@@ -112,7 +113,7 @@ def _run(
     """Interpret the network batch by batch and show each activation to `record`."""
 
     def after(op: Operation, results: tuple[Array, ...]) -> None:
-        if not isinstance(op, WeightOp):
+        if not isinstance(op, WeightOp) and not is_constant_op(op):
             for value, array in zip(op.results, results, strict=True):
                 record(value, array)
 

@@ -1,9 +1,13 @@
-"""Magnitude pruning: set the weights of least magnitude to zero, or remove whole channels.
+"""Set the weights of least magnitude to zero, or remove whole channels.
 
-Law: lossy; exactly `floor(sparsity * n)` of the n groups of a scope are pruned, ties by index. Grains:
-- weight, kernel: single weights, or R x S kernels, become 0; shapes stay.
+Law: lossy; exactly `floor(sparsity * n)` of the n groups of a scope are pruned, ties by index, and a higher sparsity
+prunes what a lower one does too. Grains:
+- weight, kernel, block: single weights, R x S kernels, or blocks of the matrix K x (C R S) become 0; shapes stay.
+- n_of_m: all but the n largest of each m consecutive input channels become 0, for each filter and kernel position.
 - filter: output channels of the selected layers leave the network; channel: their input channels do. What is coupled
   through add, depthwise and grouped convolutions leaves with them, and its magnitudes count in the score.
+With a threshold t instead of a sparsity, the weights between t times the mean of the negative ones and t times the mean
+of the others become 0: the zero band of the n-ary rule (Heidelberg thesis, section 5.3, L1141).
 
 Removing channels equals masking them: with `shrink = false` the parameters of the same channels become 0 instead, and
 the two networks agree up to the order of float sums. Network inputs and outputs keep their channels, and no layer loses
@@ -24,12 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from math import prod
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
@@ -37,86 +42,134 @@ from hapir.context import hapir_context
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_choice import Choice, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
-from hapir.lowering.compress.magnitude import smallest
-from hapir.lowering.compress.quantize import reject_quantized
+from hapir.lowering.compress.channel_worth import JOINED, worth_by
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
+from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
+from hapir.lowering.compress.zero_weights import zero_weights
 from hapir.lowering.network_edits import (
     erase_unused_weights,
-    insert_weight,
     networks_of,
     real_weight_of,
     reject_fused,
-    weight_op_of,
+    reject_quantized,
 )
+from hapir.pruners.magnitude import Floats, Mask, score, smallest
+from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.weights import WeightStore
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class PrunePass(ModulePass):
-    """Magnitude pruning at four grains. Lossy; the number of pruned groups is exact.
+    """Pruning by magnitude at six grains. Lossy; the number of pruned groups is exact.
 
-    `sparsity`: the share to prune.
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
-    `grain`: what is pruned as one: single weights, kernels, input channels, or filters (output channels).
-    `criterion`: what is pruned first: the least magnitude.
+    `sparsity`: the share to prune; not of grain n_of_m, and not beside a threshold.
+    `layers`: globs over layer names; layers with weights among them are pruned, of grains channel and filter the
+        convolutions and dense layers.
+    `grain`: what is pruned as one: single weights, kernels, input channels, filters (output channels) or blocks; or
+        what n of m input channels leave.
+    `criterion`: what is pruned first: the least magnitude (l1 norm), the least l2 norm, or what the seed says.
     `scope`: the share holds in each layer, or over all selected layers together.
     `shrink`: whether the channels of grains channel and filter leave the network or become zero in it.
+    `threshold`: instead of a sparsity, how many mean magnitudes the band of single weights reaches that becomes zero.
+    `n`: how many of `m` input channels stay, of grain n_of_m.
+    `m`: how many consecutive input channels compete, of grain n_of_m.
+    `block`: the rows (filters) and columns (weights of a filter, in their order) of a block, of grain block.
+    `seed`: the order of criterion random.
 
     Example: `prune(layers = "c*", sparsity = 50 %, grain = weight)`
     """
 
     name = "prune"
-    sparsity: float = field(metadata=bounded(at_least=0, below=1))
+    sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     layers: str | tuple[str, ...] = "*"
-    grain: Literal["weight", "kernel", "channel", "filter"] = "weight"
-    criterion: Literal["magnitude"] = "magnitude"
+    grain: Literal["weight", "kernel", "channel", "filter", "n_of_m", "block"] = "weight"
+    criterion: Literal["magnitude", "l2", "random"] = "magnitude"
     scope: Literal["layer", "global"] = "layer"
     shrink: bool = True
+    threshold: float | None = field(default=None, metadata=bounded(above=0))
+    n: int = field(default=2, metadata=bounded(at_least=1))
+    m: int = field(default=4, metadata=bounded(at_least=1))
+    block: tuple[int, int] = field(default=(4, 4), metadata=bounded(at_least=1))
+    seed: int = field(default=0, metadata=bounded(at_least=0))
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
+        given = [name for name in ("sparsity", "threshold") if getattr(self, name) is not None]
+        if self.grain == "n_of_m":
+            if given:
+                raise ValueError(f"grain n_of_m leaves n of m: `{given[0]}` has no meaning beside it")
+            if self.n > self.m:
+                raise ValueError(f"{self.n} of {self.m} cannot stay: `n` is at most m")
+        elif len(given) != 1:
+            raise ValueError("say how much to prune, by `sparsity` or by the threshold of a band: one of the two")
+        elif self.threshold is not None and self.grain != "weight":
+            raise ValueError(f"a `threshold` is for single weights, not for the grain {self.grain}")
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         weights = hapir_context(ctx).weights
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
-            selected = selected_layers(network, self.layers)
-            if self.grain in ("weight", "kernel"):
-                prune_weights(selected, weights, self.sparsity, kernels=self.grain == "kernel", scope=self.scope)
+            if self.grain in ("filter", "channel"):
+                self._prune_channels(network, weights)
             else:
-                groups = channel_groups(network)
-                side = "output" if self.grain == "filter" else "input"
-                choice = Choice(side, self.sparsity, self.scope, frozenset(globs_of(self.layers)))
-                chosen = choose_groups(network, groups, selected, choice, weights)
-                change = remove_channels if self.shrink else mask_channels
-                change(network, Removal(groups, chosen), weights)
+                self._prune_weights(weight_slots(network, self.layers), weights)
             erase_unused_weights(network)
 
+    def _prune_channels(self, network: nn.NetworkOp, weights: WeightStore) -> None:
+        groups, selected = channel_groups(network), selected_layers(network, self.layers)
+        assert self.sparsity is not None
+        choice = Choice(
+            side="output" if self.grain == "filter" else "input",
+            sparsity=self.sparsity,
+            scope=self.scope,
+            named=frozenset(globs_of(self.layers)),
+            worth=worth_by(self.criterion, self.seed),
+            joined=JOINED[self.criterion],
+        )
+        chosen = choose_groups(network, groups, selected, choice, weights)
+        change = remove_channels if self.shrink else mask_channels
+        change(network, Removal(groups, chosen), weights)
 
-def prune_weights(
-    layers: Sequence[nn.ProductOp],
-    weights: WeightStore,
-    sparsity: float,
-    *,
-    kernels: bool,
-    scope: Literal["layer", "global"],
-) -> None:
-    """Zero the weights, or the R x S kernels, of least magnitude and store them under new keys."""
-    arrays = [real_weight_of(op.w, weights) for op in layers]
-    scores = [_kernel_scores(w) if kernels else np.abs(w).ravel() for w in arrays]
-    if scope == "global":
-        pruned = np.split(smallest(np.concatenate(scores), sparsity), np.cumsum([len(s) for s in scores])[:-1])
-    else:
-        pruned = [smallest(s, sparsity) for s in scores]
-    for op, w, mask in zip(layers, arrays, pruned, strict=True):
-        kept = ~mask.reshape(*w.shape[:2], *[1] * (w.ndim - 2)) if kernels else ~mask.reshape(w.shape)
-        key = f"{weight_op_of(op.w).key.data}.pruned"
-        array = np.where(kept, w, 0.0).astype(np.float32)
-        op.operands[1] = insert_weight(op, key, array, f32, weights, op.w.name_hint)
+    def _prune_weights(self, slots: Sequence[WeightSlot], weights: WeightStore) -> None:
+        """Zero weights and store them under new keys."""
+        arrays = [_filters_first(slot, real_weight_of(slot.value, weights)) for slot in slots]
+        for slot, w, mask in zip(slots, arrays, self._masks(arrays), strict=True):
+            zero_weights(slot, _filters_first(slot, w), _filters_first(slot, mask), weights)
+
+    def _masks(self, arrays: Sequence[Floats]) -> list[Mask]:
+        """What each layer loses, given its weights K x C x ...."""
+        if self.grain == "n_of_m":
+            return [n_of_m(w, self.n, self.m) for w in arrays]
+        if self.threshold is not None:
+            return [zero_band(w, self.threshold) for w in arrays]
+        assert self.sparsity is not None
+        draw = np.random.default_rng(self.seed)
+        scores = [self._scores(w, draw) for w in arrays]
+        if self.scope == "global":
+            pruned = smallest(np.concatenate(scores), self.sparsity)
+            parts = np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
+        else:
+            parts = [smallest(s, self.sparsity) for s in scores]
+        return [self._spread(part, w.shape) for part, w in zip(parts, arrays, strict=True)]
+
+    def _scores(self, w: Floats, draw: np.random.Generator) -> Floats:
+        """The scores of a layer's groups, in their order."""
+        if self.grain == "block":
+            return block_scores(w, *self.block, self.criterion, draw)
+        groups = w.size if self.grain == "weight" else w.shape[0] * w.shape[1]  # a dense layer's kernels are weights
+        return score(w.reshape(groups, -1), (1,), self.criterion, draw)
+
+    def _spread(self, pruned: Mask, shape: tuple[int, ...]) -> Mask:
+        """A mask over groups as one over weights."""
+        if self.grain == "block":
+            return block_mask(pruned, shape, *self.block)
+        return pruned.repeat(prod(shape) // len(pruned)).reshape(shape)
 
 
-def _kernel_scores(w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The summed magnitude of each kernel, in the order of the first two axes; a dense layer's are single weights."""
-    return np.abs(w).reshape(w.shape[0] * w.shape[1], -1).sum(axis=1)
+def _filters_first(slot: WeightSlot, array: npt.NDArray[T]) -> npt.NDArray[T]:
+    """The weights of a transposed convolution, C x K/G, as K/G x C, or back; those of other layers as they are."""
+    return array.swapaxes(0, 1) if isinstance(slot.op, nn.TransposedConv2dOp) else array

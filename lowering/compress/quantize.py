@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerType, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
@@ -34,8 +34,10 @@ from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.num import Rounding, signed, unsigned
+from hapir.dialects.num import Rounding
 from hapir.lowering.compress.activation_types import activation_types
+from hapir.lowering.compress.annotations import ActivationFormat, WeightFormat, drop_annotations, storage_named
+from hapir.lowering.compress.calibration import Method, RangeRule
 from hapir.lowering.compress.fold_batch_norm import (
     batch_norm_to_convolution,
     batch_norms,
@@ -44,27 +46,30 @@ from hapir.lowering.compress.fold_batch_norm import (
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
-from hapir.lowering.network_edits import networks_of, reject_fused
+from hapir.lowering.network_edits import networks_of, reject_fused, reject_quantized
+from hapir.quantizers.uniform import UniformRule, WeightMethod
 from hapir.weights import WeightStore
-
-
-def storage_named(name: str) -> IntegerType:
-    """The explicit-sign type behind a format name: `i8` is si8, `u4` is ui4."""
-    width = int(name[1:])
-    return signed(width) if name[0] == "i" else unsigned(width)
 
 
 @dataclass(frozen=True)
 class QuantizePass(ModulePass):
     """Post-training quantization from calibration data. Lossy; accumulators proven to fit.
 
+    Annotations (see `precision`) go before `weights`, `activations` and `method`, layer by layer.
+
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
-    `weights`: the format of weights.
+    `weights`: the format of weights; those that are coded already, with a scale per output channel or tensor, keep
+        their codes.
     `activations`: the format of activations.
-    `granularity`: one weight scale per output channel or per tensor.
-    `method`: how the range of activations is chosen: extremes, two-sided percentile, or the clipping that maximizes the
-        signal-to-quantization-noise ratio.
-    `percentile`: the share of values that the range covers, in per cent; of method percentile.
+    `granularity`: one weight scale per output channel, per group of output channels, or per tensor.
+    `group`: how many output channels a group has, or the next smaller number that divides them.
+    `weight_method`: how much of the weights the codes cover: extremes, a percentile of the magnitudes, the clipping
+        that maximizes the signal-to-quantization-noise ratio, or that refined to the least squared error.
+    `method`: how the range of activations is chosen: extremes, two-sided percentile, the clipping that maximizes the
+        signal-to-quantization-noise ratio, that refined to the least squared error, or gamma, mean and standard
+        deviation of what a layer gives before its ReLU.
+    `percentile`: the share of the values that a range covers, in per cent; of method percentile.
+    `sigmas`: how many standard deviations method gamma covers; what suits the number of bits where it is not given.
     `multiplier_bits`: the width of the factor of the target's requantizer.
     `max_shift`: how far that requantizer can shift right.
     `rounding`: how that requantizer rounds.
@@ -75,11 +80,14 @@ class QuantizePass(ModulePass):
 
     name = "quantize"
     calibration: str
-    weights: Literal["i2", "i3", "i4", "i5", "i6", "i7", "i8"] = "i8"
-    activations: Literal["u2", "u3", "u4", "u5", "u6", "u7", "u8", "i2", "i3", "i4", "i5", "i6", "i7", "i8"] = "u8"
-    granularity: Literal["channel", "tensor"] = "channel"
-    method: Literal["min_max", "percentile", "sqnr"] = "min_max"
+    weights: WeightFormat = "i8"
+    activations: ActivationFormat = "u8"
+    granularity: Literal["channel", "tensor", "group"] = "channel"
+    group: int = field(default=4, metadata=bounded(at_least=1))
+    weight_method: WeightMethod = "min_max"
+    method: Method = "min_max"
     percentile: float = field(default=99.99, metadata=bounded(above=50, at_most=100))
+    sigmas: float | None = field(default=None, metadata=bounded(above=0))
     multiplier_bits: int = field(default=16, metadata=bounded(at_least=2, at_most=31))
     max_shift: int = field(default=47, metadata=bounded(at_least=0, at_most=num.RequantizeOp.MAX_SHIFT))
     rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_up"
@@ -98,17 +106,20 @@ class QuantizePass(ModulePass):
         reject_quantized(network)
         convert_batch_norms(network, context.weights)
         data = calibration_data(network, context.data_file(self.calibration), self.samples)
-        seen = observe_activations(network, context.weights, data, histograms=self.method != "min_max")
-        storage = storage_named(self.activations)
-        types = activation_types(network, seen, storage, self.method, self.percentile)
+        rule = RangeRule(self.method, self.percentile, self.sigmas)
+        seen = observe_activations(network, context.weights, data, histograms=rule.needs_histogram)
+        types = activation_types(network, seen, storage_named(self.activations), rule)
         integer_format = IntegerFormat(
-            weight_width=storage_named(self.weights).width.data,
-            per_channel=self.granularity == "channel",
+            weights=UniformRule(int(self.weights[1:]), self.weight_method, self.percentile),
+            granularity=self.granularity,
+            group=self.group,
             multiplier_bits=self.multiplier_bits,
             max_shift=self.max_shift,
             rounding=Rounding(self.rounding),
         )
         IntegerRewrite(network, context.weights, types, integer_format).run()
+        for op in network.body.block.ops:
+            drop_annotations(op)
 
 
 def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
@@ -126,10 +137,3 @@ def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
             batch_norm_to_convolution(norm, weights)
         else:
             fold_into(layer, norm, weights)
-
-
-def reject_quantized(network: NetworkOp) -> None:
-    """Raise HapirError (HAP0506) where a network already computes on integers."""
-    for op in network.body.walk():
-        if isinstance(op, num.QuantizeOp | num.DequantizeOp | num.RequantizeOp | num.WidenOp):
-            fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")

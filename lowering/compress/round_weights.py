@@ -30,7 +30,6 @@ from hapir.diagnostics import fail
 from hapir.dialects.formats import NumberFormat
 from hapir.dialects.nn_products import ProductOp
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -38,6 +37,7 @@ from hapir.lowering.network_edits import (
     networks_of,
     real_weight_of,
     reject_fused,
+    reject_quantized,
     weight_op_of,
 )
 from hapir.plugin_failures import at_work

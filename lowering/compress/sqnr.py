@@ -30,8 +30,8 @@ def sqnr_per_layer(
     the float network.
     Layers without integers in the quantized network are left out, so are those that were pruned in between.
     """
-    exact = _results_by_layer(float_network, weights, data)
-    approximate = _results_by_layer(quantized_network, weights, data)
+    exact = results_by_layer(float_network, weights, data)
+    approximate = results_by_layer(quantized_network, weights, data)
     return {
         name: sqnr_db(exact[name][0], reals)
         for name, (reals, is_affine) in approximate.items()
@@ -39,7 +39,7 @@ def sqnr_per_layer(
     }
 
 
-def _results_by_layer(
+def results_by_layer(
     network: NetworkOp, weights: WeightStore, data: Mapping[str, Array]
 ) -> dict[str, tuple[npt.NDArray[np.float64], bool]]:
     """The last real result of each named layer, and whether it was affine integers."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from xdsl.ir import Operation, SSAValue
 
-from hapir.diagnostics import did_you_mean, fail, some
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.nn_products import ProductOp, TransposedConv2dOp
 from hapir.dialects.nn_recurrent import RecurrentOp
-from hapir.lowering.compress.selected_layers import globs_of
+from hapir.dialects.num import shape_of
+from hapir.lowering.compress.selected_layers import chosen
 from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import layer_name
-from hapir.selectors import matches
+
+Granularity = Literal["tensor", "channel"]
+"""One table for a weight (of a recurrent layer, for each gate), or one for each output channel."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class WeightSlot:
         """The operand."""
         return self.op.operands[self.index]
 
+    def blocks(self, granularity: Granularity) -> int:
+        """How many equal blocks of rows (axis 0) have a table of their own."""
+        return self.gates if granularity == "tensor" else shape_of(self.value)[0]
+
 
 def slots_of(op: Operation) -> list[WeightSlot]:
     """The weights of a layer; none where it multiplies by nothing stored."""
@@ -49,11 +56,4 @@ def slots_of(op: Operation) -> list[WeightSlot]:
 def weight_slots(network: NetworkOp, layers: str | Sequence[str]) -> list[WeightSlot]:
     """The weights of the layers that globs name, in order. Raises HapirError (HAP0208) where a glob names none."""
     layered = [(layer_name(op) or "", slots) for op in network.body.block.ops if (slots := slots_of(op))]
-    patterns = globs_of(layers)
-    for pattern in patterns:
-        if not any(matches(name, pattern) for name, _ in layered):
-            names = [name for name, _ in layered]
-            what = f"`{pattern}` selects no layer with weights of `{network.sym_name.data}`"
-            known = some([f"`{name}`" for name in names if name]) or "none"
-            fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
-    return [slot for name, slots in layered if any(matches(name, p) for p in patterns) for slot in slots]
+    return [slot for slots in chosen(network, layers, layered, "layer with weights") for slot in slots]

@@ -21,6 +21,8 @@ def bounds_after(op: Operation, before: tuple[int, int] | None, element: Attribu
         return None
     if isinstance(op, num.RequantizeOp):
         return op.low.value.data, op.high.value.data
+    if isinstance(op, num.ThresholdOp):
+        return op.code_bounds
     if isinstance(op, num.WidenOp) and before is not None:
         zero_point, factor = zero_point_of(element_type(op.q)), op.multiplier.value.data
         ends = [(v - zero_point) * factor for v in before]

@@ -20,7 +20,7 @@ import numpy as np
 from xdsl.ir import Block, Operation, SSAValue
 
 from hapir.diagnostics import fail, span_of
-from hapir.dialects import dataflow, nn
+from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
@@ -93,6 +93,7 @@ class _Planner:
             nn.SoftmaxOp: self.rows,
             nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
+            num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
             **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
@@ -336,6 +337,10 @@ class _Planner:
         value = self.value(v, at)
         assert value.order == map_order(value.shape)
         return value
+
+    def view(self, op: num.ViewOp) -> None:
+        """The same integers under another type."""
+        self.values[op.result] = replace(self.value(op.x, op), step=None)
 
     def flatten(self, op: nn.FlattenOp) -> None:
         """A view: the elements stay channels-last where only dense layers read them, whose columns are moved."""

@@ -26,25 +26,29 @@ from hapir.lowering.kernel.program import (
     ScaleShift,
     Stage,
     Table,
+    Threshold,
     Widen,
 )
+from hapir.reference.num import check_ascending
 from hapir.weights import GIVE_WEIGHTS, Array, WeightStore
 
 POINTWISE = (
     num.RequantizeOp,
+    num.ThresholdOp,
     num.WidenOp,
     num.QuantizeOp,
     num.DequantizeOp,
     nn.ReluOp,
     nn.ClipOp,
     nn.BatchNormOp,
-    *(nn.SigmoidOp, nn.TanhOp, nn.HardSwishOp, nn.SiluOp, nn.GeluOp, nn.LeakyReluOp, nn.HardSigmoidOp),
+    *(nn.SigmoidOp, nn.SignOp, nn.TanhOp, nn.HardSwishOp, nn.SiluOp, nn.GeluOp, nn.LeakyReluOp, nn.HardSigmoidOp),
 )
 """Ops with one activation operand (the first) that work element by element."""
 
 
 _FUNCTIONS: dict[type[Operation], Function] = {
     nn.SigmoidOp: "sigmoid",
+    nn.SignOp: "sign",
     nn.TanhOp: "tanh",
     nn.HardSwishOp: "hard_swish",
     nn.SiluOp: "silu",
@@ -100,6 +104,8 @@ def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ..
     match op:
         case num.RequantizeOp():
             return (_requantize(op, weights, role),)
+        case num.ThresholdOp():
+            return (_threshold(op, weights, role),)
         case num.WidenOp():
             storage = storage_of(element_type(op.q))
             assert storage is not None
@@ -141,6 +147,20 @@ def _requantize(op: num.RequantizeOp, weights: WeightStore, role: str) -> Requan
         high=op.high.value.data,
         narrow=int(multiplier.max()) < 1 << 31,
         ctype=ctype_of(element, op),
+    )
+
+
+def _threshold(op: num.ThresholdOp, weights: WeightStore, role: str) -> Threshold:
+    thresholds, flips = constant(weights, op.thresholds, op), constant(weights, op.flips, op)
+    check_ascending(thresholds, op)
+    return Threshold(
+        thresholds=Table(f"{role}.thresholds", ctype_of(element_type(op.thresholds), op), thresholds.reshape(-1)),
+        flips=int(flips[0]) if (flips == flips[0]).all() else Table(f"{role}.flips", "uint8_t", flips),
+        count=op.levels,
+        shared=len(thresholds) == 1,
+        low=op.low.value.data,
+        step=op.step,
+        ctype=ctype_of(element_type(op.result), op),
     )
 
 
@@ -200,6 +220,8 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
         match stage:
             case Requantize():
                 parameters: tuple[object, ...] = (stage.multiplier, stage.shift)
+            case Threshold():
+                parameters = (stage.thresholds, stage.flips)
             case Quantize() | Dequantize():
                 parameters = (stage.scale,)
             case ScaleShift():

@@ -138,7 +138,23 @@ class ScaleShift:
     ctype: CType = "float"
 
 
-Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "silu", "tanh"]
+@dataclass(frozen=True)
+class Threshold:
+    """`low + step * n`, n how many of the channel's thresholds v has reached, or `count` minus that where it flips.
+
+    `thresholds` has `count` entries per channel, or in all where `shared`; flips are 0 or 1.
+    """
+
+    thresholds: Table
+    flips: Table | int
+    count: int
+    shared: bool
+    low: int
+    step: int
+    ctype: CType
+
+
+Function = Literal["gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "sigmoid", "sign", "silu", "tanh"]
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,7 @@ class Apply:
     ctype: CType = "float"
 
 
-Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Apply
+Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 

@@ -21,9 +21,10 @@ from hapir.lowering.kernel.program import (
     ScaleShift,
     Stage,
     Table,
+    Threshold,
     Widen,
 )
-from hapir.targets.c.text import listed
+from hapir.targets.c.text import listed, offset, times
 
 _ROUND_REAL = {
     Rounding.half_even: "    const double r = rint(v);",
@@ -92,6 +93,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 value = _requantize(value, stage, channel, symbols)
             case Clamp():
                 value = _clamp(value, stage, ctype, symbols)
+            case Threshold():
+                value = _threshold(value, stage, channel, symbols)
             case Widen():
                 wide = "int64_t" if stage.wide else "int32_t"
                 value = f"(int32_t)((({wide})({value}) - {integer(stage.zero_point)}) * {integer(stage.multiplier)})"
@@ -138,6 +141,35 @@ def _requantize(value: str, stage: Requantize, channel: str, symbols: Symbols) -
     return f"({stage.ctype}){name}({value}, {multiplier}, {shift}, {bounds})"
 
 
+def _threshold(value: str, stage: Threshold, channel: str, symbols: Symbols) -> str:
+    ctype = stage.thresholds.ctype
+    name = f"threshold__{ctype.removesuffix('_t')}"
+    symbols.helpers.setdefault(
+        name,
+        "\n".join(
+            (
+                listed(
+                    f"static inline int32_t {name}(",
+                    ["int32_t v", f"const {ctype} *thresholds", "int32_t count", "int32_t flip"],
+                    ")",
+                ),
+                "{",
+                "    int32_t reached = 0;",
+                "    for (int32_t i = 0; i < count; ++i) {",
+                "        reached += v >= thresholds[i];",
+                "    }",
+                "    return flip ? count - reached : reached;",
+                "}",
+            )
+        ),
+    )
+    row = symbols.of(stage.thresholds)
+    if not stage.shared:
+        row = offset(row, times(channel, stage.count))
+    count = f"{name}({value}, {row}, {stage.count}, {symbols.parameter(stage.flips, channel)})"
+    return f"({stage.ctype})({stage.low} + {times(count, stage.step)})"
+
+
 def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
     suffix = "float" if ctype == "float" else ctype.removesuffix("_t")
     for what, limit, sign in (("at_least", stage.low, "<"), ("at_most", stage.high, ">")):
@@ -167,6 +199,7 @@ _APPLY: dict[Function, tuple[tuple[str, ...], str]] = {
     ),
     "leaky_relu": (("slope",), "    return v < 0.0f ? v * slope : v;"),
     "sigmoid": ((), _SIGMOID.format("")),
+    "sign": ((), "    return v >= 0.0f ? 1.0f : -1.0f;"),
     "silu": ((), _SIGMOID.format("v * ")),
     "tanh": ((), "    return tanhf(v);"),
 }

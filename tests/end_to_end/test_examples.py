@@ -166,6 +166,13 @@ def test_multipliers(entry: Entry, tmp_path: Path) -> None:
     check(in_machine(text, "array pe[4, 4]"), tmp_path)
 
 
+@of("evaluators")
+def test_evaluators(entry: Entry, in_digits: Path) -> None:
+    text = example(entry)
+    assert entry.name in text
+    assert "keep_accuracy" in stages(text, in_digits)
+
+
 @of("blocks")
 def test_blocks(entry: Entry, tmp_path: Path) -> None:
     """A block stands in a machine, with others or alone, in an array or in a host; one place takes the example."""

@@ -16,6 +16,7 @@ from xdsl.ir import Attribute, SSAValue
 from hapir.dialects import nn, num
 from hapir.dialects.num import (
     AffineType,
+    BipolarType,
     PerChannelType,
     Rounding,
     element_type,
@@ -97,7 +98,12 @@ def _bias(build: NetworkBuilder, draw: Draw, name: str, channels: int) -> SSAVal
 
 
 def requantize(build: NetworkBuilder, draw: Draw, acc: SSAValue, name: str, reach: int) -> SSAValue:
-    """A requantization of any rounding, multiplier width and shift; often, but not always, one that fits the range."""
+    """A requantization of any rounding, multiplier width and shift; often, but not always, one that fits the range.
+
+    Now and then a threshold instead.
+    """
+    if draw(st.integers(0, 4)) == 0:
+        return threshold(build, draw, acc, name, reach)
     channels = shape_of(acc)[1]
     count = draw(st.sampled_from((1, channels)))
     width = draw(st.sampled_from((8, 16, 31, 32)))
@@ -130,6 +136,26 @@ def requantize(build: NetworkBuilder, draw: Draw, acc: SSAValue, name: str, reac
         layer=name,
     )
     return build.append(op)
+
+
+def threshold(build: NetworkBuilder, draw: Draw, acc: SSAValue, name: str, reach: int) -> SSAValue:
+    """Thresholds near `reach`, some of them equal and some at the ends of their type; codes of one to four bits."""
+    element = draw(st.sampled_from((BipolarType(1), BipolarType(2), unsigned(1), unsigned(2), unsigned(4), signed(4))))
+    type_ = AffineType(element, FloatData(0.5), draw(st.integers(-1 if num.step_of(element) == 2 else 0, 1)))
+    first, last = num.code_range(element)
+    most = (last - first) // num.step_of(element)
+    levels = draw(st.integers(1, most))
+    low = first + num.step_of(element) * draw(st.integers(0, most - levels))
+    rows, width = draw(st.sampled_from((1, shape_of(acc)[1]))), draw(st.sampled_from((8, 13, 32)))
+    lowest, highest = integer_range(signed(width))
+    ends = max(-reach, lowest), min(reach, highest)
+    values = build.rng.integers(*ends, (rows, levels), endpoint=True)
+    values[build.rng.random(values.shape) < 0.1] = draw(st.sampled_from((lowest, highest, 0)))
+    build.weights.put(f"{name}.t", np.sort(values, axis=1).astype(dtype_of(signed(width))))
+    build.weights.put(f"{name}.f", build.rng.integers(0, 2, rows).astype(np.uint8))
+    t = build.append(nn.WeightOp(f"{name}.t", TensorType(signed(width), (rows, levels))))
+    f = build.append(nn.WeightOp(f"{name}.f", TensorType(unsigned(1), (rows,))))
+    return build.append(num.ThresholdOp(acc, t, f, TensorType(type_, shape_of(acc)), low=low, layer=name))
 
 
 def _reach(x: SSAValue, products: int) -> int:
@@ -167,7 +193,9 @@ def _residual(build: NetworkBuilder, draw: Draw, x: SSAValue, mate: SSAValue) ->
 
 
 def _step(build: NetworkBuilder, draw: Draw, x: SSAValue, earlier: list[SSAValue]) -> SSAValue:
-    kinds = ["product", "product", "relu", "clip", "residual", "concat", "edges"]
+    kinds = ["product", "product", "residual", "concat", "edges"]
+    if num.step_of(element_type(x)) == 1:
+        kinds += ["relu", "clip"]  # bipolar codes have no zero
     if len(shape_of(x)) == 4:
         kinds += ["max_pool", "sum_pool", "global_max_pool", "flatten"]
     kind = draw(st.sampled_from(kinds))

@@ -14,7 +14,16 @@ from xdsl.dialects.builtin import FloatData, IntegerType, ModuleOp, StringAttr, 
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from hapir.dialects import dataflow, machine, machine_devices, machine_memory, machine_units, nn, num
-from hapir.dialects.num import SI32, AffineType, PerChannelType, Rounding, integer_range, signed, unsigned
+from hapir.dialects.num import (
+    SI32,
+    AffineType,
+    BipolarType,
+    PerChannelType,
+    Rounding,
+    integer_range,
+    signed,
+    unsigned,
+)
 from tests.property.strategies import NASTY_NAMES
 
 KEYS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12)
@@ -60,9 +69,23 @@ def conversions(draw: st.DrawFn) -> list[Operation]:
         high=high,
         layer=draw(LAYERS),
     )
+    levels, rows = draw(st.integers(1, 3)), draw(lengths)
+    thresholds = nn.WeightOp(draw(KEYS), TensorType(signed(draw(st.integers(1, 32))), (rows, levels)))
+    flips = nn.WeightOp(draw(KEYS), TensorType(unsigned(1), (rows,)))
+    bipolar = AffineType(BipolarType(2), FloatData(draw(SCALES)), draw(st.integers(-3, 3)))
+    low = 3 - 2 * draw(st.integers(levels, 3))
+    t = num.ThresholdOp(
+        wide.result,
+        thresholds.result,
+        flips.result,
+        TensorType(bipolar, shape),
+        low=low,
+        layer=draw(LAYERS),
+    )
+    view = num.ViewOp(wide.result, PerChannelType(signed(32), draw(st.integers(0, 3)), StringAttr(draw(KEYS))))
     clip = nn.ClipOp(r.result, low=-draw(SCALES), high=draw(SCALES), layer=draw(LAYERS))
     back = [num.DequantizeOp(value, draw(LAYERS)) for value in (clip.result, p.result)]
-    return [x, q, p, wide, multiplier, shift, r, clip, *back]
+    return [x, q, p, wide, multiplier, shift, r, thresholds, flips, t, view, clip, *back]
 
 
 def _fused(layer: str, ops: Sequence[Operation], inputs: Sequence[SSAValue]) -> dataflow.LayerOp:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import TensorType, f32
 
 from hapir.diagnostics import HapirError
+from hapir.dialects import nn
 from hapir.dialects.nn import ProductOp
+from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.channel_groups import channel_groups
 from hapir.lowering.compress.prune import PrunePass
+from hapir.lowering.compress.weight_slots import WeightSlot, slots_of
 from hapir.lowering.network_edits import weight_of
+from tests.property.network_builder import NetworkBuilder
 from tests.property.pipelines import Compilation, compilation
 from tests.property.strategies import FEATURES, Sample, networks
 
@@ -27,11 +34,16 @@ def layers(compiled: Compilation) -> list[ProductOp]:
     return [op for op in compiled.network.body.block.ops if isinstance(op, ProductOp)]
 
 
+def slots(compiled: Compilation) -> list[WeightSlot]:
+    """Every weight of every layer, those of recurrent layers too."""
+    return [slot for op in compiled.network.body.block.ops for slot in slots_of(op)]
+
+
 def zero_groups(compiled: Compilation, *, kernels: bool) -> list[tuple[int, int]]:
     """Per layer, the number of zero weights (or kernels), and of all."""
     found: list[tuple[int, int]] = []
-    for op in layers(compiled):
-        w = weight_of(op.w, compiled.ctx.weights)
+    for slot in slots(compiled):
+        w = weight_of(slot.value, compiled.ctx.weights)
         if kernels:
             w = np.abs(w).reshape(w.shape[0] * w.shape[1], -1).sum(axis=1)
         found.append((int((w == 0).sum()), w.size))
@@ -42,7 +54,7 @@ def zero_groups(compiled: Compilation, *, kernels: bool) -> list[tuple[int, int]
 @given(SAMPLES, SPARSITIES, st.sampled_from(("weight", "kernel")))
 def test_zeros_per_layer_are_exact(sample: Sample, sparsity: float, grain: Literal["weight", "kernel"]) -> None:
     compiled = compilation(sample)
-    if layers(compiled):
+    if slots(compiled):
         compiled.apply(PrunePass(sparsity, grain=grain))
         for zeros, size in zero_groups(compiled, kernels=grain == "kernel"):
             assert zeros == math.floor(round(sparsity * size, 9))
@@ -52,7 +64,7 @@ def test_zeros_per_layer_are_exact(sample: Sample, sparsity: float, grain: Liter
 @given(SAMPLES, SPARSITIES, st.sampled_from(("weight", "kernel")))
 def test_zeros_over_all_layers_are_exact(sample: Sample, sparsity: float, grain: Literal["weight", "kernel"]) -> None:
     compiled = compilation(sample)
-    if layers(compiled):
+    if slots(compiled):
         compiled.apply(PrunePass(sparsity, grain=grain, scope="global"))
         found = zero_groups(compiled, kernels=grain == "kernel")
         assert sum(zeros for zeros, _ in found) == math.floor(round(sparsity * sum(size for _, size in found), 9))
@@ -92,3 +104,83 @@ def test_filters_removed_from_a_chain_are_exact(sample: Sample, sparsity: float)
         for free, old, new in zip(expected, layers(before), layers(compiled), strict=True):
             lost = shape_of(old.w)[0] - shape_of(new.w)[0]
             assert lost == math.floor(round(sparsity * free, 9))
+
+
+def weights_of(compiled: Compilation) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """Every layer's weights, in order."""
+    return [weight_of(slot.value, compiled.ctx.weights) for slot in slots(compiled)]
+
+
+GRAINS = st.sampled_from(("weight", "kernel", "block"))
+CRITERIA = st.sampled_from(("magnitude", "l2", "random"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(SAMPLES, GRAINS, CRITERIA, st.sampled_from(("layer", "global")), st.integers(0, 3))
+def test_masks_are_nested_and_once_is_enough(sample: Sample, grain: Any, criterion: Any, scope: Any, seed: int) -> None:
+    if not slots(compilation(sample)):
+        return
+    gone: list[list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]] = []
+    for sparsity in (0.1, 0.4, 0.8):
+        step = PrunePass(sparsity, grain=grain, criterion=criterion, scope=scope, seed=seed, block=(2, 3))
+        compiled = compilation(sample).apply(step)
+        once = weights_of(compiled)
+        gone.append([w == 0 for w in once])
+        twice = weights_of(compiled.apply(step))
+        assert all((a == b).all() for a, b in zip(once, twice, strict=True))
+    for less, more in pairwise(gone):
+        assert all((b | ~a).all() for a, b in zip(less, more, strict=True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(SAMPLES, st.integers(1, 4), st.integers(0, 3))
+def test_n_of_m_channels_stay(sample: Sample, n: int, more: int) -> None:
+    if not slots(compilation(sample)):
+        return
+    compiled = compilation(sample).apply(PrunePass(grain="n_of_m", n=n, m=n + more))
+    for slot in slots(compiled):
+        w = weight_of(slot.value, compiled.ctx.weights)
+        w = w.swapaxes(0, 1) if isinstance(slot.op, nn.TransposedConv2dOp) else w  # filters first
+        filled = np.pad(w.reshape(*w.shape[:2], -1), ((0, 0), (0, -w.shape[1] % (n + more)), (0, 0)))
+        left = (filled.reshape(len(w), -1, n + more, filled.shape[2]) != 0).sum(axis=2)
+        assert left.max(initial=0) <= n
+
+
+@settings(max_examples=30, deadline=None)
+@given(SAMPLES, st.floats(0.25, 3))
+def test_the_zero_band_is_between_its_thresholds(sample: Sample, threshold: float) -> None:
+    if not slots(compilation(sample)):
+        return
+    before, after = compilation(sample), compilation(sample).apply(PrunePass(threshold=threshold))
+    for old, new in zip(weights_of(before), weights_of(after), strict=True):
+        exact = old.astype(np.float64)
+        upper = threshold * exact[exact >= 0].mean() if (exact >= 0).any() else 0
+        lower = threshold * exact[exact < 0].mean() if (exact < 0).any() else 0
+        assert ((new == 0) == ((exact < upper) & (exact >= lower))).all()
+        assert (new[new != 0] == old[new != 0]).all()
+
+
+def test_the_criterion_changes_what_goes() -> None:
+    """Kernels of one large weight and of many small ones: the l1 and l2 norms order them the other way round."""
+    build = NetworkBuilder([], 0)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 4, 4))).result
+    y = build.conv2d(image, 1, Window((2, 2)), bias=False)
+    build.weights.put("conv0.weight", np.array([[[[3, 0], [0, 0]], [[1, 1], [1, 1]]]], dtype=np.float32))
+    sample = Sample(build.finish("n", image, [("y", y)]), build.weights, (1, 2, 4, 4))
+    for criterion, first in (("magnitude", 0), ("l2", 1)):
+        (w,) = weights_of(compilation(sample).apply(PrunePass(0.5, grain="kernel", criterion=criterion)))
+        assert not w[0, first].any()
+        assert w[0, 1 - first].any()
+
+
+def test_options_that_do_not_go_together() -> None:
+    for options in (
+        {},
+        {"sparsity": 0.5, "threshold": 1.0},
+        {"threshold": 1.0, "grain": "filter"},
+        {"sparsity": 0.5, "grain": "n_of_m"},
+        {"grain": "n_of_m", "n": 5, "m": 4},
+        {"sparsity": 0.5, "block": (0, 1)},
+    ):
+        with pytest.raises(ValueError, match=r"sparsity|threshold|n_of_m|at most m|block"):
+            PrunePass(**options)  # pyright: ignore[reportArgumentType]  # one dict of options of several types

@@ -87,6 +87,7 @@ def check(built: nn.NetworkOp, store: WeightStore, *, batch: int = 3) -> CArtefa
 KERNELS: list[tuple[str, tuple[str, ...]]] = [
     ("[1, 4, 6, 6]", ("a = sigmoid(silu(tanh(x)))", "b = leaky_relu(gelu(a), slope = 0.1)",
                       "return hard_swish(hard_sigmoid(sub(b, x), slope = 0.3))")),
+    ("[1, 4, 6, 6]", ("return add(sign(x), sign(relu(x)))",)),
     ("[1, 4, 6, 6]", ("g = mul(x, sigmoid(global_avg_pool(x)))", "return sub(global_max_pool(g), mul(g, x))")),
     ("[1, 6, 6, 4]", ("return transpose(mul(x, x), axes = [0, 3, 2, 1])",)),
     ("[1, 4, 6, 6]", ("s = split(relu(x), sizes = [1, 2, 1])", "return concat(s3, s1, s2)")),

@@ -95,10 +95,10 @@ def test_everything_about_a_pass_is_in_the_json() -> None:
     assert sparsity == {
         "name": "sparsity",
         "takes": "a number",
-        "default": None,
-        "description": "the share to prune.",
+        "default": "none",
+        "description": "the share to prune; not of grain n_of_m, and not beside a threshold.",
         "bounds": "at least 0 and below 1",
-        "required": True,
+        "required": False,
     }
 
 

@@ -80,7 +80,7 @@ def test_standard_input_is_an_input(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fuze", ["HAP0203", "-p:1:1", "did you mean `fuse`?"]),
         ("fuse{", ["HAP0850", "-p:1:6"]),
-        ("prune", ["HAP0206", "`sparsity`"]),
+        ("round_weights", ["HAP0206", "`format`"]),
         ('quantize{calibration="none.npz"}', ["HAP0401", "none.npz", "-p:1:1"]),
         ("cse,refuse_in_test", ["HAP0590", "`refuse_in_test` cannot be applied: not with me", "-p:1:5"]),
         ("refuse_op_in_test", ["HAP0590", "not this one", '"nn.relu"(%x)']),

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from hapir.diagnostics import HapirError
-from hapir.dialects.formats import WIDEST_TABLE, Bipolar, Fixed, Float32, Integer, Minifloat, NumberFormat, Ternary
+from hapir.dialects.formats import (
+    WIDEST_TABLE,
+    Bfloat,
+    Bipolar,
+    Fixed,
+    Float32,
+    Integer,
+    Minifloat,
+    NumberFormat,
+    Ternary,
+)
+from hapir.dialects.formats_levels import Codebook, PowerOfTwo, Rccm
 from hapir.registered import FORMAT, spell, value_of
 from hapir.registry import HAPIR
 
@@ -20,6 +31,13 @@ NARROW: list[NumberFormat] = [
     *(Minifloat(e, m, infinities=False) for e, m in ((2, 1), (3, 2), (2, 3), (5, 1))),
     *(Bipolar(width) for width in (1, 2, 3, 8)),
     Ternary(),
+    *(Bfloat(mantissa) for mantissa in (1, 4, 7)),
+    *(PowerOfTwo(low, high, signed) for low, high in ((-6, 0), (-3, 3), (0, 0), (-7, 7)) for signed in (True, False)),
+    Codebook((-0.5, 0, 0.25, 1)),
+    Codebook((1.0, -3.0, 7.5)),
+    Rccm("two_add"),
+    Rccm("three_add"),
+    Rccm("four_add"),
 ]
 
 
@@ -30,7 +48,7 @@ def finite(format: NumberFormat) -> np.ndarray:
 
 
 def expected(format: NumberFormat, value: float) -> Fraction:
-    """The nearest real by exact arithmetic over all of them; a tie goes to the one with the even code."""
+    """The nearest real by exact arithmetic over all of them; a tie goes to the even code, of two to the smaller one."""
     codes = np.arange(1 << format.bits, dtype=np.uint64)
     reals = format.decode(codes)
     held: dict[Fraction, int] = {}
@@ -39,7 +57,8 @@ def expected(format: NumberFormat, value: float) -> Fraction:
             held.setdefault(Fraction(real), code)
     least = min(abs(real - Fraction(value)) for real in held)
     nearest = sorted(real for real in held if abs(real - Fraction(value)) == least)
-    return next((real for real in nearest if held[real] % 2 == 0), nearest[0])
+    even = [real for real in nearest if held[real] % 2 == 0]
+    return even[0] if len(even) == 1 else min(nearest, key=abs)
 
 
 @pytest.mark.parametrize("format", NARROW, ids=spell)
@@ -91,7 +110,13 @@ def test_known_values():
     assert Minifloat(5, 2).range == (-57344.0, 57344.0)
     assert finite(Minifloat(2, 1, infinities=False)).tolist()[-8:] == [0, 0.5, 1, 1.5, 2, 3, 4, 6]
     assert Fixed(2, 6).range == (-2.0, 1.984375)
-    assert Fixed(2, 6).round(np.array([0.0078125, 0.0234375, 5.0])).tolist() == [0.0, 0.03125, 1.984375]
+    assert finite(PowerOfTwo(-2, 0)).tolist() == [-1, -0.5, -0.25, 0, 0.25, 0.5, 1]
+    assert [PowerOfTwo(*ends).bits for ends in ((0, 0), (-2, 0), (-6, 0), (-7, 0))] == [2, 3, 4, 5]
+    assert Codebook((1.0, -3.0, 7.5)).levels == (-3.0, 1.0, 7.5)
+    assert finite(Bipolar(2)).tolist() == [-3, -1, 1, 3]
+    # Faraone (Sydney 2021), Table 6.2: 15, 59 and 207 coefficients
+    assert finite(Rccm("two_add")).tolist()[7:] == [0, 1, 2, 8, 28, 36, 44, 92]
+    assert [len(finite(Rccm(f"{n}_add"))) for n in ("two", "three", "four")] == [15, 59, 207]
     assert Float32().round(np.array([0.1, 1e300])).tolist() == [float(np.float32(0.1)), float(np.finfo(np.float32).max)]
     assert Float32().encode(np.array([1.0])).tolist() == [0x3F800000]
 
@@ -128,6 +153,10 @@ def test_spellings():
         ("fixed(2, six = 6)", "HAP0305", "no option `six`"),
         ("fixed(20, 20)", "HAP0305", "1 to 32"),
         ("minifloat(1, 3)", "HAP0305", "2 to 8"),
+        ("power_of_two(2, 1)", "HAP0305", "above `highest`"),
+        ("codebook([1])", "HAP0305", "2 to 65536 different"),
+        ("codebook([1, two])", "HAP0305", "`levels` cannot be"),
+        ("rccm(five_add)", "HAP0305", "`circuit` cannot be"),
         ("fixed(", "HAP0304", "does not name"),
         ("", "HAP0304", "does not name"),
         ("fixed(**x)", "HAP0304", "does not name"),

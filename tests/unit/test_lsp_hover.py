@@ -73,7 +73,7 @@ def said(tmp_path: Path, marked: str) -> str | None:
         ("machines/|ws_8x8", ["machines/ws_8x8.hap", "machine ws_8x8", "64 multiply-accumulate units"]),
         ("200 |MHz", ["**MHz**", "frequency"]),
         ("50 |%", ["**%**", "ratio"]),
-        ("|sparsity", ["**sparsity** of the pass `prune`", "required"]),
+        ("|sparsity", ["**sparsity** of the pass `prune`", "at least 0"]),
         ("|prune", ["**prune** (pass, lossy)"]),
         ("|clock", ["**clock** of the block `machine`"]),
         ("|weight_stationary", ["**weight_stationary** (dataflow)"]),

@@ -197,21 +197,21 @@ def accuracy_spec(tmp_path: Path) -> tuple[Spec, ModuleOp]:
 
 def test_accuracy_that_fell_is_refused(tmp_path: Path) -> None:
     spec, module = accuracy_spec(tmp_path)
-    assert spec.refuse(KeepAccuracyPass(0.1, "d.npz"), module).code == "HAP0515"
+    assert spec.refuse(KeepAccuracyPass("d.npz", within=0.1), module).code == "HAP0515"
     spec.ctx.remember_original(module)
-    KeepAccuracyPass(0.0, "d.npz").apply(spec.ctx, module)
+    KeepAccuracyPass("d.npz", within=0.0).apply(spec.ctx, module)
     PrunePass(0.9).apply(spec.ctx, module)  # classes 0 and 1 go; of zeros argmax says 0
-    refused = spec.refuse(KeepAccuracyPass(0.1, "d.npz"), module)
+    refused = spec.refuse(KeepAccuracyPass("d.npz", within=0.1), module)
     assert refused.code == "HAP0514"
     assert "from 1.000 to 0.750" in refused.message
-    KeepAccuracyPass(0.25, "d.npz").apply(spec.ctx, module)
+    KeepAccuracyPass("d.npz", within=0.25).apply(spec.ctx, module)
 
 
 def test_labels_are_needed(tmp_path: Path) -> None:
     spec, module = accuracy_spec(tmp_path)
     spec.ctx.remember_original(module)
     spec.calibrate(image=np.eye(4))
-    assert "no array `label`" in spec.refuse(KeepAccuracyPass(0.1, "d.npz"), module).message
+    assert "no array `label`" in spec.refuse(KeepAccuracyPass("d.npz", within=0.1), module).message
 
 
 def test_names_across_the_cut(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.lowering.compress.calibration import Observed, affine_for, choose_range, sqnr_db
 from hapir.lowering.compress.layer_parameters import quantize_parameters
-from hapir.lowering.compress.magnitude import pruned_count, smallest
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
+from hapir.pruners.magnitude import pruned_count, smallest
+from hapir.quantizers.uniform import UniformRule
 
 
 @given(st.floats(2.0**-30, 2.0**15), st.integers(2, 31))
@@ -97,7 +98,7 @@ def test_not_a_number_is_seen() -> None:
 
 def test_dead_channels_keep_their_bias() -> None:
     w, bias = np.array([[0.0, 0.0], [1.0, -0.5]]), np.array([0.75, 0.0])
-    found = quantize_parameters(w, bias, 0.1, 0.01, width=8, per_channel=True)
+    found = quantize_parameters(w, bias, 0.1, 0.01, UniformRule(8), (2, 1))
     assert np.isfinite(found.scales).all()
     assert found.w.tolist() == [[0, 0], [127, -64]]
     assert found.bias is not None
@@ -106,14 +107,14 @@ def test_dead_channels_keep_their_bias() -> None:
 
 
 def test_tiny_weights_do_not_push_the_bias_out_of_32_bits() -> None:
-    found = quantize_parameters(np.array([[1e-12]]), np.array([5.0]), 0.01, 0.02, width=8, per_channel=True)
+    found = quantize_parameters(np.array([[1e-12]]), np.array([5.0]), 0.01, 0.02, UniformRule(8), (1, 1))
     assert found.bias is not None
     assert abs(int(found.bias[0])) <= 1 << 30
     assert found.bias[0] * found.ratios[0] == pytest.approx(250, rel=1e-6)
 
 
 def test_one_scale_per_tensor() -> None:
-    found = quantize_parameters(np.array([[0.5], [2.0], [0.0]]), None, 1.0, 1.0, width=8, per_channel=False)
+    found = quantize_parameters(np.array([[0.5], [2.0], [0.0]]), None, 1.0, 1.0, UniformRule(8), (1, 1))
     assert found.scales.shape == (1,)
     assert found.w.ravel().tolist() == [32, 127, 0]
 

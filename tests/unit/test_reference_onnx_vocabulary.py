@@ -99,6 +99,13 @@ def test_activations(shape: tuple[int, int, int, int], seed: int) -> None:
     assert_close(nn_elementwise.hard_swish(x), onnx("HardSwish", {"x": x}))
     erf = onnx("Erf", {"x": (x / np.sqrt(np.float32(2))).astype(np.float32)})
     assert_close(nn_elementwise.gelu(x), x / np.float32(2) * (1 + erf))
+    signs = onnx("Sign", {"x": x})  # 0 for 0, where `sign` gives 1
+    np.testing.assert_array_equal(nn_elementwise.sign(x), np.where(signs == 0, np.float32(1), signs))
+
+
+def test_the_sign_of_zeros() -> None:
+    zeros = np.array([0.0, -0.0, 1e-45, -1e-45], np.float32)
+    np.testing.assert_array_equal(nn_elementwise.sign(zeros), [1, 1, 1, -1])
 
 
 def test_activations_far_out() -> None:

@@ -25,7 +25,7 @@ network maps(image: f32[1, 4, 8, 8]) -> f32[1, 6, 16, 16] {
     n1 = local_response_norm(hard_swish(r1), size = 3, alpha = 0.01)
     r2 = resize(pad(image, channels = [0, 2], value = 1), scale = 2)
     m1 = mul(t1, hard_sigmoid(global_avg_pool(t2), slope = 0.2))
-    s1 = sub(silu(t2), gelu(n1))
+    s1 = sub(silu(t2), sign(gelu(n1)))
     return add(add(m1, s1), r2)
 }
 

@@ -1,0 +1,1 @@
+"""Passes that compress as far as an evaluator allows."""

@@ -14,6 +14,7 @@ nn.network @activations (%x: tensor<1x4xf32>) -> () inputs ["x"] results [] {
   %g = nn.hard_sigmoid %f slope 0.2 offset 0.5 layer "g" : tensor<1x4xf32> -> tensor<1x4xf32>
   %h = nn.sub %f, %g layer "h" : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
   %i = nn.mul %h, %a : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
+  %j = nn.sign %i layer "j" : tensor<1x4xf32> -> tensor<1x4xf32>
   nn.return
 }
 
@@ -27,6 +28,7 @@ nn.network @activations (%x: tensor<1x4xf32>) -> () inputs ["x"] results [] {
 // CHECK-NEXT:   %g = nn.hard_sigmoid %f slope 0.2 offset 0.5 layer "g" : tensor<1x4xf32> -> tensor<1x4xf32>
 // CHECK-NEXT:   %h = nn.sub %f, %g layer "h" : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
 // CHECK-NEXT:   %i = nn.mul %h, %a : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
+// CHECK-NEXT:   %j = nn.sign %i layer "j" : tensor<1x4xf32> -> tensor<1x4xf32>
 // CHECK-NEXT:   nn.return
 // CHECK-NEXT: }
 

@@ -13,6 +13,14 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
   %r2 = num.requantize %wide, %m, %s half_away bounds 0, 15 : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<ui4, 3 : 0>>
   %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
   %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
+  %t = nn.weight "t" : tensor<4x1xsi10>
+  %f = nn.weight "f" : tensor<4xui1>
+  %b = num.threshold %wide, %t, %f from -1 layer "n1" : tensor<1x4xsi32>, tensor<4x1xsi10>, tensor<4xui1> -> tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>
+  %t3 = nn.weight "t3" : tensor<1x3xsi8>
+  %f1 = nn.weight "f1" : tensor<1xui1>
+  %c = num.threshold %q, %t3, %f1 from 0 : tensor<1x4x!num.affine<ui8, 0.0078125 : 128>>, tensor<1x3xsi8>, tensor<1xui1> -> tensor<1x4x!num.affine<ui2, 0.5 : 0>>
+  %v = num.view %wide layer "f2" : tensor<1x4xsi32> -> tensor<1x4x!num.per_channel<si32, 1, "f2.scale">>
+  %v2 = num.view %b : tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>> -> tensor<1x4x!num.affine<si2, 1.0 : 0>>
   nn.return %y : tensor<1x4xf32>
 }
 
@@ -22,3 +30,7 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
 // CHECK-NEXT: num.requantize %wide, %m, %s half_away bounds 0, 15 : {{.*}} -> tensor<1x4x!num.affine<ui4, 3.0 : 0>>
 // CHECK-NEXT: %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
 // CHECK-NEXT: %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
+// CHECK:      %b = num.threshold %wide, %t, %f from -1 layer "n1" : tensor<1x4xsi32>, tensor<4x1xsi10>, tensor<4xui1> -> tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>
+// CHECK:      %c = num.threshold %q, %t3, %f1 from 0 : tensor<1x4x!num.affine<ui8, 0.0078125 : 128>>, tensor<1x3xsi8>, tensor<1xui1> -> tensor<1x4x!num.affine<ui2, 0.5 : 0>>
+// CHECK-NEXT: %v = num.view %wide layer "f2" : tensor<1x4xsi32> -> tensor<1x4x!num.per_channel<si32, 1, "f2.scale">>
+// CHECK-NEXT: num.view %b : tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>> -> tensor<1x4x!num.affine<si2, 1.0 : 0>>

@@ -1,0 +1,61 @@
+"""CSG, the convolutional slice generator: all slices of a network are linear in short codes, by one shared matrix.
+
+Trained together the two give what the UCSD thesis reports (L1894-1928, section 5.2); for weights that are trained
+already the truncated singular value decomposition of all slices is the best matrix and the best codes in the sum of
+squared errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from hapir.factorizations.slices import Shape, cut, kept, slice_count
+from hapir.factorizations.stages import Floats
+from hapir.factorizations.svd import Svd
+
+
+@dataclass(frozen=True)
+class SliceGenerator:
+    """A matrix A, prod(slice) x n_c, and per bank the codes of its slices, S x n_c."""
+
+    matrix: Floats
+    codes: tuple[Floats, ...]
+
+
+def parameter_count(others: int, slices: int, slice_shape: Sequence[int], code: int, *, own_matrix: bool = True) -> int:
+    """`P = P_others + slices n_c + prod(slice) n_c`, without the last term where the matrix is another network's."""
+    return others + slices * code + (prod(slice_shape) * code if own_matrix else 0)
+
+
+def largest_rank(banks: Sequence[Sequence[int]], slice_shape: Sequence[int]) -> int:
+    """The code length beyond which no bank gets better: the smaller side of the stacked slices."""
+    return min(sum(slice_count(bank, slice_shape) for bank in banks), prod(slice_shape))
+
+
+def project(banks: Sequence[Floats], slice_shape: Shape, code: int) -> SliceGenerator:
+    """The best generator with codes of length `code` for the stacked slices of some banks.
+
+    With whole slices only, the squared error is the sum of the squares of the dropped singular values. Slices that are
+    cropped count as zero where they reach beyond their bank; their codes are then fitted to what is kept of them. A
+    code longer than the slices' rank is filled up with zeros.
+    """
+    stacked = np.vstack([cut(bank, slice_shape).astype(np.float64) for bank in banks])
+    vectors = Svd.of(stacked).vt[:code]
+    matrix = np.zeros((stacked.shape[1], code))
+    matrix[:, : len(vectors)] = vectors.T
+    return SliceGenerator(matrix, tuple(codes_for(bank, slice_shape, matrix) for bank in banks))
+
+
+def codes_for(bank: Floats, slice_shape: Shape, matrix: Floats) -> Floats:
+    """The least-squares codes of a bank's slices for a given matrix, S x n_c."""
+    slices, inside = cut(bank, slice_shape).astype(np.float64), kept(bank.shape, slice_shape)
+    codes = np.zeros((len(slices), matrix.shape[1]))
+    patterns, which = np.unique(inside, axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        rows = which.ravel() == index
+        codes[rows] = np.linalg.lstsq(matrix[pattern], slices[rows][:, pattern].T, rcond=None)[0].T
+    return codes

@@ -1,0 +1,88 @@
+"""What the parameters of a network are and take, layer by layer: counted from the IR and the arrays behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Operation, SSAValue
+
+from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn_macs import macs
+from hapir.dialects.num import element_type, table_key, zero_point_of
+from hapir.lowering.compress.weight_slots import slots_of
+from hapir.lowering.constants import constant_value, is_constant, is_constant_op
+from hapir.lowering.network_edits import layer_name
+from hapir.report.compression import Footprint
+from hapir.weights import Array, WeightStore
+
+UNNAMED = "(unnamed)"
+"""The layer of parameters that no named layer reads."""
+
+
+def footprints(network: NetworkOp, weights: WeightStore) -> dict[str, tuple[str, Footprint]]:
+    """The op and the footprint of each named layer, in program order; those without parameters or MACs too.
+
+    A layer that became several ops is one entry, of its first `nn` op's kind. What several layers share counts at the
+    first.
+    """
+    found: dict[str, tuple[str, Footprint]] = {}
+    counted: set[str] = set()
+    for op in network.walk():
+        readers = [v for v in op.operands if is_constant(v)] if not is_constant_op(op) else []
+        if not readers and not isinstance(op, LayerOp):
+            continue
+        name = layer_name(op) or UNNAMED
+        kind, before = found.get(name, ("", Footprint()))
+        if isinstance(op, LayerOp) and not kind:
+            kind = op.name.partition(".")[2]
+        found[name] = (kind, before + _footprint(op, readers, weights, counted))
+    return found
+
+
+def _footprint(op: Operation, parameters: list[SSAValue], weights: WeightStore, counted: set[str]) -> Footprint:
+    slots = [slot.value for slot in slots_of(op)]
+    total = Footprint()
+    multiplies = macs(op)
+    size = sum(constant_value(value, weights).size for value in slots)
+    for value in parameters:
+        stored = [key for key in _keys(value) if key not in counted]
+        array = constant_value(value, weights)
+        nonzeros = int(np.count_nonzero(_means_something(value, array)))
+        if value in slots:
+            # every weight is used as often as any other one
+            total += Footprint(macs=multiplies // size * nonzeros)
+        if not stored:
+            continue
+        counted.update(stored)
+        disk = sum(weights[key].nbytes for key in stored)
+        is_weight = value in slots
+        total += Footprint(
+            parameters=array.size if isinstance(op, LayerOp) else 0,  # a requantizer's factors are no parameters
+            nonzeros=nonzeros if isinstance(op, LayerOp) else 0,
+            weights=array.size if is_weight else 0,
+            weight_bytes=disk if is_weight else 0,
+            disk_bytes=disk,
+            ram_bytes=array.nbytes,
+        )
+    return total if slots else total + Footprint(macs=multiplies)
+
+
+def _means_something(value: SSAValue, array: Array) -> npt.NDArray[np.bool_]:
+    """Where the number does not mean 0."""
+    return np.not_equal(array, zero_point_of(element_type(value)))
+
+
+def _keys(value: SSAValue) -> Iterator[str]:
+    """The keys of all arrays that a parameter is made of: the stored ones behind it, and the tables of their types."""
+    op = value.owner
+    assert isinstance(op, Operation)
+    if isinstance(op, WeightOp):
+        yield op.key.data
+    else:
+        for operand in op.operands:
+            yield from _keys(operand)
+    for result in op.results:
+        if (table := table_key(element_type(result))) is not None:
+            yield table

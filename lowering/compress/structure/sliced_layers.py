@@ -1,0 +1,70 @@
+"""Which layers a slice generator serves, and their parameters: what CSG and BSG share.
+
+The first layer with weights is never compressed, unless the pass says so (UCSD thesis, L1894-1928).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn
+from hapir.dialects.num import shape_of
+from hapir.factorizations.stages import Floats
+from hapir.lowering.compress.selected_layers import selected_layers
+from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused, reject_quantized
+from hapir.weights import Array, WeightStore
+
+
+@dataclass(frozen=True, eq=False)
+class SlicedLayer:
+    """A layer and its weights."""
+
+    op: nn.ProductOp
+    w: Floats
+
+
+def sliced_layers(
+    network: nn.NetworkOp,
+    layers: str | Sequence[str],
+    slice_shape: Sequence[int],
+    weights: WeightStore,
+    *,
+    keep_first: bool,
+    pays: Callable[[Floats], bool],
+) -> list[SlicedLayer]:
+    """The layers that globs name whose weights have as many axes as a slice, and for which codes pay.
+
+    Raises HapirError: HAP0208 for a glob without a layer, HAP0404 and HAP0595 for weights that are not finite or coded,
+    HAP0506 and HAP0516 for a network that is quantized or fused, HAP0571 where codes pay for no layer, HAP0572 where
+    there is none with such axes.
+    """
+    reject_fused(network)
+    reject_quantized(network)
+    selected = selected_layers(network, layers)
+    first = next(op for op in network.body.block.ops if isinstance(op, nn.ProductOp))
+    fitting = [
+        SlicedLayer(op, real_weight_of(op.w, weights))
+        for op in selected
+        if len(shape_of(op.w)) == len(slice_shape) and not (keep_first and op is first)
+    ]
+    if not fitting:
+        what = f"no selected layer has weights of {len(slice_shape)} axes like the slice {list(slice_shape)}"
+        help = "the first layer stays unless keep_first = false; slices of dense layers have two sizes"
+        fail("HAP0572", what, at=selected[0], help=help)
+    found = [layer for layer in fitting if pays(layer.w)]
+    if not found:
+        what = "the codes of no selected layer are smaller than its weights"
+        fail("HAP0571", what, at=fitting[0].op, help="use larger slices or shorter codes, or give `veto = none`")
+    return found
+
+
+def insert_shared(first: Operation, key: str, array: Array, element: Attribute, weights: WeightStore) -> SSAValue:
+    """A parameter that all layers from `first` on may read."""
+    op = nn.WeightOp(weights.put_new(key, array), TensorType(element, array.shape))
+    insert_before(first, [op])
+    return op.result

@@ -1,0 +1,167 @@
+"""Activations of few levels become comparisons of the accumulator with thresholds.
+
+Law: exact. (a) A requantization whose codes have at most `max_bits` bits gives the same code for every accumulator, by
+one comparison per level instead of a multiplication. (b) Reals between integers, `dequantize`, a batch norm, a sign,
+ReLU or clip, `quantize`, become comparisons too, so the float island is gone (FINN, Umuroglu et al., FPGA 2017, section
+4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties included, gamma of either sign or 0;
+where f32 would have rounded a value across a bound they differ from the island by that rounding. The range of an
+accumulator is proven from the weights, and thresholds take the narrowest integers that hold it.
+
+```
+%v = num.view %a : tensor<1x32xsi32> -> tensor<1x32x!num.per_channel<si32, 1, "f1.accumulator.scale">>
+%x = num.dequantize %v : ... -> tensor<1x32xf32>
+%n = nn.batch_norm %x, %gamma, %beta, %mean, %variance epsilon 1.0e-05 layer "n1" : ...
+%s = nn.sign %n layer "a1" : tensor<1x32xf32> -> tensor<1x32xf32>
+%q = num.quantize %s half_even : tensor<1x32xf32> -> tensor<1x32x!num.affine<!num.bipolar<1>, 1.0 : 0>>
+```
+becomes
+```
+%t = nn.weight "a1.thresholds" : tensor<32x1xsi8>
+%f = nn.weight "a1.flips" : tensor<32xui1>
+%q = num.threshold %a, %t, %f from -1 layer "a1" : tensor<1x32xsi32>, ... -> tensor<1x32x!num.affine<...>>
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.traits import Pure
+
+from hapir.bounds import bounded, check_bounds
+from hapir.context import hapir_context
+from hapir.diagnostics import did_you_mean, fail, some
+from hapir.dialects import num
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import element_type, signed, unsigned
+from hapir.lowering.compress.accumulator_range import integers_within
+from hapir.lowering.compress.float_islands import Island, bounds_of, island_before, lines_of
+from hapir.lowering.compress.selected_layers import globs_of
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_before,
+    insert_weight,
+    key_stem,
+    layer_name,
+    networks_of,
+    reject_fused,
+    weight_of,
+)
+from hapir.quantizers.thresholds import Bound, Line, narrowest_width, rounding_bounds, thresholds_of
+from hapir.selectors import matches
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class ThresholdPass(ModulePass):
+    """Make activations of few levels comparisons with thresholds. Exact; comes after `quantize`.
+
+    A binarized network needs it: the batch norm and the sign between two layers of integers have no other integer form.
+    One with activations of few bits gets rid of its multiplications. Float islands of more levels than `max_bits` says
+    are an error, requantizations of more levels stay.
+
+    `max_bits`: bits of the widest codes that become thresholds; k bits take 2^k - 1 comparisons.
+    `layers`: globs over the names of the layers whose requantizations become thresholds; islands always do.
+
+    Example: `fold_batch_norm(); quantize(activations = u2, calibration = "digits_calib.npz"); threshold(max_bits = 2)`
+    """
+
+    name = "threshold"
+    max_bits: int = field(default=4, metadata=bounded(at_least=1, at_most=8))
+    layers: str | tuple[str, ...] = "*"
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.name)
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        weights = hapir_context(ctx).weights
+        for network in networks_of(op):
+            reject_fused(network)
+            self._check_globs(network)
+            for old in list(network.body.block.ops):
+                if isinstance(old, num.QuantizeOp) and (island := island_before(old)):
+                    self._replace_island(island, weights)
+                elif isinstance(old, num.RequantizeOp) and self._selects(old):
+                    self._replace_requantize(old, weights)
+            erase_dead(network)
+
+    def _check_globs(self, network: NetworkOp) -> None:
+        """Raise HapirError (HAP0208) for a glob that names no layer with a requantization."""
+        names = [layer_name(op) or "" for op in network.body.block.ops if isinstance(op, num.RequantizeOp)]
+        for pattern in globs_of(self.layers):
+            if pattern != "*" and not any(matches(name, pattern) for name in names):
+                what = f"`{pattern}` selects no requantized layer of `{network.sym_name.data}`"
+                known = some([f"`{name}`" for name in names if name]) or "none: call quantize() first"
+                fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
+
+    def _selects(self, op: num.RequantizeOp) -> bool:
+        levels = op.high.value.data - op.low.value.data
+        named = any(matches(layer_name(op) or "", pattern) for pattern in globs_of(self.layers))
+        return named and 1 <= levels < 1 << self.max_bits
+
+    def _replace_requantize(self, op: num.RequantizeOp, weights: WeightStore) -> None:
+        multiplier, shift = (weight_of(v, weights).tolist() for v in (op.multiplier, op.shift))
+        count = max(len(multiplier), len(shift))
+        lines = [Line(Fraction(multiplier[i % len(multiplier)], 1 << shift[i % len(shift)])) for i in range(count)]
+        low, zero_point = op.low.value.data, num.zero_point_of(element_type(op.result))
+        codes = range(low + 1, op.high.value.data + 1)
+        bounds = rounding_bounds(codes, Fraction(1), zero_point, op.rounding.data)
+        _insert(op, op.acc, lines, bounds, low, weights)
+
+    def _replace_island(self, island: Island, weights: WeightStore) -> None:
+        low, bounds = bounds_of(island)
+        if len(bounds) >= 1 << self.max_bits:
+            fail(
+                "HAP0541",
+                f"this activation has {len(bounds) + 1} levels, thresholds are made for {1 << self.max_bits} at most",
+                at=island.named,
+                help=f"quantize to fewer bits, or threshold(max_bits = {len(bounds).bit_length()})",
+            )
+        _insert(island.quantize, island.codes, lines_of(island, weights), bounds, low, weights, island.named)
+
+
+def _insert(
+    old: num.RequantizeOp | num.QuantizeOp,
+    acc: SSAValue,
+    lines: Sequence[Line],
+    bounds: Sequence[Bound],
+    low: int,
+    weights: WeightStore,
+    named: Operation | None = None,
+) -> None:
+    """Put a threshold in the place of an op; its parameters are named after `named`, else after the op."""
+    first, last = integers_within(acc, weights)
+    width = narrowest_width(first, last)
+    if width > 32:
+        fail(
+            "HAP0542",
+            f"the accumulator may reach {last}, and no threshold of 32 bits lies above",
+            at=named or old,
+            help="use fewer bits for weights or activations",
+        )
+    found = thresholds_of(lines, bounds, first, last)
+    stem, dtype = key_stem(named or old), next(d for d in (np.int8, np.int16, np.int32) if width <= np.iinfo(d).bits)
+    thresholds = insert_weight(old, f"{stem}.thresholds", found.levels.astype(dtype), signed(width), weights)
+    flips = insert_weight(old, f"{stem}.flips", found.flips.astype(np.uint8), unsigned(1), weights)
+    new = num.ThresholdOp(acc, thresholds, flips, old.result.type, low=low, layer=layer_name(named or old))
+    insert_before(old, [new], named)
+    new.result.name_hint = old.result.name_hint
+    old.result.replace_all_uses_with(new.result)
+    old.detach()
+    old.erase()
+
+
+def erase_dead(network: NetworkOp) -> None:
+    """Drop what computes a value that nothing reads any more."""
+    for op in reversed(list(network.body.block.ops)):
+        if op.results and op.has_trait(Pure) and not any(result.uses for result in op.results):
+            op.detach()
+            op.erase()
+    erase_unused_weights(network)

@@ -1,0 +1,106 @@
+"""Activations as two levels: a threshold, and the mean of what lies on either side, from calibration data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from hapir.dialects.nn import NetworkOp
+from hapir.lowering.compress.observe_activations import batches
+from hapir.reference.interpret import run_network
+from hapir.weights import Array, WeightStore
+
+
+@dataclass(frozen=True)
+class Levels:
+    """`low` below the threshold, `high` from it on; so `middle + half * sign(x - threshold)`."""
+
+    threshold: float
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """Half way between the levels."""
+        return (self.high + self.low) / 2
+
+    @property
+    def half(self) -> float:
+        """Half their distance."""
+        return (self.high - self.low) / 2
+
+
+@dataclass
+class _Side:
+    """How many values there were, and their sum."""
+
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, values: Array) -> None:
+        self.count += values.size
+        self.total += float(values.sum(dtype=np.float64))
+
+    def mean(self, default: float) -> float:
+        return self.total / self.count if self.count else default
+
+
+def symmetric_levels(
+    network: NetworkOp, weights: WeightStore, data: Mapping[str, Array], values: Collection[SSAValue]
+) -> dict[SSAValue, Levels]:
+    """`-+ mean |x|` of each value, which have the least squared error with the sign of x.
+
+    A value that is never negative has the level 0 below, so that `low` tells.
+    """
+    below, magnitude = {v: _Side() for v in values}, {v: _Side() for v in values}
+
+    def see(value: SSAValue, array: Array) -> None:
+        below[value].add(array[array < 0])
+        magnitude[value].add(np.abs(array))
+
+    _show(network, weights, data, values, see)
+    means = {v: magnitude[v].mean(0.0) for v in values}
+    return {v: Levels(0.0, -means[v] if below[v].count else 0.0, means[v]) for v in values}
+
+
+def centred_levels(
+    network: NetworkOp, weights: WeightStore, data: Mapping[str, Array], values: Collection[SSAValue]
+) -> dict[SSAValue, Levels]:
+    """Each value split at its mean, with the means of both sides as levels; equal ones for a constant value."""
+    whole = {v: _Side() for v in values}
+    _show(network, weights, data, values, lambda value, array: whole[value].add(array))
+    # the threshold is compared in f32, as the network does
+    thresholds = {v: float(np.float32(whole[v].mean(0.0))) for v in values}
+    low, high = {v: _Side() for v in values}, {v: _Side() for v in values}
+
+    def see(value: SSAValue, array: Array) -> None:
+        above = array >= np.float32(thresholds[value])
+        low[value].add(array[~above])
+        high[value].add(array[above])
+
+    _show(network, weights, data, values, see)
+    return {v: Levels(t, low[v].mean(t), high[v].mean(t)) for v, t in thresholds.items()}
+
+
+def _show(
+    network: NetworkOp,
+    weights: WeightStore,
+    data: Mapping[str, Array],
+    values: Collection[SSAValue],
+    see: Callable[[SSAValue, Array], None],
+) -> None:
+    """Run the network on the data and show each of the values to `see`."""
+
+    def after(op: Operation, results: tuple[Array, ...]) -> None:
+        for value, array in zip(op.results, results, strict=True):
+            if value in values:
+                see(value, array)
+
+    for batch in batches(data):
+        for argument, array in zip(network.body.block.args, batch.values(), strict=True):
+            if argument in values:
+                see(argument, array)
+        run_network(network, weights, batch, observe=after)

@@ -1,0 +1,133 @@
+"""Fixed-point formats per layer: choose where the binary point of weights, and of results, lies.
+
+Law: lossy; every weight is a value of its format, no further from it than one step (half of one by the half modes,
+below the end of the range). Weights become codes with one scale `2^-FB` per layer; a float network computes with their
+reals, and a later `quantize` keeps them. With `activations` each layer's result is annotated for that `quantize` with a
+format whose scale is a power of two as well, so requantization between such layers is a shift. Calibration data show
+the results' ranges; a result behind a ReLU is unsigned and has no sign bit.
+
+```
+%w = nn.weight "c1.weight" : tensor<16x1x3x3xf32>
+```
+becomes with `fixed_point(bits = 8)`, where the largest magnitude is 0.8
+```
+%c = nn.weight "c1.weight.fixed" {format = "fixed(integer = 1, fraction = 7)", max_error = 0.0039 : f64,
+    sqnr_db = 40.1 : f64} : tensor<16x1x3x3x!num.scaled<si8, "c1.weight.fixed.scale">>
+%w = num.dequantize %c : ... -> tensor<16x1x3x3xf32>
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+
+from hapir.bounds import bounded, check_bounds
+from hapir.context import HapirContext, hapir_context
+from hapir.dialects.formats import Fixed, Integer
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import DequantizeOp, Rounding
+from hapir.lowering.compress.activation_types import line_from
+from hapir.lowering.compress.annotations import ask_for, asked_of
+from hapir.lowering.compress.calibration import Observed
+from hapir.lowering.compress.coded_weights import insert_coded
+from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
+from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    networks_of,
+    real_weight_of,
+    reject_fused,
+    reject_quantized,
+    weight_op_of,
+)
+from hapir.quantizers.coded import Scaled
+from hapir.quantizers.fixed_point import Floats, PointMethod, choose_fixed, fixed_codes
+from hapir.reference.num import round_real
+from hapir.registered import spell
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class FixedPointPass(ModulePass):
+    """Give each layer a fixed-point format of its own. Lossy; the loss of each parameter is written to the IR.
+
+    `bits`: of a weight, the sign among them.
+    `layers`: globs over layer names.
+    `method`: the point is as far left as all values fit, or where the signal-to-quantization-noise ratio is best.
+    `rounding`: of weights.
+    `activations`: bits of the layers' results; without it they are left to quantize.
+    `calibration`: what shows the ranges of results: an .npz or .safetensors file with arrays named like the network's
+        inputs, relative to the spec. Needed for `activations`.
+    `samples`: use only the first so many of the data.
+
+    Example: `fixed_point(bits = 6, method = sqnr)`
+    """
+
+    name = "fixed_point"
+    bits: int = field(default=8, metadata=bounded(at_least=2, at_most=16))
+    layers: str | tuple[str, ...] = "*"
+    method: PointMethod = "max_abs"
+    rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_even"
+    activations: int | None = field(default=None, metadata=bounded(at_least=1, at_most=8))
+    calibration: str | None = None
+    samples: int | None = field(default=None, metadata=bounded(at_least=1))
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.name)
+        if (self.activations is None) != (self.calibration is None):
+            raise ValueError("`activations` and `calibration` need each other: data show the ranges of results")
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Rewrite every network in place. Raises HapirError (HAP0208, HAP0404, HAP0405, HAP0506, HAP0595)."""
+        context = hapir_context(ctx)
+        for network in networks_of(op):
+            reject_fused(network)
+            reject_quantized(network)
+            slots = weight_slots(network, self.layers)
+            if self.activations is not None:
+                self._annotate(network, list(dict.fromkeys(slot.op for slot in slots)), context, self.activations)
+            for slot in slots:
+                self._code(slot, context.weights)
+            erase_unused_weights(network)
+
+    def _round(self, values: Floats) -> Floats:
+        return round_real(values, Rounding(self.rounding))
+
+    def _code(self, slot: WeightSlot, weights: WeightStore) -> None:
+        """Codes in the place of one weight."""
+        exact = real_weight_of(slot.value, weights)
+        format = choose_fixed(exact.ravel(), None, self.bits, self.method, self._round)
+        codes = fixed_codes(exact, format, self._round).astype(np.int8 if self.bits <= 8 else np.int16)
+        scales = np.full([1] * exact.ndim, 2.0**-format.fraction, np.float32)
+        value = insert_coded(slot, Scaled(codes, Integer(self.bits), scales), exact, weights, "fixed")
+        assert isinstance(value.owner, DequantizeOp)
+        weight_op_of(value.owner.q).attributes["format"] = StringAttr(spell(format))
+        slot.op.operands[slot.index] = value
+
+    def _annotate(self, network: NetworkOp, layers: list[Operation], context: HapirContext, bits: int) -> None:
+        """Ask for formats of the layers' results."""
+        assert self.calibration is not None
+        data = calibration_data(network, context.data_file(self.calibration), self.samples)
+        seen = observe_activations(network, context.weights, data, histograms=self.method == "sqnr")
+        for layer in layers:
+            line = line_from(layer.results[0])
+            if not asked_of(layer):
+                format = self._format_of(seen[line.last], bits)
+                ask_for(layer, activations=f"{'i' if format.signed else 'u'}{bits}", range=format.range)
+
+    def _format_of(self, seen: Observed, bits: int) -> Fixed:
+        signed = seen.low < 0 and bits > 1
+        if seen.counts is None:
+            values, counts = np.array([min(seen.low, 0.0), seen.high]), None
+        else:
+            values, counts = seen.centres(), seen.counts
+        if not signed:
+            values = np.maximum(values, 0.0)
+        return choose_fixed(values, counts, bits, self.method, np.rint, signed=signed)

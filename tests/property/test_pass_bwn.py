@@ -1,0 +1,56 @@
+"""bwn: every weight is a sign times a mean; pruned weights are refused; options change what is meant."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hapir.lowering.compress.weights.bwn import BwnPass
+from hapir.quantizers.bwn import bwn
+from hapir.quantizers.scale_groups import Grain
+from tests.property.coded_layers import check_coded, dense, meaning, refused
+from tests.property.strategies import Sample, networks
+
+PRUNED = np.array([[0.5, -0.25, 0, 0.75], [0, 0, -0.5, 1]])
+
+
+@settings(max_examples=25, deadline=None)
+@given(networks(), st.sampled_from(("filter", "layer")))
+def test_weights_are_scaled_signs(sample: Sample, per: Grain):
+    check_coded(sample, BwnPass(per=per), lambda w: bwn(w, per))
+
+
+def test_a_scale_per_layer_differs_from_one_per_filter():
+    w = np.array([[1.0, -0.5], [0.25, 0.25]])
+    assert meaning(dense(w), BwnPass()).tolist() == [[0.75, -0.75], [0.25, 0.25]]
+    assert meaning(dense(w), BwnPass(per="layer")).tolist() == [[0.5, -0.5], [0.5, 0.5]]
+
+
+def test_pruned_weights_are_refused_or_become_positive():
+    assert "38% of `f1.weight` is 0" in refused(dense(PRUNED), BwnPass(), "HAP0530")
+    found = meaning(dense(PRUNED), BwnPass(zeros="positive"))
+    assert found.tolist() == [[0.375, -0.375, 0.375, 0.375], [0.375, 0.375, -0.375, 0.375]]
+
+
+def test_a_zero_in_twenty_is_an_accident():
+    w = np.full((1, 20), 0.5)
+    w[0, 3] = 0
+    assert (meaning(dense(w), BwnPass()) > 0).all()
+
+
+@pytest.mark.parametrize("per", ["filter", "layer"])
+def test_zeros_alone_have_no_scale(per: Grain):
+    """A dead filter among others, and a layer of zeros."""
+    refused(dense(np.zeros((2, 3))), BwnPass(per=per), "HAP0531")
+    half_dead = np.array([[0.5, 1], [0, 0]])
+    if per == "filter":
+        message = refused(dense(half_dead), BwnPass(per=per, zeros="positive"), "HAP0531")
+        assert message.startswith("the weights of scale 1 of `f1.weight` are all 0")
+    else:
+        assert (meaning(dense(half_dead), BwnPass(per=per, zeros="positive")) != 0).all()
+
+
+def test_weights_that_are_not_finite_are_refused():
+    refused(dense(np.array([[np.nan, 1.0]])), BwnPass(), "HAP0404")

@@ -1,0 +1,192 @@
+"""Scores, masks and orders of pruners against brute force and against the numbers of the sources."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hapir.dialects.nn_shapes import Window
+from hapir.pruners.filters import filter_ranking, kept_filters, quantization_errors
+from hapir.pruners.magnitude import below, score, smallest
+from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
+from hapir.pruners.narrowing import grid_of, narrowed, slices_to_drop
+
+DRAW = np.random.default_rng(0)
+SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
+
+
+def weights(shape: tuple[int, ...], seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Small integers, so that there are ties and zeros."""
+    return np.random.default_rng(seed).integers(-3, 4, shape).astype(np.float64)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.integers(1, 4), st.integers(0, 3), st.integers(0, 99))
+def test_n_of_m_leaves_the_largest_of_each_group(shape: tuple[int, ...], n: int, more: int, seed: int) -> None:
+    w, m = weights(shape, seed), n + more
+    pruned = n_of_m(w, n, m)
+    for k, r, s in np.ndindex(shape[0], *shape[2:]):
+        for first in range(0, shape[1], m):
+            group, gone = np.abs(w[k, first : first + m, r, s]), pruned[k, first : first + m, r, s]
+            assert (~gone).sum() == min(n, len(group))
+            assert sorted(group[~gone]) == sorted(group)[-min(n, len(group)) :]
+    assert (n_of_m(np.where(pruned, 0.0, w), n, m) & (w != 0) & ~pruned).sum() == 0  # once is enough
+
+
+def test_two_of_four_by_hand() -> None:
+    w = np.array([[4.0, -3.0, 2.0, 1.0, 0.5, 0.0, 0.0, 0.5, 7.0]])
+    assert (~n_of_m(w, 2, 4)).astype(int).tolist() == [[1, 1, 0, 0, 1, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(("t", "share"), [(1.0, 57.5), (1.4, 73.6), (1.6, 79.8), (1.8, 84.9), (2.0, 88.9)])
+def test_the_zero_band_of_normal_weights(t: float, share: float) -> None:
+    """Heidelberg thesis, section 5.3, L1141 (C14): nested means of Gaussian weights; within 0.3 points."""
+    w = np.random.default_rng(7).standard_normal(400_000)
+    assert 100 * zero_band(w, t).mean() == pytest.approx(share, abs=0.3)
+
+
+@pytest.mark.parametrize(("t", "share"), [(1.0, 62), (1.4, 75), (1.6, 80), (1.8, 84), (2.0, 87)])
+def test_the_zero_band_of_laplace_weights(t: float, share: float) -> None:
+    """Heidelberg thesis, table 5.13, L1232: sparsities of the LSTM; `1 - exp(-t)` is within 1.5 points of them."""
+    w = np.random.default_rng(7).laplace(size=400_000)
+    assert 100 * zero_band(w, t).mean() == pytest.approx(share, abs=1.5)
+
+
+def test_the_zero_band_of_little() -> None:
+    assert not zero_band(np.array([0.5]), 1.0).any()
+    assert zero_band(np.array([0.5]), 1.5).all()
+    assert zero_band(np.zeros(3), 2.0).sum() == 0  # they are zero already
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.integers(1, 4), st.integers(1, 6), st.floats(0, 0.99), st.integers(0, 99))
+def test_blocks_are_pruned_whole(shape: tuple[int, ...], rows: int, columns: int, sparsity: float, seed: int) -> None:
+    w = weights(shape, seed)
+    scores = block_scores(w, rows, columns, "magnitude", DRAW)
+    pruned = smallest(scores, sparsity)
+    mask = block_mask(pruned, shape, rows, columns).reshape(shape[0], -1)
+    matrix = np.abs(w).reshape(shape[0], -1)
+    number = 0
+    for r in range(0, mask.shape[0], rows):
+        for c in range(0, mask.shape[1], columns):
+            block = np.s_[r : r + rows, c : c + columns]
+            assert np.unique(mask[block]).tolist() == [pruned[number]]
+            assert scores[number] == pytest.approx(matrix[block].mean())
+            number += 1
+    assert number == len(scores)
+
+
+def test_scores_by_hand() -> None:
+    w = np.array([[3.0, -4.0], [0.0, 1.0]])
+    assert score(w, (1,), "magnitude", DRAW).tolist() == [7, 1]
+    assert score(w, (1,), "l2", DRAW).tolist() == [5, 1]
+    assert score(w, (1,), "psp", DRAW).tolist() == [3.5 / 2, 0.5 / 2]
+    assert sorted(score(w, (1,), "random", DRAW).tolist()) == [0, 1]
+    assert score(np.zeros((2, 2)), (1,), "psp", DRAW).tolist() == [0, 0]
+
+
+def test_a_threshold_leaves_the_last() -> None:
+    assert below(np.array([1.0, 2.0, 3.0]), 2.5).tolist() == [True, True, False]
+    assert below(np.array([1.0, 2.0, 2.0]), 9).tolist() == [True, True, False]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 12), st.sampled_from((1, 2, 4, 8)), st.integers(0, 99))
+def test_filters_of_high_error_go_first(k: int, n: int, bits: int, seed: int) -> None:
+    w = np.random.default_rng(seed).standard_normal((k, n))
+    errors = quantization_errors(w, bits)
+    for row, error in zip(w, errors, strict=True):
+        if bits == 1:
+            exact = np.mean([(math.copysign(np.abs(w).mean(), v) - v) ** 2 for v in row])
+        else:
+            step = np.abs(w).max() / (2 ** (bits - 1) - 1)
+            exact = np.mean([(round(v / step) * step - v) ** 2 for v in row])
+        assert error == pytest.approx(exact)
+    ranked = errors[filter_ranking(w, "msqe", bits=bits)]
+    assert (np.diff(ranked) <= 0).all()
+    assert sorted(filter_ranking(w, "random", seed=3).tolist()) == list(range(k))
+    assert filter_ranking(w, "random", seed=3).tolist() == filter_ranking(w, "random", seed=3).tolist()
+
+
+def test_filters_of_zeros_have_no_error() -> None:
+    assert quantization_errors(np.zeros((2, 3)), 1).tolist() == [0, 0]
+    assert quantization_errors(np.zeros((2, 3)), 4).tolist() == [0, 0]
+
+
+def test_the_first_layer_of_alexnet_on_its_processing_elements() -> None:
+    """96 filters pruned by 30 and 40 % to 68 and 60; DSPs are 3 * N * 9 + 101 (Sydney thesis, L1097)."""
+    assert kept_filters(96, 0.3, 4) == 68
+    assert kept_filters(96, 0.4, 60) == 60
+    assert kept_filters(96, 0.4, 4, "up") == 60
+    assert kept_filters(96, 0.4, 4, "down") == 56
+    assert [3 * n * 9 + 101 for n in (96, 68, 60)] == [2693, 1937, 1721]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 80), st.floats(0, 0.99), st.integers(1, 16), st.sampled_from(("down", "up", "nearest")))
+def test_kept_filters_are_multiples(filters: int, sparsity: float, pe: int, rounding: str) -> None:
+    if filters < pe:
+        with pytest.raises(ValueError, match="no multiple"):
+            kept_filters(filters, sparsity, pe)
+        return
+    kept = kept_filters(filters, sparsity, pe, rounding)  # pyright: ignore[reportArgumentType]  # one of the three
+    exact = filters - math.floor(round(sparsity * filters, 9))
+    assert kept % pe == 0
+    assert pe <= kept <= filters
+    assert abs(kept - exact) < pe or kept == pe or kept == filters // pe * pe
+    if rounding == "nearest":
+        assert abs(kept - exact) <= pe / 2 or kept == pe or kept == filters // pe * pe
+
+
+WINDOWS = st.builds(
+    lambda kernel, stride, padding, dilation: Window(kernel, stride, padding, dilation),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(*[st.integers(0, 3)] * 4),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(WINDOWS, st.integers(0, 9), st.data())
+def test_a_narrowed_window_reads_the_same_elements(window: Window, more: int, data: st.DataObject) -> None:
+    sizes = tuple(max(1, e - window.padding[i] - window.padding[i + 2] + more) for i, e in enumerate(window.extent))
+    places: list[list[int]] = []
+    for size in window.kernel:
+        first = data.draw(st.integers(0, size - 1))
+        step = data.draw(st.integers(1, size))
+        places.append(list(range(first, size, step))[: data.draw(st.integers(1, size))])
+    found = narrowed(window, *places, *sizes)
+    top, left, bottom, right = found.crop
+    cropped = sizes[0] - top - bottom, sizes[1] - left - right
+    assert found.window.output(*cropped) == window.output(*sizes)
+    for axis in (0, 1):
+        for p in range(window.output(*sizes)[axis]):
+            start = p * window.stride[axis]
+            old = [start + i * window.dilation[axis] - window.padding[axis] for i in places[axis]]
+            shift = found.crop[axis] - found.window.padding[axis]
+            new = [start + i * found.window.dilation[axis] + shift for i in range(found.window.kernel[axis])]
+            assert old == new
+
+
+def test_grids_by_hand() -> None:
+    kept = np.zeros((3, 3), dtype=np.bool_)
+    kept[np.ix_([0, 2], [1, 2])] = True
+    assert grid_of(kept) == ([0, 2], [1, 2])
+    kept[1, 1] = True
+    assert grid_of(kept) is None
+    line = np.array([[True, True, False, True]])
+    assert grid_of(line) is None
+
+
+def test_slices_go_from_the_outside() -> None:
+    worth = np.array([[1.0, 2, 1], [2, 9, 2], [5, 6, 5]])
+    assert slices_to_drop(worth, 0) == (slice(0, 3), slice(0, 3))
+    assert slices_to_drop(worth, 3) == (slice(1, 3), slice(0, 3))
+    assert slices_to_drop(worth, 5) == (slice(1, 3), slice(1, 3))
+    assert slices_to_drop(worth, 8) == (slice(1, 2), slice(1, 2))
+    assert slices_to_drop(worth, 9, threshold=1.4) == (slice(1, 3), slice(0, 3))
