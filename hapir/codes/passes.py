@@ -96,6 +96,27 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0550": Code(
+        "unknown encoding",
+        "No encoding of this name is registered, neither hapir's own nor a plug-in's.",
+        "encode(encoding = hufman)",
+    ),
+    "HAP0551": Code(
+        "encoding does not suit the weights",
+        "An encoding may ask for a symbol that means zero, for few distinct values, or for columns that its indices "
+        "reach; the message says what these weights lack.",
+        "encode(encoding = trits)    // of weights with more than three values",
+    ),
+    "HAP0552": Code(
+        "damaged encoded weights",
+        "The bytes of a part are not what an encoder writes: a length, an index or a code is wrong.",
+        "a weights file that was changed by hand",
+    ),
+    "HAP0553": Code(
+        "encoded already",
+        "Weights are encoded once: a second encoding would be of bytes that are no weights.",
+        "encode(), encode(encoding = dense)",
+    ),
     "HAP0530": Code(
         "codes without a zero undo pruning",
         "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
