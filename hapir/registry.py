@@ -70,6 +70,7 @@ HAPIR = HapirUniverse(
         "bsg": lazy("lowering.compress.structure.bsg", "BsgPass"),
         "crelu": lazy("lowering.compress.structure.crelu", "CreluPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
+        "mixed_precision": lazy("lowering.compress.search.mixed_precision", "MixedPrecisionPass"),
         "rao": lazy("lowering.compress.search.rao", "RaoPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "n_ary": lazy("lowering.compress.weights.n_ary", "NAryPass"),
