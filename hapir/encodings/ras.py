@@ -34,7 +34,7 @@ MOST_LEVELS = 256
 
 @dataclass(frozen=True)
 class Ras(Encoding):
-    """Lists of column numbers, level by level and row by row (axis 0); pointers say where each list starts.
+    """Lists of ascending column numbers, level by level and row by row (axis 0); pointers say where each starts.
 
     Where an index is too narrow for the columns, a row is cut into blocks of `2^index_bits` columns with a list each,
     and the kernel moves its base from block to block. `16 * nnz` bits and the pointers for 16-bit indices (L880).
@@ -127,10 +127,8 @@ class Ras(Encoding):
         if (columns >= tensor.columns).any():
             raise DamagedError("a column lies past the last one")
         positions = row * tensor.columns + columns
-        named = np.zeros(tensor.count, np.bool_)
-        named[positions] = True
-        if np.count_nonzero(named) != entries:
-            raise DamagedError("two entries are for one weight")
+        if ((np.diff(indices) <= 0) & (np.diff(of_list) == 0)).any():
+            raise DamagedError("a list does not ascend")
         return placed(positions, table.read(level.astype(np.uint32), parts[0]), tensor)
 
 

@@ -17,13 +17,15 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.num import AffineType, BipolarType, integer_range
+from hapir.dialects.num import AffineType, BipolarType, TernaryType, integer_range
 from hapir.lowering.compress.annotations import Request, asked_of
 from hapir.lowering.compress.calibration import Observed, RangeRule, affine_for
 from hapir.lowering.network_edits import sole_user
 
 SIGNS = AffineType(BipolarType(IntAttr(1)), FloatData(1.0), IntAttr(0))
 """What a sign gives: -1 and 1, exactly. A convolution behind it pads with 0, as that of floats does."""
+TERNARY_SIGNS = AffineType(TernaryType(), FloatData(1.0), IntAttr(0))
+"""Signs that went through an op that may give 0."""
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
@@ -141,21 +143,22 @@ def activation_types(
 def _type_from_operands(op: Operation, types: Mapping[SSAValue, AffineType]) -> AffineType | None:
     """The type of a result that no range decides: most ops that move data keep their codes.
 
-    ReLU and padding may give a 0, which bipolar codes lack: they go on in the integers around them, `si2` of signs.
+    ReLU and padding may give a 0, which signs lack: they go on in ternary codes.
     """
     if isinstance(op, nn.ConcatOp):
-        return SIGNS if all(types.get(v) == SIGNS for v in op.operands) else None
+        joined = {types.get(v) for v in op.operands}
+        return joined.pop() if len(joined) == 1 and joined <= {SIGNS, TERNARY_SIGNS} else None
     if not keeps_integers(op) or op.operands[0] not in types:
         return None
     kept = types[op.operands[0]]
-    if not isinstance(kept.codes, BipolarType):
+    if kept != SIGNS:
         return kept
     match op:
         case nn.ClipOp():
             return None
         case nn.ReluOp():
-            return AffineType(kept.storage, kept.scale, kept.zero_point)
+            return TERNARY_SIGNS
         case nn.PadOp() if op.mode.data == nn.PadMode.constant:
-            return AffineType(kept.storage, kept.scale, kept.zero_point)
+            return TERNARY_SIGNS
         case _:
             return kept

@@ -25,7 +25,7 @@ from hapir.lowering.kernel.program import (
     Threshold,
     Widen,
 )
-from hapir.targets.c.text import listed, offset, times
+from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
     Rounding.half_even: "    const double r = rint(v);",
@@ -54,10 +54,20 @@ class Symbols:
 
     tables: Mapping[int, str]
     helpers: dict[str, str] = field(default_factory=dict[str, str])
+    loaded: frozenset[int] = frozenset()
+    """Tables, by object, that lie in the context: functions take them as parameters of the same identifier."""
 
     def of(self, table: Table) -> str:
         """The identifier of a table."""
         return self.tables[id(table)]
+
+    def taken(self, *tables: Table) -> tuple[Table, ...]:
+        """Those of a step's tables that its functions take as parameters."""
+        return tuple(table for table in tables if id(table) in self.loaded)
+
+    def parameters(self, *tables: Table) -> list[str]:
+        """The declarations of those parameters."""
+        return [source(table.ctype, self.of(table)) for table in self.taken(*tables)]
 
     def parameter(self, value: Table | int | float, channel: str) -> str:
         """A constant, or a table's entry for a channel."""

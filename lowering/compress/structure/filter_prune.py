@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from xdsl.context import Context
@@ -41,6 +41,8 @@ from hapir.lowering.network_edits import erase_unused_weights, networks_of, reje
 from hapir.pruners.filters import Metric, RoundTo, filter_worth
 from hapir.pruners.magnitude import Floats
 from hapir.weights import WeightStore
+
+Constraint: TypeAlias = Literal["macs", "parameters", "memory"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class FilterPrunePass(ModulePass):
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     rounding: RoundTo = "up"
     budget: float | None = field(default=None, metadata=bounded(above=0, at_most=1))
-    constraint: Literal["macs", "parameters", "memory"] = "macs"
+    constraint: Constraint = "macs"
     step: float = field(default=0.1, metadata=bounded(above=0, below=1))
     activation_bits: int = field(default=8, metadata=bounded(at_least=1))
     shrink: bool = True
@@ -139,13 +141,19 @@ class FilterPrunePass(ModulePass):
         return sum(self._cost_of(op) for op in network.body.block.ops if isinstance(op, nn.ProductOp))
 
     def _cost_of(self, op: nn.ProductOp) -> int:
-        """MACs; parameters; or weights and the map they give in bits (Sydney thesis, table 4.1, L1043)."""
-        weights, results = prod(shape_of(op.w)), prod(shape_of(op.result))
-        if self.constraint == "macs":
+        return layer_cost(op, self.constraint, self.bits, self.activation_bits)
+
+
+def layer_cost(op: nn.ProductOp, constraint: Constraint, bits: int, activation_bits: int) -> int:
+    """MACs; weights; or the bits of its weights and of the map it gives (Sydney thesis, table 4.1, L1043)."""
+    weights, results = prod(shape_of(op.w)), prod(shape_of(op.result))
+    match constraint:
+        case "macs":
             return results * prod(shape_of(op.w)[1:])
-        if self.constraint == "parameters":
+        case "parameters":
             return weights
-        return weights * self.bits + results * self.activation_bits
+        case "memory":
+            return weights * bits + results * activation_bits
 
 
 def worth_by_metric(metric: Metric, bits: int, seed: int) -> Worth:
