@@ -2,8 +2,8 @@
 
 Run: `python benchmarks/compress_speed.py` from the repository root (a few minutes); with names, only those passes.
 The weights are `random(seed = 1)`, 25.6 million of them. Each pass runs in a process of its own, after its imports.
-Times are wall and CPU seconds of the last pass alone. Memory is the highest resident size of the process from before the
-weights are made to the end, weights included, as a multiple of the bytes of the fp32 weights.
+Times are wall and CPU seconds of the last pass alone. Memory is the highest resident size of the process from before
+the weights are made to the end, weights included, as a multiple of the bytes of the fp32 weights.
 Goals: int8 per channel < 5 s, n-ary < 10 s, k-means of 4 bits < 60 s, Huffman size < 5 s; memory < 6.
 """
 
