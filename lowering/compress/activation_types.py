@@ -29,12 +29,12 @@ TERNARY_SIGNS = AffineType(TernaryType(), FloatData(1.0), IntAttr(0))
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
-    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp),
+    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.GatherTapsOp),
 )
 
 
 def preserves(op: object) -> TypeGuard[nn.LayerOp]:
-    """Whether an op has one operand and one result, which has the operand's integers.
+    """Whether an op has one activation (the first operand) and one result, which has that activation's integers.
 
     All of them are monotone: saturating may come before or after. Every range holds 0, so padding with 0 is among them;
     other values may have no code.
@@ -46,6 +46,11 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return op.mode.data == nn.ResizeMode.nearest
         case _:
             return isinstance(op, _PRESERVING)
+
+
+def keeps_integers(op: Operation) -> bool:
+    """Whether all results of an op have its operand's integers."""
+    return preserves(op) or isinstance(op, nn.SplitOp)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ def line_from(value: SSAValue) -> _Line:
 
 
 def _asked(value: SSAValue) -> Request:
-    return asked_of(value.owner) if isinstance(value.owner, Operation) else Request()
+    """What is asked of a value by the op that makes it, of an input by the network."""
+    owner = value.owner if isinstance(value.owner, Operation) else value.owner.parent_op()
+    return Request() if owner is None else asked_of(owner)
 
 
 def _joined(first: Request, second: Request, op: Operation) -> Request:
@@ -141,7 +148,7 @@ def _type_from_operands(op: Operation, types: Mapping[SSAValue, AffineType]) -> 
     if isinstance(op, nn.ConcatOp):
         joined = {types.get(v) for v in op.operands}
         return joined.pop() if len(joined) == 1 and joined <= {SIGNS, TERNARY_SIGNS} else None
-    if not (preserves(op) or isinstance(op, nn.SplitOp)) or op.operands[0] not in types:
+    if not keeps_integers(op) or op.operands[0] not in types:
         return None
     kept = types[op.operands[0]]
     if kept != SIGNS:

@@ -8,10 +8,11 @@ Invariants: new ops carry the location and layer name of the op they replace; th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
+from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
@@ -73,6 +74,7 @@ class IntegerFormat:
     multiplier_bits: int
     max_shift: int
     rounding: Rounding
+    requantize: Literal["integer", "float"]
 
 
 @dataclass
@@ -253,7 +255,9 @@ class IntegerRewrite:
     def _requantize(
         self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
     ) -> SSAValue:
-        """Bring accumulators to the output's type by integer multipliers and shifts."""
+        """Bring accumulators to the output's type, by integer multipliers and shifts or by real scales."""
+        if self.format.requantize == "float":
+            return self._rescale(op, accumulator, ratios, y_type)
         try:
             multipliers, shifts = fixed_points(ratios, self.format.multiplier_bits, self.format.max_shift)
         except RatioError as error:
@@ -277,6 +281,23 @@ class IntegerRewrite:
         )
         insert_before(op, [requantize])
         return requantize.result
+
+    def _rescale(
+        self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
+    ) -> SSAValue:
+        scale = insert_weight(op, f"{key_stem(op)}.rescale", ratios.astype(np.float32), f32, self.weights)
+        low, high = code_range(y_type)
+        rescale = num.RescaleOp(
+            accumulator,
+            scale,
+            TensorType(y_type, shape_of(accumulator)),
+            rounding=self.format.rounding,
+            low=low,
+            high=high,
+            layer=layer_name(op),
+        )
+        insert_before(op, [rescale])
+        return rescale.result
 
     def _add(self, op: nn.AddOp) -> SSAValue:
         left, right = self._integers(op.lhs, op), self._integers(op.rhs, op)

@@ -67,7 +67,8 @@ def keeps_accumulators(op: nn.ProductOp) -> bool:
     if isinstance(user, nn.SignOp | nn.BatchNormOp):
         return True
     users = [use.operation for use in op.result.uses]
-    return is_coded(op.w) and not any(isinstance(u, _ON_INTEGERS) or preserves(u) for u in users)
+    binary = is_coded(op.w) and isinstance(op.x.owner, nn.SignOp)
+    return binary and not any(isinstance(u, _ON_INTEGERS) or preserves(u) for u in users)
 
 
 def reals_of(kept: Accumulators, user: Operation, weights: WeightStore) -> SSAValue:
