@@ -99,8 +99,8 @@ class BsgGenerateOp(IRDLOperation):
     `length` is n_c. With `polarity "xor"` numbers have the other sign, as equation 5.6 of the thesis prints them.
 
     Example:
-    `%w = enc.bsg_generate %codes, %vector length 24 slice [16, 16, 3, 3] scale 0.01 polarity "xnor" : (tensor<2x2xui16>,
-        tensor<2xui16>) -> tensor<32x16x3x3xf32>`
+    `%w = enc.bsg_generate %codes, %vector length 24 slice [16, 16, 3, 3] scale 0.01 polarity "xnor" :
+        (tensor<2x2xui16>, tensor<2xui16>) -> tensor<32x16x3x3xf32>`
     """
 
     name = "enc.bsg_generate"

@@ -103,6 +103,18 @@ class Requantize:
 
 
 @dataclass(frozen=True)
+class Rescale:
+    """`clamp(round(v * scale) + zero_point, low, high)`, the product in double."""
+
+    scale: Table | float
+    rounding: Rounding
+    zero_point: int
+    low: int
+    high: int
+    ctype: CType
+
+
+@dataclass(frozen=True)
 class Clamp:
     """`min(max(v, low), high)`; a missing bound does not bind."""
 
@@ -179,7 +191,7 @@ class Apply:
     ctype: CType = "float"
 
 
-Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
+Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     Function,
     Quantize,
     Requantize,
+    Rescale,
     ScaleShift,
     Stage,
     Table,
@@ -101,6 +102,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
         match stage:
             case Requantize():
                 value = _requantize(value, stage, channel, symbols)
+            case Rescale():
+                value = _real_to_codes("rescale", "int32_t acc", "(double)acc * scale", value, stage, channel, symbols)
             case Clamp():
                 value = _clamp(value, stage, ctype, symbols)
             case Threshold():
@@ -109,7 +112,7 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 wide = "int64_t" if stage.wide else "int32_t"
                 value = f"(int32_t)((({wide})({value}) - {integer(stage.zero_point)}) * {integer(stage.multiplier)})"
             case Quantize():
-                value = _quantize(value, stage, channel, symbols)
+                value = _real_to_codes("quantize", "float x", "(double)x / scale", value, stage, channel, symbols)
             case Dequantize():
                 scale = symbols.parameter(stage.scale, channel)
                 value = f"(float)(((double)({value}) - {integer(stage.zero_point)}) * {scale})"
@@ -229,15 +232,18 @@ def helper_of(function: Function, symbols: Symbols) -> str:
     return name
 
 
-def _quantize(value: str, stage: Quantize, channel: str, symbols: Symbols) -> str:
-    name = f"quantize__{stage.rounding}"
+def _real_to_codes(
+    what: str, operand: str, real: str, value: str, stage: Quantize | Rescale, channel: str, symbols: Symbols
+) -> str:
+    """A call of the helper that makes a real of `operand`, rounds and clamps it."""
+    name = f"{what}__{stage.rounding}"
     symbols.helpers.setdefault(
         name,
         "\n".join(
             (
-                f"static inline int64_t {name}(float x, double scale, double zero_point, double low, double high)",
+                f"static inline int64_t {name}({operand}, double scale, double zero_point, double low, double high)",
                 "{",
-                "    const double v = (double)x / scale;",
+                f"    const double v = {real};",
                 _ROUND_REAL[stage.rounding],
                 "    const double q = r + zero_point;",
                 "    return (int64_t)(!(q > low) ? low : q > high ? high : q); /* a NaN becomes low */",

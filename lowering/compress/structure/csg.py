@@ -102,7 +102,7 @@ class CsgPass(ModulePass):
         if given is None:
             generator = project(banks, self.slice, code)
         else:
-            generator = SliceGenerator(given, tuple(codes_for(w, self.slice, given) for w in banks))
+            generator = SliceGenerator(given, codes_for(banks, self.slice, given))
         self._insert(layers, generator, context)
 
     def _advised(self, layers: Sequence[SlicedLayer]) -> int:
