@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
     f32,
     i64,
 )
-from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, base, irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
@@ -157,6 +157,3 @@ class BsgGenerateOp(IRDLOperation):
         _expect("codes", self.codes, unsigned(16), (count, words))
         _expect("vector", self.vector, unsigned(16), (words,))
         _expect("result", self.result, f32, shape_of(self.result))
-
-
-Enc = Dialect("enc", [CsgGenerateOp, BsgGenerateOp])

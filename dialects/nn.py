@@ -60,6 +60,7 @@ from hapir.dialects.nn_elementwise import (
     SubOp,
     TanhOp,
 )
+from hapir.dialects.nn_gather import GatherTapsOp
 from hapir.dialects.nn_layout import (
     ConcatOp,
     FlattenOp,
@@ -91,7 +92,8 @@ from hapir.dialects.num import shape_of, verify_axis
 
 __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
-    "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp",
+    "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
+    "GlobalMaxPoolOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
     "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
     "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
@@ -285,6 +287,7 @@ Nn = Dialect(
         TransposeOp,
         PadOp,
         ResizeOp,
+        GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
         LocalResponseNormOp,

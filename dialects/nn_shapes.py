@@ -72,6 +72,11 @@ def as_map(x: Shape) -> Shape:
     return (*x[:2], 1, x[2]) if len(x) == 3 else x
 
 
+def spread(x: Shape) -> Shape:
+    """A sequence N C L or a vector N C as a map with one row, and one column; any other shape as it is."""
+    return (*x, 1, 1) if len(x) == 2 else as_map(x)
+
+
 def _line(window: Window, what: str) -> None:
     """Raise ShapeError for a window over a sequence that has rows."""
     (r, _), (stride, _), (dilation, _) = window.kernel, window.stride, window.dilation
@@ -173,6 +178,14 @@ def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape]
         given = " and ".join(map(text, biases))
         raise ShapeError(f"a recurrent layer takes no bias or two of shape {gates * h}, got {given}")
     return n, t, h
+
+
+def gathered(x: Shape, taps: int, window: Window) -> Shape:
+    """x N C H W, N C L or N C -> N taps and the places of the window; a sequence and a vector have one row."""
+    if not 2 <= len(x) <= 4:
+        raise ShapeError(f"taps are gathered from a map, a sequence or a vector, got shape {text(x)}")
+    n, _, h, w = spread(x)
+    return (n, taps, *window.output(h, w)) if len(x) == 4 else (n, taps, window.output(h, w)[1])[: len(x)]
 
 
 def pool(x: Shape, window: Window) -> Shape:

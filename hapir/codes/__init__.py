@@ -12,6 +12,7 @@ from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
+from hapir.codes.pruners import PRUNERS
 from hapir.codes.search import SEARCH
 from hapir.codes.targets import TARGETS
 from hapir.codes.thresholds import THRESHOLDS
@@ -25,6 +26,7 @@ CODES: dict[str, Code] = {
     **PASSES,
     **THRESHOLDS,
     **FACTORS,
+    **PRUNERS,
     **SEARCH,
     **MACHINES,
     **TARGETS,

@@ -1,7 +1,7 @@
 """Distances between what is kept: in `width` bits, with entries that only skip where a distance is longer.
 
-The rule, which the theses leave open (Faraone, Sydney 2021, L723-725): a gap is the number of zeros that are skipped. The
-largest number of the field, `m = 2^width - 1`, is an entry without a weight that skips m zeros. So a gap of g takes
+The rule, which the theses leave open (Faraone, Sydney 2021, L723-725): a gap is the number of zeros that are skipped.
+The largest number of the field, `m = 2^width - 1`, is an entry without a weight that skips m zeros. So a gap of g takes
 `g // m` such entries and one of `g % m`.
 """
 

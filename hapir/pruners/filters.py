@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hapir.pruners.magnitude import Floats, pruned_count
+from hapir.quantizers.bwn import bwn
+from hapir.quantizers.uniform import UniformRule, uniform_codes
 
 Metric = Literal["msqe", "l1", "random"]
 RoundTo = Literal["down", "up", "nearest"]
@@ -19,14 +21,14 @@ RoundTo = Literal["down", "up", "nearest"]
 def quantization_errors(w: Floats, bits: int) -> Floats:
     """Per filter, the mean squared error of its weights as a layer of `bits` stores them: `(1/n) sum (q - w)^2`.
 
-    One bit is the sign times the mean magnitude of the layer (DoReFa-Net, Zhou et al. 2016, section 2.3); more bits are
-    symmetric integers up to the layer's largest magnitude. Sydney thesis, section 4.3.3, L1003.
+    One bit is the sign times the mean magnitude of the layer (DoReFa-Net, Zhou et al. 2016, eq. 8); 2 to 8 bits are
+    symmetric integers up to the layer's largest magnitude. A layer of zeros has no error.
+    Sydney thesis, section 4.3.3, L1003.
     """
-    if bits == 1:
-        rounded = np.where(w < 0, -1.0, 1.0) * np.abs(w).mean()
-    else:
-        step = float(np.abs(w).max(initial=0.0)) / ((1 << bits - 1) - 1)
-        rounded = np.rint(w / step) * step if step else np.zeros_like(w)
+    if not w.any():
+        return np.zeros(len(w))
+    coded = bwn(w, "layer") if bits == 1 else uniform_codes(w, (1,) * w.ndim, UniformRule(bits))
+    rounded = coded.reals().astype(np.float64)
     return np.square(rounded - w).reshape(len(w), -1).mean(axis=1)
 
 

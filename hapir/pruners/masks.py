@@ -7,6 +7,8 @@ from math import prod
 import numpy as np
 
 from hapir.pruners.magnitude import Criterion, Floats, Mask, score
+from hapir.quantizers.n_ary import NAry
+from hapir.quantizers.sorted_values import SortedValues
 
 
 def n_of_m(w: Floats, n: int, m: int) -> Mask:
@@ -26,16 +28,14 @@ def n_of_m(w: Floats, n: int, m: int) -> Mask:
 
 
 def zero_band(w: Floats, threshold: float) -> Mask:
-    """The weights in `[t * d-, t * d+)`: the zero cluster of the n-ary rule with the innermost thresholds t times.
+    """The weights that the n-ary rule clusters at 0, with its innermost thresholds t times as far out.
 
-    `d+` is the mean of the weights of at least 0, `d-` that of the negative ones; 0 where there are none. Of normal
-    weights t = 1, 1.4, 1.6, 1.8, 2 take 57.5, 73.6, 79.8, 84.9, 88.9 % (Heidelberg thesis, section 5.3, L1141).
-    A layer whose weights all have one magnitude keeps them at t = 1 and loses them all beyond it.
+    Those are the mean of the weights above 0 and that of the weights below. Of normal weights t = 1, 1.4, 1.6, 1.8, 2
+    take 57.5, 73.6, 79.8, 84.9, 88.9 % (Heidelberg thesis, section 5.3, L1141). A layer whose weights all have one
+    magnitude keeps them at t = 1 and loses them all beyond it.
     """
-    positive = w >= 0
-    upper = float(w[positive].mean()) if positive.any() else 0.0
-    lower = float(w[~positive].mean()) if not positive.all() else 0.0
-    return (w < threshold * upper) & (w >= threshold * lower)
+    lower, upper = NAry(t=threshold).edges(SortedValues(w)).tolist()
+    return (w >= lower) & (w < upper)
 
 
 def block_scores(w: Floats, rows: int, columns: int, criterion: Criterion, draw: np.random.Generator) -> Floats:

@@ -14,7 +14,8 @@ from xdsl.ir import Operation
 
 from hapir.dialects import nn
 from hapir.dialects.nn import PadMode, ResizeMode
-from hapir.dialects.num import AffineType, element_type, on_grid
+from hapir.dialects.nn_shapes import Window, spread
+from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
 from hapir.reference.values import Array, Meaning, Setting, single
 
 Reals = npt.NDArray[np.float32]
@@ -47,6 +48,16 @@ def pad(x: Array, before: Sequence[int], after: Sequence[int], mode: PadMode, va
     if mode == PadMode.constant:
         return np.pad(x, widths, constant_values=x.dtype.type(value))
     return np.pad(x, widths, mode="edge" if mode == PadMode.edge else "reflect")
+
+
+def gather_taps(x: Array, taps: npt.NDArray[np.integer], window: Window) -> Array:
+    """x N C H W -> N T P Q: tap (c * R + r) * S + s is channel c, r and s further on."""
+    (r, s), (down, right) = window.kernel, window.stride
+    rows, columns = window.output(*x.shape[2:])
+    channel, place = np.divmod(taps, r * s)
+    h = (place // s * window.dilation[0])[:, None, None] + down * np.arange(rows)[:, None]
+    w = (place % s * window.dilation[1])[:, None, None] + right * np.arange(columns)
+    return x[:, channel[:, None, None], h, w]
 
 
 def resize_nearest(x: Array, rows: int, columns: int) -> Array:
@@ -95,6 +106,13 @@ def _resize_op(op: nn.ResizeOp, operands: Sequence[Array], _: Setting) -> Array:
     return resize_bilinear(operands[0], rows, columns, corners=mode == ResizeMode.bilinear_corners)
 
 
+def _gather_taps_op(op: nn.GatherTapsOp, operands: Sequence[Array], _: Setting) -> Array:
+    x, taps = operands
+    op.check_taps(int(taps.min()), int(taps.max()))
+    gathered = gather_taps(x.reshape(spread(x.shape)), taps, op.window.window)
+    return gathered.reshape(len(x), *shape_of(op.result)[1:])
+
+
 MEANINGS: dict[type[Operation], Meaning] = {
     **dict(
         (
@@ -104,6 +122,7 @@ MEANINGS: dict[type[Operation], Meaning] = {
             single(nn.TransposeOp, lambda op, v, _: transpose(v[0], [axis.data for axis in op.axes])),
             single(nn.PadOp, _pad_op),
             single(nn.ResizeOp, _resize_op),
+            single(nn.GatherTapsOp, _gather_taps_op),
         )
     ),
     nn.SplitOp: _split_op,

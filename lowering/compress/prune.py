@@ -7,7 +7,7 @@ prunes what a lower one does too. Grains:
 - filter: output channels of the selected layers leave the network; channel: their input channels do. What is coupled
   through add, depthwise and grouped convolutions leaves with them, and its magnitudes count in the score.
 With a threshold t instead of a sparsity, the weights between t times the mean of the negative ones and t times the mean
-of the others become 0: the zero band of the n-ary rule (Heidelberg thesis, section 5.3, L1141).
+of the positive ones become 0: the zero band of the n-ary rule (Heidelberg thesis, section 5.3, L1141).
 
 Removing channels equals masking them: with `shrink = false` the parameters of the same channels become 0 instead, and
 the two networks agree up to the order of float sums. Network inputs and outputs keep their channels, and no layer loses

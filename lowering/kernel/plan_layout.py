@@ -16,9 +16,10 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import text
+from hapir.dialects.nn_shapes import spread, text
 from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
 from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, strides
+from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import Axis, Matmul, Move, Origin
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.weights import WeightStore
@@ -118,6 +119,33 @@ def plan_nearest(planner: Planner, op: nn.ResizeOp) -> None:
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"resize {text(old)} -> {text(shape)}")
 
 
+def _gather_taps(planner: Planner, op: nn.GatherTapsOp) -> None:
+    """A copy per tap; the places that taps read come from a table."""
+    x, window = planner.value(op.x, op), op.window.window
+    (r, s), shape = window.kernel, spread(shape_of(op.result))
+    _, _, height, width = spread(x.shape)
+    of_batch, of_channel, of_row, of_column = strides((*x.shape[:2], height, width), channels_last=x.order is not None)
+    taps = constant(planner.weights, op.taps, op).astype(np.int64)
+    op.check_taps(int(taps.min()), int(taps.max()))
+    channels, places = np.divmod(taps, r * s)
+    rows, columns = places // s * window.dilation[0], places % s * window.dilation[1]
+    reads = channels * of_channel + rows * of_row + columns * of_column
+    down, right = of_row * window.stride[0], of_column * window.stride[1]
+    n, _, p, q = shape
+    walk = [(np.arange(n), of_batch), (reads, 1), (np.arange(p), down), (np.arange(q), right)]
+    order = map_order(shape_of(op.result))
+    target = planner.draft.buffer(planner.draft.buffers[x.buffer].ctype, prod(shape))
+    origin = planner.origin(op, f"gather {len(taps)} taps -> {text(shape_of(op.result))}")
+    axes: list[Axis] = []
+    read_from = 0
+    for (indices, step), write in zip(walk, strides(shape, channels_last=order is not None), strict=True):
+        loop, first = axis_of(indices, step, write, f"{origin.layer}.places")
+        axes.append(loop)
+        read_from += first
+    planner.draft.add(Move(origin, target, (), x.buffer, loops(axes), read_from, 0))
+    planner.values[op.result] = Value(target, shape_of(op.result), order, x.bounds)
+
+
 def moved(
     planner: Planner,
     op: Operation,
@@ -163,5 +191,6 @@ LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
     nn.TransposeOp: _transpose,
     nn.SplitOp: _split,
     nn.PadOp: _pad,
+    nn.GatherTapsOp: _gather_taps,
 }
 """How each op of this file is planned."""

@@ -15,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import shape_of, signed
 from hapir.weights import WeightStore
 
 
@@ -74,6 +74,13 @@ class NetworkBuilder:
         w = self.weight(f"{name}.weight", self.rng.standard_normal(shape) / np.sqrt(shape[1] * shape[2]))
         b = self.weight(f"{name}.bias", self.rng.standard_normal(channels) / 4) if bias else None
         return self.append(nn.Conv1dOp(x, w, b, window=window, groups=groups, layer=name))
+
+    def gather_taps(self, x: SSAValue, taps: Sequence[int], window: Window) -> SSAValue:
+        """Taps of a window, as channels."""
+        name = self.name("taps")
+        self.weights.put(f"{name}.index", np.array(taps, dtype=np.int32))
+        index = self.append(nn.WeightOp(f"{name}.index", TensorType(signed(32), (len(taps),))))
+        return self.append(nn.GatherTapsOp(x, index, window=window, layer=name))
 
     def transposed_conv2d(
         self, x: SSAValue, channels: int, window: Window, extra: tuple[int, int], groups: int, bias: bool

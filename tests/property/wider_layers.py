@@ -16,7 +16,7 @@ from hapir.dialects.num import shape_of
 from tests.property.network_builder import NetworkBuilder
 from tests.property.windows import row_of, windows
 
-MOVING = ("split", "reshape", "transpose", "pad", "resize", "sequence")
+MOVING = ("split", "reshape", "transpose", "pad", "resize", "sequence", "gather_taps")
 """Layers that have an integer meaning; `sequence` is conv1d and the pools over N C L."""
 
 FLOAT_ONLY = (
@@ -64,6 +64,11 @@ def wider_step(
             return build.append(nn.TransposeOp(x, axes, layer=build.name("transpose")))
         case "pad":
             return draw(_pad(build, x))
+        case "gather_taps":
+            window = draw(windows(h, w, set(allow) - {"padding"}))
+            known = c * window.kernel[0] * window.kernel[1]
+            taps = draw(st.lists(st.integers(0, known - 1), min_size=1, max_size=8))
+            return build.gather_taps(x, taps, window)
         case "resize" | "bilinear":
             rows, columns = (draw(st.integers(1, 2 * size if h * w < LARGEST_MAP else size)) for size in (h, w))
             modes = (nn.ResizeMode.nearest,) if kind == "resize" else (

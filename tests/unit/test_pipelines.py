@@ -87,7 +87,7 @@ def test_places_of_passes_are_those_in_the_text() -> None:
         ("round_weights", [("HAP0206", 1, 1, "needs the option `format`, a number format")]),
         ("prune", [("HAP0305", 1, 1, "say how much to prune")]),
         ("prune{sparsity=x}", [("HAP0304", 1, 7, '`sparsity` of the pass `prune` takes a number, not "x"')]),
-        ("keep_accuracy{within data=x}", [("HAP0304", 1, 15, "a number, not no value")]),
+        ("quantize{calibration=x percentile}", [("HAP0304", 1, 24, "a number, not no value")]),
         ("prune{sparsity=0.5 grain=cell}", [("HAP0304", 1, 20, "one of weight, kernel, channel, filter")]),
         ("quantize{calibration=x samples=true}", [("HAP0304", 1, 24, "an integer, not true")]),
         ("prune{sparsity=2}", [("HAP0305", 1, 1, "`sparsity` of prune is 2")]),
@@ -109,7 +109,7 @@ def test_wrong_text(text: str, expected: list[tuple[str, int, int, str]]) -> Non
     assert [e for e, f in zip(expected, found, strict=True) if e[3] not in f[3]] == []
 
 
-ONE_OF_SEVERAL = {"prune", "filter_prune", "structure_prune"}
+ONE_OF_SEVERAL = {"prune", "filter_prune", "precision"}
 """Passes that need one of several options, whichever."""
 
 

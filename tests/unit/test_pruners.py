@@ -59,7 +59,7 @@ def test_the_zero_band_of_laplace_weights(t: float, share: float) -> None:
 def test_the_zero_band_of_little() -> None:
     assert not zero_band(np.array([0.5]), 1.0).any()
     assert zero_band(np.array([0.5]), 1.5).all()
-    assert zero_band(np.zeros(3), 2.0).sum() == 0  # they are zero already
+    assert zero_band(np.array([0.0, 0.0, 2.0]), 1.0).tolist() == [True, True, False]
 
 
 @settings(max_examples=40, deadline=None)
@@ -105,7 +105,7 @@ def test_filters_of_high_error_go_first(k: int, n: int, bits: int, seed: int) ->
         else:
             step = np.abs(w).max() / (2 ** (bits - 1) - 1)
             exact = np.mean([(round(v / step) * step - v) ** 2 for v in row])
-        assert error == pytest.approx(exact)
+        assert error == pytest.approx(exact, rel=1e-3, abs=1e-7)
     ranked = errors[filter_ranking(w, "msqe", bits=bits)]
     assert (np.diff(ranked) <= 0).all()
     assert sorted(filter_ranking(w, "random", seed=3).tolist()) == list(range(k))

@@ -200,3 +200,35 @@ nn.network @n (%x: tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>) -> () inputs ["x"]
   %y = nn.resize %x to 8 x 8 bilinear : tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>
   nn.return
 }
+
+// -----
+
+nn.network @n (%x: tensor<1x4x8x8xf32>, %t: tensor<7xsi32>) -> () inputs ["x", "t"] results [] {
+  // expected-error@+1 {{the window of nn.gather_taps has no padding: put an nn.pad before it}}
+  %a = nn.gather_taps %x, %t window <3x3, pad 1 1 1 1> : (tensor<1x4x8x8xf32>, tensor<7xsi32>) -> tensor<1x7x8x8xf32>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4x8x8xf32>, %t: tensor<7xf32>) -> () inputs ["x", "t"] results [] {
+  // expected-error@+1 {{taps are a list of integers, at least one, got tensor<7xf32>}}
+  %a = nn.gather_taps %x, %t window <3x3> : (tensor<1x4x8x8xf32>, tensor<7xf32>) -> tensor<1x7x6x6xf32>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4x2x8xf32>, %t: tensor<7xsi32>) -> () inputs ["x", "t"] results [] {
+  // expected-error@+1 {{the window spans 3x3 but the padded map is only 2x8}}
+  %a = nn.gather_taps %x, %t window <3x3> : (tensor<1x4x2x8xf32>, tensor<7xsi32>) -> tensor<1x7x1x6xf32>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x2x4x2x8xf32>, %t: tensor<7xsi32>) -> () inputs ["x", "t"] results [] {
+  // expected-error@+1 {{taps are gathered from a map, a sequence or a vector, got shape 1x2x4x2x8}}
+  %a = nn.gather_taps %x, %t window <3x3> : (tensor<1x2x4x2x8xf32>, tensor<7xsi32>) -> tensor<1x7x1x6xf32>
+  nn.return
+}

@@ -51,3 +51,15 @@ nn.network @integers (%x: tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>, %y: tensor<
 // CHECK-NEXT:   %n = nn.resize %x to 16 x 16 nearest : tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x4x16x16x!num.affine<ui8, 0.5 : 3>>
 // CHECK-NEXT:   nn.return
 // CHECK-NEXT: }
+
+nn.network @taps (%x: tensor<1x4x8x8xf32>, %l: tensor<1x4x9xf32>, %v: tensor<1x6x!num.affine<ui8, 0.5 : 3>>) -> () inputs ["x", "l", "v"] results [] {
+  %t = nn.weight "c1.taps" : tensor<7xsi32>
+  %a = nn.gather_taps %x, %t window <3x3, stride 2x1> layer "c1.taps" : (tensor<1x4x8x8xf32>, tensor<7xsi32>) -> tensor<1x7x3x6xf32>
+  %b = nn.gather_taps %l, %t window <1x3> : (tensor<1x4x9xf32>, tensor<7xsi32>) -> tensor<1x7x7xf32>
+  %c = nn.gather_taps %v, %t window <1x1> : (tensor<1x6x!num.affine<ui8, 0.5 : 3>>, tensor<7xsi32>) -> tensor<1x7x!num.affine<ui8, 0.5 : 3>>
+  nn.return
+}
+
+// CHECK:   %a = nn.gather_taps %x, %t window <3x3, stride 2x1> layer "c1.taps" : (tensor<1x4x8x8xf32>, tensor<7xsi32>) -> tensor<1x7x3x6xf32>
+// CHECK-NEXT:   %b = nn.gather_taps %l, %t window <1x3> : (tensor<1x4x9xf32>, tensor<7xsi32>) -> tensor<1x7x7xf32>
+// CHECK-NEXT:   %c = nn.gather_taps %v, %t window <1x1> : (tensor<1x6x!num.affine<ui8, 0.5 : 3>>, tensor<7xsi32>) -> tensor<1x7x!num.affine<ui8, 0.5 : 3>>

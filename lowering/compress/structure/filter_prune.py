@@ -1,0 +1,181 @@
+"""Remove whole filters by their quantization error, in numbers that the processing elements divide.
+
+Law: lossy; the order is that of `filter_ranking`, the count is exact, and what is left in each selected layer is a
+multiple of `multiple_of`. The smaller network equals the one in which the same filters are zero; nothing gets more
+multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again and again, until the
+network costs at most that share of what it did: the layer that owns the scarce resource is pruned, not the most
+insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018).
+
+```
+%c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : (..., tensor<96x3x3x3xf32>) -> tensor<1x96x6x6xf32>
+```
+becomes with `filter_prune(layers = "c1", sparsity = 40 %, multiple_of = 4)`, and what reads it shrinks too,
+```
+%c = nn.conv2d %x, %v window <3x3> groups 1 layer "c1" : (..., tensor<60x3x3x3xf32>) -> tensor<1x60x6x6xf32>
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Literal, TypeAlias
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from hapir.bounds import bounded, check_bounds
+from hapir.context import hapir_context
+from hapir.diagnostics import HapirError, fail
+from hapir.dialects import nn
+from hapir.dialects.num import shape_of
+from hapir.lowering.compress.channel_choice import Choice, Worth, choose_groups
+from hapir.lowering.compress.channel_groups import Removal, channel_groups
+from hapir.lowering.compress.quantize import reject_quantized
+from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
+from hapir.lowering.compress.selected_layers import globs_of, selected_layers
+from hapir.lowering.network_edits import erase_unused_weights, networks_of, reject_fused
+from hapir.pruners.filters import Metric, RoundTo, filter_worth
+from hapir.pruners.magnitude import Floats
+from hapir.weights import WeightStore
+
+Constraint: TypeAlias = Literal["macs", "parameters", "memory"]
+
+
+@dataclass(frozen=True)
+class FilterPrunePass(ModulePass):
+    """Prune filters ranked by quantization error, l1 norm or at random. Lossy; counts are multiples of the PEs.
+
+    `sparsity`: the share of the filters that goes, of each selected layer.
+    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `metric`: what goes first: the highest mean squared quantization error, the least l1 norm, or what the seed says.
+    `bits`: the weight format that the error is of: 1 is the sign times a mean, more are symmetric integers.
+    `multiple_of`: the filters that stay in each layer are a multiple of this, the number of processing elements.
+    `rounding`: whether to keep the next multiple down, up, or the nearest.
+    `budget`: instead of a sparsity, the share of its cost that the network may still have.
+    `constraint`: the cost: multiplications, parameters, or bits of weights and of the maps that layers give.
+    `step`: the share of its filters that the costliest layer loses at once, under a budget.
+    `activation_bits`: the format of the maps, of constraint memory.
+    `shrink`: whether filters leave the network or become zero in it; under a budget they leave.
+    `seed`: the order of metric random.
+
+    Example: `filter_prune(sparsity = 25 %, layers = "c*", multiple_of = 8)`
+    """
+
+    name = "filter_prune"
+    sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
+    layers: str | tuple[str, ...] = "*"
+    metric: Metric = "msqe"
+    bits: int = field(default=1, metadata=bounded(at_least=1, at_most=8))
+    multiple_of: int = field(default=1, metadata=bounded(at_least=1))
+    rounding: RoundTo = "up"
+    budget: float | None = field(default=None, metadata=bounded(above=0, at_most=1))
+    constraint: Constraint = "macs"
+    step: float = field(default=0.1, metadata=bounded(above=0, below=1))
+    activation_bits: int = field(default=8, metadata=bounded(at_least=1))
+    shrink: bool = True
+    seed: int = field(default=0, metadata=bounded(at_least=0))
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.name)
+        if (self.sparsity is None) == (self.budget is None):
+            raise ValueError("say how much to prune, by `sparsity` or by the `budget` of the network: one of the two")
+        if self.budget is not None and not self.shrink:
+            raise ValueError("a `budget` counts what is left: zeros in the network save nothing, leave `shrink` out")
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Rewrite every network in place. Raises HapirError (HAP0208, HAP0506, HAP0512, HAP0562, HAP0563)."""
+        weights = hapir_context(ctx).weights
+        for network in networks_of(op):
+            reject_fused(network)
+            reject_quantized(network)
+            layers = selected_layers(network, self.layers)
+            if self.budget is not None:
+                self._fit_budget(network, layers, weights)
+            else:
+                choice = self._choice(self.sparsity or 0.0, named=True)
+                prune_filters(network, layers, choice, weights, shrink=self.shrink)
+            erase_unused_weights(network)
+
+    def _choice(self, sparsity: float, *, named: bool) -> Choice:
+        return Choice(
+            side="output",
+            sparsity=sparsity,
+            scope="layer",
+            named=frozenset(globs_of(self.layers)) if named else frozenset(),
+            worth=worth_by_metric(self.metric, self.bits, self.seed),
+            multiple_of=self.multiple_of,
+            rounding=self.rounding,
+        )
+
+    def _fit_budget(self, network: nn.NetworkOp, layers: Sequence[nn.ProductOp], weights: WeightStore) -> None:
+        """Prune the costliest layer until the network fits. Raises HapirError (HAP0563) where it cannot."""
+        assert self.budget is not None
+        prune_filters(network, layers, self._choice(0.0, named=True), weights)  # to multiples, before anything else
+        at_first = self._cost(network)
+        open_ = list(layers)
+        while (left := self._cost(network)) > self.budget * at_first:
+            if not open_:
+                what = f"the network still costs {left / at_first:.1%} of its {self.constraint}, the budget is "
+                fail("HAP0563", f"{what}{self.budget:.1%}", at=network, help="select more layers, or allow more")
+            layer = max(open_, key=self._cost_of)
+            if not self._lose_some(network, layer, weights):
+                open_.remove(layer)
+
+    def _lose_some(self, network: nn.NetworkOp, layer: nn.ProductOp, weights: WeightStore) -> bool:
+        """Take a step of filters out of one layer, at least one multiple; whether there was one to take."""
+        filters = shape_of(layer.w)[0]
+        least = max(self.step, (self.multiple_of + 0.5) / (filters + 1))
+        if least >= 1:
+            return False
+        try:
+            prune_filters(network, [layer], replace(self._choice(least, named=True), rounding="down"), weights)
+        except HapirError:
+            return False  # nothing of this layer may leave, or its last multiple would
+        return shape_of(layer.w)[0] < filters
+
+    def _cost(self, network: nn.NetworkOp) -> int:
+        return sum(self._cost_of(op) for op in network.body.block.ops if isinstance(op, nn.ProductOp))
+
+    def _cost_of(self, op: nn.ProductOp) -> int:
+        return layer_cost(op, self.constraint, self.bits, self.activation_bits)
+
+
+def layer_cost(op: nn.ProductOp, constraint: Constraint, bits: int, activation_bits: int) -> int:
+    """MACs; weights; or the bits of its weights and of the map it gives (Sydney thesis, table 4.1, L1043)."""
+    weights, results = prod(shape_of(op.w)), prod(shape_of(op.result))
+    match constraint:
+        case "macs":
+            return results * prod(shape_of(op.w)[1:])
+        case "parameters":
+            return weights
+        case "memory":
+            return weights * bits + results * activation_bits
+
+
+def worth_by_metric(metric: Metric, bits: int, seed: int) -> Worth:
+    """A metric over filters x weights; random orders differ from layer to layer."""
+    draw = np.random.default_rng(seed)
+
+    def worth(weights: Floats) -> Floats:
+        return filter_worth(weights, metric, bits, draw)
+
+    return worth
+
+
+def prune_filters(
+    network: nn.NetworkOp,
+    layers: Sequence[nn.ProductOp],
+    choice: Choice,
+    weights: WeightStore,
+    *,
+    shrink: bool = True,
+) -> None:
+    """Take filters out of layers, and out of what reads them; `choice` says which and how many."""
+    groups = channel_groups(network)
+    chosen = choose_groups(network, groups, layers, choice, weights)
+    change = remove_channels if shrink else mask_channels
+    change(network, Removal(groups, chosen), weights)
