@@ -1,4 +1,4 @@
-"""`digits_factored.hap` and `digits_generated.hap`: every form runs, all witnesses agree, sizes are what they should be."""
+"""`digits_factored.hap` and `digits_generated.hap`: every form runs, all witnesses agree, sizes are as they say."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ SCHEDULES = [
     *((FACTORED, name) for name in ("low_rank", "tucker", "separable", "alf", "crelu")),
     *((GENERATED, name) for name in ("csg", "bsg")),
 ]
-FOR_THE_ARRAY = [
-    (spec, name) for spec, name in SCHEDULES if name in ("low_rank", "tucker", "alf", "bsg")
-]  # the others have depthwise convolutions, or stay float
 
 
 @pytest.mark.parametrize(("spec", "name"), SCHEDULES, ids=[name for _, name in SCHEDULES])
 def test_reference_and_c_agree(spec: Path, name: str):
     scheduled = hapir.load(spec).schedule(name)
-    accuracies = [scheduled.run(on=on, inputs=DATA).accuracy for on in ("reference", "c")]
-    assert accuracies[0] == accuracies[1]
-    assert accuracies[0] is not None
-    assert accuracies[0] > 0.95
-    result = scheduled.run(on="c", inputs=DATA, limit=50)
-    assert result.mismatches_vs_reference in (0, None)
+    reference, c = scheduled.run(inputs=DATA), scheduled.run(on="c", inputs=DATA)
+    assert reference.accuracy == c.accuracy
+    assert c.accuracy is not None
+    assert c.accuracy > 0.95
+    assert c.mismatches_vs_reference in ((0,) if scheduled.is_integer else (0, None))
 
 
-@pytest.mark.parametrize(("spec", "name"), FOR_THE_ARRAY, ids=[name for _, name in FOR_THE_ARRAY])
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        pytest.param(FACTORED, "low_rank", id="low_rank"),
+        pytest.param(GENERATED, "bsg", id="bsg"),
+        pytest.param(FACTORED, "tucker", id="tucker", marks=pytest.mark.slow),
+        pytest.param(FACTORED, "alf", id="alf", marks=pytest.mark.slow),
+    ],
+)
 def test_the_array_agrees_and_the_estimate_knows_its_cycles(spec: Path, name: str):
+    """The other schedules have depthwise convolutions or stay float, which the array does not run."""
     scheduled = hapir.load(spec).schedule(name)
     result = scheduled.run(on="rtl", inputs=DATA, limit=1)
     assert result.mismatches_vs_reference == 0
@@ -47,7 +52,7 @@ def test_chains_cost_fewer_macs(name: str):
 
     def macs(schedule: hapir.Design, which: str) -> int:
         layers = schedule.schedule(which).estimate().layers
-        return sum(layer.macs for layer in layers)
+        return sum(layer.macs_useful for layer in layers)
 
     assert macs(hapir.load(FACTORED), name) < macs(hapir.load(FACTORED), "on_tiny")
 
