@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
     f32,
     i64,
 )
-from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, base, irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
@@ -99,8 +99,8 @@ class BsgGenerateOp(IRDLOperation):
     `length` is n_c. With `polarity "xor"` numbers have the other sign, as equation 5.6 of the thesis prints them.
 
     Example:
-    `%w = enc.bsg_generate %codes, %vector length 24 slice [16, 16, 3, 3] scale 0.01 polarity "xnor" : (tensor<2x2xui16>,
-        tensor<2xui16>) -> tensor<32x16x3x3xf32>`
+    `%w = enc.bsg_generate %codes, %vector length 24 slice [16, 16, 3, 3] scale 0.01 polarity "xnor" :
+        (tensor<2x2xui16>, tensor<2xui16>) -> tensor<32x16x3x3xf32>`
     """
 
     name = "enc.bsg_generate"
@@ -157,6 +157,3 @@ class BsgGenerateOp(IRDLOperation):
         _expect("codes", self.codes, unsigned(16), (count, words))
         _expect("vector", self.vector, unsigned(16), (words,))
         _expect("result", self.result, f32, shape_of(self.result))
-
-
-Enc = Dialect("enc", [CsgGenerateOp, BsgGenerateOp])

@@ -13,12 +13,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, Signedness, StringAttr, TensorType, i64
-from xdsl.dialects.utils import EnumAttribute
-from xdsl.ir import Attribute, Dialect, SpacedOpaqueSyntaxAttribute, SSAValue
+from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     base,
-    irdl_attr_definition,
     irdl_op_definition,
     operand_def,
     opt_prop_def,
@@ -28,8 +26,9 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
-from xdsl.utils.str_enum import StrEnum
 
+from hapir.dialects.num_rescale import RescaleOp, verify_bounds
+from hapir.dialects.num_rounding import Rounding, RoundingAttr
 from hapir.dialects.num_thresholds import ThresholdOp, ViewOp, step_of
 from hapir.dialects.num_types import (
     CODED,
@@ -80,6 +79,7 @@ __all__ = [
     "PlanesType",
     "QuantizeOp",
     "RequantizeOp",
+    "RescaleOp",
     "Rounding",
     "RoundingAttr",
     "ScaledType",
@@ -104,22 +104,6 @@ __all__ = [
     "verify_axis",
     "zero_point_of",
 ]
-
-
-class Rounding(StrEnum):
-    """How a real becomes an integer: ties to even, ties up, ties away from zero, or always down."""
-
-    half_even = "half_even"
-    half_up = "half_up"
-    half_away = "half_away"
-    floor = "floor"
-
-
-@irdl_attr_definition
-class RoundingAttr(EnumAttribute[Rounding], SpacedOpaqueSyntaxAttribute):
-    """A rounding mode, printed as a bare word."""
-
-    name = "num.rounding"
 
 
 def _same_shape(a: SSAValue, b: SSAValue) -> None:
@@ -305,15 +289,12 @@ class RequantizeOp(IRDLOperation):
         for what, value in (("multiplier", self.multiplier), ("shift", self.shift)):
             if shape_of(value) not in ((1,), (channels,)):
                 raise VerifyException(f"{what} has shape {shape_of(value)}, needs (1,) or ({channels},)")
-        low, high = self.low.value.data, self.high.value.data
-        first, last = code_range(element)
-        if not first <= low <= high <= last:
-            raise VerifyException(f"bounds {low}..{high} do not lie in {element.codes} ({first}..{last})")
+        verify_bounds(element, self.low.value.data, self.high.value.data)
 
 
 Num = Dialect(
     "num",
-    [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp, ThresholdOp, ViewOp],
+    [QuantizeOp, DequantizeOp, WidenOp, RequantizeOp, RescaleOp, ThresholdOp, ViewOp],
     [
         RoundingAttr,
         BipolarType,

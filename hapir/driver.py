@@ -42,6 +42,7 @@ from hapir.weights import WeightStore
 if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
     from hapir.data import Array, Dataset
+    from hapir.lowering.encoded_weights import EncodedWeight
     from hapir.report.compression import CompressionReport, CompressionTable
     from hapir.report.results import RunResult
     from hapir.targets.estimate import EstimateReport
@@ -189,10 +190,11 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A network whose parameters are plain arrays, and its weights."""
+    """A network whose parameters are plain arrays, its weights, and how those that were encoded are stored."""
 
     network: NetworkOp
     weights: WeightStore
+    encoded: Mapping[str, EncodedWeight] = field(default_factory=dict[str, "EncodedWeight"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,9 +275,9 @@ class Scheduled:
         module, weights = self.module.clone(), self.weights.copy()
         network = _only(module, NetworkOp)
         with files_from(self.design.spec.folder):
-            fold_constants(network, weights)
+            encoded = fold_constants(network, weights)
         weights.retain(used_keys(module))
-        return Decoded(network, weights)
+        return Decoded(network, weights, encoded)
 
     @cached_property
     def cut(self) -> Cut:

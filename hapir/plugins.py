@@ -34,6 +34,7 @@ _OWN = (
     "networks",
     "formats",
     "multipliers",
+    "encodings",
     "evaluators",
     "pipelines",
 )
@@ -49,6 +50,7 @@ KINDS = {
     "networks": "network",
     "formats": "number format",
     "multipliers": "multiplier",
+    "encodings": "encoding",
     "evaluators": "evaluator",
     "pipelines": "pipeline",
 }

@@ -1,4 +1,4 @@
-"""Registered values written as text: a number format `fixed(2, 6)`, a multiplier `truncated(bits = 2)`, a dataflow.
+"""Registered values written as text: a number format `fixed(2, 6)`, a multiplier `truncated(bits = 2)`, an encoding.
 
 Options of passes and units, and properties of the IR, hold such a value as its canonical text, so they print and
 parse like any string: the name, and the fields that differ from their defaults by name. Reading takes positional
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import keyword
 import re
 import types
 import typing
@@ -26,21 +27,29 @@ from hapir.diagnostics import HapirError, did_you_mean, fail, span_of
 class Registered:
     """A kind of registered value: its field of the universe, its name in messages, the code where one is unknown."""
 
-    field: Literal["formats", "multipliers", "dataflows", "evaluators"]
+    field: Literal["formats", "multipliers", "dataflows", "encodings", "evaluators"]
     kind: str
     code: str
     example: str
+
+    @property
+    def one(self) -> str:
+        """The kind with its article: `an encoding`."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
 
 
 FORMAT = Registered("formats", "number format", "HAP0232", "`i8` or `fixed(2, 6)`")
 MULTIPLIER = Registered("multipliers", "multiplier", "HAP0233", "`exact` or `truncated(bits = 2)`")
 DATAFLOW = Registered("dataflows", "dataflow", "HAP0217", "`weight_stationary`")
+ENCODING = Registered("encodings", "encoding", "HAP0550", "`dense` or `rle(gap_bits = 5)`")
 EVALUATOR = Registered("evaluators", "evaluator", "HAP0580", "`accuracy` or `agreement`")
 
 FormatText = Annotated[str, FORMAT]
 """An option that takes a number format of the registry."""
 MultiplierText = Annotated[str, MULTIPLIER]
 """An option that takes a multiplier of the registry."""
+EncodingText = Annotated[str, ENCODING]
+"""An option that takes an encoding of the registry."""
 
 EvaluatorText = Annotated[str, EVALUATOR]
 """An option that takes an evaluator of the registry."""
@@ -71,6 +80,8 @@ def canonical(text: str, registered: Registered) -> str:
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value):
+        return value  # a word of a closed list
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written, typing.cast('tuple[object, ...]', value)))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
@@ -95,8 +106,8 @@ def bind(definition: type[Any], positional: int) -> tuple[str, ...]:
 def value_of(text: str, registered: Registered) -> Any:
     """The object behind a text.
 
-    Raises HapirError: HAP0232, HAP0233 or HAP0217 for an unknown name, HAP0305 for options that do not fit, HAP0230
-    where its plug-in is broken.
+    Raises HapirError: HAP0232, HAP0233, HAP0217 or HAP0550 for an unknown name, HAP0305 for options that do not fit,
+    HAP0230 where its plug-in is broken.
     """
     from hapir.registry import universe
 
@@ -139,7 +150,7 @@ def _parsed(text: str, registered: Registered) -> tuple[str, list[Any], dict[str
                 return tree.func.id, [_literal(a) for a in tree.args], named
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         pass
-    what = f"`{text}` does not name a {registered.kind}"
+    what = f"`{text}` does not name {registered.one}"
     fail("HAP0304", what, help=f"write a name and its options, for example {registered.example}")
 
 

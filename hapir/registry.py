@@ -3,8 +3,8 @@
 Adding one = one new file + one line here + tests. Plug-ins contribute through the `xdsl.universe` entry point with a
 `HapirUniverse` of their own. Conventions that the spec language relies on:
 
-- a pass, layer, unit, block, format, multiplier or dataflow is a dataclass; its fields are the options of the spec, its
-  docstring the help;
+- a pass, layer, unit, block, format, multiplier, encoding or dataflow is a dataclass; its fields are the options of the
+  spec, its docstring the help;
 - a pass option named `layers` is a glob (or several) over layer names, and one that matches no layer is an error;
 - `__post_init__` may raise ValueError for options out of range; it is reported at the statement.
 """
@@ -34,9 +34,9 @@ HAPIR = HapirUniverse(
     all_dialects={
         "nn": lazy("dialects.nn", "Nn"),
         "num": lazy("dialects.num", "Num"),
+        "enc": lazy("dialects.enc", "Enc"),
         "machine": lazy("dialects.machine", "Machine"),
         "dataflow": lazy("dialects.dataflow", "Dataflow"),
-        "enc": lazy("dialects.enc_slices", "Enc"),
         "rtl": lazy("dialects.rtl", "Rtl"),
     },
     all_passes={
@@ -54,6 +54,7 @@ HAPIR = HapirUniverse(
         "bias_correction": lazy("lowering.compress.weights.bias_correction", "BiasCorrectionPass"),
         "round_weights": lazy("lowering.compress.round_weights", "RoundWeightsPass"),
         "use_multiplier": lazy("lowering.compress.use_multiplier", "UseMultiplierPass"),
+        "encode": lazy("lowering.compress.encode", "EncodePass"),
         "bwn": lazy("lowering.compress.weights.bwn", "BwnPass"),
         "dorefa": lazy("lowering.compress.weights.dorefa", "DorefaPass"),
         "xnor_net": lazy("lowering.compress.weights.xnor_net", "XnorNetPass"),
@@ -69,6 +70,8 @@ HAPIR = HapirUniverse(
         "bsg": lazy("lowering.compress.structure.bsg", "BsgPass"),
         "crelu": lazy("lowering.compress.structure.crelu", "CreluPass"),
         "keep_accuracy": lazy("lowering.compress.keep_accuracy", "KeepAccuracyPass"),
+        "mixed_precision": lazy("lowering.compress.search.mixed_precision", "MixedPrecisionPass"),
+        "rao": lazy("lowering.compress.search.rao", "RaoPass"),
         "fuse": lazy("lowering.compress.fuse", "FusePass"),
         "n_ary": lazy("lowering.compress.weights.n_ary", "NAryPass"),
         "k_means": lazy("lowering.compress.weights.k_means", "KMeansPass"),
@@ -152,6 +155,18 @@ HAPIR = HapirUniverse(
     multipliers={
         "exact": lazy("multipliers.exact", "Exact"),
         "truncated": lazy("multipliers.truncated", "Truncated"),
+    },
+    encodings={
+        "dense": lazy("encodings.dense", "Dense"),
+        "bit_planes": lazy("encodings.bit_planes", "BitPlanes"),
+        "codebook": lazy("encodings.codebook", "Codebook"),
+        "trits": lazy("encodings.trits", "Trits"),
+        "bitmap": lazy("encodings.bitmap", "Bitmap"),
+        "crs": lazy("encodings.crs", "Crs"),
+        "ras": lazy("encodings.ras", "Ras"),
+        "rle": lazy("encodings.rle", "Rle"),
+        "huffman": lazy("encodings.huffman", "Huffman"),
+        "smallest": lazy("encodings.smallest", "Smallest"),
     },
     evaluators={
         "accuracy": lazy("search.accuracy", "Accuracy"),

@@ -14,6 +14,7 @@ from xdsl.utils.target import Target
 if TYPE_CHECKING:
     from hapir.dialects.formats import NumberFormat
     from hapir.dialects.nn_layers import LayerDefinition
+    from hapir.encodings.encoding import Encoding
     from hapir.multipliers.model import Multiplier
     from hapir.pipelines import NamedPipeline
     from hapir.search.evaluator import Evaluator
@@ -38,6 +39,8 @@ class HapirUniverse(Universe):
     """Number formats by name: `fixed(2, 6)`; the fields are the options."""
     multipliers: dict[str, Callable[[], type[Multiplier]]]
     """Models of multipliers: `multiplier = truncated(bits = 2)` of a `mac`, and of `use_multiplier`."""
+    encodings: dict[str, Callable[[], type[Encoding]]]
+    """Encodings of weights by name: `rle(gap_bits = 5)`; the fields are the options."""
     evaluators: dict[str, Callable[[], type[Evaluator]]]
     """What says how good a network is: `evaluator = agreement` of `keep_accuracy` and of searches."""
     pipelines: dict[str, Callable[[], NamedPipeline]]
@@ -57,6 +60,7 @@ class HapirUniverse(Universe):
         networks: dict[str, Callable[[], Traversable]] | None = None,
         formats: dict[str, Callable[[], type[NumberFormat]]] | None = None,
         multipliers: dict[str, Callable[[], type[Multiplier]]] | None = None,
+        encodings: dict[str, Callable[[], type[Encoding]]] | None = None,
         evaluators: dict[str, Callable[[], type[Evaluator]]] | None = None,
         pipelines: dict[str, Callable[[], NamedPipeline]] | None = None,
     ):
@@ -69,5 +73,6 @@ class HapirUniverse(Universe):
         self.networks = networks or {}
         self.formats = formats or {}
         self.multipliers = multipliers or {}
+        self.encodings = encodings or {}
         self.evaluators = evaluators or {}
         self.pipelines = pipelines or {}

@@ -8,10 +8,11 @@ names.
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,14 @@ class WeightStore(Mapping[str, Array]):
         from safetensors.numpy import save
 
         return save({key: self._arrays[key] for key in sorted(self._arrays)})
+
+    @staticmethod
+    def starts(data: bytes) -> dict[str, int]:
+        """Where the bytes of each array begin in what `to_bytes` gave."""
+        begin = 8 + int.from_bytes(data[:8], "little")
+        header: dict[str, Any] = json.loads(data[8:begin])
+        header.pop("__metadata__", None)
+        return {key: begin + described["data_offsets"][0] for key, described in header.items()}
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""

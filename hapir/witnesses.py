@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hapir.dialects.dataflow import ScheduleOp
     from hapir.dialects.machine import MachineOp
     from hapir.driver import Scheduled
+    from hapir.targets.c.emit import CArtefact
     from hapir.targets.estimate import EstimateReport
     from hapir.targets.verilog.emit import VerilogArtefact
 
@@ -124,18 +125,26 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
 
 
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
+    return _as_bytes(_c(scheduled).files)
+
+
+def _c(scheduled: Scheduled) -> CArtefact:
+    from hapir.lowering.kernel.plan_loads import WeightsFile
     from hapir.targets.c.emit import emit_c
 
-    return _as_bytes(emit_c(scheduled.cut.body, scheduled.decoded.weights).files)
+    decoded = scheduled.decoded
+    file = WeightsFile.of(scheduled.weights, decoded.encoded) if decoded.encoded else None
+    return emit_c(scheduled.cut.body, decoded.weights, file=file)
 
 
 def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     from hapir.targets.c.build import build_c
-    from hapir.targets.c.emit import emit_c
 
-    artefact = emit_c(scheduled.cut.body, scheduled.decoded.weights)
+    artefact = _c(scheduled)
     sizes = {
         "arena_bytes": artefact.arena_bytes,
+        "loaded_bytes": artefact.loaded_bytes,
+        "file_bytes": artefact.file_bytes,
         "live_bytes": artefact.live_bytes,
         "weight_bytes": artefact.weight_bytes,
         "layers": [asdict(layer) for layer in artefact.layers],

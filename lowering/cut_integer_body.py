@@ -25,6 +25,7 @@ from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.num import is_float
+from hapir.lowering.compress.float_islands import island_before
 from hapir.lowering.network_edits import key_stem, unused_name
 from hapir.weights import Array
 
@@ -112,7 +113,9 @@ def _fail_interrupted(op: Operation, part_of: Mapping[SSAValue, int]) -> NoRetur
         "the integer body is interrupted: this op on integers depends on floats that depend on integers",
         at=op,
         labels=() if span is None else (Label(span, "these integers come from floats"),),
-        help="only the beginning and the end of a quantized network may be floats",
+        help="call threshold() after quantize()"
+        if isinstance(source, num.QuantizeOp) and island_before(source) is not None
+        else "only the beginning and the end of a quantized network may be floats",
     )
 
 

@@ -26,6 +26,7 @@ from xdsl.passes import ModulePass
 from hapir.context import hapir_context
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.lowering.constants import compute, is_constant_op, stored_key
+from hapir.lowering.encoded_weights import EncodedWeight, encoded_weight
 from hapir.lowering.network_edits import erase_unused_weights, insert_before, networks_of
 from hapir.weights import WeightStore
 
@@ -50,12 +51,17 @@ def has_constant_ops(network: NetworkOp) -> bool:
     return any(map(is_constant_op, network.body.walk()))
 
 
-def fold_constants(network: NetworkOp, weights: WeightStore) -> None:
-    """Fold a network in place, in program order; the new arrays go into the store."""
+def fold_constants(network: NetworkOp, weights: WeightStore) -> dict[str, EncodedWeight]:
+    """Fold a network in place, in program order; the new arrays go into the store.
+
+    Returns, by key, how those of them that were decoded from bytes are stored.
+    """
     folded = [op for op in network.body.walk() if is_constant_op(op) and not _only_feeds_constants(op)]
+    encoded: dict[str, EncodedWeight] = {}
     for op in folded:
-        _fold(op, weights)
+        _fold(op, weights, encoded)
     erase_unused_weights(network)
+    return encoded
 
 
 def _only_feeds_constants(op: Operation) -> bool:
@@ -63,9 +69,12 @@ def _only_feeds_constants(op: Operation) -> bool:
     return all(is_constant_op(use.operation) for result in op.results for use in result.uses)
 
 
-def _fold(op: Operation, weights: WeightStore) -> None:
+def _fold(op: Operation, weights: WeightStore, encoded: dict[str, EncodedWeight]) -> None:
     for result, array in zip(op.results, compute(op, weights), strict=True):
         folded = WeightOp(weights.put_new(f"{stored_key(op)}.value", array), result.type)
+        stored = encoded_weight(result)
+        if stored is not None:
+            encoded[folded.key.data] = stored
         insert_before(op, [folded])
         folded.result.name_hint = result.name_hint
         result.replace_all_uses_with(folded.result)

@@ -30,6 +30,7 @@ from hapir.dialects.num import (
     DequantizeOp,
     QuantizeOp,
     RequantizeOp,
+    RescaleOp,
     ThresholdOp,
     ViewOp,
     WidenOp,
@@ -76,7 +77,7 @@ def _infer_op(op: Operation) -> None:
         case nn.LayerOp():
             for result, type_ in zip(op.results, op.implied_types(), strict=True):
                 set_type(result, type_)
-        case QuantizeOp() | DequantizeOp() | WidenOp() | RequantizeOp() | ThresholdOp() | ViewOp():
+        case QuantizeOp() | DequantizeOp() | WidenOp() | RequantizeOp() | RescaleOp() | ThresholdOp() | ViewOp():
             set_type(op.result, TensorType(element_type(op.result), shape_of(op.operands[0])))
         case dataflow.LayerOp():
             for argument, value in zip(op.body.block.args, op.inputs, strict=True):

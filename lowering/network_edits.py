@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, ThresholdOp, WidenOp
+from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, RescaleOp, ThresholdOp, WidenOp
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
@@ -35,8 +35,9 @@ def reject_fused(network: NetworkOp) -> None:
 
 def reject_quantized(network: NetworkOp) -> None:
     """Raise HapirError (HAP0506) where a network computes on integers already; coded weights alone do not count."""
+    integer_ops = (QuantizeOp, DequantizeOp, RequantizeOp, RescaleOp, WidenOp, ThresholdOp)
     for op in network.body.walk():
-        if isinstance(op, QuantizeOp | DequantizeOp | RequantizeOp | WidenOp | ThresholdOp) and not is_constant_op(op):
+        if isinstance(op, integer_ops) and not is_constant_op(op):
             fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")
 
 

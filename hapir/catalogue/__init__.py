@@ -69,6 +69,7 @@ KINDS: dict[str, Kind] = {
     "multipliers": Kind("models of the multiplier in a unit", lambda: _registered("multipliers", "multiplier")),
     "dataflows": Kind("what `dataflow =` of a schedule may say", lambda: _registered("dataflows", "dataflow")),
     "formats": Kind("number formats", lambda: _registered("formats", "number format") or format_entries()),
+    "encodings": Kind("how weights lie in memory", lambda: _registered("encodings", "encoding")),
     "evaluators": Kind("what says how good a network is", lambda: _registered("evaluators", "evaluator")),
     "machines": Kind("machines of the library", lambda: library_entries("machine")),
     "networks": Kind("networks of the library", lambda: library_entries("network")),

@@ -17,6 +17,7 @@ KINDS = (
     "multipliers",
     "dataflows",
     "formats",
+    "encodings",
     "evaluators",
     "machines",
     "networks",

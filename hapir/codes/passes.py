@@ -96,6 +96,27 @@ PASSES = {
         "choose formats that the model takes.",
         "recipe r { use_multiplier(multiplier = truncated(bits = 2)) }    // before quantize",
     ),
+    "HAP0550": Code(
+        "unknown encoding",
+        "No encoding of this name is registered, neither hapir's own nor a plug-in's.",
+        "encode(encoding = hufman)",
+    ),
+    "HAP0551": Code(
+        "encoding does not suit the weights",
+        "An encoding may ask for a symbol that means zero, for few distinct values, or for columns that its indices "
+        "reach; the message says what these weights lack.",
+        "encode(encoding = trits)    // of weights with more than three values",
+    ),
+    "HAP0552": Code(
+        "damaged encoded weights",
+        "The bytes of a part are not what an encoder writes: a length, an index or a code is wrong.",
+        "a weights file that was changed by hand",
+    ),
+    "HAP0553": Code(
+        "encoded already",
+        "Weights are encoded once: a second encoding would be of bytes that are no weights.",
+        "encode(), encode(encoding = dense)",
+    ),
     "HAP0530": Code(
         "codes without a zero undo pruning",
         "More than 5 % of a layer's weights are 0, and the codes that shall stand for them (signs, bipolar numbers, "
@@ -134,30 +155,30 @@ PASSES = {
     ),
     "HAP0525": Code(
         "annotations contradict each other",
-        "A ReLU, a pool or an op that moves data keeps the integers of its operand, so what is asked of both must agree.",
+        "A ReLU, a pool or an op that moves data keeps the integers of its operand: what is asked of both must agree.",
         'precision(layers = "c1", activations = u8), precision(layers = "r1", activations = u4)    // r1 = relu(c1)',
     ),
     "HAP0526": Code(
         "annotation without a meaning",
-        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two numbers "
-        "with 0 between them. The pass `precision` writes them so.",
+        "`weight_format` and `activation_format` hold the name of a format such as `i4`, `activation_range` two "
+        "numbers with 0 between them. The pass `precision` writes them so.",
         'nn.relu %x layer "r1" {activation_format = "u99"} : ...',
     ),
     "HAP0527": Code(
         "no batch norm to take a range from",
         "`sigmas` reads how a layer's results are distributed from the batch norm behind it, so it comes before "
         "fold_batch_norm, and the layer needs one.",
-        "fold_batch_norm(), precision(activations = u4, sigmas = 3)",
+        'fold_batch_norm(), precision(layers = "*", activations = u4, sigmas = 3)',
     ),
     "HAP0528": Code(
         "range fixed before equalization",
         "equalize scales the channels of this activation; a range that is fixed already would no longer be its own.",
-        "precision(activations = u4, high = 6), equalize()",
+        'precision(layers = "c1", activations = u4, high = 6), equalize()',
     ),
     "HAP0529": Code(
         "weights coded before their format was asked for",
         "quantize keeps the codes of weights that are coded already, so it cannot give them another number of bits.",
-        "quantize_weights(weights = i8), precision(weights = i4), quantize(...)",
+        'quantize_weights(weights = i8), precision(layers = "c1", weights = i4), quantize(...)',
     ),
     "HAP0590": Code(
         "pass cannot be applied",

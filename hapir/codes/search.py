@@ -21,6 +21,11 @@ SEARCH = {
         "say what must be kept with `at_least`.",
         'keep_accuracy(within = 3 dB, data = "d.npz", evaluator = sqnr)',
     ),
+    "HAP0583": Code(
+        "nothing is good enough",
+        "Even the least compression that the search may choose misses the bound, or no choice fits the budget.",
+        'mixed_precision(size = 10 B, calibration = "d.npz")',
+    ),
     "HAP0584": Code(
         "report without accuracy",
         "A compression is never shown without the accuracy beside it, and the data hold no array `label` to measure it "

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from hapir.bounds import bounded, check_bounds
 from hapir.encodings.bits import Bytes, Unsigned, pack, unpack
-from hapir.encodings.encoding import (
-    NOTHING_SHARED,
-    Encoding,
-    Part,
-    Shared,
-    Symbols,
-    Tensor,
-    exactly,
-    placed,
-    takes_zeros,
-)
+from hapir.encodings.encoding import NOTHING_SHARED, Encoding, Part, Shared, Symbols, Tensor, exactly, placed
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 
@@ -43,13 +33,17 @@ class Bitmap(Encoding):
     def part_names(self) -> tuple[str, ...]:
         return ("bitmap", "levels", "values")
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        return True
+
     def unfit(self, symbols: Symbols) -> str | None:
-        zeros = takes_zeros(symbols)
+        zeros = super().unfit(symbols)
         if zeros is not None or self.levels == "auto":
             return zeros
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         if self.levels != "auto":
             return self
         return replace(self, levels=best_levels(symbols.tensor, symbols.nonzero_histogram[0], symbols.nonzeros).count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from hapir.bounds import bounded, check_bounds
 from hapir.encodings.bits import Bytes, Unsigned, pack, unpack
@@ -39,7 +39,7 @@ class Codebook(Encoding):
         wrong = self.levels not in ("auto", count)
         return f"there are {count} distinct symbols, not {self.levels}" if wrong else None
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         return replace(self, levels=len(symbols.histogram[0]))
 
     def _table(self, tensor: Tensor) -> Levels:

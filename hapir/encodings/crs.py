@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +21,18 @@ from hapir.encodings.encoding import (
     Tensor,
     exactly,
     placed,
-    takes_zeros,
 )
-from hapir.encodings.gaps import best_width, entries_of, positions_of, row_gaps, with_skips
+from hapir.encodings.gaps import best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 
 @dataclass(frozen=True)
 class Crs(Encoding):
-    """Rows are those of axis 0: a pointer to each row's first entry and one past the last, a column and a value per entry.
+    """Rows (axis 0): a pointer to each one's first entry and one past the last, a column and a value per entry.
 
-    `nnz * (index + value) + (rows + 1) * pointer` bits; a pointer is as wide as the number of weights asks for. Relative
-    columns are the zeros skipped since the entry before, with entries that only skip where a gap is too long (see
-    `hapir.encodings.gaps`; the padding zeros of Han et al., Deep Compression, ICLR 2016, section 2).
+    `nnz * (index + value) + (rows + 1) * pointer` bits; a pointer is as wide as the number of weights asks for.
+    Relative columns are the zeros skipped since the entry before, with entries that only skip where a gap is too long
+    (see `hapir.encodings.gaps`; the padding zeros of Han et al., Deep Compression, ICLR 2016, section 2).
 
     `columns`: column numbers, or gaps between them.
     `index_bits`: bits of a column or gap; `auto` takes the smallest that is enough, or of gaps the one that saves most.
@@ -56,8 +55,12 @@ class Crs(Encoding):
     def part_names(self) -> tuple[str, ...]:
         return ("pointers", "indices", "levels", "values")
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        return True
+
     def unfit(self, symbols: Symbols) -> str | None:
-        zeros = takes_zeros(symbols)
+        zeros = super().unfit(symbols)
         if zeros is not None:
             return zeros
         needed = index_width(symbols.tensor.columns)
@@ -67,14 +70,16 @@ class Crs(Encoding):
             return None
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         distinct, tensor = symbols.nonzero_histogram[0], symbols.tensor
         levels = best_levels(tensor, distinct, symbols.nonzeros).count if self.levels == "auto" else self.levels
         index_bits = self.index_bits
         if index_bits == "auto":
             absolute = self.columns == "absolute"
             width = Levels(levels, tensor.bits).width
-            index_bits = index_width(tensor.columns) if absolute else best_width(row_gaps(symbols, rows=True), width)
+            index_bits = (
+                index_width(tensor.columns) if absolute else best_width(gap_histogram(symbols, rows=True), width)
+            )
         return replace(self, index_bits=index_bits, levels=levels)
 
     def _table(self, tensor: Tensor) -> Levels:
@@ -83,7 +88,7 @@ class Crs(Encoding):
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:
         table, tensor, index_bits = self._table(symbols.tensor), symbols.tensor, chosen(self.index_bits)
         absolute = self.columns == "absolute"
-        entries = symbols.nonzeros if absolute else entries_of(row_gaps(symbols, rows=True), index_bits)
+        entries = symbols.nonzeros if absolute else entries_of(gap_histogram(symbols, rows=True), index_bits)
         return {
             "pointers": (tensor.rows + 1) * pointer_width(tensor),
             "indices": entries * index_bits,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from hapir.bounds import bounded, check_bounds
 from hapir.encodings.bits import Bytes, Unsigned, pack, unpack
@@ -35,7 +35,7 @@ class Dense(Encoding):
         narrow = self.width != "auto" and self.width < symbols.tensor.bits
         return f"symbols of {symbols.tensor.bits} bits do not fit fields of {self.width}" if narrow else None
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         return replace(self, width=symbols.tensor.bits) if self.width == "auto" else self
 
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:

@@ -1,10 +1,10 @@
 """What every encoding says: how many bits symbols take, the bytes they become, and the way back.
 
-An encoding is a frozen dataclass registered by name; its fields are the options of the spec. It sees `Symbols`: unsigned
-numbers of a known width (the two's complement bits of codes, or the bit patterns of f32), one of which may mean zero.
-It gives named parts, each with its exact number of bits; a part ends on a whole byte. Everything that the decoder reads
-lies in the parts, except what the type of the tensor and the options say. Options that may be `auto` are chosen by
-`fitted`; the other methods take a fitted encoding only.
+An encoding is a frozen dataclass registered by name; its fields are the options of the spec. It sees `Symbols`:
+unsigned numbers of a known width (the two's complement bits of codes, or the bit patterns of f32), one of which may
+mean zero. It gives named parts, each with its exact number of bits; a part ends on a whole byte. Everything that the
+decoder reads lies in the parts, except what the type of the tensor and the options say. Options that may be `auto` are
+chosen by `fitted`; the other methods take a fitted encoding only.
 
 Invariants, held for every registered encoding by tests: `decode` gives back what `encode` was given; `part_bits`, which
 does not encode, names the same bits; damaged parts raise `DamagedError` or decode to symbols that fit the width.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
@@ -35,7 +35,7 @@ class DamagedError(ValueError):
 
 @dataclass(frozen=True)
 class Tensor:
-    """What is known of symbols before a byte is read: shape, bits of each (1 to 32), the one that means zero or None."""
+    """What is known of symbols before a byte is read: shape, bits (1 to 32), the one that means zero or None."""
 
     shape: tuple[int, ...]
     bits: int
@@ -136,11 +136,25 @@ class Encoding(ABC):
     def part_names(self) -> tuple[str, ...]:
         """The names of the parts, in the order in which `encode` gives them and `decode` takes them."""
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        """Whether one symbol must mean zero: the one that is not written."""
+        return False
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether no option is `auto`."""
+        return all(getattr(self, f.name) != "auto" for f in fields(self))  # pyright: ignore[reportArgumentType]  # registered ones are dataclasses
+
     def unfit(self, symbols: Symbols) -> str | None:
         """Why the encoding cannot hold these symbols; None where it can."""
-        return None
+        return takes_zeros(symbols) if self.leaves_out_zeros else None
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def for_all(self, tensors: Sequence[Symbols]) -> Self:
+        """The encoding with those options chosen that must be equal for all tensors that share a part."""
+        return self
+
+    def fitted(self, symbols: Symbols) -> Encoding:
         """The encoding with a number in place of every `auto`, the one that takes the fewest bits here."""
         return self
 

@@ -24,6 +24,7 @@ from hapir.encodings.encoding import (
     takes_zeros,
     within,
 )
+from hapir.encodings.gaps import gap_histogram
 from hapir.encodings.huffman_code import MOST_CODES, Book
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
@@ -37,9 +38,9 @@ class Huffman(Encoding):
     """Canonical Huffman code of all symbols, or of the distances between those that are not zero.
 
     With `source = gaps` a distance is the difference of two flat positions, the first one's position itself; the values
-    follow packed, one sign bit for ternary weights. That is the storage format of Reduce-and-Scale: `H2(p) + p` bits per
-    weight at density p. Source: Schindler, Heidelberg 2021, section 5.3 (L890-905). A code of the symbols themselves is
-    the last stage of Han et al., Deep Compression, ICLR 2016, section 4.
+    follow packed, one sign bit for ternary weights. That is the storage format of Reduce-and-Scale: `H2(p) + p` bits
+    per weight at density p. Source: Schindler, Heidelberg 2021, section 5.3 (L890-905). A code of the symbols
+    themselves is the last stage of Han et al., Deep Compression, ICLR 2016, section 4.
 
     `source`: what the code is of; `auto` takes what is smaller.
     `codebook`: one code for each tensor, or one for all of them that `encode` takes, which is stored once.
@@ -62,6 +63,10 @@ class Huffman(Encoding):
             return ("book", "stream")
         return ("book", "count", "stream", "levels", "values")
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        return self.source == "gaps"
+
     def unfit(self, symbols: Symbols) -> str | None:
         reasons = [self._unfit_source(symbols, source) for source in self._sources]
         return None if None in reasons else reasons[-1]
@@ -80,7 +85,7 @@ class Huffman(Encoding):
         distinct = len(_histogram(symbols, source)[0])
         return f"there are {distinct} distinct {source}, more than {MOST_CODES}" if distinct > MOST_CODES else None
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         if self.source == "auto":
             fit = [replace(self, source=s) for s in self._sources if self._unfit_source(symbols, s) is None]
             choices = [choice.fitted(symbols) for choice in fit]
@@ -90,6 +95,19 @@ class Huffman(Encoding):
         if self.levels != "auto":
             return self
         return replace(self, levels=best_levels(symbols.tensor, symbols.nonzero_histogram[0], symbols.nonzeros).count)
+
+    def for_all(self, tensors: Sequence[Symbols]) -> Self:
+        """What the code is of, where all tensors have one code: what is smaller in all."""
+        if self.source != "auto" or self.codebook == "layer":
+            return self
+        fit = [s for s in self._sources if all(self._unfit_source(t, s) is None for t in tensors)]
+        return min((replace(self, source=s) for s in fit), key=lambda e: e._total(tensors)) if fit else self
+
+    def _total(self, tensors: Sequence[Symbols]) -> int:
+        """The bits of all tensors with a shared book, which counts once."""
+        shared = self.share(tensors)
+        parts = [self.fitted(symbols).part_bits(symbols, shared) for symbols in tensors]
+        return shared["book"].bits + sum(sum(bits.values()) - bits["book"] for bits in parts)
 
     def share(self, tensors: Sequence[Symbols]) -> Shared:
         """The book of all tensors together, where `codebook = model`; the source must be chosen."""
@@ -166,7 +184,13 @@ def _histogram(symbols: Symbols, source: Literal["symbols", "gaps"]) -> Histogra
     """What the code is of, in ascending order, and how often each occurs."""
     if source == "symbols":
         return symbols.histogram
-    distances = _distances(symbols.nonzero_positions())
-    counts = np.bincount(distances) if len(distances) else np.zeros(0, np.int64)
-    distinct = np.flatnonzero(counts)
-    return distinct.astype(np.uint32), counts[distinct]
+    gaps, counts = gap_histogram(symbols, rows=False)
+    if not len(gaps):
+        return gaps.astype(np.uint32), counts
+    # a distance is one more than the gap, but the first one has nothing in front of it
+    first = int(np.argmax(symbols.values != symbols.tensor.zero))
+    distinct, place = np.unique(np.append(gaps + 1, first), return_inverse=True)
+    found = np.zeros(len(distinct), np.int64)
+    np.add.at(found, place, np.append(counts, 1))
+    found[np.searchsorted(distinct, first + 1)] -= 1
+    return distinct[found > 0].astype(np.uint32), found[found > 0]

@@ -31,7 +31,7 @@ _TABLE_BITS = 14
 
 
 def code_lengths(counts: Int64) -> npt.NDArray[np.uint8]:
-    """The length of each symbol's code; counts are above 0. Of equal weights the leaves come first, which keeps it flat."""
+    """The length of each symbol's code; counts are above 0. Of equal weights leaves come first: that keeps it flat."""
     if len(counts) < 2:
         return np.zeros(len(counts), np.uint8)
     nodes = [(int(count), i) for i, count in enumerate(counts)]
@@ -128,7 +128,7 @@ class Book:
         return np.array(codes, np.uint64)
 
     def stream_bits(self, distinct: Unsigned, counts: Int64) -> int:
-        """The bits of a stream in which symbols occur so often. Raises ValueError for a symbol that is not in the book."""
+        """The bits of a stream in which symbols occur so often. Raises ValueError for one that the book lacks."""
         return int((self.lengths[self._places(distinct)].astype(np.int64) * counts).sum())
 
     def _places(self, distinct: Unsigned) -> Int64:
@@ -236,7 +236,7 @@ class _Table:
         jump = following
         for _ in range(_JUMPS):
             jump = jump[jump]
-        heads, here, step = list[int](), at & 7, memoryview(jump)
+        heads, here, step = list[int](), at & 7, jump.data
         while here < bits:
             heads.append(here)
             here = step[here]

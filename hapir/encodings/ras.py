@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from hapir.encodings.encoding import (
     Tensor,
     exactly,
     placed,
-    takes_zeros,
 )
 from hapir.encodings.levels import Auto, Levels, chosen
 
@@ -35,10 +34,10 @@ MOST_LEVELS = 256
 
 @dataclass(frozen=True)
 class Ras(Encoding):
-    """Lists of column numbers, level by level and row by row (axis 0); pointers say where each list starts.
+    """Lists of ascending column numbers, level by level and row by row (axis 0); pointers say where each starts.
 
-    Where an index is too narrow for the columns, a row is cut into blocks of `2^index_bits` columns with a list each, and
-    the kernel moves its base from block to block. `16 * nnz` bits and the pointers for 16-bit indices (L880).
+    Where an index is too narrow for the columns, a row is cut into blocks of `2^index_bits` columns with a list each,
+    and the kernel moves its base from block to block. `16 * nnz` bits and the pointers for 16-bit indices (L880).
 
     `index_bits`: bits of a column number in its block; `auto` takes what is smaller.
     `levels`: how many values other than zero occur; `auto` counts them.
@@ -57,15 +56,19 @@ class Ras(Encoding):
     def part_names(self) -> tuple[str, ...]:
         return ("levels", "pointers", "indices")
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        return True
+
     def unfit(self, symbols: Symbols) -> str | None:
         if symbols.tensor.zero is None:
-            return takes_zeros(symbols)
+            return super().unfit(symbols)
         count = len(symbols.nonzero_histogram[0])
         if count > MOST_LEVELS:
             return f"there are {count} levels, more than {MOST_LEVELS}"
         return None if self.levels in ("auto", count) else f"there are {count} levels, not {self.levels}"
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         counted = replace(self, levels=len(symbols.nonzero_histogram[0]))
         if self.index_bits != "auto":
             return counted
@@ -124,17 +127,15 @@ class Ras(Encoding):
         if (columns >= tensor.columns).any():
             raise DamagedError("a column lies past the last one")
         positions = row * tensor.columns + columns
-        named = np.zeros(tensor.count, np.bool_)
-        named[positions] = True
-        if np.count_nonzero(named) != entries:
-            raise DamagedError("two entries are for one weight")
+        if ((np.diff(indices) <= 0) & (np.diff(of_list) == 0)).any():
+            raise DamagedError("a list does not ascend")
         return placed(positions, table.read(level.astype(np.uint32), parts[0]), tensor)
 
 
 def flush_interval(activation_bits: int, accumulator_bits: int, *, signed: bool) -> int:
     """How many unsigned activations an accumulator adds up before it may overflow.
 
-    `floor(limit / (2^k - 1))` with the largest number of the accumulator: 257 for 8-bit activations in unsigned 16 bits.
-    Kernels that add up longer lists empty it into a wide one at that interval.
+    `floor(limit / (2^k - 1))` with the largest number of the accumulator: 257 for 8-bit activations in unsigned 16
+    bits. Kernels that add up longer lists empty it into a wide one at that interval.
     """
     return ((1 << accumulator_bits - signed) - 1) // ((1 << activation_bits) - 1)

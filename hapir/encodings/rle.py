@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,19 +19,18 @@ from hapir.encodings.encoding import (
     Symbols,
     Tensor,
     placed,
-    takes_zeros,
 )
-from hapir.encodings.gaps import WIDEST_GAP, best_width, entries_of, positions_of, row_gaps, with_skips
+from hapir.encodings.gaps import WIDEST_GAP, best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 
 @dataclass(frozen=True)
 class Rle(Encoding):
-    """Run lengths of zeros: words of a gap (low bits) and a value, over the flat tensor; zeros at the end cost nothing.
+    """Run lengths of zeros: words of a gap (low bits) and a value; zeros at the end of the flat tensor cost nothing.
 
-    A ternary weight takes `gap_bits + 1` bits: the sign is the value. Gaps that are too long are split by words that only
-    skip (see `hapir.encodings.gaps`); the last byte is filled with ones, which is such a word or part of one. Source:
-    Faraone, Sydney 2021, section 3 (L723-725, L807-809).
+    A ternary weight takes `gap_bits + 1` bits: the sign is the value. Gaps that are too long are split by words that
+    only skip (see `hapir.encodings.gaps`); the last byte is filled with ones, which is such a word or part of one.
+    Source: Faraone, Sydney 2021, section 3 (L723-725, L807-809).
 
     `gap_bits`: bits of a gap; `auto` takes the width that is smallest here.
     `levels`: entries of a table of the values, 0 to write them as they are; `auto` takes what is smaller.
@@ -50,16 +49,20 @@ class Rle(Encoding):
     def part_names(self) -> tuple[str, ...]:
         return ("levels", "words")
 
+    @property
+    def leaves_out_zeros(self) -> bool:
+        return True
+
     def unfit(self, symbols: Symbols) -> str | None:
-        zeros = takes_zeros(symbols)
+        zeros = super().unfit(symbols)
         if zeros is not None or self.levels == "auto":
             return zeros
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
-    def fitted(self, symbols: Symbols) -> Self:
-        gaps = row_gaps(symbols, rows=False)
+    def fitted(self, symbols: Symbols) -> Encoding:
+        gaps = gap_histogram(symbols, rows=False)
         distinct = symbols.nonzero_histogram[0]
-        levels = best_levels(symbols.tensor, distinct, len(gaps)).count if self.levels == "auto" else self.levels
+        levels = best_levels(symbols.tensor, distinct, symbols.nonzeros).count if self.levels == "auto" else self.levels
         width = Levels(levels, symbols.tensor.bits).width
         gap_bits = best_width(gaps, width) if self.gap_bits == "auto" else self.gap_bits
         return replace(self, gap_bits=gap_bits, levels=levels)
@@ -69,7 +72,7 @@ class Rle(Encoding):
 
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:
         table, gap_bits = self._table(symbols.tensor), chosen(self.gap_bits)
-        words = entries_of(row_gaps(symbols, rows=False), gap_bits)
+        words = entries_of(gap_histogram(symbols, rows=False), gap_bits)
         return {"levels": table.table_bits, "words": words * (gap_bits + table.width)}
 
     def encode(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> tuple[Part, ...]:

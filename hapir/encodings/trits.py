@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Trits(Encoding):
             return f"there are {count} distinct symbols, a trit has three"
         return None if self.levels in ("auto", count) else f"there are {count} distinct symbols, not {self.levels}"
 
-    def fitted(self, symbols: Symbols) -> Self:
+    def fitted(self, symbols: Symbols) -> Encoding:
         return replace(self, levels=len(symbols.histogram[0]))
 
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from hapir.factorizations.slices import Shape, cut, kept
+from hapir.factorizations.slices import Shape, crop_patterns, cut
 from hapir.factorizations.stages import Floats
 
 Polarity = Literal["xnor", "xor"]
@@ -89,15 +89,15 @@ def fit(bank: Floats, slice_shape: Shape, base: Bits, rounds: int = 4, polarity:
     Each step lowers the squared error or leaves it. A layer of zeros has scale 0.
     """
     n = len(base)
-    inside, targets = _folded(bank, slice_shape, n)
+    inside, targets, patterns = _folded(bank, slice_shape, n)
     if not targets.any():
         return FittedCodes(np.ones((len(targets), n), np.uint8), 0.0)
     matrix = _shifted(base, targets.shape[1]).astype(np.float64) * (1 if polarity == "xnor" else -1)
     codes = np.where(targets @ matrix < 0, -1.0, 1.0)
     scale = _best_scale(codes @ matrix.T, targets, inside)
     for _ in range(rounds if scale > 0 else 0):
-        for rows, weight in _by_pattern(inside):
-            codes[rows] = _flipped(codes[rows], targets[rows] / scale, matrix, weight)
+        for rows in patterns:
+            codes[rows] = _flipped(codes[rows], targets[rows] / scale, matrix, inside[rows[0]])
         scale = _best_scale(codes @ matrix.T, targets, inside)
     return FittedCodes((codes > 0).astype(np.uint8), scale)
 
@@ -109,30 +109,28 @@ def _signs(bits: Bits) -> npt.NDArray[np.int8]:
 def _shifted(base: Bits, rows: int) -> npt.NDArray[np.int8]:
     """The signs of the first rows of the circulant matrix: row i, column v is b[(v - i) mod n_c]."""
     n = len(base)
-    return _signs(base)[(np.arange(n) - np.arange(rows)[:, np.newaxis]) % n]
+    windows = np.lib.stride_tricks.sliding_window_view(np.tile(_signs(base), 2), n)
+    return windows[n - np.arange(rows)]
 
 
-def _folded(bank: Floats, slice_shape: Shape, code: int) -> tuple[Floats, Floats]:
-    """Per slice and place in the period, how many weights share one number, and what these sum to."""
+def _folded(bank: Floats, slice_shape: Shape, code: int) -> tuple[Floats, Floats, list[npt.NDArray[np.int64]]]:
+    """Per slice and place in the period, how many weights share one number, and what these sum to; and the sets of
+    slices that agree in the former."""
     length = prod(slice_shape)
     period = min(length, code)
     padding = [(0, 0), (0, ceil(length / period) * period - length)]
-    slices = np.pad(cut(bank, slice_shape).astype(np.float64), padding)
-    inside = np.pad(kept(bank.shape, slice_shape).astype(np.float64), padding)
-    folds = (len(slices), -1, period)
-    return inside.reshape(folds).sum(axis=1), slices.reshape(folds).sum(axis=1)
+    slices = np.pad(cut(bank, slice_shape).astype(np.float64), padding).reshape(-1, ceil(length / period), period)
+    counts = np.zeros((len(slices), period))
+    patterns = crop_patterns(bank.shape, slice_shape)
+    for rows, inside in patterns:
+        counts[rows] = np.pad(inside, padding[1]).reshape(-1, period).sum(axis=0)
+    return counts, slices.sum(axis=1), [rows for rows, _ in patterns]
 
 
 def _best_scale(values: Floats, sums: Floats, counts: Floats) -> float:
     """`<t, W> / <W, W>` over all weights of the layer; positive, as the codes follow the targets' signs."""
     energy = float((counts * values**2).sum())
     return float((values * sums).sum()) / energy if energy else 0.0
-
-
-def _by_pattern(counts: Floats) -> list[tuple[npt.NDArray[np.bool_], Floats]]:
-    """The slices whose weights are cropped alike, and their counts per place."""
-    patterns, which = np.unique(counts, axis=0, return_inverse=True)
-    return [(which.ravel() == index, cast(Floats, pattern)) for index, pattern in enumerate(patterns)]
 
 
 def _flipped(codes: Floats, sums: Floats, matrix: Floats, counts: Floats) -> Floats:

@@ -8,6 +8,7 @@ generated whole and cropped (UCSD thesis, L1894-1928).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import ceil, prod
 
 import numpy as np
@@ -50,9 +51,24 @@ def join(slices: npt.NDArray[np.generic], bank: Sequence[int], slice_shape: Sequ
     return np.ascontiguousarray(whole[tuple(slice(size) for size in bank)])
 
 
-def kept(bank: Sequence[int], slice_shape: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Which elements of the slices lie within the bank, S x prod(slice_shape)."""
-    return cut(np.ones(bank, np.bool_), slice_shape).astype(np.bool_)
+def crop_patterns(
+    bank: Sequence[int], slice_shape: Sequence[int]
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+    """The slices of a bank in sets that are cropped alike: their rows, and which elements of a slice are kept."""
+    grid = grid_of(bank, slice_shape)
+    last = [range(2) if b % s else range(1) for b, s in zip(bank, slice_shape, strict=True)]
+    places = np.indices(grid).reshape(len(grid), -1)
+    found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = []
+    for cropped in product(*last):
+        alike, inside = np.ones(places.shape[1], np.bool_), np.ones(slice_shape, np.bool_)
+        for axis, (at_end, b, s) in enumerate(zip(cropped, bank, slice_shape, strict=True)):
+            if b % s:
+                alike &= (places[axis] == grid[axis] - 1) == at_end
+            if at_end:
+                inside[(slice(None),) * axis + (slice(b % s, None),)] = False
+        if alike.any():
+            found.append((np.flatnonzero(alike), inside.ravel()))
+    return found
 
 
 def csg_generated(codes: Floats, matrix: Floats) -> Floats:

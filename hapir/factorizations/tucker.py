@@ -9,30 +9,22 @@ ICLR 2015, with the kernel kept whole).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from hapir.factorizations.stages import Floats, Shape4, Stage, StageShape
-from hapir.factorizations.svd import Svd, rank_for_energy
+from hapir.factorizations.svd import Svd, leading_vectors, rank_for_energy
 
 
-@dataclass(frozen=True)
-class Unfoldings:
-    """The decompositions of filters along their output channels (K x CRS) and their input channels (C x KRS)."""
+def unfolded(w: Floats) -> tuple[Floats, Floats]:
+    """Filters K C R S as matrices along their output channels (K x CRS) and their input channels (C x KRS)."""
+    k, c = w.shape[:2]
+    return w.reshape(k, -1), w.swapaxes(0, 1).reshape(c, -1)
 
-    output: Svd
-    input: Svd
 
-    @staticmethod
-    def of(w: Floats) -> Unfoldings:
-        """Those of filters K C R S."""
-        k, c = w.shape[:2]
-        return Unfoldings(Svd.of(w.reshape(k, -1)), Svd.of(w.swapaxes(0, 1).reshape(c, -1)))
-
-    def ranks_for_energy(self, share: float) -> tuple[int, int]:
-        """Output and input rank that keep this share of the energy, each by itself."""
-        return rank_for_energy(self.output.values, share), rank_for_energy(self.input.values, share)
+def ranks_for_energy(w: Floats, share: float) -> tuple[int, int]:
+    """Output and input rank that keep this share of the energy, each by itself."""
+    output, input = (rank_for_energy(Svd.of(matrix).values, share) for matrix in unfolded(w))
+    return output, input
 
 
 def chain_shape(filters: Shape4, ranks: tuple[int, int]) -> tuple[StageShape, StageShape, StageShape]:
@@ -46,17 +38,17 @@ def chain_shape(filters: Shape4, ranks: tuple[int, int]) -> tuple[StageShape, St
     )
 
 
-def tucker2(w: Floats, ranks: tuple[int, int], unfoldings: Unfoldings, rounds: int) -> tuple[Stage, Stage, Stage]:
-    """Tucker-2 with (output, input) ranks: HOSVD, then `rounds` of HOOI."""
+def tucker2(w: Floats, ranks: tuple[int, int], rounds: int) -> tuple[Stage, Stage, Stage]:
+    """Tucker-2 with (output, input) ranks of at most K and C: HOSVD, then `rounds` of HOOI."""
     k, c, r, s = w.shape
     o, i = ranks
-    outputs, inputs = unfoldings.output.u[:, :o], unfoldings.input.u[:, :i]
+    along_outputs, along_inputs = unfolded(w)
+    outputs, inputs = leading_vectors(along_outputs, o), leading_vectors(along_inputs, i)
     for _ in range(rounds):
-        outputs = Svd.of(np.einsum("kcrs,ci->kirs", w, inputs, optimize=True).reshape(k, -1)).u[:, :o]
+        reduced = np.einsum("kcrs,ci->kirs", w, inputs, optimize=True)
+        outputs = leading_vectors(reduced.reshape(k, -1), o)
         reduced = np.einsum("kcrs,ko->cors", w, outputs, optimize=True)
-        inputs = Svd.of(reduced.reshape(c, -1)).u[:, :i]
-    # a rank beyond that of the other side's unfolding adds nothing, and has no singular vector to add
-    ranks = outputs.shape[1], inputs.shape[1]
+        inputs = leading_vectors(reduced.reshape(c, -1), i)
     core = np.einsum("kcrs,ko,ci->oirs", w, outputs, inputs, optimize=True)
     reduce, middle, expand = chain_shape((k, c, r, s), ranks)
     return (
@@ -104,7 +96,7 @@ def canonical_polyadic(w: Floats, rank: int, rounds: int, seed: int = 0) -> tupl
 
 def _start(matrix: Floats, rank: int, draw: np.random.Generator) -> Floats:
     """Leading left singular vectors, and random columns where there are not enough."""
-    vectors = Svd.of(matrix).u[:, :rank]
+    vectors = leading_vectors(matrix, rank)
     missing = rank - vectors.shape[1]
     return np.hstack([vectors, draw.standard_normal((len(matrix), missing)) / np.sqrt(len(matrix))])
 

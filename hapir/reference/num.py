@@ -179,12 +179,35 @@ def check_ascending(thresholds: Array, op: num.ThresholdOp) -> None:
         fail("HAP0540", what, at=op, help="sort the thresholds of each channel")
 
 
+def rescale(
+    acc: Array, scale: Array | float, zero_point: int, bounds: tuple[int, int], rounding: Rounding
+) -> npt.NDArray[np.float64]:
+    """`clamp(round(acc * scale) + zero_point)` as whole doubles; the product is one of doubles."""
+    return np.clip(round_real(acc.astype(np.float64) * scale, rounding) + zero_point, *bounds)
+
+
+def _rescale_op(op: num.RescaleOp, operands: Sequence[Array], _: Setting) -> Array:
+    acc, scale = operands
+    element = element_type(op.result)
+    scale = scale.astype(np.float64)
+    bounds = op.low.value.data, op.high.value.data
+    q = rescale(
+        acc,
+        along(scale, 1, acc.ndim) if acc.ndim > 1 else scale,
+        num.zero_point_of(element),
+        bounds,
+        op.rounding.data,
+    )
+    return q.astype(dtype_of(element))
+
+
 MEANINGS: dict[type[Operation], Meaning] = dict(
     (
         single(num.QuantizeOp, _quantize_op),
         single(num.DequantizeOp, _dequantize_op),
         single(num.WidenOp, _widen_op),
         single(num.RequantizeOp, _requantize_op),
+        single(num.RescaleOp, _rescale_op),
         single(num.ThresholdOp, _threshold_op),
         single(num.ViewOp, lambda _, operands, __: operands[0]),
     )

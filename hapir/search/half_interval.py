@@ -22,7 +22,7 @@ def largest_accepted(accepts: Callable[[float], bool], eps: float) -> float | No
     """The largest point of (0, 1) that was accepted, to a resolution of `eps`; None where none was.
 
     `low = 0, high = 1`; the middle becomes `low` where it is accepted and `high` where it is not, until the two are at
-    most `eps` apart (half-interval search of RAO: Vemparala, Frickenstein, Stechele, CRV 2019). Asks
+    most `eps` apart (half-interval search of RAO, resource-aware optimization, CRV 2019). Asks
     `half_interval_evaluations(eps)` times. Raises ValueError where `eps` is not above 0.
     """
     if not eps > 0:

@@ -17,10 +17,15 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.num import AffineType, integer_range
+from hapir.dialects.num import AffineType, BipolarType, TernaryType, integer_range
 from hapir.lowering.compress.annotations import Request, asked_of
 from hapir.lowering.compress.calibration import Observed, RangeRule, affine_for
 from hapir.lowering.network_edits import sole_user
+
+SIGNS = AffineType(BipolarType(IntAttr(1)), FloatData(1.0), IntAttr(0))
+"""What a sign gives: -1 and 1, exactly. A convolution behind it pads with 0, as that of floats does."""
+TERNARY_SIGNS = AffineType(TernaryType(), FloatData(1.0), IntAttr(0))
+"""Signs that went through an op that may give 0."""
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
@@ -41,6 +46,11 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return op.mode.data == nn.ResizeMode.nearest
         case _:
             return isinstance(op, _PRESERVING)
+
+
+def keeps_integers(op: Operation) -> bool:
+    """Whether all results of an op have its operand's integers."""
+    return preserves(op) or isinstance(op, nn.SplitOp)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,9 @@ def line_from(value: SSAValue) -> _Line:
 
 
 def _asked(value: SSAValue) -> Request:
-    return asked_of(value.owner) if isinstance(value.owner, Operation) else Request()
+    """What is asked of a value by the op that makes it, of an input by the network."""
+    owner = value.owner if isinstance(value.owner, Operation) else value.owner.parent_op()
+    return Request() if owner is None else asked_of(owner)
 
 
 def _joined(first: Request, second: Request, op: Operation) -> Request:
@@ -115,8 +127,11 @@ def activation_types(
         for result in op.results:
             if result not in seen:
                 continue
-            if _keeps_type(op, types):
-                types[result], granted[result] = types[op.operands[0]], granted[op.operands[0]]
+            fixed = _type_from_operands(op, types)
+            if isinstance(op, nn.SignOp):
+                types[result], granted[result] = SIGNS, asked_of(op)  # one bit, whatever the others have
+            elif fixed is not None:
+                types[result], granted[result] = fixed, granted[op.operands[0]]
             else:
                 types[result] = from_line(result)
             if not asked_of(op).fits(granted[result]):
@@ -125,5 +140,25 @@ def activation_types(
     return types
 
 
-def _keeps_type(op: Operation, types: Mapping[SSAValue, AffineType]) -> bool:
-    return (preserves(op) or isinstance(op, nn.SplitOp)) and op.operands[0] in types
+def _type_from_operands(op: Operation, types: Mapping[SSAValue, AffineType]) -> AffineType | None:
+    """The type of a result that no range decides: most ops that move data keep their codes.
+
+    ReLU and padding may give a 0, which signs lack: they go on in ternary codes.
+    """
+    if isinstance(op, nn.ConcatOp):
+        joined = {types.get(v) for v in op.operands}
+        return joined.pop() if len(joined) == 1 and joined <= {SIGNS, TERNARY_SIGNS} else None
+    if not keeps_integers(op) or op.operands[0] not in types:
+        return None
+    kept = types[op.operands[0]]
+    if kept != SIGNS:
+        return kept
+    match op:
+        case nn.ClipOp():
+            return None
+        case nn.ReluOp():
+            return TERNARY_SIGNS
+        case nn.PadOp() if op.mode.data == nn.PadMode.constant:
+            return TERNARY_SIGNS
+        case _:
+            return kept

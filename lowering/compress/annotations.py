@@ -5,6 +5,8 @@
   have the same.
 - `activation_range = [0.0, 6.0]`: the reals that those integers cover, instead of what calibration shows.
 
+On an `nn.network` the last two are for its inputs.
+
 quantize removes the attributes when it has carried them out.
 """
 
@@ -108,4 +110,4 @@ def _range_of(op: Operation) -> tuple[float, float] | None:
 
 
 def _number(attribute: Attribute) -> float:
-    return cast(float, attribute.value.data) if isinstance(attribute, FloatAttr) else math.nan
+    return attribute.value.data if isinstance(attribute, FloatAttr) else math.nan

@@ -87,7 +87,8 @@ def scaled_of(value: SSAValue, weights: WeightStore) -> Scaled | None:
     if not isinstance(element, ScaledType):
         return None
     scales = weights[element.scales.data].astype(np.float32)
-    return Scaled(constant_value(owner.q, weights), _format_of(element.codes), scales)
+    codes = constant_value(owner.q, weights)
+    return Scaled(codes.astype(dtype_of(element), copy=False), _format_of(element.codes), scales)
 
 
 def source_of(value: SSAValue, weights: WeightStore) -> Floats | None:

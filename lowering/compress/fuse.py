@@ -77,7 +77,7 @@ def _fold_into_bounds(op: nn.ReluOp | nn.ClipOp) -> None:
     while isinstance(producer, MONOTONE) and value.has_one_use():
         value = producer.x
         producer = value.owner
-    if not (isinstance(producer, num.RequantizeOp) and value.has_one_use()):
+    if not (isinstance(producer, num.RequantizeOp | num.RescaleOp) and value.has_one_use()):
         return
     element = element_type(value)
     assert isinstance(element, AffineType)
@@ -100,7 +100,13 @@ def _members(main: Operation) -> list[Operation]:
     before = [v.owner for v in dict.fromkeys(main.operands) if _is_own_widening(v, main)]
     members = [*(op for op in before if isinstance(op, Operation)), main]
     activations = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp)
-    allowed: tuple[type[Operation], ...] = (num.RequantizeOp, num.ThresholdOp, *activations, nn.MaxPoolOp)
+    allowed: tuple[type[Operation], ...] = (
+        num.RequantizeOp,
+        num.RescaleOp,
+        num.ThresholdOp,
+        *activations,
+        nn.MaxPoolOp,
+    )
     while isinstance(user := sole_user(members[-1].results[0]), allowed):
         if isinstance(user, nn.MaxPoolOp):
             return [*members, user]
@@ -114,7 +120,7 @@ def _is_own_widening(value: SSAValue, main: Operation) -> bool:
 
 
 def _group(members: Sequence[Operation], name: str) -> None:
-    """Move ops into a `dataflow.layer` at the place of the last one; their weights, and what decodes them, are copied in."""
+    """Move ops into a `dataflow.layer` at the place of the last one; their weights, decoders too, are copied in."""
     last = members[-1]
     outer_block = last.parent
     assert outer_block is not None

@@ -8,21 +8,38 @@ Invariants: new ops carry the location and layer name of the op they replace; th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
+from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
 from hapir.dialects.formats import Integer
 from hapir.dialects.nn_shapes import Window, as_map
-from hapir.dialects.num import AffineType, PerChannelType, Rounding, element_type, integer_range, shape_of, signed
+from hapir.dialects.num import (
+    AffineType,
+    PerChannelType,
+    Rounding,
+    code_range,
+    element_type,
+    integer_range,
+    shape_of,
+    signed,
+)
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
 from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.annotations import asked_weight_width
 from hapir.lowering.compress.coded_weights import codes_type, scaled_of
+from hapir.lowering.compress.kept_accumulators import (
+    Accumulators,
+    accumulator_type,
+    keeps_accumulators,
+    pooled,
+    reals_of,
+)
 from hapir.lowering.compress.layer_parameters import IntegerParameters, keep_parameters, quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_points
 from hapir.lowering.compress.weight_blocks import Granularity, scale_blocks
@@ -43,6 +60,8 @@ from hapir.reference.nn import window_sizes
 from hapir.reference.values import dtype_of
 from hapir.weights import WeightStore
 
+Reals = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class IntegerFormat:
@@ -55,11 +74,15 @@ class IntegerFormat:
     multiplier_bits: int
     max_shift: int
     rounding: Rounding
+    requantize: Literal["integer", "float"]
 
 
 @dataclass
 class IntegerRewrite:
-    """The rewriting of one network. `types` holds the affine type of each float activation."""
+    """The rewriting of one network. `types` holds the affine type of each float activation.
+
+    `_accumulators` have reals but no codes; `_activations` are reals that have codes for whoever asks.
+    """
 
     network: nn.NetworkOp
     weights: WeightStore
@@ -67,6 +90,8 @@ class IntegerRewrite:
     format: IntegerFormat
     _as_integers: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     _as_reals: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    _accumulators: dict[SSAValue, Accumulators] = field(default_factory=dict[SSAValue, Accumulators])
+    _activations: set[SSAValue] = field(default_factory=set[SSAValue])
     _replaced: list[Operation] = field(default_factory=list[Operation])
 
     def run(self) -> None:
@@ -76,6 +101,13 @@ class IntegerRewrite:
                 case nn.WeightOp():
                     continue
                 case _ if is_constant_op(op):
+                    continue
+                case nn.ProductOp() if keeps_accumulators(op):
+                    self._keep(op)
+                    continue
+                case nn.MaxPoolOp() | nn.GlobalMaxPoolOp() if op.x in self._accumulators:
+                    self._accumulators[op.result] = pooled(op, self._accumulators[op.x])
+                    self._replaced.append(op)
                     continue
                 case nn.ProductOp():
                     results = [self._sum_of_products(op)]
@@ -92,6 +124,8 @@ class IntegerRewrite:
                 case _:
                     for index, value in enumerate(op.operands):
                         op.operands[index] = self._reals(value, op)
+                    if isinstance(op, nn.SignOp | nn.BatchNormOp):
+                        self._activations.update(op.results)
                     continue
             for old, new in zip(op.results, results, strict=True):
                 new.name_hint = old.name_hint
@@ -105,7 +139,8 @@ class IntegerRewrite:
 
     def _has_integers(self, op: nn.LayerOp) -> bool:
         """Whether every operand is integers already, or an input: pooling or moving floats gains nothing from them."""
-        return all(v in self._as_integers or not isinstance(v.owner, nn.LayerOp) for v in op.operands)
+        known = (self._as_integers, self._activations)
+        return all(any(v in values for values in known) or not isinstance(v.owner, nn.LayerOp) for v in op.operands)
 
     def _integers(self, value: SSAValue, user: Operation) -> SSAValue:
         """The value as integers; quantized before `user` where it has none yet."""
@@ -123,6 +158,9 @@ class IntegerRewrite:
         """The value as floats; dequantized before `user` where only integers are left of it."""
         if value.owner not in self._replaced:
             return value
+        if value in self._accumulators and value not in self._as_reals:
+            self._as_reals[value] = reals_of(self._accumulators[value], user, self.weights)
+            self._as_reals[value].name_hint = value.name_hint
         if value not in self._as_reals:
             owner = value.owner
             assert isinstance(owner, Operation)
@@ -133,23 +171,37 @@ class IntegerRewrite:
         return self._as_reals[value]
 
     def _sum_of_products(self, op: nn.ProductOp) -> SSAValue:
+        accumulators, parameters = self._accumulate(op, self._bias(op))
+        return self._requantize(op, accumulators, parameters.ratios, self.types[op.result])
+
+    def _accumulate(self, op: nn.ProductOp, bias: Reals | None) -> tuple[SSAValue, IntegerParameters]:
+        """The sums of a layer in si32."""
         x, x_type, y_type = self._integers(op.x, op), self.types[op.x], self.types[op.result]
-        parameters, codes = self._kept(op, x_type, y_type) or self._rounded(op, x_type, y_type)
+        parameters, codes = self._kept(op, bias, x_type, y_type) or self._rounded(op, bias, x_type, y_type)
         self._prove_fits(op, parameters, x_type)
-        w, bias = self._parameter_values(op, parameters, codes)
-        accumulate = op.on(x, w, bias)
+        w, integer_bias = self._parameter_values(op, parameters, codes)
+        accumulate = op.on(x, w, integer_bias)
         insert_before(op, [accumulate])
-        return self._requantize(op, accumulate.result, parameters.ratios, y_type)
+        return accumulate.result, parameters
+
+    def _keep(self, op: nn.ProductOp) -> None:
+        """A layer whose sums are read as reals; its bias stays real with them."""
+        accumulators, parameters = self._accumulate(op, None)
+        accumulators.name_hint = op.result.name_hint
+        scales = self.types[op.x].scale.data * parameters.scales.astype(np.float64)
+        element = accumulator_type(op, scales, self.weights)
+        self._accumulators[op.result] = Accumulators(accumulators, element, self._bias(op), op)
+        self._replaced.append(op)
 
     def _kept(
-        self, op: nn.ProductOp, x_type: AffineType, y_type: AffineType
+        self, op: nn.ProductOp, bias: Reals | None, x_type: AffineType, y_type: AffineType
     ) -> tuple[IntegerParameters, Attribute] | None:
         """The integers of weights that are coded already, and the set they are from; None where they cannot stay."""
         coded, asked = scaled_of(op.w, self.weights), asked_weight_width(op)
         if coded is None:
             return None
         scales = x_type.scale.data, y_type.scale.data
-        parameters = keep_parameters(coded, self._bias(op), *scales)
+        parameters = keep_parameters(coded, bias, *scales)
         if parameters is None:
             return None
         if asked not in (None, coded.bits):
@@ -158,15 +210,17 @@ class IntegerRewrite:
         unsigned = isinstance(coded.format, Integer) and not coded.format.signed
         return parameters, signed(coded.bits + 1) if unsigned else codes_type(coded.format)
 
-    def _rounded(self, op: nn.ProductOp, x_type: AffineType, y_type: AffineType) -> tuple[IntegerParameters, Attribute]:
+    def _rounded(
+        self, op: nn.ProductOp, bias: Reals | None, x_type: AffineType, y_type: AffineType
+    ) -> tuple[IntegerParameters, Attribute]:
         """The integers nearest to real weights, of the width that the layer asks for."""
         width = asked_weight_width(op) or self.format.weights.width
         rule = replace(self.format.weights, width=width)
         blocks = scale_blocks(WeightSlot(op, 1), self.format.granularity, self.format.group)
         w, scales = decoded_weight_of(op.w, self.weights), (x_type.scale.data, y_type.scale.data)
-        return quantize_parameters(w, self._bias(op), *scales, rule, blocks), signed(width)
+        return quantize_parameters(w, bias, *scales, rule, blocks), signed(width)
 
-    def _bias(self, op: nn.ProductOp) -> npt.NDArray[np.float64] | None:
+    def _bias(self, op: nn.ProductOp) -> Reals | None:
         return None if op.bias is None else decoded_weight_of(op.bias, self.weights)
 
     def _prove_fits(self, op: nn.ProductOp, parameters: IntegerParameters, x_type: AffineType) -> None:
@@ -201,7 +255,9 @@ class IntegerRewrite:
     def _requantize(
         self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
     ) -> SSAValue:
-        """Bring accumulators to the output's type by integer multipliers and shifts."""
+        """Bring accumulators to the output's type, by integer multipliers and shifts or by real scales."""
+        if self.format.requantize == "float":
+            return self._rescale(op, accumulator, ratios, y_type)
         try:
             multipliers, shifts = fixed_points(ratios, self.format.multiplier_bits, self.format.max_shift)
         except RatioError as error:
@@ -225,6 +281,23 @@ class IntegerRewrite:
         )
         insert_before(op, [requantize])
         return requantize.result
+
+    def _rescale(
+        self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
+    ) -> SSAValue:
+        scale = insert_weight(op, f"{key_stem(op)}.rescale", ratios.astype(np.float32), f32, self.weights)
+        low, high = code_range(y_type)
+        rescale = num.RescaleOp(
+            accumulator,
+            scale,
+            TensorType(y_type, shape_of(accumulator)),
+            rounding=self.format.rounding,
+            low=low,
+            high=high,
+            layer=layer_name(op),
+        )
+        insert_before(op, [rescale])
+        return rescale.result
 
     def _add(self, op: nn.AddOp) -> SSAValue:
         left, right = self._integers(op.lhs, op), self._integers(op.rhs, op)
@@ -258,7 +331,7 @@ class IntegerRewrite:
         insert_before(op, [joined])
         return joined.result
 
-    def _converted(self, value: SSAValue, y_type: AffineType, op: nn.ConcatOp) -> SSAValue:
+    def _converted(self, value: SSAValue, y_type: AffineType, op: nn.LayerOp) -> SSAValue:
         """Integers of another affine type, by widening and requantizing; the same value where the type is the same."""
         x_type = element_type(value)
         assert isinstance(x_type, AffineType)
@@ -269,18 +342,30 @@ class IntegerRewrite:
         return self._requantize(op, wide.result, np.array([x_type.scale.data / y_type.scale.data]), y_type)
 
     def _same_integers(self, op: nn.LayerOp) -> list[SSAValue]:
-        """Ops that mean the same on integers: cloned onto them."""
+        """Ops that mean the same on integers: cloned onto them, where need be by way of codes that have a zero."""
         integers = self._integers(op.operands[0], op)
+        if op.results[0] in self.types and element_type(integers) != self.types[op.results[0]]:
+            integers = self._with_zero(integers, self.types[op.results[0]], op)
         clone = op.clone({op.operands[0]: integers})
         for result, type_ in zip(clone.results, clone.implied_types(), strict=True):
             set_type(result, type_)
         insert_before(op, [clone])
         return list(clone.results)
 
+    def _with_zero(self, value: SSAValue, type_: AffineType, op: nn.LayerOp) -> SSAValue:
+        """Bipolar codes as codes of another type: the same integers where only their set is wider."""
+        x_type = element_type(value)
+        assert isinstance(x_type, AffineType)
+        if (x_type.storage, x_type.scale, x_type.zero_point) != (type_.storage, type_.scale, type_.zero_point):
+            return self._converted(value, type_, op)
+        view = num.ViewOp(value, type_, op.layer_name)
+        insert_before(op, [view])
+        return view.result
+
 
 def _magnitude(type_: AffineType) -> int:
     """The largest |q - zero_point| of an affine type."""
-    low, high = integer_range(type_.storage)
+    low, high = code_range(type_)
     return largest_magnitude(low, high, type_.zero_point.data)
 
 

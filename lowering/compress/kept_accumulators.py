@@ -20,12 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import IntAttr, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn, num
-from hapir.dialects.num import SI32, PerChannelType, ScaledType, element_type, is_signed, shape_of
+from hapir.dialects.num import SI32, PerChannelType, shape_of
 from hapir.lowering.compress.activation_types import preserves
-from hapir.lowering.constants import constant_value, is_constant
+from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import insert_before, insert_weight, key_stem, layer_name, set_type, sole_user
 from hapir.weights import WeightStore
 
@@ -36,15 +36,6 @@ _ON_INTEGERS = (nn.ProductOp, nn.AddOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp, nn.Con
 
 
 @dataclass(frozen=True)
-class ChannelCodes:
-    """Weights that are coded as small integers with one scale per output channel, or one in all (K or 1)."""
-
-    codes: npt.NDArray[np.int8]
-    type: Attribute
-    scales: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class Accumulators:
     """Integers of a layer, the type that gives them their scale, and its bias, where it has one."""
 
@@ -52,21 +43,6 @@ class Accumulators:
     element: PerChannelType
     bias: Floats | None
     layer: Operation
-
-
-def channel_codes(w: SSAValue, weights: WeightStore) -> ChannelCodes | None:
-    """The codes behind a weight, where an integer layer can multiply by them as they are."""
-    decode = w.owner
-    if not (isinstance(decode, num.DequantizeOp) and is_constant(decode.q)):
-        return None
-    element = element_type(decode.q)
-    if not isinstance(element, ScaledType) or not is_signed(element.storage) or element.storage.width.data > 8:
-        return None
-    scales = weights[element.scales.data]
-    if scales.size not in (1, scales.shape[0]):
-        return None
-    codes = constant_value(decode.q, weights).astype(np.int8)
-    return ChannelCodes(codes, element.codes, scales.reshape(-1).astype(np.float32))
 
 
 def is_coded(w: SSAValue) -> bool:
@@ -91,7 +67,8 @@ def keeps_accumulators(op: nn.ProductOp) -> bool:
     if isinstance(user, nn.SignOp | nn.BatchNormOp):
         return True
     users = [use.operation for use in op.result.uses]
-    return is_coded(op.w) and not any(isinstance(u, _ON_INTEGERS) or preserves(u) for u in users)
+    binary = is_coded(op.w) and isinstance(op.x.owner, nn.SignOp)
+    return binary and not any(isinstance(u, _ON_INTEGERS) or preserves(u) for u in users)
 
 
 def reals_of(kept: Accumulators, user: Operation, weights: WeightStore) -> SSAValue:

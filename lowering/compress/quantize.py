@@ -45,6 +45,7 @@ from hapir.lowering.compress.fold_batch_norm import (
     fold_target,
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
+from hapir.lowering.compress.kept_accumulators import stays_real
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
 from hapir.lowering.network_edits import networks_of, reject_fused, reject_quantized
 from hapir.quantizers.uniform import UniformRule, WeightMethod
@@ -70,6 +71,8 @@ class QuantizePass(ModulePass):
         deviation of what a layer gives before its ReLU.
     `percentile`: the share of the values that a range covers, in per cent; of method percentile.
     `sigmas`: how many standard deviations method gamma covers; what suits the number of bits where it is not given.
+    `requantize`: accumulators become codes by an integer factor and a shift, as hardware does, or by an f32 scale, as
+        processors with a floating-point unit may.
     `multiplier_bits`: the width of the factor of the target's requantizer.
     `max_shift`: how far that requantizer can shift right.
     `rounding`: how that requantizer rounds.
@@ -88,6 +91,7 @@ class QuantizePass(ModulePass):
     method: Method = "min_max"
     percentile: float = field(default=99.99, metadata=bounded(above=50, at_most=100))
     sigmas: float | None = field(default=None, metadata=bounded(above=0))
+    requantize: Literal["integer", "float"] = "integer"
     multiplier_bits: int = field(default=16, metadata=bounded(at_least=2, at_most=31))
     max_shift: int = field(default=47, metadata=bounded(at_least=0, at_most=num.RequantizeOp.MAX_SHIFT))
     rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_up"
@@ -116,22 +120,24 @@ class QuantizePass(ModulePass):
             multiplier_bits=self.multiplier_bits,
             max_shift=self.max_shift,
             rounding=Rounding(self.rounding),
+            requantize=self.requantize,
         )
         IntegerRewrite(network, context.weights, types, integer_format).run()
-        for op in network.body.block.ops:
+        for op in network.walk():
             drop_annotations(op)
 
 
 def convert_batch_norms(network: NetworkOp, weights: WeightStore) -> None:
-    """Make batch norms that stand alone convolutions, and fold those that follow them.
+    """Make batch norms that stand alone convolutions, and fold those that follow them, but for those that stay real.
 
     Raises HapirError (HAP0507) where one could have been folded into a layer of the spec.
     """
-    for norm in batch_norms(network):
+    norms = [norm for norm in batch_norms(network) if not stays_real(norm)]
+    for norm in norms:
         if fold_target(norm) is not None:
             what = "this batch norm is not folded into the layer before it"
             fail("HAP0507", what, at=norm, help="call fold_batch_norm() before quantize")
-    for norm in batch_norms(network):
+    for norm in norms:
         layer = fold_target(norm)
         if layer is None:
             batch_norm_to_convolution(norm, weights)

@@ -10,6 +10,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects.nn import NetworkOp
 from hapir.lowering.compress.observe_activations import batches
+from hapir.quantizers.coded import Floats
 from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore
 
@@ -40,9 +41,9 @@ class _Side:
     count: int = 0
     total: float = 0.0
 
-    def add(self, values: Array) -> None:
+    def add(self, values: Floats) -> None:
         self.count += values.size
-        self.total += float(values.sum(dtype=np.float64))
+        self.total += float(values.sum())
 
     def mean(self, default: float) -> float:
         return self.total / self.count if self.count else default
@@ -58,8 +59,9 @@ def symmetric_levels(
     below, magnitude = {v: _Side() for v in values}, {v: _Side() for v in values}
 
     def see(value: SSAValue, array: Array) -> None:
-        below[value].add(array[array < 0])
-        magnitude[value].add(np.abs(array))
+        reals = array.astype(np.float64)
+        below[value].add(reals[reals < 0])
+        magnitude[value].add(np.abs(reals))
 
     _show(network, weights, data, values, see)
     means = {v: magnitude[v].mean(0.0) for v in values}
@@ -71,15 +73,16 @@ def centred_levels(
 ) -> dict[SSAValue, Levels]:
     """Each value split at its mean, with the means of both sides as levels; equal ones for a constant value."""
     whole = {v: _Side() for v in values}
-    _show(network, weights, data, values, lambda value, array: whole[value].add(array))
+    _show(network, weights, data, values, lambda value, array: whole[value].add(array.astype(np.float64)))
     # the threshold is compared in f32, as the network does
     thresholds = {v: float(np.float32(whole[v].mean(0.0))) for v in values}
     low, high = {v: _Side() for v in values}, {v: _Side() for v in values}
 
     def see(value: SSAValue, array: Array) -> None:
-        above = array >= np.float32(thresholds[value])
-        low[value].add(array[~above])
-        high[value].add(array[above])
+        reals = array.astype(np.float64)
+        above = reals >= thresholds[value]
+        low[value].add(reals[~above])
+        high[value].add(reals[above])
 
     _show(network, weights, data, values, see)
     return {v: Levels(t, low[v].mean(t), high[v].mean(t)) for v, t in thresholds.items()}

@@ -19,7 +19,7 @@ def bounds_after(op: Operation, before: tuple[int, int] | None, element: Attribu
     """What an integer can be after a pointwise op."""
     if isinstance(element, Float32Type):
         return None
-    if isinstance(op, num.RequantizeOp):
+    if isinstance(op, num.RequantizeOp | num.RescaleOp):
         return op.low.value.data, op.high.value.data
     if isinstance(op, num.ThresholdOp):
         return op.code_bounds

@@ -25,6 +25,7 @@ from hapir.lowering.kernel.program import (
     Norm,
     Recurrent,
     ResponseNorm,
+    Source,
     Table,
     TransposedConvolution,
 )
@@ -39,6 +40,17 @@ def _floats(planner: Planner, v: SSAValue) -> int:
 
 def _table(role: str, array: Array) -> Table:
     return Table(role, "float", np.ascontiguousarray(array, np.float32).reshape(-1))
+
+
+def _moved(role: str, planner: Planner, v: SSAValue, at: Operation, move: Callable[[Array], Array]) -> Table:
+    """The table of a layer's weights in another order."""
+
+    def arrange(array: Array) -> Array:
+        return np.ascontiguousarray(move(array)).reshape(-1)
+
+    values = arrange(constant(planner.weights, v, at)).astype(np.float32, copy=False)
+    assert isinstance(v.owner, nn.WeightOp)
+    return Table(role, "float", values, Source(v.owner.key.data, arrange))
 
 
 def _map_result(planner: Planner, v: SSAValue, target: int) -> None:
@@ -80,12 +92,14 @@ def _transposed_conv2d(planner: Planner, op: nn.TransposedConv2dOp) -> None:
     x, groups = planner.value(op.x, op), op.groups.value.data
     (n, c, h, w), (_, k, p, q) = shape_of(op.x), shape_of(op.result)
     origin = planner.origin(op, f"transposed_conv2d {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
-    weights = constant(planner.weights, op.w, op)
-    by_group = weights.reshape(groups, c // groups, *weights.shape[1:]).transpose(0, 3, 4, 1, 2)
+
+    def by_group(array: Array) -> Array:
+        return array.reshape(groups, c // groups, *array.shape[1:]).transpose(0, 3, 4, 1, 2)
+
     bias = None if op.bias is None else _table(f"{origin.layer}.bias", constant(planner.weights, op.bias, op))
     target = _floats(planner, op.result)
     geometry = Geometry(n, c, h, w, k, p, q, op.window.window, groups)
-    table = _table(f"{origin.layer}.weight", by_group)
+    table = _moved(f"{origin.layer}.weight", planner, op.w, op, by_group)
     planner.draft.add(TransposedConvolution(origin, target, (), x.buffer, geometry, table, bias))
     _map_result(planner, op.result, target)
 
@@ -116,9 +130,9 @@ def _recurrent(planner: Planner, op: nn.RecurrentOp) -> None:
     kind = "lstm" if isinstance(op, nn.LstmOp) else "gru"
     origin = planner.origin(op, f"{kind} {text(shape_of(op.x))} -> {text(shape_of(outputs))}")
     names = ("weight_input", "weight_hidden", "bias_input", "bias_hidden")
-    arrays = [constant(planner.weights, v, op) for v in (op.w_input, op.w_hidden, *op.biases)]
     w_input, w_hidden, *biases = (
-        _table(f"{origin.layer}.{name}", array.T) for name, array in zip(names, arrays, strict=False)
+        _moved(f"{origin.layer}.{name}", planner, v, op, np.transpose)
+        for name, v in zip(names, (op.w_input, op.w_hidden, *op.biases), strict=False)
     )
     target, hidden = _floats(planner, outputs), _floats(planner, state)
     cell = _floats(planner, op.cell) if isinstance(op, nn.LstmOp) else None

@@ -7,6 +7,8 @@ the bias. Floats run with 4..16 output channels in the inner loop. One filter pe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -28,7 +30,7 @@ from hapir.lowering.kernel.pack_weights import (
     sum_range,
 )
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
-from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Product, Table, Tile
+from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Product, Source, Table, Tile
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.multipliers.model import Multiplier, product_range, product_table
 from hapir.plugin_failures import at_work
@@ -60,7 +62,7 @@ def plan_products(
     geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
     bias = None if op.bias is None else constant(weights, op.bias, op)
-    rows = channels_last(kernel) if isinstance(op, nn.ConvolutionOp) else dense_rows(kernel, x.order)
+    rows = Rows.of(op, kernel, x)
     if op.multiplier is not None:
         return plan_modelled(op, geometry, rows, bias, x, draft, origin)
     depthwise = 1 < geometry.groups == geometry.channels == geometry.filters
@@ -74,7 +76,7 @@ def plan_products(
 def plan_modelled(
     op: nn.ProductOp,
     geometry: Geometry,
-    rows: Array,
+    weights: Rows,
     bias: Array | None,
     x: Value,
     draft: Draft,
@@ -94,7 +96,7 @@ def plan_modelled(
         table = product_table(model, activation, weight)
     except ValueError as error:
         fail("HAP0305", f"the multiplier `{op.multiplier_text}` cannot serve this layer: {error}", at=op)
-    zero_point = zero_point_of(element_type(op.x))
+    rows, zero_point = weights.array, zero_point_of(element_type(op.x))
     wide = np.zeros(rows.shape[0], np.int64) if bias is None else bias.astype(np.int64)
     folded = folded_bias(rows, wide, zero_point)
     lows, highs = product_range(table, weight, rows.astype(np.int64))
@@ -111,10 +113,10 @@ def plan_modelled(
         (),
         source=x.buffer,
         geometry=geometry,
-        weights=Table(
+        weights=weights.packed(
             f"{origin.layer}.weight",
             ctype_of(element_type(op.w), op),
-            pack_dot_rows(rows, geometry.groups, tile.filters, rows.shape[1]),
+            lambda array: pack_dot_rows(array, geometry.groups, tile.filters, array.shape[1]),
         ),
         bias=Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32)),
         tile=tile,
@@ -127,6 +129,29 @@ def plan_modelled(
         product=Product(op.multiplier_text, body),
     )
     return step, (low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A layer's weights as rows of taps, and how they came out of its parameter."""
+
+    array: Array
+    key: str
+    arrange: Callable[[Array], Array]
+
+    @staticmethod
+    def of(op: nn.ProductOp, kernel: Array, x: Value) -> Rows:
+        """The rows in the order in which the layer's input lies."""
+        assert isinstance(op.w.owner, nn.WeightOp)
+
+        def arrange(array: Array) -> Array:
+            return channels_last(array) if isinstance(op, nn.ConvolutionOp) else dense_rows(array, x.order)
+
+        return Rows(arrange(kernel), op.w.owner.key.data, arrange)
+
+    def packed(self, role: str, ctype: CType, pack: Callable[[Array], Array]) -> Table:
+        """The table of the rows as a kernel reads them."""
+        return Table(role, ctype, pack(self.array), Source(self.key, lambda array: pack(self.arrange(array))))
 
 
 def _target(geometry: Geometry, ctype: CType, draft: Draft) -> int:
@@ -145,12 +170,14 @@ def _sums_length(geometry: Geometry, tile: Tile) -> int:
     return tile.pixels * ((geometry.groups - 1) * per_group + round_up(per_group, tile.filters))
 
 
-def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft: Draft, origin: Origin) -> Convolution:
+def _float(
+    geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
+) -> Convolution:
     per_group = geometry.filters // geometry.groups
     # one pixel alone needs many filters in flight to hide the latency of its sums
     blocks = (4, 8, 16, 32, 64) if geometry.columns == 1 else (4, 8, 16)
     tile = Tile(min(4, geometry.columns), next((b for b in blocks if per_group <= b), blocks[-1]))
-    elements = rows.shape[1]
+    elements = weights.array.shape[1]
     patch = None if _reads_in_place(geometry) else draft.buffer("float", tile.pixels * elements)
     return Convolution(
         origin,
@@ -158,7 +185,11 @@ def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft:
         (),
         source=x.buffer,
         geometry=geometry,
-        weights=Table(f"{origin.layer}.weight", "float", pack_outer_blocks(rows, geometry.groups, tile.filters)),
+        weights=weights.packed(
+            f"{origin.layer}.weight",
+            "float",
+            lambda array: pack_outer_blocks(array, geometry.groups, tile.filters),
+        ),
         bias=None if bias is None else Table(f"{origin.layer}.bias", "float", bias),
         tile=tile,
         row_length=elements,
@@ -173,7 +204,7 @@ def _float(geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft:
 def _integer(
     op: nn.ProductOp,
     geometry: Geometry,
-    rows: Array,
+    weights: Rows,
     bias: Array | None,
     x: Value,
     draft: Draft,
@@ -182,7 +213,7 @@ def _integer(
     source_ctype = draft.buffers[x.buffer].ctype
     lift = source_ctype == "int8_t"
     offset = LIFT if lift else 0
-    zero_point = zero_point_of(element_type(op.x))
+    rows, zero_point = weights.array, zero_point_of(element_type(op.x))
     folded, bounds = _proven_bias(op, rows, bias, x, zero_point, offset)
     elements = rows.shape[1]
     length = dot_length(elements)
@@ -195,10 +226,10 @@ def _integer(
         (),
         source=x.buffer,
         geometry=geometry,
-        weights=Table(
+        weights=weights.packed(
             f"{origin.layer}.weight",
             ctype_of(element_type(op.w), op),
-            pack_dot_rows(rows, geometry.groups, tile.filters, length),
+            lambda array: pack_dot_rows(array, geometry.groups, tile.filters, length),
         ),
         bias=Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32)),
         tile=tile,
@@ -238,13 +269,13 @@ def _proven_bias(
 def _depthwise_integer(
     op: nn.ProductOp,
     geometry: Geometry,
-    rows: Array,
+    weights: Rows,
     bias: Array | None,
     x: Value,
     draft: Draft,
     origin: Origin,
 ) -> tuple[Depthwise, tuple[int, int]]:
-    zero_point = zero_point_of(element_type(op.x))
+    rows, zero_point = weights.array, zero_point_of(element_type(op.x))
     assert x.bounds is not None
     wide = np.zeros(rows.shape[0], np.int64) if bias is None else bias.astype(np.int64)
     shifted = (min(x.bounds[0], zero_point) - zero_point, max(x.bounds[1], zero_point) - zero_point)
@@ -254,20 +285,20 @@ def _depthwise_integer(
         fail("HAP0710", f"a sum of products can reach {partial}, more than si32 holds", at=op, help="use fewer bits")
     ctype = ctype_of(element_type(op.w), op)
     table = None if bias is None else Table(f"{origin.layer}.bias", "int32_t", bias)
-    step = _depthwise(geometry, rows, ctype, table, zero_point, "int32_t", x, draft, origin)
+    step = _depthwise(geometry, weights, ctype, table, zero_point, "int32_t", x, draft, origin)
     return step, (reach.low, reach.high)
 
 
 def _depthwise_float(
-    geometry: Geometry, rows: Array, bias: Array | None, x: Value, draft: Draft, origin: Origin
+    geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
 ) -> Depthwise:
     table = None if bias is None else Table(f"{origin.layer}.bias", "float", bias)
-    return _depthwise(geometry, rows, "float", table, 0, "float", x, draft, origin)
+    return _depthwise(geometry, weights, "float", table, 0, "float", x, draft, origin)
 
 
 def _depthwise(
     geometry: Geometry,
-    rows: Array,
+    weights: Rows,
     weight_ctype: CType,
     bias: Table | None,
     zero_point: int,
@@ -283,7 +314,9 @@ def _depthwise(
         (),
         source=x.buffer,
         geometry=geometry,
-        weights=Table(f"{origin.layer}.weight", weight_ctype, np.ascontiguousarray(rows.T).reshape(-1)),
+        weights=weights.packed(
+            f"{origin.layer}.weight", weight_ctype, lambda array: np.ascontiguousarray(array.T).reshape(-1)
+        ),
         bias=bias,
         zero_point=zero_point,
         sums=draft.buffer(ctype, geometry.channels),

@@ -23,6 +23,7 @@ from hapir.lowering.kernel.program import (
     Function,
     Quantize,
     Requantize,
+    Rescale,
     ScaleShift,
     Stage,
     Table,
@@ -34,6 +35,7 @@ from hapir.weights import GIVE_WEIGHTS, Array, WeightStore
 
 POINTWISE = (
     num.RequantizeOp,
+    num.RescaleOp,
     num.ThresholdOp,
     num.WidenOp,
     num.QuantizeOp,
@@ -106,6 +108,8 @@ def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ..
             return (_requantize(op, weights, role),)
         case num.ThresholdOp():
             return (_threshold(op, weights, role),)
+        case num.RescaleOp():
+            return (_rescale(op, weights, role),)
         case num.WidenOp():
             storage = storage_of(element_type(op.q))
             assert storage is not None
@@ -161,6 +165,18 @@ def _threshold(op: num.ThresholdOp, weights: WeightStore, role: str) -> Threshol
         low=op.low.value.data,
         step=op.step,
         ctype=ctype_of(element_type(op.result), op),
+    )
+
+
+def _rescale(op: num.RescaleOp, weights: WeightStore, role: str) -> Rescale:
+    element, scale = element_type(op.result), constant(weights, op.scale, op).astype(np.float64)
+    return Rescale(
+        float(scale[0]) if scale.size == 1 else Table(f"{role}.scale", "double", scale),
+        op.rounding.data,
+        zero_point_of(element),
+        op.low.value.data,
+        op.high.value.data,
+        ctype_of(element, op),
     )
 
 
@@ -222,7 +238,7 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters: tuple[object, ...] = (stage.multiplier, stage.shift)
             case Threshold():
                 parameters = (stage.thresholds, stage.flips)
-            case Quantize() | Dequantize():
+            case Quantize() | Dequantize() | Rescale():
                 parameters = (stage.scale,)
             case ScaleShift():
                 parameters = (stage.scale, stage.shift)

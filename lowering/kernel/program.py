@@ -10,6 +10,7 @@ integer sum was proven to fit 32 bits with the weights at hand, so the C text ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,13 +42,25 @@ def size_of(ctype: CType) -> int:
     return DTYPES[ctype].itemsize
 
 
+@dataclass(frozen=True)
+class Source:
+    """The parameter that a table holds in another order: its weight key, and what moves its elements there."""
+
+    key: str
+    arrange: Callable[[Array], Array]
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A constant array; `role` is its name before mangling (`c1.weight`). Values are flat and of the ctype's dtype."""
+    """A constant array; `role` is its name before mangling (`c1.weight`). Values are flat and of the ctype's dtype.
+
+    `source` is known of the weights of layers, which may be decoded when the program starts.
+    """
 
     role: str
     ctype: CType
     values: Array = field(repr=False)
+    source: Source | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -86,6 +99,18 @@ class Requantize:
     low: int
     high: int
     narrow: bool
+    ctype: CType
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """`clamp(round(v * scale) + zero_point, low, high)`, the product in double."""
+
+    scale: Table | float
+    rounding: Rounding
+    zero_point: int
+    low: int
+    high: int
     ctype: CType
 
 
@@ -166,7 +191,7 @@ class Apply:
     ctype: CType = "float"
 
 
-Stage = Requantize | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
+Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 

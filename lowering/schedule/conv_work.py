@@ -20,7 +20,16 @@ from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp, YieldOp
 from hapir.dialects.nn import Conv2dOp, DenseOp, FlattenOp, MaxPoolOp, NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import AffineType, RequantizeOp, Rounding, element_type, shape_of, storage_of
+from hapir.dialects.num import (
+    AffineType,
+    RequantizeOp,
+    RescaleOp,
+    Rounding,
+    ThresholdOp,
+    element_type,
+    shape_of,
+    storage_of,
+)
 
 Int = npt.NDArray[np.int64]
 
@@ -148,6 +157,12 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
     main, requantize, *rest = [*ops, None, None][: max(2, len(ops))]
     if not isinstance(main, Conv2dOp | DenseOp):
         _no_engine(ops[0], target)
+    if isinstance(requantize, RescaleOp):
+        fail("HAP0720", f"layer `{layer.layer_name}` ends in a real scale, and {target} has integers there", at=layer,
+             help="let `quantize` give integer factors, or run it on C")  # fmt: skip
+    if isinstance(requantize, ThresholdOp):
+        fail("HAP0720", f"layer `{layer.layer_name}` ends in thresholds, and {target} has multipliers there", at=layer,
+             help="leave threshold() out of this recipe, or run it on C")  # fmt: skip
     if not isinstance(requantize, RequantizeOp):
         fail("HAP0720", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
              help="quantize the network and let fuse group its layers")  # fmt: skip

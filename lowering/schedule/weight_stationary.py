@@ -189,9 +189,17 @@ def plan_network(
     return plans
 
 
+def _within(storage: IntegerType, other: IntegerType) -> bool:
+    """Whether all integers of one type are integers of the other."""
+    (first, last), (low, high) = integer_range(storage), integer_range(other)
+    return low <= first and last <= high
+
+
 def _check_formats(work: ConvWork, machine: WsMachine) -> None:
     here = machine.labels(machine.array, "this array")
-    if work.x_type.storage != machine.activation or work.y_type.storage.width.data > 8:
+    narrower = machine.multiplier == "exact" and _within(work.x_type.storage, machine.activation)
+    fits = narrower or work.x_type.storage == machine.activation  # a model may differ on the same numbers
+    if not fits or work.y_type.storage.width.data > 8:
         fail(
             "HAP0603",
             f"layer `{work.name}` reads {_spelled(work.x_type.storage)}, the array multiplies "
@@ -200,9 +208,7 @@ def _check_formats(work: ConvWork, machine: WsMachine) -> None:
             labels=here,
             help=f"quantize(activations = {_spelled(machine.activation)})",
         )
-    low, high = integer_range(machine.weight)
-    first, last = integer_range(work.weight_storage)
-    if first < low or last > high:
+    if not _within(work.weight_storage, machine.weight):
         fail(
             "HAP0603",
             f"layer `{work.name}` has {_spelled(work.weight_storage)} weights, the array holds "

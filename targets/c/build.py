@@ -80,7 +80,7 @@ class CModule:
         """
         runs, arrays = self._check(inputs)
         results = [np.empty((runs * p.shape[0], *p.shape[1:]), DTYPES[p.ctype]) for p in self.artefact.results]
-        memory = np.empty(self.artefact.arena_bytes + ALIGNMENT, np.uint8)
+        memory = np.empty(self.artefact.context_bytes + ALIGNMENT, np.uint8)
         context = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
         status = self._batch(context, runs, _pointers(arrays), _pointers(results))
         if status != 0:
@@ -120,6 +120,13 @@ def _pointers(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
 
 
+_LOAD = """\
+const int loaded = $name_load(ctx, $name_file, sizeof($name_file));
+if (loaded != 0) {
+    return loaded;
+}"""
+
+
 def batch_driver(artefact: CArtefact) -> str:
     """C that runs many images in one call; part of the shared object only."""
     name = artefact.name
@@ -132,12 +139,13 @@ def batch_driver(artefact: CArtefact) -> str:
 
         #include <stddef.h>
 
-        _Static_assert(sizeof(struct $name_ctx) == $UPPER_ARENA_BYTES, "the report is exact");
+        _Static_assert(sizeof(struct $name_ctx) == $context, "the report is exact");
 
         int $name_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results);
 
         int $name_batch(struct $name_ctx *ctx, size_t images, void *const *inputs, void *const *results)
         {
+            $load
             for (size_t n = 0; n < images; ++n) {
                 struct $name_in in = {0};
                 struct $name_out out = {0};
@@ -155,6 +163,8 @@ def batch_driver(artefact: CArtefact) -> str:
         """.replace("$name", name).replace("$UPPER", name.upper()),
             feeds="\n".join(feeds),
             takes="\n".join(takes),
+            context=artefact.context_bytes,
+            load=_LOAD.replace("$name", name) if artefact.file_bytes else "",
         )
         + "\n"
     )

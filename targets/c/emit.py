@@ -6,11 +6,15 @@ one's string.h, stdint.h, stddef.h and, for float steps that need it, math.h; it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text as shape_text
+from hapir.lowering.kernel.plan_loads import Load, WeightsFile, loaded_bytes, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.program import (
     ALIGNMENT,
@@ -22,10 +26,12 @@ from hapir.lowering.kernel.program import (
     Program,
     Recurrent,
     Step,
+    Table,
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_draft import arena_of, tables_of
 from hapir.targets.c.mangle import Names, mangle
+from hapir.targets.c.print_loads import LOADED, PrintedLoads, has_decoder, print_loads
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_steps import print_step
 from hapir.targets.c.print_weights import declare_table, print_table
@@ -64,7 +70,8 @@ class CArtefact:
     """What the C target makes of a network.
 
     `files` maps file names to text. `name` is the network's name as an identifier: functions are `<name>_run`. All
-    sizes are in bytes; `live_bytes` bounds the arena of any plan from below.
+    sizes are in bytes; `live_bytes` bounds the arena of any plan from below, `loaded_bytes` are those of tables that
+    `<name>_load` fills from a weights file of `file_bytes`, both 0 where no weights are encoded.
     """
 
     name: str
@@ -75,32 +82,90 @@ class CArtefact:
     live_bytes: int
     weight_bytes: int
     layers: tuple[LayerRow, ...]
+    loaded_bytes: int = 0
+    file_bytes: int = 0
+
+    @property
+    def context_bytes(self) -> int:
+        """The size of `struct <name>_ctx`."""
+        return self.arena_bytes + (self.loaded_bytes + ALIGNMENT if self.file_bytes else 0)
 
 
-def emit_c(network: nn.NetworkOp, weights: WeightStore, name: str | None = None) -> CArtefact:
+def emit_c(
+    network: nn.NetworkOp, weights: WeightStore, name: str | None = None, file: WeightsFile | None = None
+) -> CArtefact:
     """Plan and print a network (or the integer body of one); `name` is its symbol's name where not given.
 
-    Raises HapirError (HAP0701 to HAP0710) where the network has no C form.
+    Weights that `file` holds encoded are decoded from it at run time, where the C target knows how; it is one of the
+    files then, as C, for programs without a file system. Raises HapirError (HAP0701 to HAP0710) where the network has
+    no C form.
     """
-    return print_program(plan_program(network, weights), name)
+    program = plan_program(network, weights)
+    loads = () if file is None else tuple(load for load in plan_loads(program, file) if has_decoder(load))
+    return print_program(program, name, _Loads(loads, file) if file is not None and loads else None)
 
 
-def print_program(program: Program, name: str | None = None) -> CArtefact:
+@dataclass(frozen=True, eq=False)
+class _Loads:
+    """Tables that are decoded at run time, and the file that they come from."""
+
+    loads: tuple[Load, ...]
+    file: WeightsFile
+
+
+def print_program(program: Program, name: str | None = None, loaded: _Loads | None = None) -> CArtefact:
     """Print a program; decides nothing but identifiers."""
     identifier = mangle(program.name if name is None else name)
-    macros = [f"{identifier.upper()}_{word}" for word in ("H", "ALIGNED", "ARENA_BYTES", "WEIGHT_BYTES")]
-    public = Names(*macros, *(f"{identifier}_{word}" for word in ("run", "batch", "ctx", "in", "out", "no_weights")))
+    words = ("H", "ALIGNED", "ARENA_BYTES", "WEIGHT_BYTES", "LOADED_BYTES", "FILE_BYTES")
+    macros = [f"{identifier.upper()}_{word}" for word in words]
+    own = ("run", "batch", "ctx", "in", "out", "no_weights", "load", "file")
+    public = Names(*macros, *(f"{identifier}_{word}" for word in own))
     tables = {id(t): public.fresh(f"{identifier}_{t.role}") for t in program.tables}
     ports = _layouts(program.inputs, program, macros), _layouts(program.results, program, macros)
-    symbols = Symbols(tables)
+    loads = loaded.loads if loaded else ()
+    symbols = Symbols(tables, loaded=frozenset(id(load.table) for load in loads))
     steps = _print_steps(identifier, program, symbols, tables)
+    constants = [t for t in program.tables if id(t) not in symbols.loaded]
+    sizes = _Sizes(
+        program.arena_bytes,
+        program.live_bytes,
+        sum(t.size_bytes for t in constants),
+        loaded_bytes(loads),
+        len(loaded.file.data) if loaded else 0,
+    )
+    printed = print_loads(identifier, loads, [tables[id(x.table)] for x in loads], loaded.file) if loaded else None
     files = {
-        f"{identifier}.h": _header(identifier, program, *ports),
-        f"{identifier}.c": _source(identifier, program, *ports, steps, symbols),
-        f"{identifier}_weights.c": _weights(identifier, program, tables),
+        f"{identifier}.h": _header(identifier, program, *ports, sizes),
+        f"{identifier}.c": _source(identifier, program, *ports, steps, symbols, loads, printed),
+        f"{identifier}_weights.c": _weights(identifier, constants, sizes.constants, tables),
     }
+    if loaded:
+        files[f"{identifier}_file.c"] = _file(identifier, loaded.file)
     rows = tuple(_row(step, program) for step in program.steps)
-    return CArtefact(identifier, files, *ports, program.arena_bytes, program.live_bytes, program.weight_bytes, rows)
+    return CArtefact(
+        identifier, files, *ports, sizes.arena, sizes.live, sizes.constants, rows, sizes.loaded, sizes.file
+    )
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Bytes of the arena, of what lives in it at once at least, of constants, of loaded tables, and of their file."""
+
+    arena: int
+    live: int
+    constants: int
+    loaded: int
+    file: int
+
+
+def _file(name: str, file: WeightsFile) -> str:
+    """The weights file as C, for programs that have no other way to it."""
+    table = Table(f"{name}.file", "uint8_t", np.frombuffer(file.data, np.uint8))
+    return (
+        f"/* The weights file of {name}, for {name}_load: {len(file.data)} bytes. Generated by hapir; leave it out\n"
+        f" * where the file is read from elsewhere. */\n"
+        f'#include "{name}.h"\n\n{print_table(table, f"{name}_file")}\n'
+    )
 
 
 def _layouts(ports: tuple[Port, ...], program: Program, macros: list[str]) -> tuple[PortLayout, ...]:
@@ -111,23 +176,53 @@ def _layouts(ports: tuple[Port, ...], program: Program, macros: list[str]) -> tu
 @dataclass(frozen=True)
 class _Steps:
     functions: tuple[str, ...]
-    calls: tuple[tuple[str, tuple[int, ...]], ...]
+    calls: tuple[tuple[str, tuple[int, ...], tuple[Table, ...]], ...]
 
 
 def _print_steps(identifier: str, program: Program, symbols: Symbols, tables: dict[int, str]) -> _Steps:
     """Each step's functions, named after its layer."""
     names = Names(*tables.values(), f"{identifier}_run", f"{identifier}_batch")
     functions: list[str] = []
-    calls: list[tuple[str, tuple[int, ...]]] = []
+    calls: list[tuple[str, tuple[int, ...], tuple[Table, ...]]] = []
     for step in program.steps:
         printed = print_step(step, names.fresh(f"layer_{step.origin.layer}"), program, symbols)
         functions.append(printed.text)
-        calls.append((printed.function, printed.arguments))
+        calls.append((printed.function, printed.arguments, printed.tables))
     return _Steps(tuple(functions), tuple(calls))
 
 
-def _header(name: str, program: Program, inputs: tuple[PortLayout, ...], results: tuple[PortLayout, ...]) -> str:
+_LOAD_SIZES = """
+/* The bytes of the weights file, and of the tables that $name_load decodes from it. */
+#define $UPPER_FILE_BYTES $file
+#define $UPPER_LOADED_BYTES $loaded
+"""
+_MEMBERS = """
+$UPPER_ALIGNED uint8_t weights[$UPPER_LOADED_BYTES];
+$UPPER_ALIGNED uint32_t loaded; /* whether those weights are there */
+"""
+_LOAD = """
+/* Decode the weights into the context; once, before the first run. `file` may go away afterwards. Returns 0; 1 where a
+ * pointer is null; 2 where the bytes are not the file that this was generated with; 3 where they are damaged. */
+int $name_load(struct $name_ctx *ctx, const unsigned char *file, size_t size);
+
+/* The weights file in $name_file.c. */
+extern const uint8_t $name_file[$UPPER_FILE_BYTES];
+"""
+
+
+def _header(
+    name: str, program: Program, inputs: tuple[PortLayout, ...], results: tuple[PortLayout, ...], sizes: _Sizes
+) -> str:
     upper = name.upper()
+
+    def named(text: str) -> str:
+        return text.strip("\n").replace("$name", name).replace("$UPPER", upper)
+
+    load = load_sizes = loading = members = ""
+    if sizes.file:
+        load, load_sizes = f"{named(_LOAD)}\n", c(named(_LOAD_SIZES), file=sizes.file, loaded=sizes.loaded)
+        loading = f"* Loaded: {sizes.loaded} bytes more of the context, decoded from a weights file of {sizes.file}"
+        members = named(_MEMBERS)
     return (
         c(
             """
@@ -135,14 +230,16 @@ def _header(name: str, program: Program, inputs: tuple[PortLayout, ...], results
          *
          * RAM:    $arena bytes, all in struct $name_ctx (values live at once need $live)
          * ROM:    $weights bytes of constants in $name_weights.c
+         $loading
          * Stack:  a few hundred bytes; nothing is allocated.
          *
          * Tensors are dense, in the order N C H W, and must not overlap each other or the context. A context may be
-         * used by one call at a time; it holds nothing between calls.
+         * used by one call at a time; it holds nothing between calls$holds.
          */
         #ifndef $UPPER_H
         #define $UPPER_H
 
+        $stddef
         #include <stdint.h>
 
         #ifdef __cplusplus
@@ -152,13 +249,15 @@ def _header(name: str, program: Program, inputs: tuple[PortLayout, ...], results
         #define $UPPER_ALIGNED _Alignas($alignment)
         #endif
 
-        /* sizeof(struct $name_ctx) */
+        /* $sizeof */
         #define $UPPER_ARENA_BYTES $arena
         #define $UPPER_WEIGHT_BYTES $weights
+        $load_sizes
 
         /* Working memory; the caller owns it. */
         struct $name_ctx {
             $UPPER_ALIGNED uint8_t arena[$UPPER_ARENA_BYTES];
+            $members
         };
 
         struct $name_in {
@@ -169,7 +268,8 @@ def _header(name: str, program: Program, inputs: tuple[PortLayout, ...], results
             $out
         };
 
-        /* Run the network once. Returns 0, or 1 where a pointer is null (then nothing is written). */
+        $load
+        /* Run the network once. Returns 0, or 1 where a pointer is null (then nothing is written)$unloaded. */
         int $name_run(struct $name_ctx *ctx, const struct $name_in *in, struct $name_out *out);
 
         #ifdef __cplusplus
@@ -179,10 +279,18 @@ def _header(name: str, program: Program, inputs: tuple[PortLayout, ...], results
         #endif
         """.replace("$name", name).replace("$UPPER", upper),
             title=comment_text(name),
-            arena=program.arena_bytes,
-            live=program.live_bytes,
-            weights=program.weight_bytes,
+            arena=sizes.arena,
+            live=sizes.live,
+            weights=sizes.constants,
             alignment=ALIGNMENT,
+            loading=loading,
+            holds=", but the loaded weights" if sizes.file else "",
+            stddef="#include <stddef.h>" if sizes.file else "",
+            sizeof="The arena" if sizes.file else f"sizeof(struct {name}_ctx)",
+            load_sizes=load_sizes,
+            members=members,
+            load=load,
+            unloaded=f", 2 before {name}_load" if sizes.file else "",
             **{"in": _members(program.inputs, inputs, "const ")},
             out=_members(program.results, results, ""),
         )
@@ -206,10 +314,14 @@ def _source(
     results: tuple[PortLayout, ...],
     steps: _Steps,
     symbols: Symbols,
+    loads: tuple[Load, ...],
+    printed: PrintedLoads | None,
 ) -> str:
-    run = _run(name, program, inputs, results, steps, symbols)
-    body = "\n\n".join([*symbols.helpers.values(), *steps.functions, run])
-    declarations = "\n".join(declare_table(t, symbols.of(t)) for t in program.tables)
+    run = _run(name, program, inputs, results, steps, symbols, loads)
+    load = [] if printed is None else [*printed.functions, printed.load]
+    body = "\n\n".join([*symbols.helpers.values(), *steps.functions, *load, run])
+    constants = [t for t in program.tables if id(t) not in symbols.loaded]
+    declarations = "\n".join(declare_table(t, symbols.of(t)) for t in constants)
     return (
         c(
             """
@@ -265,6 +377,7 @@ def _run(
     results: tuple[PortLayout, ...],
     steps: _Steps,
     symbols: Symbols,
+    loads: tuple[Load, ...],
 ) -> str:
     places = {port.buffer: f"in->{layout.member}" for port, layout in zip(program.inputs, inputs, strict=True)}
     places |= {port.buffer: f"out->{layout.member}" for port, layout in zip(program.results, results, strict=True)}
@@ -279,7 +392,11 @@ def _run(
     pointers = ["ctx", "in", "out"]
     members = [f"in->{p.member}" for p in inputs] + [f"out->{p.member}" for p in results]
     null = "\n    || ".join([" || ".join(f"{p} == NULL" for p in pointers), *(f"{m} == NULL" for m in members)])
-    calls = [listed(f"{f}(", [address(b) for b in arguments], ");") for f, arguments in steps.calls]
+    tables = {id(x.table): f"(const {x.table.ctype} *)(const void *){_in_weights(x.offset)}" for x in loads}
+    calls = [
+        listed(f"{f}(", [*(address(b) for b in arguments), *(tables[id(t)] for t in taken)], ");")
+        for f, arguments, taken in steps.calls
+    ]
     return c(
         """
         int $name_run(struct $name_ctx *ctx, const struct $name_in *in, struct $name_out *out)
@@ -287,19 +404,25 @@ def _run(
             if ($null) {
                 return 1;
             }
+            $loaded
             $calls
             return 0;
         }
         """.replace("$name", name),
         null=null.replace("\n", "\n        "),
+        loaded=f"if (ctx->loaded != 0x{LOADED:08X}U) {{\n    return 2;\n}}" if loads else "",
         calls="\n".join(calls),
     )
 
 
-def _weights(name: str, program: Program, tables: dict[int, str]) -> str:
-    definitions = "\n\n".join(f"/* {comment_text(t.role)} */\n{print_table(t, tables[id(t)])}" for t in program.tables)
+def _in_weights(offset: int) -> str:
+    return f"(ctx->weights + {offset})" if offset else "ctx->weights"
+
+
+def _weights(name: str, constants: Sequence[Table], size: int, tables: dict[int, str]) -> str:
+    definitions = "\n\n".join(f"/* {comment_text(t.role)} */\n{print_table(t, tables[id(t)])}" for t in constants)
     nothing = f"extern const uint8_t {name}_no_weights;\nconst uint8_t {name}_no_weights = 0;"
-    text = f"/* Constants of {name}: {program.weight_bytes} bytes. Generated by hapir. */\n#include <stdint.h>\n\n"
+    text = f"/* Constants of {name}: {size} bytes. Generated by hapir. */\n#include <stdint.h>\n\n"
     return f"{text}{definitions or nothing}\n"
 
 

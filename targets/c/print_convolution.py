@@ -32,13 +32,15 @@ def print_convolution(step: Convolution | Depthwise, name: str, program: Program
             parts.append(_patch(step, name, x))
             scratch.insert(0, step.patch)
             work.insert(0, sink(step.patch_ctype, "patch"))
-    parts.append(function(f"{name}__row", [source(x, "x"), sink(row, "y"), *work, "int32_t p"], row_body))
+    taken = symbols.parameters(step.weights)
+    parts.append(function(f"{name}__row", [source(x, "x"), sink(row, "y"), *work, *taken, "int32_t p"], row_body))
     parameters = [source(x, "x"), sink(buffers[step.target].ctype, "y"), *work]
     if step.pool:
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
-    parts.append(function(name, parameters, _layer(step, name, program, row), step.origin))
-    return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch))
+    layer = _layer(step, name, program, row, [symbols.of(table) for table in symbols.taken(step.weights)])
+    parts.append(function(name, [*parameters, *taken], layer, step.origin))
+    return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
 
 
 def _finish(step: Convolution | Depthwise, name: str, target: CType, sums: CType, symbols: Symbols) -> str:
@@ -346,11 +348,11 @@ def _unrolled_depthwise(step: Depthwise, sums: CType, values: dict[str, object],
     )
 
 
-def _layer(step: Convolution | Depthwise, name: str, program: Program, row: CType) -> str:
-    """Every row of every image, pooled where a pool follows."""
+def _layer(step: Convolution | Depthwise, name: str, program: Program, row: CType, tables: list[str]) -> str:
+    """Every row of every image, pooled where a pool follows; `tables` are parameters to hand on."""
     g = step.geometry
     patch = step.patch if isinstance(step, Convolution) else None
-    scratch = "patch, sums" if patch is not None else "sums"
+    scratch = ", ".join(["patch", "sums", *tables] if patch is not None else ["sums", *tables])
     call = f"{name}__row($x, $to, {scratch}, $p);"
     x = offset("x", times("n", g.height * g.width * g.channels))
     if step.pool is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Bilinear, Norm, Recurrent, ResponseNorm, Step, TransposedConvolution
+from hapir.lowering.kernel.program import Bilinear, Norm, Recurrent, ResponseNorm, Step, Table, TransposedConvolution
 from hapir.targets.c.print_stages import Symbols, float32, helper_of
 from hapir.targets.c.text import Printed, c, function, minus, sink, source, times
 
 
-def _printed(step: Step, read: int, name: str, body: str) -> Printed:
-    parameters = [source("float", "x"), sink("float", "y")]
-    return Printed(function(name, parameters, body, step.origin), name, (read, step.target))
+def _printed(step: Step, read: int, name: str, body: str, symbols: Symbols | None = None, *tables: Table) -> Printed:
+    parameters = [source("float", "x"), sink("float", "y"), *(symbols.parameters(*tables) if symbols else [])]
+    taken = symbols.taken(*tables) if symbols else ()
+    return Printed(function(name, parameters, body, step.origin), name, (read, step.target), taken)
 
 
 def print_norm(step: Norm, name: str, symbols: Symbols) -> Printed:
@@ -135,7 +136,7 @@ def print_transposed_convolution(step: TransposedConvolution, name: str, symbols
             per_group=window.kernel[0] * window.kernel[1] * inputs * filters,
         ),
     )
-    return _printed(step, step.source, name, body)
+    return _printed(step, step.source, name, body, symbols, step.weights)
 
 
 def print_bilinear(step: Bilinear, name: str, symbols: Symbols) -> Printed:
@@ -250,4 +251,6 @@ def print_recurrent(step: Recurrent, name: str, symbols: Symbols) -> Printed:
     if step.cell is not None:
         parameters.append(sink("float", "cell"))
         arguments = (*arguments, step.cell)
-    return Printed(function(name, parameters, body, step.origin), name, arguments)
+    tables = (step.w_input, step.w_hidden, *(step.biases or ()))
+    parameters += symbols.parameters(*tables)
+    return Printed(function(name, parameters, body, step.origin), name, arguments, symbols.taken(*tables))

@@ -18,13 +18,14 @@ from hapir.lowering.kernel.program import (
     Function,
     Quantize,
     Requantize,
+    Rescale,
     ScaleShift,
     Stage,
     Table,
     Threshold,
     Widen,
 )
-from hapir.targets.c.text import listed, offset, times
+from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
     Rounding.half_even: "    const double r = rint(v);",
@@ -53,10 +54,20 @@ class Symbols:
 
     tables: Mapping[int, str]
     helpers: dict[str, str] = field(default_factory=dict[str, str])
+    loaded: frozenset[int] = frozenset()
+    """Tables, by object, that lie in the context: functions take them as parameters of the same identifier."""
 
     def of(self, table: Table) -> str:
         """The identifier of a table."""
         return self.tables[id(table)]
+
+    def taken(self, *tables: Table) -> tuple[Table, ...]:
+        """Those of a step's tables that its functions take as parameters."""
+        return tuple(table for table in tables if id(table) in self.loaded)
+
+    def parameters(self, *tables: Table) -> list[str]:
+        """The declarations of those parameters."""
+        return [source(table.ctype, self.of(table)) for table in self.taken(*tables)]
 
     def parameter(self, value: Table | int | float, channel: str) -> str:
         """A constant, or a table's entry for a channel."""
@@ -91,6 +102,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
         match stage:
             case Requantize():
                 value = _requantize(value, stage, channel, symbols)
+            case Rescale():
+                value = _real_to_codes("rescale", "int32_t acc", "(double)acc * scale", value, stage, channel, symbols)
             case Clamp():
                 value = _clamp(value, stage, ctype, symbols)
             case Threshold():
@@ -99,7 +112,7 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 wide = "int64_t" if stage.wide else "int32_t"
                 value = f"(int32_t)((({wide})({value}) - {integer(stage.zero_point)}) * {integer(stage.multiplier)})"
             case Quantize():
-                value = _quantize(value, stage, channel, symbols)
+                value = _real_to_codes("quantize", "float x", "(double)x / scale", value, stage, channel, symbols)
             case Dequantize():
                 scale = symbols.parameter(stage.scale, channel)
                 value = f"(float)(((double)({value}) - {integer(stage.zero_point)}) * {scale})"
@@ -219,15 +232,18 @@ def helper_of(function: Function, symbols: Symbols) -> str:
     return name
 
 
-def _quantize(value: str, stage: Quantize, channel: str, symbols: Symbols) -> str:
-    name = f"quantize__{stage.rounding}"
+def _real_to_codes(
+    what: str, operand: str, real: str, value: str, stage: Quantize | Rescale, channel: str, symbols: Symbols
+) -> str:
+    """A call of the helper that makes a real of `operand`, rounds and clamps it."""
+    name = f"{what}__{stage.rounding}"
     symbols.helpers.setdefault(
         name,
         "\n".join(
             (
-                f"static inline int64_t {name}(float x, double scale, double zero_point, double low, double high)",
+                f"static inline int64_t {name}({operand}, double scale, double zero_point, double low, double high)",
                 "{",
-                "    const double v = (double)x / scale;",
+                f"    const double v = {real};",
                 _ROUND_REAL[stage.rounding],
                 "    const double q = r + zero_point;",
                 "    return (int64_t)(!(q > low) ? low : q > high ? high : q); /* a NaN becomes low */",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import dedent, indent
 
-from hapir.lowering.kernel.program import CType, Origin
+from hapir.lowering.kernel.program import CType, Origin, Table
 
 LINE_LENGTH = 110
 """Where lists are broken, before indentation."""
@@ -18,11 +18,12 @@ _NAME = re.compile(r"\$(\w+)")
 
 @dataclass(frozen=True)
 class Printed:
-    """A step's text: its functions, and the call of the last one with its buffers as arguments, in order."""
+    """A step's text: its functions, and the call of the last one with its arguments: buffers, then loaded tables."""
 
     text: str
     function: str
     arguments: tuple[int, ...]
+    tables: tuple[Table, ...] = ()
 
 
 def c(template: str, **values: object) -> str:

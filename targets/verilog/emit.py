@@ -110,10 +110,11 @@ def emit_verilog(
 
 
 def bench_of(artefact: VerilogArtefact, body: NetworkOp, weights: Mapping[str, Array]) -> Bench:
-    """The pure-Verilog bench: one input over the whole range of the format, drawn from a fixed seed."""
+    """The pure-Verilog bench: one input over the whole range of its format, drawn from a fixed seed."""
     accelerator = artefact.accelerator
-    low, high = integer_range(accelerator.machine.activation)
-    dtype = np.int8 if accelerator.machine.activation_signed else np.uint8
+    storage = accelerator.plans[0].work.x_type.storage
+    low, high = integer_range(storage)
+    dtype = np.int8 if is_signed(storage) else np.uint8
     drawn = np.random.default_rng(0).integers(low, high + 1, shape_of(body.body.block.args[0]))
     x = drawn.astype(dtype)
     y = run_network(body, weights, {artefact.input_name: x})[artefact.output_name]

@@ -145,6 +145,13 @@ def test_formats(entry: Entry, in_digits: Path) -> None:
         assert text.partition("(")[0] in stages(text, in_digits)
 
 
+@of("encodings")
+def test_encodings(entry: Entry, in_digits: Path) -> None:
+    text = example(entry)
+    assert f"encoding = {entry.name}" in text
+    assert "encode" in stages(text, in_digits)
+
+
 @of("units")
 def test_units(entry: Entry, tmp_path: Path) -> None:
     text = example(entry)

@@ -83,7 +83,7 @@ def convolution(w: Floats, padding: int = 0) -> Sample:
         nn.Conv2dOp(
             image,
             build.weight("c1.weight", w),
-            window=Window((w.shape[2], w.shape[3]), padding=(padding,) * 4),
+            window=Window((w.shape[2], w.shape[3]), padding=(padding, padding, padding, padding)),
             layer=build.name("c"),
         )
     )

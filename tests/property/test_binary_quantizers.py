@@ -193,6 +193,15 @@ def test_bases_are_a_least_squares_fit(w: Floats, bases: int, per: str):
 
 
 @settings(max_examples=25, deadline=None)
+@given(arrays(), st.sampled_from(("layer", "filter")))
+def test_one_base_of_weights_around_zero_is_a_binary_weight_network(w: Floats, per: str):
+    """The HAPPi notes, A10 and A11: M = 1 gives what XNOR-Net has, where the mean of the weights is 0."""
+    grain = "layer" if per == "layer" else "filter"
+    balanced = np.concatenate([w, -w], axis=1)
+    np.testing.assert_allclose(abc_net(balanced, 1, grain).reals(), bwn(balanced, grain).reals(), rtol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
 @given(arrays(), st.integers(2, 8))
 def test_dorefa_keeps_order_and_signs(w: Floats, bits: int):
     coded = dorefa(w, bits)

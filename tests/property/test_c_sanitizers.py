@@ -67,6 +67,7 @@ def program(artefacts: Sequence[CArtefact]) -> str:
             f"struct {a.name}_in in;\nstruct {a.name}_out out;\ndouble sum = 0;",
             *map(fill, a.inputs),
             *takes,
+            f"if ({a.name}_load(ctx, {a.name}_file, sizeof({a.name}_file)) != 0) return 1;" if a.file_bytes else "",
             f"for (int i = 0; i < 2; ++i) if ({a.name}_run(ctx, &in, &out) != 0) return 1;",
             *sums,
             *frees,

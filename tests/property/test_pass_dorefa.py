@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapir.dialects.num import unsigned
+from hapir.lowering.compress.annotations import asked_of
 from hapir.lowering.compress.weights.dorefa import DorefaPass
 from hapir.quantizers.dorefa import DorefaScale, dorefa
-from tests.property.coded_layers import check_coded, dense, meaning, refused
+from tests.property.coded_layers import check_coded, dense, meaning, refused, slots
+from tests.property.pipelines import compilation
 from tests.property.strategies import Sample, networks
 
 W = np.array([[0.5, -0.25, 0.125, 0.75]])
@@ -27,6 +30,14 @@ def test_bits_and_scales_change_the_meaning():
     assert np.abs(meaning(dense(W), DorefaPass(4, scale="unit"))).max() == 1
     with pytest.raises(ValueError, match="it must be 1 to 8"):
         DorefaPass(9)
+
+
+def test_activations_are_asked_for_and_nothing_else_changes():
+    asked = compilation(dense(W)).apply(DorefaPass(2, activations=3, high=2.5))
+    request = asked_of(slots(asked)[0].op)
+    assert (request.storage, request.range) == (unsigned(3), (0.0, 2.5))
+    inputs = {"image": np.ones((1, 4), np.float32)}
+    np.testing.assert_array_equal(asked.run(inputs)["y"], compilation(dense(W)).apply(DorefaPass(2)).run(inputs)["y"])
 
 
 def test_pruned_weights_are_refused_or_become_positive():

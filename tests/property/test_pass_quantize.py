@@ -34,6 +34,7 @@ FORMATS = st.fixed_dictionaries(
         "rounding": st.sampled_from(("half_even", "half_up", "half_away")),
         "multiplier_bits": st.sampled_from((16, 24, 31)),
         "max_shift": st.sampled_from((47, 62)),
+        "requantize": st.sampled_from(("integer", "float")),
     }
 )
 Floats = npt.NDArray[np.float32]
@@ -101,7 +102,7 @@ class Values:
                 raise AssertionError(f"{op.name} gives no accumulators")
 
 
-def assert_within_half_a_step(values: Values, op: num.RequantizeOp, exact: Floats) -> None:
+def assert_within_half_a_step(values: Values, op: num.RequantizeOp | num.RescaleOp, exact: Floats) -> None:
     element = element_type(op.result)
     assert isinstance(element, AffineType)
     steps = np.clip(exact / element.scale.data + element.zero_point.data, op.low.value.data, op.high.value.data)
@@ -114,7 +115,7 @@ def test_each_layer_is_exact_up_to_half_a_step(sample: Sample, options: dict[str
     inputs = sample.inputs(batch=8)
     values = Values(quantized(sample, inputs, **options)).run(inputs)
     for op in values.compiled.network.walk():
-        if isinstance(op, num.RequantizeOp):
+        if isinstance(op, num.RequantizeOp | num.RescaleOp):
             main = op.acc.owner
             assert isinstance(main, Operation)
             event(main.name)
@@ -132,7 +133,7 @@ def test_averages_are_exact_up_to_half_a_step(sample: Sample) -> None:
     sums = [op for op in compiled.network.walk() if isinstance(op, nn.SumPoolOp)]
     for pool, total in zip(pools, sums, strict=True):
         requantize = next(iter(total.result.uses)).operation
-        assert isinstance(requantize, num.RequantizeOp)
+        assert isinstance(requantize, num.RequantizeOp | num.RescaleOp)
         x = values.real(total.x)
         if isinstance(pool, nn.AvgPoolOp):
             exact = meaning.avg_pool(x, pool.window.window, bool(pool.count_include_pad.value.data))
@@ -165,11 +166,15 @@ def test_the_form_is_the_contract(sample: Sample) -> None:
             assert all(isinstance(use.operation, nn.ReturnOp) for use in op.result.uses)
         if isinstance(op, nn.LayerOp):
             assert not is_float(op.results[0])
-        if isinstance(op, nn.ReluOp) and isinstance(op.x.owner, num.RequantizeOp) and op.x.has_one_use():
+        if (
+            isinstance(op, nn.ReluOp)
+            and isinstance(op.x.owner, num.RequantizeOp | num.RescaleOp)
+            and op.x.has_one_use()
+        ):
             element = element_type(op.x)
             assert isinstance(element, AffineType)
             assert element.zero_point.data == 0
-        if isinstance(op, num.RequantizeOp):
+        if isinstance(op, num.RequantizeOp | num.RescaleOp):
             assert shape_of(op.multiplier) == shape_of(op.shift)
             assert int(compiled.ctx.weights[weight_key(op.shift)].max()) <= 47
 

@@ -46,8 +46,10 @@ def test_centred_inputs_are_the_means_of_both_sides(seed: int, outputs: int, inp
     images[0, 0] = 3  # not constant
     pass_ = XnorNetPass(calibration=CALIBRATION, center=True, per="layer")
     compiled = compilation(dense(w), {"image": images}).apply(pass_)
-    above = images >= np.float32(images.mean(dtype=np.float64))
-    levels = np.where(above, images[above].mean(dtype=np.float64), images[~above].mean(dtype=np.float64))
+    exact = images.astype(np.float64)
+    above = exact >= float(np.float32(exact.mean()))
+    levels = exact.copy()
+    levels[above], levels[~above] = exact[above].mean(), exact[~above].mean()
     expected = levels @ bwn(w, "layer").reals().T.astype(np.float64)
     np.testing.assert_allclose(compiled.run({"image": images})["y"], expected, rtol=1e-4, atol=1e-5)
 

@@ -191,6 +191,13 @@ def test_weights_that_are_a_sum_of_their_bases_are_exact():
         np.testing.assert_allclose(abc_net(constant, bases, "filter").reals(), constant, rtol=1e-6)
 
 
+def test_the_sign_of_zero_is_positive():
+    w = np.array([[-1.0, 0.0, 1.0]])
+    assert bwn(w).codes.tolist() == dorefa(w, 1).codes.tolist() == [[-1, 1, 1]]
+    assert dorefa(w, 2).codes.tolist() == [[-3, 1, 3]]
+    np.testing.assert_allclose(abc_net(w, 1).reals(), [[-2 / 3, 2 / 3, 2 / 3]], rtol=1e-6)
+
+
 def test_layers_of_zeros_and_of_one_weight():
     zeros, one = np.zeros((2, 3)), np.array([[-0.5]])
     for coded in (twn(zeros), twn(zeros, "filter", "optimal"), ttq(zeros), ttq(zeros, symmetric=True), syq(zeros)):

@@ -20,7 +20,10 @@ from hapir.catalogue.topics import TOPICS
 from hapir.catalogue.words import command_entry
 from hapir.cli.command import Command
 
-DESCRIBED = (*("passes", "layers", "blocks", "units", "dataflows", "formats", "multipliers", "targets", "commands"),)
+DESCRIBED = (
+    *("passes", "layers", "blocks", "units", "dataflows", "formats", "multipliers", "encodings", "targets"),
+    "commands",
+)
 
 
 @dataclass(frozen=True)

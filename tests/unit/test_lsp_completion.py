@@ -168,7 +168,9 @@ def test_items_say_what_they_are(tmp_path: Path):
         ("NETWORK", "x = twice(c1, stride = |", "twice(x, channels, stride = 1)", "stride = 1"),
         ("NETWORK", "x = add(relu(c1), max_pool(p1, kernel = |", "max_pool(x, kernel, ", "kernel"),
         ("NETWORK", "x = conv2d(c1, channels = min(1, |", "min(a, b, ...)", None),
-        ("RECIPE", "prune(sparsity = |", "prune(sparsity, ", "sparsity"),
+        ("RECIPE", "prune(sparsity = |", "prune(sparsity = none, ", "sparsity = none"),
+        ("RECIPE", "log2(bits = |", "log2(bits = 4, ", "bits = 4"),
+        ("RECIPE", "log2(bits = log2(|", "log2(a)", None),
         ("TOP", "schedule t of net on m(|", "m(rows = 4)", "rows = 4"),
     ],
 )

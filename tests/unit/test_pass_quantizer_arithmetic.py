@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapir.lowering.compress.accumulator_range import accumulator_bound
-from hapir.lowering.compress.calibration import Observed, affine_for, choose_range, sqnr_db
+from hapir.lowering.compress.calibration import (
+    Observed,
+    affine_for,
+    choose_range,
+    gamma_range,
+    quantization_noise,
+    sqnr_db,
+)
 from hapir.lowering.compress.layer_parameters import quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
 from hapir.pruners.magnitude import pruned_count, smallest
@@ -137,3 +144,39 @@ def test_ties_go_by_index() -> None:
 def test_sqnr_in_decibels() -> None:
     assert sqnr_db(np.array([10.0]), np.array([9.0])) == pytest.approx(20)
     assert sqnr_db(np.array([1.0]), np.array([1.0])) == math.inf
+
+
+def test_least_squares_after_clipping_loses_no_more() -> None:
+    """The noise on the histogram, which both methods look at."""
+    rng = np.random.default_rng(4)
+    for values in (rng.laplace(size=5000), np.maximum(rng.standard_normal(5000), 0), rng.standard_normal(5000) + 1):
+        seen = Observed()
+        seen.see(values)
+        seen.count(values)
+        assert seen.counts is not None
+        for first, last in ((0, 1), (0, 7), (-8, 7), (0, 255)):
+            noise = {
+                method: quantization_noise(
+                    seen.centres(), seen.counts, affine_for(*choose_range(seen, method, 99.9, first, last), first, last)
+                )
+                for method in ("sqnr", "mse")
+            }
+            assert noise["mse"] <= noise["sqnr"]
+
+
+def test_gamma_covers_the_deviations_of_what_comes_before_the_relu() -> None:
+    before, seen = Observed(), Observed()
+    values = np.random.default_rng(0).standard_normal(100_000) * 2 + 1
+    before.see(values[:50_000])
+    before.see(values[50_000:])
+    seen.see(np.maximum(values, 0))
+    assert before.mean == pytest.approx(values.mean())
+    assert before.deviation == pytest.approx(values.std())
+    assert gamma_range(before, seen, 3.0, 4) == (0.0, pytest.approx(7, abs=0.1))
+    # without a number it is what suits the bits, of which a signed range has one less for each side
+    assert gamma_range(before, seen, None, 2)[1] == pytest.approx(1 + 1.95 * 2, abs=0.1)
+    low, high = gamma_range(before, before, None, 3)
+    assert (high - low) / 2 == pytest.approx(1.95 * 2, abs=0.1)
+    constant = Observed()
+    constant.see(np.full(10, 2.5))
+    assert gamma_range(constant, constant, None, 8) == (2.5, 2.5)

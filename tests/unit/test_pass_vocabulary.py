@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.fuse import FusePass
 from hapir.lowering.compress.prune import PrunePass
 from hapir.lowering.compress.quantize import QuantizePass
+from hapir.lowering.compress.threshold import ThresholdPass
 from hapir.lowering.cut_integer_body import cut
 from hapir.lowering.network_edits import networks_of
 from hapir.lowering.schedule.conv_work import network_work
@@ -207,6 +209,21 @@ def test_the_array_refuses_what_it_has_no_engine_for(tmp_path: Path, statement: 
     assert (diagnostic.code, diagnostic.message) == ("HAP0720", f"the array cannot run `{op}`")
     assert diagnostic.span is not None
     assert diagnostic.span.line == 4
+
+
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        ((replace(QUANTIZE, requantize="float"),), "ends in a real scale"),
+        ((replace(QUANTIZE, activations="u2"), ThresholdPass()), "ends in thresholds"),
+    ],
+)
+def test_the_array_requantizes_by_integers(tmp_path: Path, passes: tuple[ModulePass, ...], words: str):
+    made = Network(tmp_path, "[1, 4, 6, 6]", "return relu(conv2d(x, channels = 4, kernel = 3, padding = 1))")
+    body = cut(made.apply(*passes, FusePass()).network).body
+    with pytest.raises(HapirError, match=words) as refused:
+        network_work(body, "the array")
+    assert refused.value.diagnostics[0].code == "HAP0720"
 
 
 def test_the_array_runs_no_sequence(tmp_path: Path):

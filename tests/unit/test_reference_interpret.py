@@ -192,6 +192,33 @@ def test_wrong_scales(scales: Array | None, code: str) -> None:
     assert "`w.scale`" in text
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ([1, 2, 3, 4], [[1, 4], [3, 2]]),
+        ([[1, 2, 3, 4], [5, 6, 7, 8]], [[1, 4], [7, 6]]),
+        ([[1, 2, 3, 4]], [[1, 4], [3, 2]]),
+        ([[1, 2, 3, 4]] * 3, "HAP0424"),
+        ([1, 2, 3], "HAP0422"),
+        ([1, 2, 3, 4, 5], "HAP0424"),
+    ],
+    ids=str,
+)
+def test_levels_are_a_row_or_rows_for_equal_blocks(table: list[object], expected: list[list[float]] | str) -> None:
+    network = network_of("""
+        nn.network @coded (%x: tensor<1x2xf32>) -> (tensor<2x2xf32>) inputs ["x"] results ["y"] {
+          %c = nn.weight "w" : tensor<2x2x!num.codebook<ui2, "w.levels">>
+          %y = num.dequantize %c : tensor<2x2x!num.codebook<ui2, "w.levels">> -> tensor<2x2xf32>
+          nn.return %y : tensor<2x2xf32>
+        }""")
+    weights: dict[str, Array] = {"w": np.array([[0, 3], [2, 1]], np.uint8), "w.levels": np.array(table, np.float32)}
+    inputs = {"x": np.zeros((1, 2), np.float32)}
+    if isinstance(expected, str):
+        assert failure(lambda: run_network(network, weights, inputs))[0] == expected
+    else:
+        assert run_network(network, weights, inputs)["y"].tolist() == expected
+
+
 def test_batches_must_agree() -> None:
     network = network_of("""
         nn.network @two (%a: tensor<1x2xf32>, %b: tensor<1x2xf32>) -> (tensor<1x2xf32>)

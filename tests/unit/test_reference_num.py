@@ -73,6 +73,18 @@ def test_requantize_equals_its_definition_at_extremes(
 
 
 @EXAMPLES
+@example(5, 0.5, 0, Rounding.half_even)
+@example(-5, 0.5, 0, Rounding.half_away)
+@given(SI32, st.floats(0, 1e6, width=32), st.integers(-128, 127), st.sampled_from(ROUNDINGS))
+def test_rescale_equals_its_definition(acc: int, scale: float, zero_point: int, rounding: Rounding) -> None:
+    # the product is rounded to a double first, the sum with the zero point is exact in the range that is kept
+    product = Fraction(float(Fraction(acc) * Fraction(scale)))
+    expected = min(max(rounded(product, rounding) + zero_point, -1000), 1000)
+    found = num.rescale(np.array([acc], np.int32), scale, zero_point, (-1000, 1000), rounding)
+    assert found[0] == expected
+
+
+@EXAMPLES
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**16), st.sampled_from(ROUNDINGS))
 def test_channels_are_requantized_one_by_one(batch: int, channels: int, seed: int, rounding: Rounding) -> None:
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ PASSES = sorted(HAPIR.all_passes)
 OPS = [(dialect, op) for dialect in sorted(HAPIR.all_dialects) for op in HAPIR.all_dialects[dialect]().operations]
 STATEMENTS = [
     (kind, name)
-    for kind in ("layers", "units", "blocks", "dataflows", "formats", "multipliers", "evaluators")
+    for kind in ("layers", "units", "blocks", "dataflows", "formats", "multipliers", "encodings", "evaluators")
     for name in sorted(getattr(HAPIR, kind))
 ]
 NO_MEANING = {"machine", "rtl"}
@@ -142,6 +142,7 @@ def test_statements_have_an_example_and_are_used(kind: str, name: str) -> None:
         "dataflows": rf"\b{name}\b",
         "formats": r"= [iu]\d+\b" if name == "integer" else rf"\b{name}\b",
         "multipliers": rf"\b{name}\b",
+        "encodings": rf"encoding = {name}\b",
         "evaluators": rf"evaluator = {name}\b",
     }[kind]
     root = TESTS.parent

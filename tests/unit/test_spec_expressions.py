@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hapir.diagnostics import Diagnostic, Findings, HapirError
 from hapir.spec import load_spec_text, syntax
+from hapir.spec.check import recipe_passes
 from hapir.spec.evaluate import FUNCTIONS, Scope, evaluate
 from hapir.spec.parse import parse
 
@@ -171,6 +172,23 @@ def test_words_win_over_constants_where_words_are_meant():
         Path("nowhere"),
     )
     assert spec.warnings == ()
+
+
+def test_a_step_is_a_pass_even_where_a_function_has_its_name():
+    spec = load_spec_text(
+        "hap 1\nnetwork n(x: f32[1, 4]) -> f32[1, 4] { return dense(x, units = log2(16)) }\n"
+        "recipe r(b = 3) { let c = log2(b + 5); log2(bits = log2(8) + c) }",
+        "t.hap",
+        Path("nowhere"),
+    )
+    (step,) = recipe_passes(spec, "r")
+    assert str(step.pass_.pipeline_pass_spec()) == "log2{bits=6}"
+
+
+@pytest.mark.parametrize("step", ["floor()", "log2(3)", "sqrt(2)"])
+def test_a_function_is_no_step(step: str):
+    with pytest.raises(HapirError, match=r"HAP0203|HAP0205"):
+        load_spec_text(f"hap 1\nrecipe r {{ {step} }}", "t.hap", Path("nowhere"))
 
 
 @pytest.mark.parametrize("name", ["true", "false", "none"])

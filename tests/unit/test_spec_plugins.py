@@ -133,6 +133,7 @@ class Nameless:
         ("units", Nameless, "Nameless has the name `None`"),
         ("formats", Fixed, "Fixed has the name `fixed`"),
         ("multipliers", Truncated(2), "a Truncated is not a dataclass"),
+        ("encodings", Relu, "Relu has the name `None`"),
         ("dataflows", WeightStationary, "WeightStationary has the name `weight_stationary`"),
         ("machines", Path("nowhere.hap"), "is not a file that exists"),
         ("networks", "text", "a str is not a file that exists"),
@@ -171,7 +172,10 @@ def test_files_of_the_library_are_taken_names():
 
 @pytest.mark.parametrize(
     "kind",
-    ["all_dialects", "all_passes", "all_targets", "layers", "units", "blocks", "dataflows", "formats", "multipliers"],
+    [
+        *("all_dialects", "all_passes", "all_targets", "layers", "units", "blocks", "dataflows", "formats"),
+        *("multipliers", "encodings"),
+    ],
 )
 def test_every_entry_loads_and_is_documented(kind: str):
     entries: dict[str, Any] = getattr(universe(), kind)

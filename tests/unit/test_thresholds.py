@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import FloatData, IntegerType, TensorType
-from xdsl.ir import Attribute
+from xdsl.dialects.builtin import FloatData, IntegerType, ModuleOp, StringAttr, TensorType, f32
+from xdsl.ir import Attribute, Operation, SSAValue
 
+from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn, num
-from hapir.dialects.num import AffineType, BipolarType, signed, unsigned
+from hapir.dialects.num import AffineType, BipolarType, PerChannelType, signed, unsigned
+from hapir.lowering.compress.activation_types import SIGNS
+from hapir.lowering.compress.threshold import ThresholdPass
 from hapir.reference.interpret import run_network
 from hapir.reference.values import Array, dtype_of
 from hapir.targets.c.build import build_c
@@ -92,3 +97,100 @@ def test_thresholds_out_of_order_are_diagnosed_by_both():
         run_network(built, weights, {"x": np.zeros((1, 2), np.int32)})
     with pytest.raises(HapirError, match="HAP0540"):
         emit_c(built, weights)
+
+
+def islands(
+    *middle: Callable[[SSAValue], Operation], scale: float = 1.0, codes: Attribute = SIGNS.codes
+) -> tuple[ModuleOp, HapirContext]:
+    """A network of si8, floats made by some ops, and codes; with its weights."""
+    shape = (1, 2)
+    weights = WeightStore({"s": np.array([0.5, 0.25]), "one": np.ones(2, np.float32), "two": np.full(2, 2, np.float32)})
+    result = TensorType(AffineType(codes, FloatData(scale), 0), shape)
+    built = nn.NetworkOp(
+        "n", [("x", TensorType(PerChannelType(signed(8), 1, StringAttr("s")), shape))], [("y", result)]
+    )
+    block = built.body.block
+    block.add_op(op := num.DequantizeOp(block.args[0]))
+    for make in middle:
+        value = op.results[0]
+        op = make(value)
+        block.add_ops(
+            [*(v.owner for v in op.operands[1:] if isinstance(v.owner, Operation) and not v.owner.parent), op]
+        )
+    block.add_op(quantize := num.QuantizeOp(op.results[0], result))
+    block.add_op(nn.ReturnOp([quantize.result]))
+    built.verify()
+    return ModuleOp([built]), HapirContext(weights=weights)
+
+
+def norm(variance: str) -> Callable[[SSAValue], Operation]:
+    """A batch norm whose variance is a key."""
+
+    def make(x: SSAValue) -> Operation:
+        keys = ("one", "one", "one", variance)
+        parameters = [nn.WeightOp(key, TensorType(f32, (2,))) for key in keys]
+        return nn.BatchNormOp(x, *(p.result for p in parameters), epsilon=0.0, layer="n1")
+
+    return make
+
+
+def test_two_irrational_batch_norms_are_diagnosed():
+    module, context = islands(norm("two"), norm("two"), nn.SignOp)
+    with pytest.raises(
+        HapirError, match="HAP0543: the deviations of two batch norms in a row are irrational, in channel"
+    ):
+        ThresholdPass().apply(context, module)
+
+
+def test_an_activation_of_one_value_is_diagnosed():
+    module, context = islands(lambda x: nn.ClipOp(x, low=0.0, high=0.25), codes=unsigned(2))
+    with pytest.raises(HapirError, match="HAP0543: the code 0 alone can come out"):
+        ThresholdPass().apply(context, module)
+
+
+def test_too_many_levels_are_diagnosed_and_bare_changes_of_scale_stay():
+    module, context = islands(nn.ReluOp, codes=unsigned(8), scale=0.5)
+    with pytest.raises(HapirError, match="HAP0541: this activation has 256 levels, thresholds are made for 16 at most"):
+        ThresholdPass().apply(context, module)
+    ThresholdPass(max_bits=8).apply(context, module)
+    assert any(isinstance(op, num.ThresholdOp) for op in module.walk())
+    module, context = islands(codes=unsigned(8), scale=0.5)
+    before = str(module)
+    ThresholdPass().apply(context, module)
+    assert str(module) == before
+
+
+def test_a_sum_of_32_bits_leaves_no_room_above():
+    acc, result = TensorType(signed(32), (1, 1)), TensorType(AffineType(unsigned(1), FloatData(1.0), 0), (1, 1))
+    built = nn.NetworkOp("n", [("x", acc)], [("y", result)])
+    m, s = nn.WeightOp("m", TensorType(unsigned(8), (1,))), nn.WeightOp("s", TensorType(unsigned(8), (1,)))
+    x = built.body.block.args[0]
+    op = num.RequantizeOp(x, m.result, s.result, result, rounding=num.Rounding.floor, low=0, high=1)
+    built.body.block.add_ops([m, s, op, nn.ReturnOp([op.result])])
+    weights = WeightStore({"m": np.array([1], np.uint8), "s": np.array([3], np.uint8)})
+    with pytest.raises(HapirError, match="HAP0542: the accumulator may reach 2147483647"):
+        ThresholdPass().apply(HapirContext(weights=weights), ModuleOp([built]))
+
+
+def test_layers_that_are_not_named_keep_their_requantization():
+    result = TensorType(AffineType(unsigned(1), FloatData(1.0), 0), (1, 1))
+
+    def made(pass_: ThresholdPass) -> list[str]:
+        wide = TensorType(AffineType(signed(16), FloatData(1.0), 0), (1, 1))
+        built = nn.NetworkOp("n", [("x", wide)], [("a", result), ("b", result)])
+        m, s = nn.WeightOp("m", TensorType(unsigned(8), (1,))), nn.WeightOp("s", TensorType(unsigned(8), (1,)))
+        built.body.block.add_ops([m, s, acc_op := num.WidenOp(built.body.block.args[0], 1)])
+        made: list[SSAValue] = []
+        for name in ("c1", "c2"):
+            op = num.RequantizeOp(
+                *(acc_op.result, m.result, s.result, result), rounding=num.Rounding.floor, low=0, high=1, layer=name
+            )
+            built.body.block.add_op(op)
+            made.append(op.result)
+        built.body.block.add_op(nn.ReturnOp(made))
+        weights = WeightStore({"m": np.array([1], np.uint8), "s": np.array([3], np.uint8)})
+        pass_.apply(HapirContext(weights=weights), module := ModuleOp([built]))
+        return [op.name for op in module.walk() if isinstance(op, num.ThresholdOp | num.RequantizeOp)]
+
+    assert made(ThresholdPass()) == ["num.threshold"] * 2
+    assert made(ThresholdPass(layers="c2")) == ["num.requantize", "num.threshold"]

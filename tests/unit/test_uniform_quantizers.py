@@ -170,6 +170,14 @@ def test_ranges_of_fixed_point_are_the_printed_ones(
     assert (expected[2] - expected[1]) / expected[0] == 2 ** (1 + sum(point)) - 1
 
 
+def test_unsigned_and_signed_ranges_of_the_sydney_formats() -> None:
+    """Sydney thesis, L899-903: codes 0..2^k-1 reach M = 2^(k-f) - 2^-f; L438: (B, IBW, FBW) is -2^IBW to 2^IBW."""
+    for k, f in ((2, 1), (4, 4), (8, 6)):
+        assert format_for(k - f, k, signed=False).range == (0.0, 2.0 ** (k - f) - 2.0**-f)
+    low, high = format_for(2, 8, signed=True).range
+    assert (low, high + 2.0**-5) == (-4, 4)
+
+
 # UCSD thesis, L1586-1704 (S16): 5 integer bits for maps, 1 for weights, out of 16
 @pytest.mark.parametrize(("largest", "expected"), [(13.0, (5, 11)), (0.7, (1, 15)), (1.0, (2, 14)), (0.1, (-2, 18))])
 def test_integer_bits_are_the_least_that_hold_the_range(largest: float, expected: tuple[int, int]) -> None:

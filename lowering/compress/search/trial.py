@@ -41,11 +41,14 @@ class Trial:
     decisions: list[str] = field(default_factory=list[str])
     asked: int = 0
 
-    def score(self, decision: str, changed: Mapping[str, Array]) -> float:
-        """How good the network is with one more decision, which replaces arrays by `changed`."""
+    def score(self, decision: str, changed: Mapping[str, Array], network: NetworkOp | None = None) -> float:
+        """How good the network is with one more decision, which replaces arrays by `changed`.
+
+        `network` is what the decision makes of it where that is more than other arrays.
+        """
         arrays = ChainMap(dict(changed), self.arrays, dict(self.weights))
         key = "; ".join((*self.decisions, decision))
-        score = self.journal.score(key, lambda: self.measure(self.network, arrays))
+        score = self.journal.score(key, lambda: self.measure(network or self.network, arrays))
         self.asked += 1
         if self.progress is not None:
             self.progress.step()

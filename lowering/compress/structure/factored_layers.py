@@ -94,9 +94,14 @@ def factor_layers(
         if chain is not None and gets_cheaper(target, [stage.shape for stage in chain], veto):
             replace_by_chain(op, chain, weights, names, rectified=rectified)
             changed = True
-    if selected and not changed:
-        what = "no selected layer gets cheaper in this form"
-        fail("HAP0571", what, at=selected[0], help="lower the rank, select larger layers, or give `veto = none`")
+    if not changed:
+        what = "no selected layer has such a form that is cheaper"
+        fail(
+            "HAP0571",
+            what,
+            at=selected[0] if selected else network,
+            help="lower the rank, select larger layers, or give `veto = none`",
+        )
     erase_unused_weights(network)
 
 

@@ -26,7 +26,7 @@ from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
-from hapir.factorizations.tucker import Unfoldings, canonical_polyadic, tucker2
+from hapir.factorizations.tucker import canonical_polyadic, ranks_for_energy, tucker2
 from hapir.lowering.compress.structure.factored_layers import Chain, Target, factor_layers
 from hapir.lowering.network_edits import networks_of
 
@@ -69,9 +69,12 @@ class TuckerPass(ModulePass):
         k, c, r, s = target.filters
         if r * s == 1:
             return None
-        unfoldings = Unfoldings.of(target.w)
-        output_rank, input_rank = unfoldings.ranks_for_energy(self.energy)
+        output_rank, input_rank = self.output_rank, self.input_rank
+        if output_rank is None or (input_rank is None and self.method == "tucker2"):
+            by_energy = ranks_for_energy(target.w, self.energy)
+            output_rank = output_rank or (max(by_energy) if self.method == "cp" else by_energy[0])
+            input_rank = input_rank or by_energy[1]
         if self.method == "cp":
-            return canonical_polyadic(target.w, self.output_rank or max(output_rank, input_rank), self.rounds)
-        ranks = min(self.output_rank or output_rank, k), min(self.input_rank or input_rank, c)
-        return tucker2(target.w, ranks, unfoldings, self.rounds)
+            return canonical_polyadic(target.w, output_rank, self.rounds)
+        assert input_rank is not None
+        return tucker2(target.w, (min(output_rank, k), min(input_rank, c)), self.rounds)

@@ -1,9 +1,9 @@
 """AddNet: weights become coefficients that a few adders can multiply by, with one scale for a tensor.
 
 Law: lossy; every weight is the scale times the nearest coefficient of the set. A reconfigurable constant-coefficient
-multiplier of 2, 3 or 4 adders stores a weight as a select word of 4, 6 or 8 bits. The set is named, given, or chosen for
-each layer by the divergence of its histogram from that of the weights (Faraone, "Simplification of Deep Neural Networks
-for Efficient Inference", Sydney 2021, chapter 6; AddNet, IEEE TVLSI 2020).
+multiplier of 2, 3 or 4 adders stores a weight as a select word of 4, 6 or 8 bits. The set is named, given, or chosen
+for each layer by the divergence of its histogram from that of the weights (Faraone, "Simplification of Deep Neural
+Networks for Efficient Inference", Sydney 2021, chapter 6).
 
 ```
 %w = nn.weight "c1.weight" : tensor<16x1x3x3xf32>
@@ -56,10 +56,10 @@ LARGEST_COEFFICIENT = 2**15 - 1
 class AddnetPass(ModulePass):
     """Weights as coefficients of adder circuits. Lossy; the loss of each parameter is written to the IR.
 
-    `coefficients`: the set: those of the thesis for 2, 3 or 4 adders, the best ones for Gaussian or Laplace weights, the
-    worst one there; `match` chooses for each layer: of the five sets with the least divergence (of 3 adders, among those
-    that fill 90 % of the select words) the one with most coefficients. Or the coefficients themselves, from 0 up, as
-    `[0, 1, 2, 8]`: each stands for itself and its negative.
+    `coefficients`: the set: those of the thesis for 2, 3 or 4 adders, the best ones for Gaussian or Laplace weights,
+    the worst one there; `match` chooses for each layer: of the five sets with the least divergence (of 3 adders, among
+    those that fill 90 % of the select words) the one with most coefficients. Or the coefficients themselves, from 0 up,
+    as `[0, 1, 2, 8]`: each stands for itself and its negative.
     `scale`: the scale with the least squared error; or with the least divergence of the two histograms; or the one that
     puts the largest coefficient on the largest weight.
     `form`: codes as indices of levels, or as integers with a scale: the coefficients themselves.

@@ -1,10 +1,10 @@
 """Empirical bias correction: undo the shift of each output channel's mean that coded weights cause.
 
 Law: lossy; on the calibration data the mean of every output channel of a selected layer is afterwards that of the layer
-with the weights that its codes stand for, up to float rounding. Layers are corrected in program order, each on what the
-corrected layers before it give: `b -= mean(y with codes) - mean(y with real weights)` over images and places (Nagel et
-al., ICCV 2019, section 4.2 and appendix D). Layers without coded weights are left alone and count as exact. A later
-`quantize` keeps the codes and takes the corrected biases into its accumulators.
+with the weights that its codes stand for and the bias it had, up to float rounding. Layers are corrected in program
+order, each on what the corrected layers before it give: `b -= mean(y with codes) - mean(y with real weights)` over
+images and places (Nagel et al., ICCV 2019, section 4.2 and appendix D). Layers without coded weights are left alone. A
+later `quantize` keeps the codes and takes the corrected biases into its accumulators.
 
 ```
 %w = num.dequantize %c : ... -> tensor<16x1x3x3xf32>
@@ -13,7 +13,7 @@ al., ICCV 2019, section 4.2 and appendix D). Layers without coded weights are le
 becomes
 ```
 %w = num.dequantize %c : ... -> tensor<16x1x3x3xf32>
-%b_corrected = nn.weight "c1.bias.corrected" {largest_shift = 0.03 : f64} : tensor<16xf32>
+%b_corrected = nn.weight "c1.bias.corrected" {largest_shift = 0.03 : f64, stands_for = "c1.bias"} : tensor<16xf32>
 %y = nn.conv2d %x, %w bias %b_corrected ... layer "c1"
 ```
 """
@@ -26,14 +26,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import FloatAttr, ModuleOp, f32, f64
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import FloatAttr, ModuleOp, StringAttr, f32, f64
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
+from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_products import ProductOp
+from hapir.dialects.num import shape_of
 from hapir.lowering.compress.coded_weights import source_of
 from hapir.lowering.compress.observe_activations import calibration_data
 from hapir.lowering.compress.selected_layers import selected_layers
@@ -53,6 +55,9 @@ from hapir.reference.interpret import run_op
 from hapir.weights import Array, WeightStore
 
 Floats = npt.NDArray[np.float64]
+
+STANDS_FOR = "stands_for"
+"""The attribute of a corrected bias that holds the key of the one it had before, or "" for none."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,14 @@ def mean_shifts(
     for op in network.body.block.ops:
         if isinstance(op, WeightOp) or is_constant_op(op) or not op.results:
             continue
-        source = source_of(op.operands[1], weights) if isinstance(op, ProductOp) else None
+        source = _source(op, weights)
         changed = source is not None or any(coded[v] is not exact[v] for v in op.operands if v in exact)
         approximate = run_op(op, [_array(v, coded, weights) for v in op.operands], weights)
         real = approximate
         if changed:
             operands = [_array(v, exact, weights) for v in op.operands]
             if source is not None:
-                operands[1] = source.astype(np.float32)
+                operands[1:] = [source.astype(np.float32), *_bias_before(op, weights)]
             real = run_op(op, operands, weights)
         if isinstance(op, ProductOp) and op in layers and source is not None:
             shift = _channel_means(approximate[0]) - _channel_means(real[0])
@@ -123,6 +128,17 @@ def mean_shifts(
     return shifts
 
 
+def _source(op: Operation, weights: WeightStore) -> Floats | None:
+    """The real weights behind a layer's codes; None where its weights are real. Raises HapirError (HAP0402)."""
+    if not isinstance(op, ProductOp) or isinstance(op.w.owner, WeightOp) or not is_constant(op.w):
+        return None
+    source = source_of(op.w, weights)
+    if source is None:
+        what = f"the weights that `{parameter_key(op.w)}` was coded from are not there to compare with"
+        fail("HAP0402", what, at=op, help="correct biases in the recipe that codes the weights")
+    return source
+
+
 def _array(value: SSAValue, known: Mapping[SSAValue, Array], weights: WeightStore) -> Array:
     return constant_value(value, weights) if is_constant(value) else known[value]
 
@@ -132,14 +148,37 @@ def _channel_means(y: Array) -> Floats:
     return y.astype(np.float64).mean(axis=(0, *range(2, y.ndim)))
 
 
+def _bias_before(op: Operation, weights: WeightStore) -> list[Array]:
+    """The bias that a layer had before any correction; nothing where it has none."""
+    assert isinstance(op, ProductOp)
+    if op.bias is None:
+        return []
+    key = _uncorrected_key(op.bias)
+    if key is None:
+        return [constant_value(op.bias, weights)]
+    return [weights[key]] if key else [np.zeros(shape_of(op.bias), np.float32)]
+
+
+def _uncorrected_key(bias: SSAValue) -> str | None:
+    """The key of the bias that a corrected one stands for, "" where there was none; None for one not corrected."""
+    attribute = bias.owner.attributes.get(STANDS_FOR) if isinstance(bias.owner, WeightOp) else None
+    return attribute.data if isinstance(attribute, StringAttr) else None
+
+
 def _correct(layer: ProductOp, shift: Floats, weights: WeightStore) -> None:
     """Take the shift out of a layer's bias, which it gets where it has none and the shift is not zero."""
     if not shift.any():
         return
-    bias = np.zeros(len(shift)) if layer.bias is None else decoded_weight_of(layer.bias, weights)
-    stem = f"{key_stem(layer)}.bias" if layer.bias is None else parameter_key(layer.bias)
+    if layer.bias is None:
+        key, bias, stem = "", np.zeros(len(shift)), f"{key_stem(layer)}.bias"
+    else:
+        key, bias = _uncorrected_key(layer.bias), decoded_weight_of(layer.bias, weights)
+        key = parameter_key(layer.bias) if key is None else key
+        stem = key or f"{key_stem(layer)}.bias"
     corrected = insert_weight(layer, f"{stem}.corrected", (bias - shift).astype(np.float32), f32, weights)
-    weight_op_of(corrected).attributes["largest_shift"] = FloatAttr(float(np.abs(shift).max()), f64)
+    weight_op_of(corrected).attributes.update(
+        {"largest_shift": FloatAttr(float(np.abs(shift).max()), f64), STANDS_FOR: StringAttr(key)}
+    )
     if layer.bias is not None:
         corrected.name_hint = layer.bias.name_hint
         layer.operands[2] = corrected

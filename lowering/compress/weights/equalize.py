@@ -107,11 +107,11 @@ class EqualizePass(ModulePass):
 
 @dataclass
 class _Parameters:
-    """A layer's weights and bias while they are scaled, and whether they were."""
+    """A layer's weights and bias while they are scaled, and which of its operands they were."""
 
     w: Floats
     bias: Floats | None
-    changed: bool = False
+    changed: set[int] = field(default_factory=set[int])
 
     @staticmethod
     def of(layer: nn.ProductOp, weights: WeightStore) -> _Parameters:
@@ -121,7 +121,7 @@ class _Parameters:
     def store(self, layer: nn.ProductOp, weights: WeightStore) -> None:
         """Give the layer what changed, as f32 under new keys."""
         for index, array in ((1, self.w), (2, self.bias)):
-            if self.changed and array is not None:
+            if index in self.changed and array is not None:
                 old = layer.operands[index]
                 key = f"{weight_op_of(old).key.data}.equalized"
                 layer.operands[index] = insert_weight(layer, key, array.astype(np.float32), f32, weights, old.name_hint)
@@ -145,7 +145,8 @@ class Pair:
             first.w = scale_made(first.w, 1 / factors)
             first.bias = None if first.bias is None else scale_made(first.bias, 1 / factors)
             second.w = scale_read(second.w, factors, groups, self.block)
-            first.changed = second.changed = True
+            first.changed |= {1, 2}
+            second.changed |= {1}
         return move
 
 

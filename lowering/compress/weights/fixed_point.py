@@ -2,9 +2,9 @@
 
 Law: lossy; every weight is a value of its format, no further from it than one step (half of one by the half modes,
 below the end of the range). Weights become codes with one scale `2^-FB` per layer; a float network computes with their
-reals, and a later `quantize` keeps them. With `activations` each layer's result is annotated for that `quantize` with a
-format whose scale is a power of two as well, so requantization between such layers is a shift. Calibration data show
-the results' ranges; a result behind a ReLU is unsigned and has no sign bit.
+reals, and a later `quantize` keeps them. With `activations` each layer's result, and the network's inputs, are
+annotated for that `quantize` with formats whose scales are powers of two as well, so that requantization is a shift.
+Calibration data show the ranges; a result behind a ReLU is unsigned and has no sign bit.
 
 ```
 %w = nn.weight "c1.weight" : tensor<16x1x3x3xf32>
@@ -30,6 +30,7 @@ from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import HapirContext, hapir_context
+from hapir.dialects import nn
 from hapir.dialects.formats import Fixed, Integer
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import DequantizeOp, Rounding
@@ -38,6 +39,7 @@ from hapir.lowering.compress.annotations import ask_for, asked_of
 from hapir.lowering.compress.calibration import Observed
 from hapir.lowering.compress.coded_weights import insert_coded
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
+from hapir.lowering.compress.selected_layers import selected_ops
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -53,6 +55,9 @@ from hapir.reference.num import round_real
 from hapir.registered import spell
 from hapir.weights import WeightStore
 
+_MAKES_INTEGERS = (nn.ProductOp, nn.AddOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp, nn.ConcatOp)
+"""The ops that quantize gives integers of their own; all others pass them on, or stay floats."""
+
 
 @dataclass(frozen=True)
 class FixedPointPass(ModulePass):
@@ -62,7 +67,7 @@ class FixedPointPass(ModulePass):
     `layers`: globs over layer names.
     `method`: the point is as far left as all values fit, or where the signal-to-quantization-noise ratio is best.
     `rounding`: of weights.
-    `activations`: bits of the layers' results; without it they are left to quantize.
+    `activations`: bits of the layers' results and of the inputs; without it they are left to quantize.
     `calibration`: what shows the ranges of results: an .npz or .safetensors file with arrays named like the network's
         inputs, relative to the spec. Needed for `activations`.
     `samples`: use only the first so many of the data.
@@ -92,7 +97,7 @@ class FixedPointPass(ModulePass):
             reject_quantized(network)
             slots = weight_slots(network, self.layers)
             if self.activations is not None:
-                self._annotate(network, list(dict.fromkeys(slot.op for slot in slots)), context, self.activations)
+                self._annotate(network, context, self.activations)
             for slot in slots:
                 self._code(slot, context.weights)
             erase_unused_weights(network)
@@ -111,16 +116,22 @@ class FixedPointPass(ModulePass):
         weight_op_of(value.owner.q).attributes["format"] = StringAttr(spell(format))
         slot.op.operands[slot.index] = value
 
-    def _annotate(self, network: NetworkOp, layers: list[Operation], context: HapirContext, bits: int) -> None:
-        """Ask for formats of the layers' results."""
+    def _annotate(self, network: NetworkOp, context: HapirContext, bits: int) -> None:
+        """Ask for formats of the layers' results, and of the network's inputs, which share one."""
         assert self.calibration is not None
         data = calibration_data(network, context.data_file(self.calibration), self.samples)
         seen = observe_activations(network, context.weights, data, histograms=self.method == "sqnr")
-        for layer in layers:
-            line = line_from(layer.results[0])
-            if not asked_of(layer):
-                format = self._format_of(seen[line.last], bits)
-                ask_for(layer, activations=f"{'i' if format.signed else 'u'}{bits}", range=format.range)
+        layers = [op for op in selected_ops(network, self.layers) if isinstance(op, _MAKES_INTEGERS)]
+        lines = {op: line_from(op.results[0]) for op in layers}
+        for op, line in lines.items():
+            if not line.request:
+                self._ask(op, self._format_of(seen[line.last], bits), bits)
+        inputs = [self._format_of(seen[value], bits) for value in network.body.block.args if value in seen]
+        if inputs and not asked_of(network):
+            self._ask(network, max(inputs, key=lambda format: (format.signed, format.integer)), bits)
+
+    def _ask(self, op: Operation, format: Fixed, bits: int) -> None:
+        ask_for(op, activations=f"{'i' if format.signed else 'u'}{bits}", range=format.range)
 
     def _format_of(self, seen: Observed, bits: int) -> Fixed:
         signed = seen.low < 0 and bits > 1

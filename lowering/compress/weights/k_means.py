@@ -41,7 +41,7 @@ class KMeansPass(ModulePass):
     """Weight sharing by k-means. Lossy; the loss of each parameter is written to the IR.
 
     `bits`: 2^bits centroids.
-    `start`: the first centroids: evenly from the least to the largest weight, evenly over the ranks, or drawn by `seed`.
+    `start`: the first centroids: evenly from the least to the largest weight, evenly over the ranks, or drawn.
     `seed`: of `start = random`.
     `keep_zeros`: weights that are 0 stay 0 and cost no centroid. 0 then is one level more: where a layer has such
     weights, a dense code takes `bits` + 1 bits, and a sparse encoding, which skips them, `bits`.

@@ -1,7 +1,7 @@
 """Learned bases: a weight is a sum of a few numbers with the signs that its code says.
 
 Law: lossy; every weight takes the nearest of the 2^bits sums, and no step of the search raises the squared error. A dot
-product needs one binary one for each base (Zhang, Yang, Ye, Hua, "LQ-Nets", ECCV 2018, algorithm 1, on trained weights).
+product needs a binary one for each base (Zhang, Yang, Ye, Hua, "LQ-Nets", ECCV 2018, algorithm 1).
 
 ```
 %w = nn.weight "c1.weight" : tensor<16x1x3x3xf32>

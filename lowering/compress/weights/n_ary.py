@@ -97,6 +97,7 @@ class NAryPass(ModulePass):
             code_weights(network, self.layers, hapir_context(ctx).weights, self._coded, self.name)
 
     def _coded(self, w: Floats, slot: WeightSlot) -> Coded:
-        clusters = self._clusters
-        rule = binary if self.kind == "binary" else lambda block: n_ary(block, clusters)
-        return by_rows(w, slot.blocks(self.granularity), rule)
+        clusters, blocks = self._clusters, slot.blocks(self.granularity)
+        if self.kind == "binary":
+            return by_rows(w, blocks, binary)
+        return by_rows(w, blocks, lambda block: n_ary(block, clusters))

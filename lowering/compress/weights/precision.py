@@ -30,7 +30,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.lowering.compress.activation_types import preserves
+from hapir.lowering.compress.activation_types import keeps_integers, preserves
 from hapir.lowering.compress.annotations import ActivationFormat, WeightFormat, ask_for
 from hapir.lowering.compress.selected_layers import selected_ops
 from hapir.lowering.compress.weight_slots import slots_of
@@ -43,7 +43,7 @@ from hapir.weights import WeightStore
 class PrecisionPass(ModulePass):
     """Annotate layers with formats for quantize to carry out. Exact: nothing else changes.
 
-    `layers`: globs over layer names.
+    `layers`: globs over layer names; a ReLU or pool among others counts with the layer whose integers it keeps.
     `weights`: the format of their weights.
     `activations`: the format of their results.
     `low`: the lower end of the results' range; needs `high`.
@@ -54,7 +54,7 @@ class PrecisionPass(ModulePass):
     """
 
     name = "precision"
-    layers: str | tuple[str, ...] = "*"
+    layers: str | tuple[str, ...]
     weights: WeightFormat | None = None
     activations: ActivationFormat | None = None
     low: float = field(default=0.0, metadata=bounded(at_most=0))
@@ -78,19 +78,23 @@ class PrecisionPass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
-            for layer in selected_ops(network, self.layers):
-                multiplies = bool(slots_of(layer))
-                if self.sigmas is not None and not multiplies and not isinstance(layer, nn.BatchNormOp):
-                    continue  # a glob over all layers means those that make values, not those that pass them on
+            for layer in self._asked(network):
                 range_ = None if self.high is None else (self.low, self.high)
                 if self.sigmas is not None:
                     range_ = range_behind(layer, self.sigmas, weights)
                 ask_for(
                     layer,
-                    weights=self.weights if multiplies else None,
+                    weights=self.weights if slots_of(layer) else None,
                     activations=self.activations,
                     range=range_,
                 )
+
+    def _asked(self, network: nn.NetworkOp) -> list[nn.LayerOp]:
+        """The selected layers, without those that only keep the integers of others: globs such as `*` mean the rest."""
+        selected = selected_ops(network, self.layers)
+        if self.sigmas is not None:
+            return [op for op in selected if slots_of(op) or isinstance(op, nn.BatchNormOp)]
+        return [op for op in selected if not keeps_integers(op)] or selected
 
 
 def range_behind(layer: nn.LayerOp, sigmas: float, weights: WeightStore) -> tuple[float, float]:

@@ -255,3 +255,48 @@ nn.network @n (%a: tensor<1x4xsi32>, %m: tensor<4xui16>, %s: tensor<4xui8>) -> (
 
 // expected-error@+1 {{there are 1 to 16 planes, got 17}}
 "test.op"() : () -> tensor<4x!num.planes<17, "s">>
+
+// -----
+
+nn.network @n (%x: tensor<1x4xsi16>) -> () inputs ["x"] results [] {
+  %s = nn.weight "s" : tensor<4xf32>
+  // expected-error@+1 {{rescales si32, got si16}}
+  %y = num.rescale %x, %s half_even bounds 0, 255 : tensor<1x4xsi16>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
+  %s = nn.weight "s" : tensor<3xf32>
+  // expected-error@+1 {{needs f32 of shape (1,) or (4,)}}
+  %y = num.rescale %x, %s half_even bounds 0, 255 : tensor<1x4xsi32>, tensor<3xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
+  %s = nn.weight "s" : tensor<1xf32>
+  // expected-error@+1 {{bounds 0..256 do not lie in ui8 (0..255)}}
+  %y = num.rescale %x, %s half_even bounds 0, 256 : tensor<1x4xsi32>, tensor<1xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
+  %s = nn.weight "s" : tensor<1xf32>
+  // expected-error@+1 {{gives an affine type, got ui8}}
+  %y = num.rescale %x, %s half_even bounds 0, 25 : tensor<1x4xsi32>, tensor<1xf32> -> tensor<1x4xui8>
+  nn.return
+}
+
+// -----
+
+nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
+  %s = nn.weight "s" : tensor<1xf32>
+  // expected-error@+1 {{shapes differ: (1, 4) and (1, 5)}}
+  %y = num.rescale %x, %s half_even bounds 0, 25 : tensor<1x4xsi32>, tensor<1xf32> -> tensor<1x5x!num.affine<ui8, 0.5 : 0>>
+  nn.return
+}

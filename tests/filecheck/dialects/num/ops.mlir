@@ -11,6 +11,8 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
   %s = nn.weight "s" : tensor<1xui8>
   %r = num.requantize %wide, %m, %s half_up bounds -128, 127 layer "c1" : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<si8, 1.0e-2 : -3>>
   %r2 = num.requantize %wide, %m, %s half_away bounds 0, 15 : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<ui4, 3 : 0>>
+  %real = nn.weight "real" : tensor<4xf32>
+  %r3 = num.rescale %wide, %real half_even bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
   %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
   %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
   %t = nn.weight "t" : tensor<4x1xsi10>
@@ -28,6 +30,8 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
 // CHECK-NEXT: %wide = num.widen %q by -181 layer "a" : tensor<1x4x!num.affine<ui8, 0.0078125 : 128>> -> tensor<1x4xsi32>
 // CHECK:      %r = num.requantize %wide, %m, %s half_up bounds -128, 127 layer "c1" : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<si8, 0.01 : -3>>
 // CHECK-NEXT: num.requantize %wide, %m, %s half_away bounds 0, 15 : {{.*}} -> tensor<1x4x!num.affine<ui4, 3.0 : 0>>
+// CHECK-NEXT: %real = nn.weight "real" : tensor<4xf32>
+// CHECK-NEXT: %r3 = num.rescale %wide, %real half_even bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
 // CHECK-NEXT: %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
 // CHECK-NEXT: %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
 // CHECK:      %b = num.threshold %wide, %t, %f from -1 layer "n1" : tensor<1x4xsi32>, tensor<4x1xsi10>, tensor<4xui1> -> tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>

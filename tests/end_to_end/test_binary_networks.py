@@ -1,0 +1,98 @@
+"""The binarized examples: no float and no requantization inside, C bit for bit the reference, accuracy as trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hapir
+from hapir.dialects import dataflow, nn, num
+from hapir.dialects.num import AffineType, BipolarType, element_type
+from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
+from tests.projects import run_main
+
+BINARY, MLP = SPECS / "digits_binary.hap", SPECS / "binary_mlp.hap"
+NOISE = SPECS / "binary_mlp_calib.npz"
+
+
+def body_ops(scheduled: hapir.Scheduled) -> list[type]:
+    """The ops of the integer body, in order; weights left out."""
+    kept = (nn.WeightOp, nn.ReturnOp, dataflow.LayerOp, dataflow.YieldOp)
+    return [type(op) for op in scheduled.cut.body.body.walk() if not isinstance(op, kept)]
+
+
+@pytest.mark.parametrize("spec", [BINARY, MLP], ids=lambda spec: spec.stem)
+def test_the_body_is_sums_of_signs_and_comparisons(spec: Path):
+    scheduled = hapir.load(spec).schedule()
+    layers = [nn.DenseOp, num.ThresholdOp] * 2
+    assert body_ops(scheduled) == [nn.FlattenOp, *layers, nn.DenseOp, num.ViewOp]
+    for op in scheduled.cut.body.body.walk():
+        if isinstance(op, nn.DenseOp):
+            weight = op.w.owner
+            assert isinstance(weight, nn.WeightOp)
+            assert set(np.unique(scheduled.weights[weight.key.data]).tolist()) == {-1, 1}
+        if isinstance(op, num.ThresholdOp):
+            element = element_type(op.result)
+            assert isinstance(element, AffineType)
+            assert isinstance(element.codes, BipolarType)
+            thresholds = op.thresholds.owner
+            assert isinstance(thresholds, nn.WeightOp)
+            different = len(np.unique(scheduled.weights[thresholds.key.data]))
+            assert different > 10 if spec is BINARY else different == 1  # random batch norms change nothing
+
+
+def test_c_equals_the_reference_and_the_floats_on_every_test_image():
+    outcome = run_main("run", BINARY, "--on", "c", "--input", TEST_DATA, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    report = outcome.json
+    assert report["images"] == 540
+    assert report["mismatches_vs_reference"] == 0
+    assert report["accuracy"] == 523 / 540  # as the training script counts
+    floats = hapir.load(BINARY).schedule(recipe="none").run("reference", arrays_of(TEST_DATA))
+    assert floats.accuracy == 523 / 540
+
+
+def test_the_sums_of_c_and_reference_are_equal_arrays():
+    scheduled, data = hapir.load(MLP).schedule(), arrays_of(NOISE)
+    c, reference = scheduled.run("c", data), scheduled.run("reference", data)
+    ((name, sums),) = reference.body.items()
+    assert sums.dtype == np.int32
+    assert len(np.unique(sums)) > 10
+    np.testing.assert_array_equal(c.body[name], sums)
+    np.testing.assert_array_equal(c.outputs["output"], reference.outputs["output"])
+
+
+def test_the_weights_file_holds_signs_and_is_small():
+    path = SPECS / "digits_binary.safetensors"
+    assert path.stat().st_size < 150_000
+    weights = hapir.load(BINARY).schedule(recipe="none").weights
+    for layer in ("f1", "f2", "f3"):
+        assert set(np.unique(weights[f"{layer}.weight"]).tolist()) == {-1, 1}
+
+
+def test_without_threshold_the_body_has_a_hole(tmp_path: Path):
+    for file in SPECS.glob("*.npz"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = MLP.read_text(encoding="utf-8")
+    (tmp_path / "hole.hap").write_text(text.replace("    threshold()\n", ""), encoding="utf-8")
+    outcome = run_main("run", tmp_path / "hole.hap", "--on", "reference", "--input", NOISE)
+    assert outcome.code == 1
+    assert "HAP0510" in outcome.err
+    assert "call threshold() after quantize()" in outcome.err
+
+
+def test_a_machine_that_requantizes_refuses_thresholds(tmp_path: Path):
+    for file in SPECS.glob("digits*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = (SPECS / "digits.hap").read_text(encoding="utf-8")
+    few = 'activations = u3, granularity = channel, calibration = "digits_calib.npz")\n    threshold()'
+    old = 'activations = u8, granularity = channel, calibration = "digits_calib.npz")'
+    assert old in text
+    text = text.replace(old, few).replace("within = 1 point", "within = 100 point")
+    (tmp_path / "few.hap").write_text(text, encoding="utf-8")
+    outcome = run_main("estimate", tmp_path / "few.hap")
+    assert outcome.code == 1
+    assert "HAP0720" in outcome.err
+    assert "layer `c1` ends in thresholds" in outcome.err
