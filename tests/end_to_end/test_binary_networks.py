@@ -39,7 +39,8 @@ def test_the_body_is_sums_of_signs_and_comparisons(spec: Path):
             assert isinstance(element.codes, BipolarType)
             thresholds = op.thresholds.owner
             assert isinstance(thresholds, nn.WeightOp)
-            assert len(np.unique(scheduled.weights[thresholds.key.data])) > 10
+            different = len(np.unique(scheduled.weights[thresholds.key.data]))
+            assert different > 10 if spec is BINARY else different == 1  # random batch norms change nothing
 
 
 def test_c_equals_the_reference_and_the_floats_on_every_test_image():

@@ -82,7 +82,8 @@ def _between(build: NetworkBuilder, draw: st.DrawFn, x: SSAValue) -> SSAValue:
             mode = nn.PadMode.edge
             return build.append(nn.PadOp(x, [0, 0, 1, 0], [0, 0, 0, 1], mode=mode, layer=build.name("pad")))
         case "max_pool":
-            window = draw(windows(*shape_of(x)[2:], pooling=True))
+            _, _, height, width = shape_of(x)
+            window = draw(windows(height, width, pooling=True))
             return build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
         case "resize":
             return build.append(nn.ResizeOp(x, 4, 3, layer=build.name("resize")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, SSAValue
@@ -24,6 +24,7 @@ from hapir.weights import Array, WeightStore
 from tests.property.binary_networks import BinarySample, binary_networks
 from tests.property.integer_networks import IntegerSample, integer_networks
 from tests.property.pipelines import CALIBRATION, compilation
+from tests.property.test_c_reference import QUICK, Job, check
 
 SLOW = [HealthCheck.too_slow]
 
@@ -48,11 +49,11 @@ def test_thresholds_give_the_codes_of_requantizations(sample: IntegerSample, max
     assert left == [levels for levels in before if not 1 <= levels < 1 << max_bits]
 
 
-DIGITS = 400
+DIGITS = 100
 """Of decimal arithmetic: quotients of the numbers below that lie on a tie are exact."""
 SMALL = st.sampled_from([0.0, 0.5, 1.0, -1.0, -0.75, 2.0, 3.0, -7.5, 0.1, 100.0, -1e-4])
-REALS = st.one_of(SMALL, st.floats(-50, 50, width=32))
-VARIANCES = st.one_of(st.sampled_from([0.25, 1.0, 2.0, 9.0, 0.3]), st.floats(2.0**-10, 50, width=32))
+REALS = st.one_of(SMALL, st.integers(-(1 << 20), 1 << 20).map(lambda n: n / (1 << 14)))
+VARIANCES = st.one_of(st.sampled_from([0.25, 1.0, 2.0, 9.0, 0.3]), st.integers(1, 1 << 20).map(lambda n: n / (1 << 14)))
 ROUND = {Rounding.half_even: ROUND_HALF_EVEN, Rounding.half_away: ROUND_HALF_UP, Rounding.floor: ROUND_FLOOR}
 CHANNELS = 3
 
@@ -85,6 +86,7 @@ def test_thresholds_are_the_island_in_real_arithmetic(
 ):
     """Every code of si8 in three channels: a bias as a batch norm of its own, a batch norm, an activation, codes."""
     codes, scale, zero_point = target
+    assume(not (activation == "clip" and scale > 1))  # one code alone: diagnosed
     result = AffineType(codes, FloatData(scale), zero_point)
     if activation == "sign":
         result = AffineType(num.BipolarType(1), FloatData(1.0), 0)
@@ -146,7 +148,7 @@ def test_thresholds_are_the_island_in_real_arithmetic(
                 y = gamma * inner / deviation + beta
                 steps = y / Decimal(scale) + (Decimal("0.5") if rounding != Rounding.floor else 0)
                 distance = abs(y) if activation == "sign" else abs(steps - steps.to_integral_value()) * Decimal(scale)
-                near[i, k] = distance < Decimal(1e-5) * (1 + abs(y) + abs(beta))
+                near[i, k] = distance < Decimal("1e-5") * (1 + abs(y) + abs(beta))
                 if activation == "sign":
                     y = Decimal(1 if y >= 0 else -1)
                 elif activation == "relu":
@@ -177,3 +179,18 @@ def test_a_binarized_network_is_integers_and_gives_what_its_floats_give(drawn: B
             assert set(np.unique(compiled.ctx.weights[op.w.owner.key.data])) <= {-1, 1}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]  # weights are stored
     fused = compiled.apply(FusePass())
     np.testing.assert_array_equal(fused.run(inputs)["y"], expected)
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=[*SLOW, HealthCheck.data_too_large], database=None)
+@given(st.lists(binary_networks(), min_size=8, max_size=8))
+def test_c_computes_binarized_bodies_bit_for_bit(samples: list[BinarySample]):
+    jobs: list[Job] = []
+    for drawn in samples:
+        inputs = {"image": drawn.images}
+        compiled = compilation(drawn.sample, inputs)
+        compiled.apply(BwnPass(), QuantizePass(CALIBRATION), ThresholdPass(), FusePass())
+        parts = cut(compiled.network)
+        assert parts.prologue is not None
+        codes = run_network(parts.prologue, compiled.ctx.weights, inputs)
+        jobs.append((parts.body, compiled.ctx.weights, codes))
+    check(jobs, QUICK)
