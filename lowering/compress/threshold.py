@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from xdsl.context import Context
@@ -43,6 +44,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, signed, unsigned
 from hapir.lowering.compress.accumulator_range import integers_within
 from hapir.lowering.compress.float_islands import Island, bounds_of, island_before, lines_of
+from hapir.lowering.compress.requantized_signs import requantize_signs
 from hapir.lowering.compress.selected_layers import globs_of
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -69,6 +71,8 @@ class ThresholdPass(ModulePass):
 
     `max_bits`: bits of the widest codes that become thresholds; k bits take 2^k - 1 comparisons.
     `layers`: globs over the names of the layers whose requantizations become thresholds; islands always do.
+    `signs`: compare, or double the weights and let a requantizer tell the sign, which is exact too: for machines that
+        have no comparators. Thresholds of several levels, and those behind a pool, stay comparisons.
 
     Example: `fold_batch_norm(); quantize(activations = u2, calibration = "digits_calib.npz"); threshold(max_bits = 2)`
     """
@@ -76,6 +80,7 @@ class ThresholdPass(ModulePass):
     name = "threshold"
     max_bits: int = field(default=4, metadata=bounded(at_least=1, at_most=8))
     layers: str | tuple[str, ...] = "*"
+    signs: Literal["compare", "requantize"] = "compare"
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
@@ -91,6 +96,9 @@ class ThresholdPass(ModulePass):
                 elif isinstance(old, num.RequantizeOp) and self._selects(old):
                     self._replace_requantize(old, weights)
             erase_dead(network)
+            if self.signs == "requantize":
+                requantize_signs(network, weights)
+                erase_dead(network)
 
     def _check_globs(self, network: NetworkOp) -> None:
         """Raise HapirError (HAP0208) for a glob that names no layer with a requantization."""
@@ -118,8 +126,6 @@ class ThresholdPass(ModulePass):
     def _replace_island(self, island: Island, weights: WeightStore) -> None:
         low, bounds = bounds_of(island)
         if len(bounds) >= 1 << self.max_bits:
-            if not (island.norms or island.activations):
-                return  # a change of scale, which needs no thresholds
             fail(
                 "HAP0541",
                 f"this activation has {len(bounds) + 1} levels, thresholds are made for {1 << self.max_bits} at most",

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.context import HapirContext
 from hapir.dialects import nn, num
@@ -27,6 +27,12 @@ from tests.property.pipelines import CALIBRATION, compilation
 from tests.property.test_c_reference import QUICK, Job, check
 
 SLOW = [HealthCheck.too_slow]
+
+
+def readers(value: SSAValue) -> list[Operation]:
+    """All ops behind a value, however far."""
+    direct = [use.operation for use in value.uses]
+    return direct + [op for user in direct for result in user.results for op in readers(result)]
 
 
 def levels_of(op: num.RequantizeOp) -> int:
@@ -179,6 +185,20 @@ def test_a_binarized_network_is_integers_and_gives_what_its_floats_give(drawn: B
             assert set(np.unique(compiled.ctx.weights[op.w.owner.key.data])) <= {-1, 1}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]  # weights are stored
     fused = compiled.apply(FusePass())
     np.testing.assert_array_equal(fused.run(inputs)["y"], expected)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(binary_networks())
+def test_a_requantizer_tells_signs_exactly(drawn: BinarySample):
+    inputs = {"image": drawn.images}
+    compiled = compilation(drawn.sample, inputs).apply(BwnPass(), QuantizePass(CALIBRATION))
+    expected = compiled.run(inputs)["y"]
+    compiled.apply(ThresholdPass(signs="requantize"))
+    np.testing.assert_array_equal(compiled.run(inputs)["y"], expected)
+    for op in compiled.network.body.block.ops:
+        if isinstance(op, num.ThresholdOp) and isinstance(op.acc.owner, nn.ProductOp):
+            # only where a concat needs signs of one kind
+            assert any(isinstance(reader, nn.ConcatOp) for reader in readers(op.result))
 
 
 @settings(max_examples=1, deadline=None, suppress_health_check=[*SLOW, HealthCheck.data_too_large], database=None)
