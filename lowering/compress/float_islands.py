@@ -1,8 +1,8 @@
 """Floats between integers: codes become reals, go through a batch norm and an activation, and become codes again.
 
 An island is `dequantize`, any number of batch norms, any number of activations that never fall (sign, ReLU, clip), at
-least one of the two, and `quantize`, each reading the one before. Up to the activations it is a line per channel; from there on a staircase,
-whose steps are bounds on what the line gives.
+least one of the two, and `quantize`, each reading the one before. Up to the activations it is a line per channel; from
+there on a staircase, whose steps are bounds on what the line gives.
 """
 
 from __future__ import annotations

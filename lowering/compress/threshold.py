@@ -1,11 +1,12 @@
 """Activations of few levels become comparisons of the accumulator with thresholds.
 
-Law: exact. (a) A requantization whose codes have at most `max_bits` bits gives the same code for every accumulator, by
-one comparison per level instead of a multiplication. (b) Reals between integers, `dequantize`, a batch norm, a sign,
-ReLU or clip, `quantize`, become comparisons too, so the float island is gone (FINN, Umuroglu et al., FPGA 2017, section
-4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties included, gamma of either sign or 0;
-where f32 would have rounded a value across a bound they differ from the island by that rounding. The range of an
-accumulator is proven from the weights, and thresholds take the narrowest integers that hold it.
+Law: exact. (a) A requantization, by integers or by a real scale, whose codes have at most `max_bits` bits gives the
+same code for every accumulator, by one comparison per level instead of a multiplication. (b) Reals between integers,
+`dequantize`, a batch norm, a sign, ReLU or clip, `quantize`, become comparisons too, so the float island is gone (FINN,
+Umuroglu et al., FPGA 2017, section 4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties
+included, gamma of either sign or 0; where f32 would have rounded a value across a bound they differ from the island by
+that rounding. The range of an accumulator is proven from the weights, and thresholds take the narrowest integers that
+hold it.
 
 ```
 %v = num.view %a : tensor<1x32xsi32> -> tensor<1x32x!num.per_channel<si32, 1, "f1.accumulator.scale">>
@@ -60,6 +61,11 @@ from hapir.quantizers.thresholds import Bound, Line, narrowest_width, rounding_b
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
+Requantization = num.RequantizeOp | num.RescaleOp
+
+EXACT_PRODUCTS = 1 << 29
+"""Accumulators of so much, times an f32 scale, are exact in a double; rescaling larger ones rounds twice, and stays."""
+
 
 @dataclass(frozen=True)
 class ThresholdPass(ModulePass):
@@ -93,8 +99,8 @@ class ThresholdPass(ModulePass):
             for old in list(network.body.block.ops):
                 if isinstance(old, num.QuantizeOp) and (island := island_before(old)):
                     self._replace_island(island, weights)
-                elif isinstance(old, num.RequantizeOp) and self._selects(old):
-                    self._replace_requantize(old, weights)
+                elif isinstance(old, Requantization) and self._selects(old):
+                    self._replace_requantization(old, weights)
             erase_dead(network)
             if self.signs == "requantize":
                 requantize_signs(network, weights)
@@ -102,22 +108,28 @@ class ThresholdPass(ModulePass):
 
     def _check_globs(self, network: NetworkOp) -> None:
         """Raise HapirError (HAP0208) for a glob that names no layer with a requantization."""
-        names = [layer_name(op) or "" for op in network.body.block.ops if isinstance(op, num.RequantizeOp)]
+        names = [layer_name(op) or "" for op in network.body.block.ops if isinstance(op, Requantization)]
         for pattern in globs_of(self.layers):
             if pattern != "*" and not any(matches(name, pattern) for name in names):
                 what = f"`{pattern}` selects no requantized layer of `{network.sym_name.data}`"
                 known = some([f"`{name}`" for name in names if name]) or "none: call quantize() first"
                 fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
 
-    def _selects(self, op: num.RequantizeOp) -> bool:
+    def _selects(self, op: Requantization) -> bool:
         levels = op.high.value.data - op.low.value.data
         named = any(matches(layer_name(op) or "", pattern) for pattern in globs_of(self.layers))
         return named and 1 <= levels < 1 << self.max_bits
 
-    def _replace_requantize(self, op: num.RequantizeOp, weights: WeightStore) -> None:
-        multiplier, shift = (weight_of(v, weights).tolist() for v in (op.multiplier, op.shift))
-        count = max(len(multiplier), len(shift))
-        lines = [Line(Fraction(multiplier[i % len(multiplier)], 1 << shift[i % len(shift)])) for i in range(count)]
+    def _replace_requantization(self, op: Requantization, weights: WeightStore) -> None:
+        if isinstance(op, num.RescaleOp):
+            first, last = integers_within(op.acc, weights)
+            if max(-first, last) > EXACT_PRODUCTS:
+                return
+            lines = [Line(Fraction(scale)) for scale in weight_of(op.scale, weights).astype(np.float64).tolist()]
+        else:
+            multiplier, shift = (weight_of(v, weights).tolist() for v in (op.multiplier, op.shift))
+            count = max(len(multiplier), len(shift))
+            lines = [Line(Fraction(multiplier[i % len(multiplier)], 1 << shift[i % len(shift)])) for i in range(count)]
         low, zero_point = op.low.value.data, num.zero_point_of(element_type(op.result))
         codes = range(low + 1, op.high.value.data + 1)
         bounds = rounding_bounds(codes, Fraction(1), zero_point, op.rounding.data)
@@ -136,7 +148,7 @@ class ThresholdPass(ModulePass):
 
 
 def _insert(
-    old: num.RequantizeOp | num.QuantizeOp,
+    old: Requantization | num.QuantizeOp,
     acc: SSAValue,
     lines: Sequence[Line],
     bounds: Sequence[Bound],
