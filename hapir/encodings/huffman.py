@@ -24,6 +24,7 @@ from hapir.encodings.encoding import (
     takes_zeros,
     within,
 )
+from hapir.encodings.gaps import gap_histogram
 from hapir.encodings.huffman_code import MOST_CODES, Book
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
@@ -183,7 +184,13 @@ def _histogram(symbols: Symbols, source: Literal["symbols", "gaps"]) -> Histogra
     """What the code is of, in ascending order, and how often each occurs."""
     if source == "symbols":
         return symbols.histogram
-    distances = _distances(symbols.nonzero_positions())
-    counts = np.bincount(distances) if len(distances) else np.zeros(0, np.int64)
-    distinct = np.flatnonzero(counts)
-    return distinct.astype(np.uint32), counts[distinct]
+    gaps, counts = gap_histogram(symbols, rows=False)
+    if not len(gaps):
+        return gaps.astype(np.uint32), counts
+    # a distance is one more than the gap, but the first one has nothing in front of it
+    first = int(np.argmax(symbols.values != symbols.tensor.zero))
+    distinct, place = np.unique(np.append(gaps + 1, first), return_inverse=True)
+    found = np.zeros(len(distinct), np.int64)
+    np.add.at(found, place, np.append(counts, 1))
+    found[np.searchsorted(distinct, first + 1)] -= 1
+    return distinct[found > 0].astype(np.uint32), found[found > 0]

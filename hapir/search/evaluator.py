@@ -81,7 +81,7 @@ def among_first(result: Array, classes: npt.NDArray[np.int64], top: int) -> npt.
     scores = scores_of(result)
     if classes.size and (classes.min() < 0 or classes.max() >= scores.shape[1]):
         raise ValueError(f"classes are 0 to {scores.shape[1] - 1}, not {classes.min()} to {classes.max()}")
-    own = scores[np.arange(len(scores)), classes][:, None]
-    before = np.less(np.arange(scores.shape[1]), classes[:, None])
+    own: Array = scores[np.arange(len(scores)), classes][:, None]
+    before: Array = np.arange(scores.shape[1]) < classes[:, None]
     ahead = np.logical_or(np.greater(scores, own), np.logical_and(np.equal(scores, own), before))
     return np.less(np.count_nonzero(ahead, axis=1), top)

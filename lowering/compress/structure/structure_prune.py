@@ -67,17 +67,16 @@ ORDER: tuple[Structure, ...] = (
 )
 """Structures that are pruned in one step are pruned in this order, the coarse ones first."""
 
-NOT_TOGETHER: frozenset[frozenset[Structure]] = frozenset(
-    frozenset(pair)
-    for pair in (
-        ("column", "kernel_position"),
-        ("column", "kernel_slice"),
-        ("column", "input_channel"),
-        ("column", "group"),
-        ("kernel_position", "kernel_slice"),
+NOT_TOGETHER: frozenset[tuple[Structure, Structure]] = frozenset(
+    (
+        ("kernel_position", "column"),
+        ("kernel_slice", "column"),
+        ("input_channel", "column"),
+        ("group", "column"),
+        ("kernel_slice", "kernel_position"),
     )
 )
-"""Pairs of which one decides about what the other decides about; the others combine (Heidelberg thesis, L1657)."""
+"""Pairs, in their order, of which one decides about what the other does; others combine (Heidelberg thesis, L1657)."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,12 @@ class StructurePrunePass(ModulePass):
         if self.groups is not None and "group" not in chosen:
             raise ValueError("`groups` says how structure group splits: no other structure takes it")
         amounts = [name for name in ("sparsity", "threshold") if getattr(self, name) is not None]
-        if len(amounts) > 1 or (not amounts and not (chosen == {"group"} and self.groups is not None)):
+        if len(amounts) > 1 or (not amounts and not (chosen == frozenset(("group",)) and self.groups is not None)):
             raise ValueError("say how much to prune, by `sparsity` or by a `threshold`: one of the two")
         for pair in combinations(ORDER, 2):
             together = set(pair) <= chosen
             widths = "group" in pair and {"input_channel", "output_channel"} & set(pair) and self.groups is None
-            if together and (frozenset(pair) in NOT_TOGETHER or widths):
+            if together and (pair in NOT_TOGETHER or widths):
                 what = f"the structures {pair[0]} and {pair[1]} do not combine"
                 help = "say how many `groups`: they stay of one width" if widths else "prune one of them"
                 fail("HAP0561", what, help=help)
@@ -156,7 +155,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion = CRITERIA[self.options.score]
+        self.criterion: Criterion = CRITERIA[self.options.score]
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 
