@@ -35,6 +35,7 @@ from hapir.lowering.compress.annotations import asked_weight_width
 from hapir.lowering.compress.coded_weights import codes_type, scaled_of
 from hapir.lowering.compress.kept_accumulators import (
     Accumulators,
+    Ends,
     accumulator_type,
     keeps_accumulators,
     pooled,
@@ -75,6 +76,8 @@ class IntegerFormat:
     max_shift: int
     rounding: Rounding
     requantize: Literal["integer", "float"]
+    ends: Ends
+    """What a last layer of coded weights hands on."""
 
 
 @dataclass
@@ -102,7 +105,7 @@ class IntegerRewrite:
                     continue
                 case _ if is_constant_op(op):
                     continue
-                case nn.ProductOp() if keeps_accumulators(op):
+                case nn.ProductOp() if keeps_accumulators(op, self.format.ends):
                     self._keep(op)
                     continue
                 case nn.MaxPoolOp() | nn.GlobalMaxPoolOp() if op.x in self._accumulators:
