@@ -60,7 +60,7 @@ class QuantizePass(ModulePass):
 
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
     `weights`: the format of weights; those that are coded already, with a scale per output channel or tensor, keep
-        their codes.
+        their codes, and those of a codebook get a scale per codebook, so that they stay as few different numbers.
     `activations`: the format of activations.
     `granularity`: one weight scale per output channel, per group of output channels, or per tensor.
     `group`: how many output channels a group has, or the next smaller number that divides them.
