@@ -11,7 +11,6 @@ slice by slice from short codes (`enc_slices`) are of this dialect too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, Dialect, SSAValue
@@ -84,7 +83,7 @@ class DecodeOp(IRDLOperation):
             raise VerifyException(f"decoded elements are codes or f32, got {element}")
         for part in self.parts:
             if element_type(part) != UI8 or len(shape_of(part)) != 1:
-                raise VerifyException(f"a part is a tensor<Nxui8>, got {cast(Attribute, part.type)}")
+                raise VerifyException(f"a part is a tensor<Nxui8>, got {part.type}")
         try:
             encoding = self.value
         except HapirError as error:

@@ -6,7 +6,7 @@ norm, activation, quantizer): the code counts how many of its channel's threshol
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, IntegerAttr, IntegerType, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import I64, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -108,7 +108,8 @@ class ThresholdOp(IRDLOperation):
         if not isinstance(element, AffineType):
             raise VerifyException(f"gives an affine type, got {element}")
         thresholds = element_type(self.thresholds)
-        if not (isinstance(thresholds, IntegerType) and is_signed(thresholds) and thresholds.width.data <= 32):
+        storage = storage_of(thresholds)
+        if storage is None or storage != thresholds or not is_signed(storage) or storage.width.data > 32:
             raise VerifyException(f"thresholds are signed integers of at most 32 bits, got {thresholds}")
         channels = shape_of(self.acc)[1] if len(shape_of(self.acc)) > 1 else 1
         shape = shape_of(self.thresholds)

@@ -132,13 +132,18 @@ class Design:
     ) -> CompressionTable:
         """What each of the schedules (default: all) saves and costs on labelled images; see `Scheduled.report`.
 
+        Layers are counted, not compared one by one.
         `done` is called after each schedule. Raises HapirError as `schedule` and `Scheduled.report` do.
         """
         from hapir.report.compression import CompressionTable
+        from hapir.report.measure import FloatResults, measure
 
         reports: list[CompressionReport] = []
+        known: FloatResults = {}
         for name in self.schedules if schedules is None else schedules:
-            reports.append(self.schedule(name, recipe=recipe).report(inputs, limit=limit))
+            scheduled = self.schedule(name, recipe=recipe)
+            with files_from(self.spec.folder):
+                reports.append(measure(scheduled, scheduled.dataset(inputs, limit), layers=False, known=known))
             if done is not None:
                 done()
         return CompressionTable(tuple(reports))
@@ -312,10 +317,13 @@ class Scheduled:
         from hapir.execution import execute
 
         with files_from(self.design.spec.folder):
-            return execute(self, on, self._data(inputs, limit), cache=cache)
+            return execute(self, on, self.dataset(inputs, limit), cache=cache)
 
-    def _data(self, inputs: Mapping[str, Array] | Dataset | os.PathLike[str] | None, limit: int | None) -> Dataset:
-        """Inputs as a checked data set. Raises HapirError (HAP048x)."""
+    def dataset(self, inputs: Mapping[str, Array] | Dataset | os.PathLike[str] | None, limit: int | None) -> Dataset:
+        """The inputs of `run` and `report` as a data set, checked against the float network.
+
+        Raises HapirError (HAP048x).
+        """
         from hapir.data import Dataset, check_dataset, load_dataset
 
         network = _only(self.float_module, NetworkOp)
@@ -338,7 +346,7 @@ class Scheduled:
         from hapir.report.measure import measure
 
         with files_from(self.design.spec.folder):
-            return measure(self, self._data(inputs, limit))
+            return measure(self, self.dataset(inputs, limit))
 
     def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
         """Write one target's files (`c` or `verilog`) into a folder and return their paths.

@@ -32,6 +32,11 @@ class Registered:
     code: str
     example: str
 
+    @property
+    def one(self) -> str:
+        """The kind with its article: `an encoding`."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+
 
 FORMAT = Registered("formats", "number format", "HAP0232", "`i8` or `fixed(2, 6)`")
 MULTIPLIER = Registered("multipliers", "multiplier", "HAP0233", "`exact` or `truncated(bits = 2)`")
@@ -145,7 +150,7 @@ def _parsed(text: str, registered: Registered) -> tuple[str, list[Any], dict[str
                 return tree.func.id, [_literal(a) for a in tree.args], named
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         pass
-    what = f"`{text}` does not name a {registered.kind}"
+    what = f"`{text}` does not name {registered.one}"
     fail("HAP0304", what, help=f"write a name and its options, for example {registered.example}")
 
 

@@ -17,7 +17,14 @@ from hapir.weights import Array, WeightStore
 
 def is_constant(value: SSAValue) -> bool:
     """Whether a value is a parameter, or computed from parameters alone."""
-    return isinstance(value.owner, Operation) and (isinstance(value.owner, WeightOp) or is_constant_op(value.owner))
+    pending = [value]  # no recursion: an activation lies below all layers before it
+    while pending:
+        owner = pending.pop().owner
+        if not isinstance(owner, WeightOp):
+            if not isinstance(owner, Operation) or not owner.operands or not owner.has_trait(Pure):
+                return False
+            pending.extend(owner.operands)
+    return True
 
 
 def is_constant_op(op: Operation) -> bool:

@@ -22,7 +22,7 @@ from hapir.encodings.encoding import (
     exactly,
     placed,
 )
-from hapir.encodings.gaps import best_width, entries_of, positions_of, row_gaps, with_skips
+from hapir.encodings.gaps import best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 
@@ -77,7 +77,9 @@ class Crs(Encoding):
         if index_bits == "auto":
             absolute = self.columns == "absolute"
             width = Levels(levels, tensor.bits).width
-            index_bits = index_width(tensor.columns) if absolute else best_width(row_gaps(symbols, rows=True), width)
+            index_bits = (
+                index_width(tensor.columns) if absolute else best_width(gap_histogram(symbols, rows=True), width)
+            )
         return replace(self, index_bits=index_bits, levels=levels)
 
     def _table(self, tensor: Tensor) -> Levels:
@@ -86,7 +88,7 @@ class Crs(Encoding):
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:
         table, tensor, index_bits = self._table(symbols.tensor), symbols.tensor, chosen(self.index_bits)
         absolute = self.columns == "absolute"
-        entries = symbols.nonzeros if absolute else entries_of(row_gaps(symbols, rows=True), index_bits)
+        entries = symbols.nonzeros if absolute else entries_of(gap_histogram(symbols, rows=True), index_bits)
         return {
             "pointers": (tensor.rows + 1) * pointer_width(tensor),
             "indices": entries * index_bits,

@@ -19,29 +19,52 @@ WIDEST_GAP = 24
 """The most bits of a gap that are tried: no skipping entry is left in tensors of 16 M zeros."""
 
 
+Histogram = tuple[Int64, Int64]
+"""Distinct gaps in ascending order, and how often each occurs."""
+_AT_ONCE = 1 << 20
+"""Symbols that are looked at together, so that sizes of large tensors need little memory."""
+_COMMON = 1 << 12
+"""Gaps below this are counted in an array."""
+
+
 def row_gaps(symbols: Symbols, rows: bool) -> Int64:
     """The zeros in front of each weight that is not one, counted from the start of its row, or of the tensor."""
-    positions = symbols.nonzero_positions()
-    columns = max(symbols.tensor.columns, 1)
-    first = positions // columns * columns if rows else np.zeros_like(positions)
-    previous = np.concatenate([[-1], positions[:-1]])[: len(positions)]
-    return positions - np.maximum(previous + 1, first)
+    return _gaps(symbols.nonzero_positions(), -1, symbols.tensor.columns if rows else None)
 
 
-def entries_of(gaps: Int64, width: int) -> int:
+def _gaps(positions: Int64, before: int, columns: int | None) -> Int64:
+    """The gaps of positions, the weight in front of the first being at `before`."""
+    gaps = np.diff(positions, prepend=before) - 1
+    return gaps if columns is None else np.minimum(gaps, positions % columns)
+
+
+def gap_histogram(symbols: Symbols, rows: bool) -> Histogram:
+    """The histogram of `row_gaps`."""
+    common = np.zeros(_COMMON, np.int64)
+    rare: list[Int64] = []
+    before = -1
+    for first in range(0, symbols.tensor.count, _AT_ONCE):
+        positions = np.flatnonzero(symbols.values[first : first + _AT_ONCE] != symbols.tensor.zero) + first
+        if not len(positions):
+            continue
+        gaps = _gaps(positions, before, symbols.tensor.columns if rows else None)
+        before = int(positions[-1])
+        common += np.bincount(gaps[gaps < _COMMON], minlength=_COMMON)
+        rare.append(gaps[gaps >= _COMMON])
+    large, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *rare]), return_counts=True)
+    small = np.flatnonzero(common)
+    return np.concatenate([small, large]), np.concatenate([common[small], counts])
+
+
+def entries_of(gaps: Histogram, width: int) -> int:
     """How many entries gaps take, those that only skip among them."""
-    return len(gaps) + int((gaps // ((1 << width) - 1)).sum())
+    distinct, counts = gaps
+    return int((counts * (distinct // ((1 << width) - 1) + 1)).sum())
 
 
-def best_width(gaps: Int64, value_width: int) -> int:
+def best_width(gaps: Histogram, value_width: int) -> int:
     """The width with which entries of a gap and a value take the fewest bits in all; the smallest of equals."""
-    distinct, counts = np.unique(gaps, return_counts=True)
-
-    def bits(width: int) -> int:
-        skips = int((counts * (distinct // ((1 << width) - 1))).sum())
-        return (len(gaps) + skips) * (width + value_width)
-
-    return min(range(1, WIDEST_GAP + 1), key=bits)
+    return min(range(1, WIDEST_GAP + 1), key=lambda width: entries_of(gaps, width) * (width + value_width))
 
 
 def with_skips(gaps: Int64, values: Unsigned, width: int) -> tuple[Unsigned, Unsigned, Int64]:

@@ -236,7 +236,7 @@ class _Table:
         jump = following
         for _ in range(_JUMPS):
             jump = jump[jump]
-        heads, here, step = list[int](), at & 7, memoryview(jump)
+        heads, here, step = list[int](), at & 7, jump.data
         while here < bits:
             heads.append(here)
             here = step[here]

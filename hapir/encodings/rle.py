@@ -20,7 +20,7 @@ from hapir.encodings.encoding import (
     Tensor,
     placed,
 )
-from hapir.encodings.gaps import WIDEST_GAP, best_width, entries_of, positions_of, row_gaps, with_skips
+from hapir.encodings.gaps import WIDEST_GAP, best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.levels import Auto, Levels, best_levels, chosen
 
 
@@ -60,9 +60,9 @@ class Rle(Encoding):
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
     def fitted(self, symbols: Symbols) -> Encoding:
-        gaps = row_gaps(symbols, rows=False)
+        gaps = gap_histogram(symbols, rows=False)
         distinct = symbols.nonzero_histogram[0]
-        levels = best_levels(symbols.tensor, distinct, len(gaps)).count if self.levels == "auto" else self.levels
+        levels = best_levels(symbols.tensor, distinct, symbols.nonzeros).count if self.levels == "auto" else self.levels
         width = Levels(levels, symbols.tensor.bits).width
         gap_bits = best_width(gaps, width) if self.gap_bits == "auto" else self.gap_bits
         return replace(self, gap_bits=gap_bits, levels=levels)
@@ -72,7 +72,7 @@ class Rle(Encoding):
 
     def part_bits(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> dict[str, int]:
         table, gap_bits = self._table(symbols.tensor), chosen(self.gap_bits)
-        words = entries_of(row_gaps(symbols, rows=False), gap_bits)
+        words = entries_of(gap_histogram(symbols, rows=False), gap_bits)
         return {"levels": table.table_bits, "words": words * (gap_bits + table.width)}
 
     def encode(self, symbols: Symbols, shared: Shared = NOTHING_SHARED) -> tuple[Part, ...]:

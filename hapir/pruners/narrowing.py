@@ -59,14 +59,16 @@ def slices_to_drop(worth: Floats, largest: int, threshold: float | None = None) 
     top, bottom, left, right = 0, worth.shape[0], 0, worth.shape[1]
     while True:
         box = worth[top:bottom, left:right]
-        borders = [(0, box[0]), (1, box[-1])] * (box.shape[0] > 1) + [(2, box[:, 0]), (3, box[:, -1])] * (
-            box.shape[1] > 1
-        )
+        borders: list[tuple[float, int, int]] = []  # mean worth, side, positions
+        if box.shape[0] > 1:
+            borders += [(float(box[0].mean()), 0, box.shape[1]), (float(box[-1].mean()), 1, box.shape[1])]
+        if box.shape[1] > 1:
+            borders += [(float(box[:, 0].mean()), 2, box.shape[0]), (float(box[:, -1].mean()), 3, box.shape[0])]
         if not borders:
             break
-        side, border = min(borders, key=lambda choice: (float(choice[1].mean()), choice[0]))
-        gone = worth.size - box.size + border.size
-        if gone > largest or (threshold is not None and float(border.mean()) >= threshold):
+        mean, side, positions = min(borders)
+        gone = worth.size - box.size + positions
+        if gone > largest or (threshold is not None and mean >= threshold):
             break
         top, bottom = top + (side == 0), bottom - (side == 1)
         left, right = left + (side == 2), right - (side == 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -29,26 +29,30 @@ def footprints(network: NetworkOp, weights: WeightStore) -> dict[str, tuple[str,
     """
     found: dict[str, tuple[str, Footprint]] = {}
     counted: set[str] = set()
+    decoded: dict[SSAValue, Array] = {}
     for op in network.walk():
         readers = [v for v in op.operands if is_constant(v)] if not is_constant_op(op) else []
+        decoded.update((v, constant_value(v, weights)) for v in readers if v not in decoded)
         if not readers and not isinstance(op, LayerOp):
             continue
         name = layer_name(op) or UNNAMED
         kind, before = found.get(name, ("", Footprint()))
         if isinstance(op, LayerOp) and not kind:
             kind = op.name.partition(".")[2]
-        found[name] = (kind, before + _footprint(op, readers, weights, counted))
+        found[name] = (kind, before + _footprint(op, {v: decoded[v] for v in readers}, weights, counted))
     return found
 
 
-def _footprint(op: Operation, parameters: list[SSAValue], weights: WeightStore, counted: set[str]) -> Footprint:
+def _footprint(
+    op: Operation, parameters: Mapping[SSAValue, Array], weights: WeightStore, counted: set[str]
+) -> Footprint:
+    """The footprint of an op whose `parameters` have these values; `counted` keys belong to layers before it."""
     slots = [slot.value for slot in slots_of(op)]
     total = Footprint()
     multiplies = macs(op)
-    size = sum(constant_value(value, weights).size for value in slots)
-    for value in parameters:
+    size = sum(parameters[value].size for value in slots)
+    for value, array in parameters.items():
         stored = [key for key in _keys(value) if key not in counted]
-        array = constant_value(value, weights)
         nonzeros = int(np.count_nonzero(_means_something(value, array)))
         if value in slots:
             # every weight is used as often as any other one

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
+from hapir.cache import key_of
 from hapir.data import Dataset, accuracy
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects.nn import BatchNormOp, LayerOp, NetworkOp
@@ -21,6 +22,7 @@ from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.sqnr import results_by_layer
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.network_edits import layer_name, networks_of
+from hapir.pipeline import ir_text
 from hapir.reference.interpret import run_network
 from hapir.report.compression import CompressionReport, Footprint, LayerCompression
 from hapir.report.footprint import footprints
@@ -36,10 +38,17 @@ BATCH_BYTES = 1 << 28
 """About what the activations of one batch may take while layers are compared."""
 
 
-def measure(scheduled: Scheduled, data: Dataset) -> CompressionReport:
+FloatResults = dict[str, Mapping[str, Array]]
+"""Results of float networks on one data set, by a hash of the network: those that several schedules share."""
+
+
+def measure(
+    scheduled: Scheduled, data: Dataset, *, layers: bool = True, known: FloatResults | None = None
+) -> CompressionReport:
     """Compare a schedule's network with its float network on labelled data.
 
-    Raises HapirError: HAP0584 where no accuracy can be measured, and what the recipe and the reference raise.
+    Without `layers` no layer's ratio is measured. `known` are results of float networks on the same data; new ones are
+    added. Raises HapirError: HAP0584 where no accuracy can be measured, and what the recipe and the reference raise.
     """
     (original,) = networks_of(scheduled.float_module)
     original_weights = scheduled.float_weights
@@ -47,7 +56,7 @@ def measure(scheduled: Scheduled, data: Dataset) -> CompressionReport:
         help = "add an array `label` with the class of each image: a compression is shown with its accuracy only"
         fail("HAP0584", "the data have no labels, so no accuracy can be measured", at=original, help=help)
     decoded = scheduled.decoded
-    exact = run_network(original, original_weights, data.inputs)
+    exact = _exact_results(original, original_weights, data, {} if known is None else known)
     results = run_network(decoded.network, decoded.weights, data.inputs)
     before, after = accuracy(exact, data.labels), accuracy(results, data.labels)
     if before is None or after is None:
@@ -55,8 +64,7 @@ def measure(scheduled: Scheduled, data: Dataset) -> CompressionReport:
         fail("HAP0584", what, at=original, help="report needs scores N x C or classes N as the first result")
     evidence = Evidence(results, exact, data.labels)
     old, new = footprints(original, original_weights), footprints(scheduled.network, scheduled.weights)
-    ratios = _ratios(scheduled, original, data.inputs)
-    layers = tuple(_layers(old, new, ratios))
+    ratios = _ratios(scheduled, original, data.inputs) if layers else {}
     total = LayerCompression("total", "", _sum(old), _sum(new), Sqnr().score(evidence))
     return CompressionReport(
         scheduled.design.path.name,
@@ -66,10 +74,17 @@ def measure(scheduled: Scheduled, data: Dataset) -> CompressionReport:
         before,
         after,
         Agreement().score(evidence),
-        layers,
+        tuple(_layers(old, new, ratios)),
         total,
-        _activation_bytes(scheduled),
+        _activation_bytes(scheduled) if layers else None,
     )
+
+
+def _exact_results(network: NetworkOp, weights: WeightStore, data: Dataset, known: FloatResults) -> Mapping[str, Array]:
+    key = key_of((ir_text(network), weights.digest()))
+    if key not in known:
+        known[key] = run_network(network, weights, data.inputs)
+    return known[key]
 
 
 Counted = Mapping[str, tuple[str, Footprint]]

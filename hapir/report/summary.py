@@ -1,9 +1,12 @@
-"""What a network is made of, counted from its IR: layers, parameters, multiply-accumulates."""
+"""What a network is made of, counted from its IR: layers, parameters, multiply-accumulates, accesses to memory."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+
+from xdsl.ir import SSAValue
 
 from hapir.diagnostics import Diagnostic
 from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
@@ -12,26 +15,41 @@ from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.report.table import table
 
+ACCESSES_PER_MAC = 4
+"""Activation, weight and partial sum are read, the sum is written (Sze et al., Proc. IEEE 105(12), 2017, fig. 21)."""
+
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: its name, its op, the shape it gives, its parameters, and its MACs for one declared batch."""
+    """One layer: its name, its op, the shape it gives, its parameters, and its MACs for one declared batch.
+
+    `reads` and `writes` count the activations of one declared batch that it takes and gives, each value once.
+    """
 
     name: str
     op: str
     shape: tuple[int, ...]
     parameters: int
     macs: int
+    reads: int
+    writes: int
 
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network's layers in order, and their sums."""
+    """A network's layers in order, and their sums.
+
+    `most_accesses` and `least_accesses` are the ends between which every order of the work lies, in values that one
+    declared batch takes from and gives to a memory: without any reuse, four for each MAC; and with all of it, where
+    each parameter, input and result moves once and nothing else leaves the chip.
+    """
 
     name: str
     layers: tuple[LayerSummary, ...]
     parameters: int
     macs: int
+    most_accesses: int
+    least_accesses: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,8 @@ class CheckReport:
             lines.append(f"network {network.name}")
             rows = [(la.name, la.op, text(la.shape), la.parameters, la.macs) for la in network.layers]
             rows.append(("total", "", "", network.parameters, network.macs))
-            lines += [table(("layer", "op", "shape", "parameters", "MACs"), rows), ""]
+            lines.append(table(("layer", "op", "shape", "parameters", "MACs"), rows))
+            lines += [f"accesses: {network.least_accesses} to {network.most_accesses}", ""]
         for kind, names in (("machines", self.machines), ("recipes", self.recipes), ("schedules", self.schedules)):
             lines.append(f"{kind}: {', '.join(names) or 'none'}")
         return "\n".join([*lines, f"{self.spec}: good"])
@@ -65,17 +84,36 @@ class CheckReport:
 def summarize(network: NetworkOp) -> NetworkSummary:
     """Count a network. A parameter read by several layers counts once in the sum, and at its first reader."""
     counted: set[str] = set()
-    layers = tuple(_layer(op, counted) for op in network.walk() if isinstance(op, LayerOp))
+    activations: set[SSAValue] = set(network.body.block.args)
+    layers: list[LayerSummary] = []
+    for op in network.walk():
+        if any(operand in activations for operand in op.operands):
+            activations.update(op.results)
+        if isinstance(op, LayerOp):
+            layers.append(_layer(op, counted, activations))
+    ends = [*network.body.block.args, *network.body.block.last_op.operands] if network.body.block.last_op else []
+    parameters, products = sum(la.parameters for la in layers), sum(la.macs for la in layers)
     return NetworkSummary(
-        network.sym_name.data, layers, sum(la.parameters for la in layers), sum(la.macs for la in layers)
+        network.sym_name.data,
+        tuple(layers),
+        parameters,
+        products,
+        most_accesses=ACCESSES_PER_MAC * products,
+        least_accesses=parameters + _values(ends),
     )
 
 
-def _layer(op: LayerOp, counted: set[str]) -> LayerSummary:
+def _values(tensors: Iterable[SSAValue]) -> int:
+    """How many numbers some tensors hold."""
+    return sum(math.prod(shape_of(tensor)) for tensor in tensors)
+
+
+def _layer(op: LayerOp, counted: set[str], activations: set[SSAValue]) -> LayerSummary:
     parameters = 0
     for operand in op.operands:
         if isinstance(operand.owner, WeightOp) and operand.owner.key.data not in counted:
             counted.add(operand.owner.key.data)
             parameters += math.prod(shape_of(operand))
-    kind = op.name.partition(".")[2]
-    return LayerSummary(op.layer_name or kind, kind, shape_of(op.results[0]), parameters, macs(op))
+    kind, shape = op.name.partition(".")[2], shape_of(op.results[0])
+    reads = _values(set(op.operands) & activations)
+    return LayerSummary(op.layer_name or kind, kind, shape, parameters, macs(op), reads, writes=_values(op.results))

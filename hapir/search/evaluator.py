@@ -52,11 +52,11 @@ def first_result(arrays: Mapping[str, Array]) -> Array:
     return next(iter(arrays.values()))
 
 
-def scores_of(result: Array) -> Array:
+def scores_of(result: Array) -> npt.NDArray[np.float64]:
     """A result N x C ... as N x C classes, all but axis 0 flattened. Raises ValueError where it has one axis."""
     if result.ndim < 2:
         raise ValueError("the first result is one number per sample, it has no scores of classes")
-    return result.reshape(len(result), -1)
+    return result.reshape(len(result), -1).astype(np.float64)
 
 
 def classes_of(result: Array) -> npt.NDArray[np.int64]:
@@ -81,7 +81,7 @@ def among_first(result: Array, classes: npt.NDArray[np.int64], top: int) -> npt.
     scores = scores_of(result)
     if classes.size and (classes.min() < 0 or classes.max() >= scores.shape[1]):
         raise ValueError(f"classes are 0 to {scores.shape[1] - 1}, not {classes.min()} to {classes.max()}")
-    own = scores[np.arange(len(scores)), classes][:, None]
-    before = np.less(np.arange(scores.shape[1]), classes[:, None])
-    ahead = np.logical_or(np.greater(scores, own), np.logical_and(np.equal(scores, own), before))
-    return np.less(np.count_nonzero(ahead, axis=1), top)
+    own = np.take_along_axis(scores, classes[:, None], axis=1)
+    before = np.arange(scores.shape[1]) < classes[:, None]
+    ahead = (scores > own) | ((scores == own) & before)
+    return np.count_nonzero(ahead, axis=1) < top

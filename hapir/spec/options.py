@@ -284,7 +284,7 @@ def describe(hint: Any) -> str:
 
 def _described_registered(hint: Any) -> str:
     registered: Registered = hint.__metadata__[0]
-    return f"a {registered.kind} like {registered.example}"
+    return f"{registered.one} like {registered.example}"
 
 
 def _alternatives(words: list[str]) -> str:

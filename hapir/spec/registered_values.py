@@ -20,7 +20,7 @@ def registered_text(value: syntax.Value, registered: Registered, name: str) -> s
             first = error.diagnostics[0]
             raise Mismatch(first.code, first.message, value.span, first.help) from error
     if not isinstance(value, syntax.Name | syntax.Call):
-        what = f"`{name}` takes a {registered.kind} like {registered.example}, not {show(value)}"
+        what = f"`{name}` takes {registered.one} like {registered.example}, not {show(value)}"
         raise Mismatch("HAP0304", what, value.span)
     called = value.function if isinstance(value, syntax.Call) else value
     if registered is FORMAT and isinstance(value, syntax.Name) and integer_spelling(value.text) is not None:

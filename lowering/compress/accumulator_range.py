@@ -41,8 +41,9 @@ def integers_within(value: SSAValue, weights: WeightStore) -> tuple[int, int]:
         case nn.ProductOp() as op:
             low, high = code_range(element_type(op.x))
             reach = largest_magnitude(low, high, zero_point_of(element_type(op.x)))
-            bias = None if op.bias is None else weight_of(op.bias, weights)
-            most = int(accumulator_bound(weight_of(op.w, weights), bias, reach).max())
+            w, bias = (None if v is None else weight_of(v, weights).astype(np.int64) for v in (op.w, op.bias))
+            assert w is not None
+            most = int(accumulator_bound(w, bias, reach).max())
             return -most, most
         case nn.SumPoolOp() as op:
             low, high = code_range(element_type(op.x))

@@ -135,25 +135,23 @@ class PrunePass(ModulePass):
         change(network, Removal(groups, chosen), weights)
 
     def _prune_weights(self, slots: Sequence[WeightSlot], weights: WeightStore) -> None:
-        """Zero weights and store them under new keys."""
-        arrays = [_filters_first(slot, real_weight_of(slot.value, weights)) for slot in slots]
-        for slot, w, mask in zip(slots, arrays, self._masks(arrays), strict=True):
-            zero_weights(slot, _filters_first(slot, w), _filters_first(slot, mask), weights)
+        """Zero weights and store them under new keys; layer by layer, but for scope global."""
+        draw = np.random.default_rng(self.seed)
+        for together in [slots] if self.scope == "global" else [[slot] for slot in slots]:
+            arrays = [_filters_first(slot, real_weight_of(slot.value, weights)) for slot in together]
+            for slot, w, mask in zip(together, arrays, self._masks(arrays, draw), strict=True):
+                zero_weights(slot, _filters_first(slot, w), _filters_first(slot, mask), weights)
 
-    def _masks(self, arrays: Sequence[Floats]) -> list[Mask]:
-        """What each layer loses, given its weights K x C x ...."""
+    def _masks(self, arrays: Sequence[Floats], draw: np.random.Generator) -> list[Mask]:
+        """What layers lose that share one sparsity, given their weights K x C x ...."""
         if self.grain == "n_of_m":
             return [n_of_m(w, self.n, self.m) for w in arrays]
         if self.threshold is not None:
             return [zero_band(w, self.threshold) for w in arrays]
         assert self.sparsity is not None
-        draw = np.random.default_rng(self.seed)
         scores = [self._scores(w, draw) for w in arrays]
-        if self.scope == "global":
-            pruned = smallest(np.concatenate(scores), self.sparsity)
-            parts = np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
-        else:
-            parts = [smallest(s, self.sparsity) for s in scores]
+        pruned = smallest(np.concatenate(scores), self.sparsity)
+        parts = np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
         return [self._spread(part, w.shape) for part, w in zip(parts, arrays, strict=True)]
 
     def _scores(self, w: Floats, draw: np.random.Generator) -> Floats:

@@ -84,7 +84,7 @@ def _axes(arranged: Array, weight: EncodedWeight) -> tuple[Axis, ...] | None:
     """The places of all elements as a sum over axes; None where they are no such sum. `arranged` counts from 1."""
     shape = weight.tensor.shape
     count = prod(shape)
-    flat = arranged.reshape(-1)
+    flat = arranged.reshape(-1).astype(np.int64)
     filled = np.flatnonzero(flat)
     if count == 0 or len(filled) != count or len(np.unique(flat[filled])) != count:
         return None

@@ -82,7 +82,8 @@ def _between(build: NetworkBuilder, draw: st.DrawFn, x: SSAValue) -> SSAValue:
             mode = nn.PadMode.edge
             return build.append(nn.PadOp(x, [0, 0, 1, 0], [0, 0, 0, 1], mode=mode, layer=build.name("pad")))
         case "max_pool":
-            window = draw(windows(*shape_of(x)[2:], pooling=True))
+            _, _, height, width = shape_of(x)
+            window = draw(windows(height, width, pooling=True))
             return build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
         case "resize":
             return build.append(nn.ResizeOp(x, 4, 3, layer=build.name("resize")))
@@ -95,8 +96,8 @@ def _between(build: NetworkBuilder, draw: st.DrawFn, x: SSAValue) -> SSAValue:
 
 
 @st.composite
-def binary_networks(draw: st.DrawFn) -> BinarySample:
-    """One to three hidden layers, each perhaps pooled and normalized, then a sign; the last layer gives reals."""
+def binary_networks(draw: st.DrawFn, activation: type[nn.SignOp | nn.ReluOp] = nn.SignOp) -> BinarySample:
+    """One to three hidden layers, each perhaps pooled and normalized, then an activation; the last gives reals."""
     build = NetworkBuilder([], draw(st.integers(0, 2**16)))
     shape = (1, draw(st.integers(1, 3)), draw(st.integers(2, 6)), draw(st.integers(2, 6)))
     image = nn.WeightOp("image", TensorType(f32, shape)).result  # the input until `finish`
@@ -108,7 +109,7 @@ def binary_networks(draw: st.DrawFn) -> BinarySample:
             x = build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
         if draw(st.integers(0, 3)):
             x = _norm(build, x)
-        x = build.append(nn.SignOp(x, layer=build.name("sign")))
+        x = build.append(activation(x, layer=build.name("activation")))
         x = _between(build, draw, x)
     x = _halves(build, draw, x)
     if draw(st.booleans()):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hapir.encodings.bits import bytes_for, pack, unpack, unsigned_of, write_fields
 from hapir.encodings.dense import Dense
 from hapir.encodings.encoding import DamagedError, Encoding, Symbols, entropy_bits
-from hapir.encodings.gaps import entries_of, positions_of, with_skips
+from hapir.encodings.gaps import entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.huffman import Huffman
 from hapir.encodings.huffman_code import Book, code_lengths
 from hapir.encodings.rle import Rle
@@ -125,7 +125,8 @@ def test_gaps_at_and_around_the_largest(width: int, data: st.DataObject):
     around = st.sampled_from([0, 1, largest - 1, largest, largest + 1, 2 * largest, 2 * largest + 1])
     gaps = np.array(data.draw(st.lists(around, min_size=1, max_size=9)), np.int64)
     fields, _, own = with_skips(gaps, np.ones(len(gaps), np.uint8), width)
-    assert len(fields) == entries_of(gaps, width) == len(gaps) + sum(int(g) // largest for g in gaps)
+    assert len(fields) == entries_of(np.unique(gaps, return_counts=True), width)
+    assert len(fields) == len(gaps) + sum(int(g) // largest for g in gaps)
     positions, weighs = positions_of(fields, width)
     assert np.array_equal(np.flatnonzero(weighs), own)
     assert np.array_equal(positions[weighs], np.cumsum(gaps + 1) - 1)
@@ -134,6 +135,26 @@ def test_gaps_at_and_around_the_largest(width: int, data: st.DataObject):
     given = symbols_from(values, 1)
     parts = Rle(gap_bits=width, levels=1).encode(given)
     assert np.array_equal(Rle(gap_bits=width, levels=1).decode([p.data for p in parts], given.tensor), given.values)
+
+
+@given(symbols(), st.booleans())
+def test_gaps_are_counted_as_they_are(tensor: Symbols, rows: bool):
+    distinct, counts = gap_histogram(tensor, rows)
+    expected = np.unique(row_gaps(tensor, rows), return_counts=True)
+    assert np.array_equal(distinct, expected[0])
+    assert np.array_equal(counts, expected[1])
+
+
+def test_gaps_of_a_tensor_that_is_looked_at_in_pieces():
+    values = np.zeros(3 << 20, np.uint8)
+    values[[5, 6, (1 << 20) - 1, 1 << 20, (2 << 20) + 9]] = 1
+    distinct, counts = gap_histogram(symbols_from(values, 1), rows=False)
+    assert dict(zip(distinct.tolist(), counts.tolist(), strict=True)) == {
+        0: 2,
+        5: 1,
+        (1 << 20) - 8: 1,
+        (1 << 20) + 8: 1,
+    }
 
 
 @given(st.integers(0, 63), st.lists(st.integers(0, 2**63 - 1), max_size=200))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import TensorType, f32
+from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
+from hapir.lowering.constants import is_constant
 from hapir.report.results import Difference
 from hapir.report.summary import summarize
 from hapir.report.table import table
@@ -52,3 +54,33 @@ def test_a_shared_parameter_counts_once() -> None:
     assert summary.parameters == 18
     # each of the 2 channels: 9 products per output, on 3x3 and then 1x1 maps
     assert [layer.macs for layer in summary.layers] == [2 * 9 * 9, 2 * 9]
+
+
+def test_accesses_lie_between_the_two_ends() -> None:
+    image = TensorType(f32, (1, 2, 5, 5))
+    network = nn.NetworkOp("n", [("x", image)], [("y", TensorType(f32, (1, 3, 3, 3))), ("x", image)])
+    (x,) = network.body.block.args
+    weight = nn.WeightOp("w", TensorType(f32, (3, 2, 3, 3)))
+    conv = nn.Conv2dOp(x, weight.result, window=Window((3, 3)), layer="a")
+    both = nn.AddOp(x, x, layer="b")
+    network.body.block.add_ops([weight, conv, both, nn.ReturnOp([conv.result, both.result])])
+    network.verify()
+    summary = summarize(network)
+    # what an operand says twice is read once; parameters are no activations
+    assert [(layer.reads, layer.writes) for layer in summary.layers] == [(50, 27), (50, 50)]
+    assert summary.most_accesses == 4 * 9 * 54
+    assert summary.least_accesses == 54 + 50 + (27 + 50)
+
+
+def test_a_deep_network_is_counted() -> None:
+    """Whether a value is constant is asked of each layer of networks with hundreds of them."""
+    row = TensorType(f32, (1, 4))
+    network = nn.NetworkOp("n", [("x", row)], [("y", row)])
+    value: SSAValue = network.body.block.args[0]
+    for _ in range(3000):
+        op = nn.ReluOp(value)
+        network.body.block.add_op(op)
+        value = op.result
+    network.body.block.add_op(nn.ReturnOp([value]))
+    assert not is_constant(value)
+    assert summarize(network).least_accesses == 8

@@ -13,6 +13,7 @@ from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, BipolarType, PerChannelType, signed, unsigned
+from hapir.lowering.compress.activation_types import SIGNS
 from hapir.lowering.compress.threshold import ThresholdPass
 from hapir.reference.interpret import run_network
 from hapir.reference.values import Array, dtype_of
@@ -99,7 +100,7 @@ def test_thresholds_out_of_order_are_diagnosed_by_both():
 
 
 def islands(
-    *middle: Callable[[SSAValue], Operation], scale: float = 1.0, codes: Attribute = BipolarType(1)
+    *middle: Callable[[SSAValue], Operation], scale: float = 1.0, codes: Attribute = SIGNS.codes
 ) -> tuple[ModuleOp, HapirContext]:
     """A network of si8, floats made by some ops, and codes; with its weights."""
     shape = (1, 2)
@@ -193,3 +194,10 @@ def test_layers_that_are_not_named_keep_their_requantization():
 
     assert made(ThresholdPass()) == ["num.threshold"] * 2
     assert made(ThresholdPass(layers="c2")) == ["num.requantize", "num.threshold"]
+
+
+def test_a_variance_that_is_not_positive_is_diagnosed():
+    module, context = islands(norm("none"), nn.SignOp)
+    context.weights.put("none", np.array([1, 0], np.float32))
+    with pytest.raises(HapirError, match=r"HAP0404: variance \+ epsilon of channel 1 is 0, not positive"):
+        ThresholdPass().apply(context, module)

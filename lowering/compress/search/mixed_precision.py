@@ -1,9 +1,9 @@
 """Bits of weights and activations layer by layer, under a budget or a bound: a knapsack over measured sensitivities.
 
 Law: exact (the float network computes what it did); the annotations that `precision` writes by hand are chosen, and
-`quantize` carries them out. Each weight array, and each line of activations that a layer reads, is narrowed alone to
-each width it may have, and the evaluator says what that loses. Losses are taken to add up (for `sqnr` the noise does,
-for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice knapsack, solved
+`quantize` carries them out. The weights of each layer, and each line of activations that layers read, are narrowed
+alone to each width they may have, and the evaluator says what that loses. Losses are taken to add up (for `sqnr` the
+noise does, for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice knapsack, solved
 exactly or by greedy steps. With `within` or `at_least` instead of a budget, plans are measured as a whole, by binary
 search from cheap to dear, and the plan that is kept was itself measured good enough.
 
@@ -159,7 +159,7 @@ class _Allocation:
         picks = self._cheapest(frontiers) if self._budget is None else self._within(frontiers, self._budget)
         for part in self.parts:
             for slot in part.slots:
-                ask_for(slot.op, weights=f"i{picks[part.key]}")
+                ask_for(slot.op, weights=f"i{picks[part.name]}")
         for line in self.lines:
             for maker in line.makers:
                 ask_for(maker, activations=f"u{picks[line.name]}")
@@ -171,7 +171,7 @@ class _Allocation:
         if given.size is not None:
             return 8 * given.size
         if given.average_bits is not None:
-            return math.floor(given.average_bits * sum(part.exact.size for part in self.parts))
+            return math.floor(given.average_bits * sum(part.size for part in self.parts))
         if given.bit_operations is not None:
             return math.floor(given.bit_operations * FULL * FULL * sum(part.macs() for part in self.parts))
         return None
@@ -179,7 +179,7 @@ class _Allocation:
     def _cost(self, part: Part, width: int, activation_width: int) -> int:
         given = self.options
         if given.average_bits is not None:
-            return part.exact.size * width
+            return part.size * width
         if given.bit_operations is not None or (self._budget is None and given.goal == "performance"):
             return part.macs() * width * activation_width
         return part.stored_bits(width)
@@ -187,13 +187,12 @@ class _Allocation:
     def _frontiers(self) -> list[Frontier]:
         """The plans of each line with the parts that read it: their bit operations depend on each other."""
         losses = {
-            part.key: {w: self._loss(f"weights {part.key} {w}", {part: w}, {}) for w in self._widths}
-            for part in self.parts
+            part.name: {w: self._loss(f"{part.name} {w}", {part: w}, {}) for w in self._widths} for part in self.parts
         }
 
         def of_part(part: Part, activation_width: int) -> Frontier:
-            found = losses[part.key].items()
-            return options(part.key, {w: (self._cost(part, w, activation_width), loss) for w, loss in found})
+            found = losses[part.name].items()
+            return options(part.name, {w: (self._cost(part, w, activation_width), loss) for w, loss in found})
 
         chosen = set(self.lines)
         frontiers = [of_part(part, FULL) for part in self.parts if part.line not in chosen]
@@ -201,7 +200,7 @@ class _Allocation:
             readers = [part for part in self.parts if part.line is line]
             alternatives: dict[int, Frontier] = {}
             for a in self._activation_widths:
-                narrow = options("", {0: (0, self._loss(f"line {line.name} {a}", {}, {line: a}))})
+                narrow = options("", {0: (0, self._loss(f"{line.name} {a}", {}, {line: a}))})
                 alternatives[a] = combined([narrow, *(of_part(part, a) for part in readers)])
             frontiers.append(either(line.name, alternatives))
         return frontiers
@@ -219,7 +218,7 @@ class _Allocation:
         return max(0.0, self.first - score) + TIE * sum(noises)
 
     def _score(self, decision: str, parts: Mapping[Part, int], lines: Mapping[Line, int]) -> float:
-        arrays = {part.key: part.narrowed(width) for part, width in parts.items()}
+        arrays = {key: array for part, width in parts.items() for key, array in part.narrowed(width).items()}
         network: NetworkOp | None = with_narrow_lines(self.trial.network, lines) if lines else None
         return self.trial.score(decision, arrays, network)
 
@@ -240,7 +239,7 @@ class _Allocation:
         if self.options.size is not None:
             return f"the least that these formats can take is {-(-least // 8)} bytes, not {self.options.size}"
         if self.options.average_bits is not None:
-            weights = sum(part.exact.size for part in self.parts)
+            weights = sum(part.size for part in self.parts)
             return (
                 f"the narrowest formats take {least / weights:.4g} bits per weight, not {self.options.average_bits:g}"
             )
@@ -250,13 +249,13 @@ class _Allocation:
     def _cheapest(self, frontiers: list[Frontier]) -> dict[str, int]:
         """The cheapest plan that is measured good enough. Raises HapirError (HAP0583) where none is."""
         plans = combined(frontiers)
-        parts, lines = {part.key: part for part in self.parts}, {line.name: line for line in self.lines}
+        parts, lines = {part.name: part for part in self.parts}, {line.name: line for line in self.lines}
 
         def accepts(place: int) -> bool:
             picks = plans.picks(place)
             narrow = {part: picks[key] for key, part in parts.items()}
             values = {line: picks[name] for name, line in lines.items()}
-            decision = " ".join(f"{name}={width}" for name, width in sorted(picks.items()) if name)
+            decision = ", ".join(f"{name} {width}" for name, width in sorted(picks.items()) if name)
             return self._score(f"plan {decision}", narrow, values) >= self.trial.floor
 
         with Progress(integer_evaluations(0, len(plans) - 1), "plans measured") as self.trial.progress:

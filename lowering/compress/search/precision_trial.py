@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import FloatData, IntAttr, TensorType
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import num
-from hapir.dialects.nn import LayerOp, NetworkOp
+from hapir.dialects.nn import LayerOp, NetworkOp, SplitOp
 from hapir.dialects.nn_macs import macs
 from hapir.dialects.num import AffineType, Rounding, shape_of, unsigned
 from hapir.lowering.compress.activation_types import line_from, preserves
@@ -31,45 +31,50 @@ from hapir.weights import Array, WeightStore
 
 @dataclass(eq=False)
 class Part:
-    """A weight array: its layers, and the line that the first of them reads (None: an input of the network)."""
+    """Weights of one width: those of a layer, with all layers that share an array with it; an annotation is a layer's.
 
-    key: str
+    `line` is the line that its first layer reads, None for an input of the network.
+    """
+
+    name: str
     slots: list[WeightSlot]
-    exact: Floats
+    exact: dict[str, Floats]
+    """The arrays by key."""
     line: Line | None = None
-    _narrowed: dict[int, Array] = field(default_factory=dict[int, Array])
+    _narrowed: dict[int, dict[str, Array]] = field(default_factory=dict[int, dict[str, Array]])
 
     @property
-    def layer(self) -> str:
-        """The name of the first layer."""
-        return layer_name(self.slots[0].op) or self.key
+    def size(self) -> int:
+        """How many weights there are."""
+        return sum(array.size for array in self.exact.values())
 
     def macs(self) -> int:
         """Multiply-accumulates of all its layers."""
-        return sum(macs(slot.op) for slot in self.slots)
+        return sum(macs(op) for op in {slot.op: None for slot in self.slots})
 
     def stored_bits(self, width: int) -> int:
-        """Bits of the codes in whole bytes, and of the scales in f32."""
-        scales = int(np.prod(self._blocks()))
-        return -(-self.exact.size * width // 8) * 8 + 32 * scales
+        """Bits of the codes of each array in whole bytes, and of the scales in f32."""
+        scales = sum(int(np.prod(blocks)) for blocks in self._blocks().values())
+        return sum(-(-array.size * width // 8) * 8 for array in self.exact.values()) + 32 * scales
 
-    def narrowed(self, width: int) -> Array:
-        """The weights with so many bits, as reals."""
+    def narrowed(self, width: int) -> dict[str, Array]:
+        """The weights with so many bits, as reals, by key."""
         if width not in self._narrowed:
-            self._narrowed[width] = uniform_codes(self.exact, self._blocks(), UniformRule(width)).reals()
+            blocks = self._blocks()
+            coded = {key: uniform_codes(w, blocks[key], UniformRule(width)) for key, w in self.exact.items()}
+            self._narrowed[width] = {key: codes.reals() for key, codes in coded.items()}
         return self._narrowed[width]
 
     def noise(self, width: int) -> float:
         """The noise of the weights with so many bits, per signal."""
-        signal = float(np.square(self.exact).sum())
-        return (
-            float(np.square(np.subtract(self.narrowed(width), self.exact, dtype=np.float64)).sum()) / signal
-            if signal
-            else 0.0
-        )
+        signal = sum(float(np.square(w).sum()) for w in self.exact.values())
+        found = self.narrowed(width)
+        errors = (np.subtract(found[key], w, dtype=np.float64) for key, w in self.exact.items())
+        return sum(float(np.square(error).sum()) for error in errors) / signal if signal else 0.0
 
-    def _blocks(self) -> tuple[int, ...]:
-        return scale_blocks(self.slots[0], "channel", 1)
+    def _blocks(self) -> dict[str, tuple[int, ...]]:
+        first = {weight_op_of(slot.value).key.data: slot for slot in reversed(self.slots)}
+        return {key: scale_blocks(slot, "channel", 1) for key, slot in first.items()}
 
 
 @dataclass(eq=False)
@@ -89,15 +94,19 @@ class Line:
 
 
 def parts_of(network: NetworkOp, layers: str | Sequence[str], weights: WeightStore) -> list[Part]:
-    """The weight arrays of the layers that globs name, in order. Raises HapirError (HAP0208, HAP0595)."""
-    parts: dict[SSAValue, Part] = {}
+    """The weights of the layers that globs name, in order. Raises HapirError (HAP0208, HAP0595)."""
+    owners: dict[Operation | SSAValue, Part] = {}
     for slot in weight_slots(network, layers):
-        if slot.value in parts:
-            parts[slot.value].slots.append(slot)
-        else:
-            key = weight_op_of(slot.value).key.data
-            parts[slot.value] = Part(key, [slot], real_weight_of(slot.value, weights))
-    return list(parts.values())
+        key = weight_op_of(slot.value).key.data
+        joined = list(dict.fromkeys(owners[place] for place in (slot.op, slot.value) if place in owners))
+        part = joined[0] if joined else Part(f"weights of {layer_name(slot.op) or key}", [], {})
+        part.slots.append(slot)
+        part.exact[key] = real_weight_of(slot.value, weights)
+        for other in joined[1:]:  # an array that a layer shares joins that layer's part to this one
+            part.slots += other.slots
+            part.exact |= other.exact
+        owners.update((place, part) for own in part.slots for place in (own.op, own.value))
+    return list(dict.fromkeys(owners.values()))
 
 
 def find_lines(network: NetworkOp, parts: Sequence[Part], seen: Mapping[SSAValue, Observed]) -> list[Line]:
@@ -107,15 +116,15 @@ def find_lines(network: NetworkOp, parts: Sequence[Part], seen: Mapping[SSAValue
     """
     lines: dict[SSAValue, Line] = {}
     for op in network.body.block.ops:
-        # a piece of a split has the type of the whole, which is a line of its own
-        if not isinstance(op, LayerOp) or preserves(op) or len(op.results) != 1 or op.results[0] not in seen:
+        # what keeps the integers of its operand is on a line already, and so are the pieces of a split
+        if not isinstance(op, LayerOp) or preserves(op) or isinstance(op, SplitOp) or op.results[0] not in seen:
             continue
         found = line_from(op.results[0])
         if found.last in lines:
             lines[found.last].makers.append(op)
         else:
             low, high = RangeRule("min_max").range_of(seen[found.first], seen[found.last], 0, 255)
-            name = layer_name(op) or f"value {len(lines)}"
+            name = f"results of {layer_name(op) or len(lines)}"
             lines[found.last] = Line(name, found.last, [op], low, high)
     for part in parts:
         part.line = lines.get(_line_end(part.slots[0].op.operands[0]))

@@ -33,7 +33,7 @@ from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.enc_slices import CsgGenerateOp
-from hapir.factorizations.csg import SliceGenerator, codes_for, project
+from hapir.factorizations.csg import SliceGenerator, codes_for, parameter_count, project
 from hapir.factorizations.dct import advise
 from hapir.factorizations.slices import csg_generated, cut, join, slice_count
 from hapir.factorizations.stages import Floats
@@ -61,7 +61,8 @@ class CsgPass(ModulePass):
     `psnr`: the mean peak signal-to-noise ratio, in dB, that the rule for the code length asks for.
     `matrix`: a file with an array `matrix`, prod(slice) x n_c, to use instead of the best one: another network's.
     `keep_first`: leave the first layer of the network as it is.
-    `veto`: leave a layer as it is unless its codes are fewer numbers than its weights.
+    `veto`: leave a layer as it is unless its codes are fewer numbers than its weights, and stop (HAP0571) where codes
+        and matrix together are no fewer than all the weights.
 
     Example: `csg(layers = "c*", slice = [4, 4, 3, 3], code = 48)`
     """
@@ -95,19 +96,26 @@ class CsgPass(ModulePass):
             return self.veto == "none" or slice_count(w.shape, self.slice) * code < w.size
 
         layers = sliced_layers(network, self.layers, self.slice, context.weights, keep_first=self.keep_first, pays=pays)
-        code = self.code or self._advised(layers)
-        if self.code is None and given is None:
-            layers = [layer for layer in layers if pays(layer.w, code)] or layers[:1]
         banks = [layer.w for layer in layers]
         if given is None:
+            code = self.code or self._advised(banks)
+            self._check_size(layers[0].op, banks, code)
             generator = project(banks, self.slice, code)
         else:
             generator = SliceGenerator(given, codes_for(banks, self.slice, given))
         self._insert(layers, generator, context)
 
-    def _advised(self, layers: Sequence[SlicedLayer]) -> int:
-        slices = np.vstack([cut(layer.w, self.slice).astype(np.float64) for layer in layers])
+    def _advised(self, banks: Sequence[Floats]) -> int:
+        slices = np.vstack([cut(w, self.slice).astype(np.float64) for w in banks])
         return advise(slices, self.slice, self.psnr).code
+
+    def _check_size(self, op: nn.ProductOp, banks: Sequence[Floats], code: int) -> None:
+        """Raise HapirError (HAP0571) where codes and matrix are no fewer numbers than all weights they stand for."""
+        weights, slices = sum(w.size for w in banks), sum(slice_count(w.shape, self.slice) for w in banks)
+        numbers = parameter_count(0, slices, self.slice, code)
+        if self.veto != "none" and numbers >= weights:
+            what = f"codes of {code} numbers and their matrix are {numbers} numbers for {weights} weights"
+            fail("HAP0571", what, at=op, help="use shorter codes or smaller slices, or give `veto = none`")
 
     def _given_matrix(self, context: HapirContext) -> Floats:
         """The matrix of the file. Raises HapirError (HAP0575) where it is missing, misshapen or not finite."""

@@ -184,6 +184,5 @@ def _erase_dead(op: Operation) -> None:
 def _erase_dead_values(values: Sequence[SSAValue]) -> None:
     for value in values:
         owner = value.owner
-        alive = not isinstance(owner, nn.LayerOp) or any(result.uses for result in owner.results)
-        if not alive and owner.parent is not None:
+        if isinstance(owner, nn.LayerOp) and owner.parent is not None and not any(r.uses for r in owner.results):
             _erase_dead(owner)

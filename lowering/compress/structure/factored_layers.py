@@ -96,7 +96,12 @@ def factor_layers(
             changed = True
     if not changed:
         what = "no selected layer has such a form that is cheaper"
-        fail("HAP0571", what, at=selected[0] if selected else network, help="lower the rank, select larger layers, or give `veto = none`")
+        fail(
+            "HAP0571",
+            what,
+            at=selected[0] if selected else network,
+            help="lower the rank, select larger layers, or give `veto = none`",
+        )
     erase_unused_weights(network)
 
 

@@ -28,6 +28,8 @@ from hapir.lowering.network_edits import replace as put
 from hapir.pruners.magnitude import Floats, Mask
 from hapir.weights import WeightStore
 
+Indices = npt.NDArray[np.int64]
+
 POINT = Window((1, 1))
 
 
@@ -40,25 +42,30 @@ def gather_taps(op: nn.ProductOp, w: Floats, pruned: Mask, weights: WeightStore)
     left = int((~pruned).sum(axis=1).max())
     if left == length:
         return False
-    chosen = np.sort(np.argsort(pruned, axis=1, kind="stable")[:, :left], axis=1)
+    chosen: Indices = np.sort(np.argsort(pruned, axis=1, kind="stable")[:, :left], axis=1)
     matrices = np.where(pruned[:, None], 0.0, w.reshape(groups, len(w) // groups, length))
     rows = np.take_along_axis(matrices, chosen[:, None], axis=2).reshape(len(w), left, *[1] * (w.ndim - 2))
     key = f"{weight_op_of(op.w).key.data}.columns"
     parameter = insert_weight(op, key, rows.astype(np.float32), f32, weights, op.w.name_hint)
-    gathered = _gathered(op, (chosen + length * np.arange(groups)[:, None]).ravel(), weights)
+    gathered = _gathered(op, _numbers(chosen, length), weights)
     put(op, _over(op, gathered, parameter))
     return True
 
 
+def _numbers(chosen: Indices, length: int) -> Indices:
+    """The taps of all filter groups as one list, numbered over all input channels."""
+    return (chosen + length * np.arange(len(chosen))[:, None]).reshape(-1)
+
+
 def gathers(op: nn.ProductOp) -> bool:
-    """Whether a layer reads gathered taps already."""
-    return isinstance(op.x.owner, nn.GatherTapsOp)
+    """Whether a layer multiplies gathered taps as a matrix already."""
+    return isinstance(op.x.owner, nn.GatherTapsOp) and _window(op) == POINT
 
 
-def _gathered(op: nn.ProductOp, taps: npt.NDArray[np.int64], weights: WeightStore) -> SSAValue:
+def _gathered(op: nn.ProductOp, taps: Indices, weights: WeightStore) -> SSAValue:
     """The taps of a layer's input, padded where its window is; taps of what is gathered are taken at their source."""
     stem, window, x = key_stem(op), _window(op), op.x
-    if isinstance(x.owner, nn.GatherTapsOp):
+    if isinstance(x.owner, nn.GatherTapsOp) and window == POINT:
         source = x.owner
         taps = weight_of(source.taps, weights).astype(np.int64)[taps]
         x, window = source.x, source.window.window

@@ -23,7 +23,7 @@ becomes with `structure_prune(structures = group, groups = 4)`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal, TypeAlias
@@ -58,26 +58,22 @@ from hapir.weights import WeightStore
 Structure: TypeAlias = Literal[
     "weight", "column", "input_channel", "output_channel", "kernel_position", "kernel_slice", "group", "layer"
 ]
-Score: TypeAlias = Literal["l1", "l2", "psp", "random"]
-
-CRITERIA: Mapping[Score, Criterion] = {"l1": "magnitude", "l2": "l2", "psp": "psp", "random": "random"}
 
 ORDER: tuple[Structure, ...] = (
     *("layer", "group", "output_channel", "input_channel", "kernel_slice", "kernel_position", "column", "weight"),
 )
 """Structures that are pruned in one step are pruned in this order, the coarse ones first."""
 
-NOT_TOGETHER: frozenset[frozenset[Structure]] = frozenset(
-    frozenset(pair)
-    for pair in (
-        ("column", "kernel_position"),
-        ("column", "kernel_slice"),
-        ("column", "input_channel"),
-        ("column", "group"),
-        ("kernel_position", "kernel_slice"),
+NOT_TOGETHER: frozenset[tuple[Structure, Structure]] = frozenset(
+    (
+        ("kernel_position", "column"),
+        ("kernel_slice", "column"),
+        ("input_channel", "column"),
+        ("group", "column"),
+        ("kernel_slice", "kernel_position"),
     )
 )
-"""Pairs of which one decides about what the other decides about; the others combine (Heidelberg thesis, L1657)."""
+"""Pairs, in their order, of which one decides about what the other does; others combine (Heidelberg thesis, L1657)."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +85,13 @@ class StructurePrunePass(ModulePass):
     `sparsity`: the share of the structures that goes, of each layer; of layers, of all selected ones that may leave.
     `threshold`: instead of a share, what a structure must be worth to stay.
     `layers`: globs over layer names; convolutions and dense layers among them are pruned.
-    `score`: what a structure is worth: its l1 norm, its l2 norm, its mean magnitude over that of the layer (psp, which
-        needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared per weight.
+    `criterion`: what a structure is worth: its magnitude (l1 norm), its l2 norm, its mean magnitude over that of the
+        layer (psp, which needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared
+        per weight.
     `groups`: instead of a share, how many groups each convolution is split into, of structure group.
     `multiple_of`: the columns or channels that stay are a multiple of this; rounded up.
     `shrink`: whether operators shrink, or the weights become zero in them.
-    `seed`: the order of score random.
+    `seed`: the order of criterion random.
 
     Example: `structure_prune(structures = column, sparsity = 50 %, layers = "c2")`
     """
@@ -104,7 +101,7 @@ class StructurePrunePass(ModulePass):
     sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     threshold: float | None = field(default=None, metadata=bounded(above=0))
     layers: str | tuple[str, ...] = "*"
-    score: Score = "l1"
+    criterion: Criterion = "magnitude"
     groups: int | None = field(default=None, metadata=bounded(at_least=2))
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     shrink: bool = True
@@ -116,12 +113,12 @@ class StructurePrunePass(ModulePass):
         if self.groups is not None and "group" not in chosen:
             raise ValueError("`groups` says how structure group splits: no other structure takes it")
         amounts = [name for name in ("sparsity", "threshold") if getattr(self, name) is not None]
-        if len(amounts) > 1 or (not amounts and not (chosen == {"group"} and self.groups is not None)):
+        if len(amounts) > 1 or (not amounts and not (chosen == frozenset(("group",)) and self.groups is not None)):
             raise ValueError("say how much to prune, by `sparsity` or by a `threshold`: one of the two")
         for pair in combinations(ORDER, 2):
             together = set(pair) <= chosen
             widths = "group" in pair and {"input_channel", "output_channel"} & set(pair) and self.groups is None
-            if together and (frozenset(pair) in NOT_TOGETHER or widths):
+            if together and (pair in NOT_TOGETHER or widths):
                 what = f"the structures {pair[0]} and {pair[1]} do not combine"
                 help = "say how many `groups`: they stay of one width" if widths else "prune one of them"
                 fail("HAP0561", what, help=help)
@@ -156,7 +153,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion = CRITERIA[self.options.score]
+        self.criterion = self.options.criterion
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 
@@ -305,7 +302,7 @@ class _Pruning:
             infer_types(self.network)
 
     def _worth_of_layers(self, layers: Sequence[nn.ProductOp]) -> dict[nn.ProductOp, float]:
-        """What each layer is worth per weight; of score psp, over the mean of all of them."""
+        """What each layer is worth per weight; of criterion psp, over the mean of all of them."""
         arrays = [real_weight_of(op.w, self.weights) for op in layers]
         if self.criterion == "l2":
             found = [float(np.sqrt(np.square(w).mean())) for w in arrays]
