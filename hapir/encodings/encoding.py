@@ -151,7 +151,10 @@ class Encoding(ABC):
         return takes_zeros(symbols) if self.leaves_out_zeros else None
 
     def for_all(self, tensors: Sequence[Symbols]) -> Self:
-        """The encoding with those options chosen that must be equal for all tensors that share a part."""
+        """The encoding with those options chosen that must be equal for all tensors that share a part.
+
+        Raises ValueError where they cannot share it.
+        """
         return self
 
     def fitted(self, symbols: Symbols) -> Encoding:

@@ -97,11 +97,23 @@ class Huffman(Encoding):
         return replace(self, levels=best_levels(symbols.tensor, symbols.nonzero_histogram[0], symbols.nonzeros).count)
 
     def for_all(self, tensors: Sequence[Symbols]) -> Self:
-        """What the code is of, where all tensors have one code: what is smaller in all."""
-        if self.source != "auto" or self.codebook == "layer":
+        """What the code is of, where all tensors have one code: what is smaller in all. Raises ValueError."""
+        if self.codebook == "layer":
             return self
-        fit = [s for s in self._sources if all(self._unfit_source(t, s) is None for t in tensors)]
-        return min((replace(self, source=s) for s in fit), key=lambda e: e._total(tensors)) if fit else self
+        reasons = {source: self._unfit_together(tensors, source) for source in self._sources}
+        fit = [replace(self, source=source) for source, reason in reasons.items() if reason is None]
+        if not fit:
+            raise ValueError(next(reason for reason in reasons.values() if reason is not None))
+        return fit[0] if len(fit) == 1 else min(fit, key=lambda encoding: encoding._total(tensors))
+
+    def _unfit_together(self, tensors: Sequence[Symbols], source: Literal["symbols", "gaps"]) -> str | None:
+        """Why tensors cannot have one code."""
+        for reason in (self._unfit_source(symbols, source) for symbols in tensors):
+            if reason is not None:
+                return reason
+        distinct = len(_together(tensors, source)[0])
+        too_many = f"the layers together have {distinct} distinct {source}, more than {MOST_CODES}"
+        return too_many if distinct > MOST_CODES else None
 
     def _total(self, tensors: Sequence[Symbols]) -> int:
         """The bits of all tensors with a shared book, which counts once."""
@@ -113,12 +125,7 @@ class Huffman(Encoding):
         """The book of all tensors together, where `codebook = model`; the source must be chosen."""
         if self.codebook == "layer":
             return NOTHING_SHARED
-        histograms = [_histogram(symbols, self._source) for symbols in tensors]
-        distinct = np.concatenate([h[0].astype(np.uint32) for h in histograms] or [np.zeros(0, np.uint32)])
-        union, inverse = np.unique(distinct, return_inverse=True)
-        counts = np.zeros(len(union), np.int64)
-        np.add.at(counts, inverse, np.concatenate([h[1] for h in histograms] or [np.zeros(0, np.int64)]))
-        return {"book": Book.of(union, counts).written("book")}
+        return {"book": Book.of(*_together(tensors, self._source)).written("book")}
 
     @property
     def _source(self) -> Literal["symbols", "gaps"]:
@@ -178,6 +185,16 @@ class Huffman(Encoding):
 def _distances(positions: npt.NDArray[np.int64]) -> Unsigned:
     """The position of the first, then the differences."""
     return np.diff(positions, prepend=0).astype(np.uint32)
+
+
+def _together(tensors: Sequence[Symbols], source: Literal["symbols", "gaps"]) -> Histogram:
+    """The histogram of several tensors."""
+    histograms = [_histogram(symbols, source) for symbols in tensors]
+    distinct = np.concatenate([np.zeros(0, np.uint32), *(h[0].astype(np.uint32) for h in histograms)])
+    union, place = np.unique(distinct, return_inverse=True)
+    counts = np.zeros(len(union), np.int64)
+    np.add.at(counts, place, np.concatenate([np.zeros(0, np.int64), *(h[1] for h in histograms)]))
+    return union, counts
 
 
 def _histogram(symbols: Symbols, source: Literal["symbols", "gaps"]) -> Histogram:

@@ -26,7 +26,7 @@ class Trits(Encoding):
 
     `levels`: how many of them occur; `auto` counts them.
 
-    Example: `encode(encoding = trits)`
+    Example: `twn(), encode(encoding = trits)`
     """
 
     name: ClassVar[str] = "trits"

@@ -17,6 +17,9 @@ from hapir.factorizations.slices import Shape, crop_patterns, cut, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.factorizations.svd import leading_vectors
 
+CUTOFF = 1e-3
+"""Directions of the matrix that a cropped slice sees less of than this share of the best one are not fitted."""
+
 
 @dataclass(frozen=True)
 class SliceGenerator:
@@ -62,16 +65,23 @@ def _leading(rows: Floats, count: int) -> Floats:
 
 
 def codes_for(banks: Sequence[Floats], slice_shape: Shape, matrix: Floats) -> tuple[Floats, ...]:
-    """The least-squares codes of the banks' slices for a given matrix, S x n_c each."""
-    inverses: dict[bytes, Floats] = {}
+    """The least-squares codes of the banks' slices for a given matrix, S x n_c each.
+
+    A cropped slice gets the code of the slice with zeros in it, corrected by what its kept part asks for; directions
+    that hardly reach that part (`CUTOFF`) are left alone, as they would take codes that f32 cannot tell apart.
+    """
+    inverse = np.linalg.pinv(matrix).T
+    corrections: dict[bytes, Floats] = {}
     found: list[Floats] = []
     for bank in banks:
         slices = cut(bank, slice_shape).astype(np.float64)
-        codes = np.zeros((len(slices), matrix.shape[1]))
+        codes = np.asarray(slices @ inverse, np.float64)
         for rows, inside in crop_patterns(bank.shape, slice_shape):
-            key = inside.tobytes()
-            if key not in inverses:
-                inverses[key] = np.linalg.pinv(matrix[inside]).T
-            codes[rows] = slices[rows][:, inside] @ inverses[key]
+            if inside.all():
+                continue
+            seen, key = matrix[inside], inside.tobytes()
+            if key not in corrections:
+                corrections[key] = np.asarray(np.linalg.pinv(seen, CUTOFF).T, np.float64)
+            codes[rows] += (slices[rows][:, inside] - codes[rows] @ seen.T) @ corrections[key]
         found.append(codes)
     return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hapir.factorizations import svd
 from hapir.factorizations.stages import Floats, Shape4, Stage, StageShape
 
 
@@ -36,5 +37,4 @@ def rank_for_energy(w: Floats, share: float) -> int:
     """The least rank, the same for all channels, that keeps this share of the layer's energy."""
     k, c, r, s = w.shape
     values = np.linalg.svd(w.transpose(1, 0, 2, 3).reshape(c, k, r * s), compute_uv=False)
-    energy = np.cumsum((values**2).sum(axis=0))
-    return min(int(np.searchsorted(energy, share * energy[-1] * (1 - 1e-12))) + 1, len(energy))
+    return svd.rank_for_energy(np.linalg.norm(values, axis=0), share)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import ceil, prod
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from hapir.factorizations.stages import Floats
 
 Shape = tuple[int, ...]
+Number = TypeVar("Number", bound=np.generic)
 
 
 def grid_of(bank: Sequence[int], slice_shape: Sequence[int]) -> Shape:
@@ -31,7 +33,7 @@ def slice_count(bank: Sequence[int], slice_shape: Sequence[int]) -> int:
     return prod(grid_of(bank, slice_shape))
 
 
-def cut(bank: npt.NDArray[np.generic], slice_shape: Sequence[int]) -> npt.NDArray[np.generic]:
+def cut(bank: npt.NDArray[Number], slice_shape: Sequence[int]) -> npt.NDArray[Number]:
     """The slices of a bank as rows, S x prod(slice_shape); zero where they reach beyond it."""
     grid = grid_of(bank.shape, slice_shape)
     padded = np.pad(bank, [(0, n * s - b) for n, s, b in zip(grid, slice_shape, bank.shape, strict=True)])
@@ -41,7 +43,7 @@ def cut(bank: npt.NDArray[np.generic], slice_shape: Sequence[int]) -> npt.NDArra
     return ordered.reshape(prod(grid), prod(slice_shape))
 
 
-def join(slices: npt.NDArray[np.generic], bank: Sequence[int], slice_shape: Sequence[int]) -> npt.NDArray[np.generic]:
+def join(slices: npt.NDArray[Number], bank: Sequence[int], slice_shape: Sequence[int]) -> npt.NDArray[Number]:
     """The bank that rows of slices make, cropped to its shape."""
     grid = grid_of(bank, slice_shape)
     rank = len(grid)

@@ -67,9 +67,10 @@ def leading_vectors(matrix: Floats, count: int | None = None) -> Floats:
 
 def rank_for_energy(values: Floats, share: float) -> int:
     """The least count, at least 1, of falling singular values that hold this share of their squared sum."""
-    energy = np.cumsum(values**2)
+    energy = np.cumsum(np.square(values))
     # rounding must not ask for a value more than there are, nor for one that is zero but for rounding
-    return min(int(np.searchsorted(energy, share * energy[-1] * (1 - 1e-12))) + 1, len(values))
+    needed = share * float(energy[-1]) * (1 - 1e-12)
+    return min(int(np.count_nonzero(energy < needed)) + 1, len(values))
 
 
 def matrix_of(w: Floats, split: Split) -> Floats:

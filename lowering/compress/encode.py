@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, f64, i64
@@ -113,10 +113,12 @@ def _encode_all(encoding: Encoding, stored: list[WeightOp], network: NetworkOp, 
         with at_work("encodings", encoding.name, weight):
             reason = encoding.unfit(symbols)
         if reason is not None:
-            what = f"`{spell(encoding)}` cannot hold the weights `{weight.key.data}`: {reason}"
-            fail("HAP0551", what, at=weight, help="choose another encoding, or the layers that it suits")
+            _fail_unfit(encoding, f"the weights `{weight.key.data}`", reason, weight)
     with at_work("encodings", encoding.name, network):
-        common = encoding.for_all(tensors)
+        try:
+            common = encoding.for_all(tensors)
+        except ValueError as error:
+            _fail_unfit(encoding, f"all weights of `{network.sym_name.data}` together", str(error), network)
         shared = common.share(tensors)
     values: dict[str, SSAValue] = {}
     if stored:
@@ -126,6 +128,11 @@ def _encode_all(encoding: Encoding, stored: list[WeightOp], network: NetworkOp, 
         with at_work("encodings", encoding.name, weight):
             fitted = common.fitted(symbols)
         _replace(weight, fitted, symbols, shared, values, weights)
+
+
+def _fail_unfit(encoding: Encoding, what: str, reason: str, at: Operation) -> NoReturn:
+    help = "choose another encoding, or the layers that it suits"
+    fail("HAP0551", f"`{spell(encoding)}` cannot hold {what}: {reason}", at=at, help=help)
 
 
 def _replace(

@@ -1,8 +1,8 @@
 """Floats between integers: codes become reals, go through a batch norm and an activation, and become codes again.
 
-An island is `dequantize`, any number of batch norms, any number of activations that never fall (sign, ReLU, clip),
-`quantize`, each reading the one before. Up to the activations it is a line per channel; from there on a staircase,
-whose steps are bounds on what the line gives.
+An island is `dequantize`, any number of batch norms, any number of activations that never fall (sign, ReLU, clip), at
+least one of the two, and `quantize`, each reading the one before. Up to the activations it is a line per channel; from
+there on a staircase, whose steps are bounds on what the line gives.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Island:
     @property
     def named(self) -> Operation:
         """The op that gives the island its name: its last activation or norm."""
-        return (*self.norms, *self.activations, self.quantize)[-2 if self.norms or self.activations else -1]
+        return (*self.norms, *self.activations)[-1]
 
 
 def island_before(op: num.QuantizeOp) -> Island | None:
@@ -56,7 +56,7 @@ def island_before(op: num.QuantizeOp) -> Island | None:
     while isinstance(owner, nn.BatchNormOp):
         norms.insert(0, owner)
         owner = owner.x.owner
-    if not isinstance(owner, num.DequantizeOp) or is_constant(owner.result):
+    if not isinstance(owner, num.DequantizeOp) or is_constant(owner.result) or not (norms or activations):
         return None
     before, after = element_type(owner.q), element_type(op.result)
     if not (isinstance(before, AffineType | PerChannelType) and isinstance(after, AffineType)):

@@ -16,6 +16,7 @@ activations are +-1; it stays real and becomes a batch norm of its own, `x + bia
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,8 @@ from hapir.lowering.network_edits import insert_before, insert_weight, key_stem,
 from hapir.weights import WeightStore
 
 Floats = npt.NDArray[np.float64]
+
+Ends = Literal["sums", "codes"]
 
 _ON_INTEGERS = (nn.ProductOp, nn.AddOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp, nn.ConcatOp, nn.SplitOp)
 """Ops that read codes wherever they stand."""
@@ -57,18 +60,27 @@ def stays_real(norm: nn.BatchNormOp) -> bool:
     return coded or isinstance(sole_user(norm.result), nn.SignOp)
 
 
-def keeps_accumulators(op: nn.ProductOp) -> bool:
-    """Whether a layer's sums are read as reals, perhaps after max pools; batch norms are those that `stays_real`."""
+def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
+    """Whether a layer's sums are read as reals, perhaps after max pools; batch norms are those that `stays_real`.
+
+    Where only floats follow, coded weights keep them if `ends` says so.
+    """
     value: SSAValue = op.result
     user = sole_user(value)
     while isinstance(user, nn.MaxPoolOp | nn.GlobalMaxPoolOp):
         value = user.results[0]
         user = sole_user(value)
-    if isinstance(user, nn.SignOp | nn.BatchNormOp):
+    if isinstance(user, nn.SignOp):
         return True
-    users = [use.operation for use in op.result.uses]
-    binary = is_coded(op.w) and isinstance(op.x.owner, nn.SignOp)
-    return binary and not any(isinstance(u, _ON_INTEGERS) or preserves(u) for u in users)
+    if isinstance(user, nn.BatchNormOp):
+        return ends == "sums" or _has_codes(user.result)
+    return ends == "sums" and is_coded(op.w) and not _has_codes(op.result)
+
+
+def _has_codes(value: SSAValue) -> bool:
+    """Whether someone reads a value as integers."""
+    users = [use.operation for use in value.uses]
+    return any(isinstance(u, (nn.SignOp, *_ON_INTEGERS)) or preserves(u) for u in users)
 
 
 def reals_of(kept: Accumulators, user: Operation, weights: WeightStore) -> SSAValue:

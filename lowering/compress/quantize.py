@@ -45,7 +45,7 @@ from hapir.lowering.compress.fold_batch_norm import (
     fold_target,
 )
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
-from hapir.lowering.compress.kept_accumulators import stays_real
+from hapir.lowering.compress.kept_accumulators import Ends, stays_real
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
 from hapir.lowering.network_edits import networks_of, reject_fused, reject_quantized
 from hapir.quantizers.uniform import UniformRule, WeightMethod
@@ -60,7 +60,7 @@ class QuantizePass(ModulePass):
 
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
     `weights`: the format of weights; those that are coded already, with a scale per output channel or tensor, keep
-        their codes.
+        their codes, and those of a codebook get a scale per codebook, so that they stay as few different numbers.
     `activations`: the format of activations.
     `granularity`: one weight scale per output channel, per group of output channels, or per tensor.
     `group`: how many output channels a group has, or the next smaller number that divides them.
@@ -76,6 +76,7 @@ class QuantizePass(ModulePass):
     `multiplier_bits`: the width of the factor of the target's requantizer.
     `max_shift`: how far that requantizer can shift right.
     `rounding`: how that requantizer rounds.
+    `ends`: what a last layer of coded weights hands on to the floats behind it: its sums as they are, or codes.
     `samples`: use only the first so many of the data.
 
     Example: `fold_batch_norm(); quantize(weights = i8, activations = u8, calibration = "digits_calib.npz")`
@@ -95,6 +96,7 @@ class QuantizePass(ModulePass):
     multiplier_bits: int = field(default=16, metadata=bounded(at_least=2, at_most=31))
     max_shift: int = field(default=47, metadata=bounded(at_least=0, at_most=num.RequantizeOp.MAX_SHIFT))
     rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_up"
+    ends: Ends = "sums"
     samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
@@ -121,6 +123,7 @@ class QuantizePass(ModulePass):
             max_shift=self.max_shift,
             rounding=Rounding(self.rounding),
             requantize=self.requantize,
+            ends=self.ends,
         )
         IntegerRewrite(network, context.weights, types, integer_format).run()
         for op in network.walk():

@@ -1,11 +1,12 @@
 """Activations of few levels become comparisons of the accumulator with thresholds.
 
-Law: exact. (a) A requantization whose codes have at most `max_bits` bits gives the same code for every accumulator, by
-one comparison per level instead of a multiplication. (b) Reals between integers, `dequantize`, a batch norm, a sign,
-ReLU or clip, `quantize`, become comparisons too, so the float island is gone (FINN, Umuroglu et al., FPGA 2017, section
-4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties included, gamma of either sign or 0;
-where f32 would have rounded a value across a bound they differ from the island by that rounding. The range of an
-accumulator is proven from the weights, and thresholds take the narrowest integers that hold it.
+Law: exact. (a) A requantization, by integers or by a real scale, whose codes have at most `max_bits` bits gives the
+same code for every accumulator, by one comparison per level instead of a multiplication. (b) Reals between integers,
+`dequantize`, a batch norm, a sign, ReLU or clip, `quantize`, become comparisons too, so the float island is gone (FINN,
+Umuroglu et al., FPGA 2017, section 4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties
+included, gamma of either sign or 0; where f32 would have rounded a value across a bound they differ from the island by
+that rounding. The range of an accumulator is proven from the weights, and thresholds take the narrowest integers that
+hold it.
 
 ```
 %v = num.view %a : tensor<1x32xsi32> -> tensor<1x32x!num.per_channel<si32, 1, "f1.accumulator.scale">>
@@ -27,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from xdsl.context import Context
@@ -43,6 +45,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, signed, unsigned
 from hapir.lowering.compress.accumulator_range import integers_within
 from hapir.lowering.compress.float_islands import Island, bounds_of, island_before, lines_of
+from hapir.lowering.compress.requantized_signs import requantize_signs
 from hapir.lowering.compress.selected_layers import globs_of
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -58,6 +61,11 @@ from hapir.quantizers.thresholds import Bound, Line, narrowest_width, rounding_b
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
+Requantization = num.RequantizeOp | num.RescaleOp
+
+EXACT_PRODUCTS = 1 << 29
+"""Accumulators of so much, times an f32 scale, are exact in a double; rescaling larger ones rounds twice, and stays."""
+
 
 @dataclass(frozen=True)
 class ThresholdPass(ModulePass):
@@ -69,6 +77,8 @@ class ThresholdPass(ModulePass):
 
     `max_bits`: bits of the widest codes that become thresholds; k bits take 2^k - 1 comparisons.
     `layers`: globs over the names of the layers whose requantizations become thresholds; islands always do.
+    `signs`: compare, or double the weights and let a requantizer tell the sign, which is exact too: for machines that
+        have no comparators. Thresholds of several levels, and those behind a pool, stay comparisons.
 
     Example: `fold_batch_norm(); quantize(activations = u2, calibration = "digits_calib.npz"); threshold(max_bits = 2)`
     """
@@ -76,6 +86,7 @@ class ThresholdPass(ModulePass):
     name = "threshold"
     max_bits: int = field(default=4, metadata=bounded(at_least=1, at_most=8))
     layers: str | tuple[str, ...] = "*"
+    signs: Literal["compare", "requantize"] = "compare"
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
@@ -88,28 +99,37 @@ class ThresholdPass(ModulePass):
             for old in list(network.body.block.ops):
                 if isinstance(old, num.QuantizeOp) and (island := island_before(old)):
                     self._replace_island(island, weights)
-                elif isinstance(old, num.RequantizeOp) and self._selects(old):
-                    self._replace_requantize(old, weights)
+                elif isinstance(old, Requantization) and self._selects(old):
+                    self._replace_requantization(old, weights)
             erase_dead(network)
+            if self.signs == "requantize":
+                requantize_signs(network, weights)
+                erase_dead(network)
 
     def _check_globs(self, network: NetworkOp) -> None:
         """Raise HapirError (HAP0208) for a glob that names no layer with a requantization."""
-        names = [layer_name(op) or "" for op in network.body.block.ops if isinstance(op, num.RequantizeOp)]
+        names = [layer_name(op) or "" for op in network.body.block.ops if isinstance(op, Requantization)]
         for pattern in globs_of(self.layers):
             if pattern != "*" and not any(matches(name, pattern) for name in names):
                 what = f"`{pattern}` selects no requantized layer of `{network.sym_name.data}`"
                 known = some([f"`{name}`" for name in names if name]) or "none: call quantize() first"
                 fail("HAP0208", what, at=network, help=did_you_mean(pattern, names) or f"it has {known}")
 
-    def _selects(self, op: num.RequantizeOp) -> bool:
+    def _selects(self, op: Requantization) -> bool:
         levels = op.high.value.data - op.low.value.data
         named = any(matches(layer_name(op) or "", pattern) for pattern in globs_of(self.layers))
         return named and 1 <= levels < 1 << self.max_bits
 
-    def _replace_requantize(self, op: num.RequantizeOp, weights: WeightStore) -> None:
-        multiplier, shift = (weight_of(v, weights).tolist() for v in (op.multiplier, op.shift))
-        count = max(len(multiplier), len(shift))
-        lines = [Line(Fraction(multiplier[i % len(multiplier)], 1 << shift[i % len(shift)])) for i in range(count)]
+    def _replace_requantization(self, op: Requantization, weights: WeightStore) -> None:
+        if isinstance(op, num.RescaleOp):
+            first, last = integers_within(op.acc, weights)
+            if max(-first, last) > EXACT_PRODUCTS:
+                return
+            lines = [Line(Fraction(scale)) for scale in weight_of(op.scale, weights).astype(np.float64).tolist()]
+        else:
+            multiplier, shift = (weight_of(v, weights).tolist() for v in (op.multiplier, op.shift))
+            count = max(len(multiplier), len(shift))
+            lines = [Line(Fraction(multiplier[i % len(multiplier)], 1 << shift[i % len(shift)])) for i in range(count)]
         low, zero_point = op.low.value.data, num.zero_point_of(element_type(op.result))
         codes = range(low + 1, op.high.value.data + 1)
         bounds = rounding_bounds(codes, Fraction(1), zero_point, op.rounding.data)
@@ -118,8 +138,6 @@ class ThresholdPass(ModulePass):
     def _replace_island(self, island: Island, weights: WeightStore) -> None:
         low, bounds = bounds_of(island)
         if len(bounds) >= 1 << self.max_bits:
-            if not (island.norms or island.activations):
-                return  # a change of scale, which needs no thresholds
             fail(
                 "HAP0541",
                 f"this activation has {len(bounds) + 1} levels, thresholds are made for {1 << self.max_bits} at most",
@@ -130,7 +148,7 @@ class ThresholdPass(ModulePass):
 
 
 def _insert(
-    old: num.RequantizeOp | num.QuantizeOp,
+    old: Requantization | num.QuantizeOp,
     acc: SSAValue,
     lines: Sequence[Line],
     bounds: Sequence[Bound],

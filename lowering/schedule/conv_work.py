@@ -162,7 +162,7 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
              help="let `quantize` give integer factors, or run it on C")  # fmt: skip
     if isinstance(requantize, ThresholdOp):
         fail("HAP0720", f"layer `{layer.layer_name}` ends in thresholds, and {target} has multipliers there", at=layer,
-             help="leave threshold() out of this recipe, or run it on C")  # fmt: skip
+             help="write threshold(signs = requantize), which serves signs, or run it on C")  # fmt: skip
     if not isinstance(requantize, RequantizeOp):
         fail("HAP0720", f"layer `{layer.layer_name}` does not end in a requantization, which {target} needs", at=layer,
              help="quantize the network and let fuse group its layers")  # fmt: skip

@@ -13,7 +13,7 @@ from hapir.dialects.num import AffineType, BipolarType, element_type
 from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
 from tests.projects import run_main
 
-BINARY, MLP = SPECS / "digits_binary.hap", SPECS / "binary_mlp.hap"
+BINARY, MLP, ON_WS = (SPECS / f"{name}.hap" for name in ("digits_binary", "binary_mlp", "digits_binary_ws"))
 NOISE = SPECS / "binary_mlp_calib.npz"
 
 
@@ -96,3 +96,14 @@ def test_a_machine_that_requantizes_refuses_thresholds(tmp_path: Path):
     assert outcome.code == 1
     assert "HAP0720" in outcome.err
     assert "layer `c1` ends in thresholds" in outcome.err
+
+
+def test_an_array_of_multipliers_runs_the_binarized_digits():
+    """The Verilog agrees with the reference, takes as long as estimated, and judges as the comparisons do."""
+    scheduled, data = hapir.load(ON_WS).schedule("on_multipliers"), arrays_of(TEST_DATA)
+    reference = scheduled.run("reference", data)
+    assert reference.accuracy == 523 / 540
+    few = {name: array[:3] for name, array in data.items()}
+    rtl = scheduled.run("rtl", few)
+    assert rtl.mismatches_vs_reference == 0
+    assert rtl.details["cycles"] == scheduled.estimate().total_cycles == 4452

@@ -16,13 +16,13 @@ from tests.end_to_end.digits import SPECS, TEST_DATA, layer_weights
 KEPT = {
     'bwn(layers = "f1")': ({-1, 1}, 0.97),
     "dorefa(bits = 4)": (set(range(-15, 16, 2)), 0.94),
-    "twn(per = filter)": ({-1, 0, 1}, 0.9),
+    "twn(granularity = channel)": ({-1, 0, 1}, 0.9),
     "ttq(threshold = 0.2, symmetric = true)": ({-1, 0, 1}, 0.7),
-    "syq(grain = channel, eta = 0.1)": ({-1, 0, 1}, 0.9),
+    "syq(granularity = channel, threshold = 0.1)": ({-1, 0, 1}, 0.9),
 }
 """Steps whose codes integer layers keep: which codes, and the accuracy that is left at least."""
 
-ROUNDED = ("ttq(threshold = 0.2)", "syq(grain = pixel, eta = 0.1)", "abc_net(bases = 5)")
+ROUNDED = ("ttq(threshold = 0.2)", "syq(granularity = pixel, threshold = 0.1)", "abc_net(bases = 5)")
 """Steps with more scales than a layer of integers takes: quantize rounds what they mean to 8 bits."""
 
 
@@ -56,7 +56,7 @@ def test_integer_layers_keep_the_codes(folder: Path, step: str):
 
 
 CASES = [(step, on) for on in ("c", "rtl") for step in (*KEPT, *ROUNDED)]
-QUICK = {("twn(per = filter)", "rtl"), ("dorefa(bits = 4)", "c"), ("abc_net(bases = 5)", "c")}
+QUICK = {("twn(granularity = channel)", "rtl"), ("dorefa(bits = 4)", "c"), ("abc_net(bases = 5)", "c")}
 """What each run of the tests looks at; the others are marked slow."""
 
 
@@ -86,7 +86,7 @@ def test_signs_of_activations_become_comparisons(folder: Path):
 
 def test_dorefa_activations_have_the_bits_that_are_asked(folder: Path):
     """u4 on 0..6 for the convolutions; the last layer's u8 is that of quantize."""
-    design = scheduled(folder, 'dorefa(bits = 8, layers = "c*", activations = 4, high = 6)')
+    design = scheduled(folder, 'dorefa(bits = 8, layers = "c*", activation_bits = 4, high = 6)')
     highs = [op.high.value.data for op in design.module.walk() if isinstance(op, RequantizeOp)]
     assert highs == [15, 15, 15, 255]
     accuracy = design.run(on="c", inputs=TEST_DATA).accuracy

@@ -42,7 +42,14 @@ int main(int count, char **arguments)
     (void)count;
     FILE *from = fopen(arguments[1], "rb");
     const size_t size = from == NULL ? 0 : fread(file, 1, sizeof(file), from);
-    return digits_load(&ctx, file, size);
+    float image[64] = {0}, output[10];
+    const struct digits_in in = {image};
+    struct digits_out out = {output};
+    if (digits_run(&ctx, &in, &out) != 2) {
+        return 9;
+    }
+    const int status = digits_load(&ctx, file, size);
+    return digits_run(&ctx, &in, &out) == (status == 0 ? 0 : 2) ? status : 8;
 }
 """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import load_file
 
 import hapir
+from hapir.weights import WeightStore
 from tests.projects import run_main
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "spec_examples"
@@ -60,7 +60,7 @@ def test_chains_cost_fewer_macs(name: str):
 def test_the_compiled_weights_are_the_codes(tmp_path: Path):
     outcome = run_main("compile", GENERATED, "--schedule", "csg", "-o", tmp_path / "out")
     assert outcome.code == 0, outcome.err
-    stored = {key: array.shape for key, array in load_file(tmp_path / "out" / "weights.safetensors").items()}
+    stored = {key: array.shape for key, array in WeightStore.load(tmp_path / "out" / "weights.safetensors").items()}
     assert stored["csg.matrix"] == (36, 26)
     assert stored["c2.weight.folded.codes"] == (32 * 4, 26)
     assert stored["c3.weight.folded.codes"] == (32 * 8, 26)

@@ -228,8 +228,19 @@ def test_bsg_of_resnet56(code: int, training: int, words: int, ratio: str):
     assert f"{853_018 / words:.2f}" == ratio
 
 
+def test_the_stream_of_generated_weights():
+    """UCSD thesis, chapter 5: slices per stage of ResNet-56, and the weights that one generator makes of them."""
+    banks = {op.key.data: shape_of(op.result) for op in parameters_of(library("resnet56"))}
+    slices = [
+        sum(slice_count(bank, WIDE) for key, bank in banks.items() if key.startswith(stage) and len(bank) == 4)
+        for stage in ("layer1.", "layer2.", "layer3.")
+    ]
+    assert slices == [18, 70, 280]
+    assert [count * prod(WIDE) for count in slices] == [41_472, 161_280, 645_120]
+
+
 def test_bsg_through_the_pass():
-    network = compressed("resnet56", BsgPass(256, rounds=0))
+    network = compressed("resnet56", BsgPass(256, iterations=0))
     coded = [op for op in parameters_of(network) if element_type(op.result) == unsigned(16)]
     assert sum(prod(shape_of(op.result)) for op in coded) == (368 + 1) * 256 // 16
     assert trained(network) == 11_050

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from hapir.encodings.bit_planes import BitPlanes
 from hapir.encodings.bitmap import Bitmap
-from hapir.encodings.bits import Unsigned, unsigned_of
+from hapir.encodings.bits import unsigned_of
 from hapir.encodings.codebook import Codebook
 from hapir.encodings.crs import Crs
 from hapir.encodings.dense import Dense
@@ -43,7 +44,7 @@ ENCODINGS: tuple[Encoding, ...] = (
 )
 
 
-def symbols_from(values: Unsigned | list[int], bits: int, zero: int | None = 0, shape: tuple[int, ...] = ()) -> Symbols:
+def symbols_from(values: npt.ArrayLike, bits: int, zero: int | None = 0, shape: tuple[int, ...] = ()) -> Symbols:
     """Symbols of some bits; of one axis where no shape is given."""
     flat = np.array(values, unsigned_of(bits))
     return Symbols(flat, Tensor(shape or (len(flat),), bits, zero))

@@ -32,7 +32,7 @@ def with_opposites(sample: Sample, seed: int) -> Sample:
     rng, weights = np.random.default_rng(seed), sample.weights.copy()
     for op in product_layers(sample.network).values():
         assert isinstance(op.w.owner, nn.WeightOp)
-        w = weights[op.w.owner.key.data].copy()
+        w = weights[op.w.owner.key.data].astype(np.float64)
         half = len(w) // 2
         order = rng.permutation(len(w))
         w[order[:half]] = -w[order[half : 2 * half]] * rng.choice([0.5, 1.0, 0.25], (half, *[1] * (w.ndim - 1)))

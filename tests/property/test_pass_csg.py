@@ -72,7 +72,7 @@ def test_codes_of_full_rank_are_exact(sample: Sample, slice_shape: tuple[int, ..
         return
     compiled = after(sample, step(slice_shape, largest_rank(banks, slice_shape)))
     for name, op in product_layers(compiled.network).items():
-        exact = weight_of(product_layers(sample.network)[name].w, sample.weights)
+        exact = weight_of(product_layers(sample.network)[name].w, sample.weights).astype(np.float64)
         np.testing.assert_allclose(decoded_weight_of(op.w, compiled.ctx.weights), exact, atol=1e-5)
 
 
@@ -90,11 +90,12 @@ def test_the_error_is_the_dropped_singular_values(code: int):
 
 def test_the_rule_for_the_code_length():
     """More decibels need longer codes."""
-    layer = CsgPass(slice=(2, 2, 3, 3), keep_first=False, veto="none")
-    lengths = [
-        shape_of(generators(after(single_conv(W), CsgPass(**{**vars(layer), "psnr": psnr})))["c"].codes)[1]
-        for psnr in (10.0, 20.0, 40.0)
-    ]
+
+    def length(psnr: float) -> int:
+        layer = CsgPass(slice=(2, 2, 3, 3), psnr=psnr, keep_first=False, veto="none")
+        return shape_of(generators(after(single_conv(W), layer))["c"].codes)[1]
+
+    lengths = [length(psnr) for psnr in (10, 20, 40)]
     assert lengths == sorted(set(lengths))
 
 
@@ -124,6 +125,10 @@ def test_which_layers_stay():
         compilation(single_conv(W)).apply(CsgPass(slice=(2, 2), code=4, keep_first=False))
     with pytest.raises(HapirError, match="HAP0571"):  # 36 numbers for 36 weights
         compilation(single_conv(W)).apply(CsgPass(slice=(2, 2, 3, 3), code=36, keep_first=False))
+    with pytest.raises(HapirError, match="HAP0404"):
+        compilation(single_conv(np.full((8, 8, 3, 3), np.nan))).apply(
+            CsgPass(slice=(2, 2, 3, 3), code=4, keep_first=False)
+        )
     zeros = after(single_conv(np.zeros((4, 4, 3, 3))), step((2, 2, 3, 3), 3))
     assert not decoded_weight_of(product_layers(zeros.network)["c"].w, zeros.ctx.weights).any()
     assert isinstance(product_layers(zeros.network)["c"], nn.Conv2dOp)

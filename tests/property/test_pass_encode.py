@@ -36,6 +36,15 @@ def copied(sample: Sample) -> tuple[ModuleOp, HapirContext]:
     return ModuleOp([sample.network.clone()]), HapirContext(weights=sample.weights.copy())
 
 
+def codes_of(encode: EncodePass, module: ModuleOp, context: HapirContext) -> list[str]:
+    """Encode; the codes of what is wrong, if anything."""
+    try:
+        encode.apply(context, module)
+    except HapirError as error:
+        return [d.code for d in error.diagnostics]
+    return []
+
+
 def decodes(network: NetworkOp) -> list[DecodeOp]:
     return [op for op in network.walk() if isinstance(op, DecodeOp)]
 
@@ -50,10 +59,8 @@ def test_encoding_changes_no_result(sample: Sample, rule: str | None, encoding: 
     if rule is not None:
         code_weights(network, "*", context.weights, RULES[rule], rule)
     before = run_network(network, context.weights, sample.inputs())
-    try:
-        EncodePass(encoding).apply(context, module)
-    except HapirError as error:  # the encoding asks for zeros or for few values
-        assert error.diagnostics[0].code == "HAP0551"
+    if refused := codes_of(EncodePass(encoding), module, context):
+        assert refused == ["HAP0551"]  # the encoding asks for zeros or for few values
         return
     module.verify()
     assert decodes(network)

@@ -1,4 +1,4 @@
-"""filter_prune removes whole filters in the order of their metric, in exact numbers, as zeroing them would."""
+"""filter_prune removes whole filters in the order of their criterion, in exact numbers, as zeroing them would."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.property.pruned_pairs import EXACT, INTEGRAL, cost, exactly, integral
 from tests.property.strategies import Sample, networks
 
 REFUSALS = ("HAP0512", "HAP0513", "HAP0562")
-METRICS = st.sampled_from(("msqe", "l1", "random"))
+METRICS = st.sampled_from(("msqe", "magnitude", "random"))
 SHARES = st.sampled_from((0.0, 0.2, 0.5, 0.8))
 ROUNDINGS = st.sampled_from(("up", "down", "nearest"))
 CHAINS = networks(max_layers=4, max_channels=9, allow={"conv2d", "padding", "relu", "bias"})
@@ -35,11 +35,11 @@ CHAINS = networks(max_layers=4, max_channels=9, allow={"conv2d", "padding", "rel
 @settings(max_examples=60, deadline=None)
 @given(INTEGRAL, METRICS, SHARES, st.sampled_from((1, 2, 3)), ROUNDINGS, st.integers(0, 50))
 def test_shrunk_equals_masked_exactly(
-    sample: Sample, metric: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
+    sample: Sample, criterion: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
 ) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    step = FilterPrunePass(sparsity, metric=metric, multiple_of=multiple_of, rounding=rounding, seed=seed)
+    step = FilterPrunePass(sparsity, criterion=criterion, multiple_of=multiple_of, rounding=rounding, seed=seed)
     small, masked = pruned(sample, step, *REFUSALS), compilation(sample).apply(replace(step, shrink=False))
     inputs = integral_inputs(sample)
     np.testing.assert_array_equal(exactly(small, inputs), exactly(masked, inputs))
@@ -54,10 +54,10 @@ def test_shrunk_equals_masked_exactly(
 
 @settings(max_examples=20, deadline=None)
 @given(networks(max_layers=4, max_size=7, allow=EXACT - {"add"}), METRICS, SHARES, st.integers(0, 50))
-def test_shrunk_equals_masked_after_quantize(sample: Sample, metric: Any, sparsity: float, seed: int) -> None:
+def test_shrunk_equals_masked_after_quantize(sample: Sample, criterion: Any, sparsity: float, seed: int) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    inputs, step = integral_inputs(sample, batch=3), FilterPrunePass(sparsity, metric=metric)
+    inputs, step = integral_inputs(sample, batch=3), FilterPrunePass(sparsity, criterion=criterion)
     exactly(pruned(sample, step, *REFUSALS), inputs)
     small, masked = (
         quantize(compilation(sample, inputs).apply(replace(step, shrink=shrink))) for shrink in (True, False)
@@ -68,20 +68,20 @@ def test_shrunk_equals_masked_after_quantize(sample: Sample, metric: Any, sparsi
 @settings(max_examples=40, deadline=None)
 @given(CHAINS, METRICS, SHARES, st.sampled_from((1, 2, 3)), ROUNDINGS, st.integers(0, 20))
 def test_a_chain_loses_the_first_of_the_ranking(
-    sample: Sample, metric: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
+    sample: Sample, criterion: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
 ) -> None:
     """Counts are those of `kept_filters`, and who goes is who ranks first."""
     before = compilation(sample)
     assume(len(layers(before)) > 1)
-    step = FilterPrunePass(sparsity, metric=metric, multiple_of=multiple_of, rounding=rounding, seed=seed)
+    step = FilterPrunePass(sparsity, criterion=criterion, multiple_of=multiple_of, rounding=rounding, seed=seed)
     after = pruned(sample, step, *REFUSALS)
     for number, (old, new) in enumerate(pairwise(zip(layers(before), layers(after), strict=True))):
         (op, small), _ = old, new
         w = weight_of(op.w, sample.weights).astype(np.float64)
         kept = kept_filters(len(w), sparsity, multiple_of, rounding)
         assert shape_of(small.w)[0] == kept
-        if number == 0 and metric != "random":
-            first = np.sort(filter_ranking(w, metric)[len(w) - kept :])
+        if number == 0 and criterion != "random":
+            first = np.sort(filter_ranking(w, criterion)[len(w) - kept :])
             np.testing.assert_array_equal(weight_of(small.w, after.ctx.weights), w[first].astype(np.float32))
 
 
@@ -151,7 +151,7 @@ def test_the_metric_changes_what_goes() -> None:
     sample = chain(3, 1)
     sample.weights.put("c1.weight", np.array([1.0, 9.0, 0.9], dtype=np.float32).reshape(3, 1, 1, 1))
     left: list[list[float]] = []
-    for metric in ("msqe", "l1"):
-        compiled = compilation(sample).apply(FilterPrunePass(0.4, metric=metric))
+    for criterion in ("msqe", "magnitude"):
+        compiled = compilation(sample).apply(FilterPrunePass(0.4, criterion=criterion))
         left.append(weight_of(layers(compiled)[0].w, compiled.ctx.weights).ravel().tolist())
     assert left == [[1.0, pytest.approx(0.9)], [1.0, 9.0]]

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.context import HapirContext
 from hapir.dialects import nn, num
@@ -29,7 +29,16 @@ from tests.property.test_c_reference import QUICK, Job, check
 SLOW = [HealthCheck.too_slow]
 
 
-def levels_of(op: num.RequantizeOp) -> int:
+def readers(value: SSAValue) -> list[Operation]:
+    """All ops behind a value, however far."""
+    direct = [use.operation for use in value.uses]
+    return direct + [op for user in direct for result in user.results for op in readers(result)]
+
+
+REQUANTIZATION = (num.RequantizeOp, num.RescaleOp)
+
+
+def levels_of(op: num.RequantizeOp | num.RescaleOp) -> int:
     """How many steps lie between the codes of a requantization."""
     return op.high.value.data - op.low.value.data
 
@@ -44,9 +53,40 @@ def test_thresholds_give_the_codes_of_requantizations(sample: IntegerSample, max
     inputs = sample.inputs(8)
     expected = run_network(sample.network, sample.weights, inputs)["y"]
     np.testing.assert_array_equal(run_network(network, context.weights, inputs)["y"], expected)
-    left = [levels_of(op) for op in network.body.block.ops if isinstance(op, num.RequantizeOp)]
-    before = [levels_of(op) for op in sample.network.body.block.ops if isinstance(op, num.RequantizeOp)]
+    left = [levels_of(op) for op in network.body.block.ops if isinstance(op, REQUANTIZATION)]
+    before = [levels_of(op) for op in sample.network.body.block.ops if isinstance(op, REQUANTIZATION)]
     assert left == [levels for levels in before if not 1 <= levels < 1 << max_bits]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(
+    st.lists(st.integers(1, 1 << 24), min_size=2, max_size=2),
+    st.integers(4, 40),
+    st.sampled_from(list(Rounding)),
+    st.sampled_from([(unsigned(2), 0), (signed(3), -1), (unsigned(4), 5)]),
+)
+def test_thresholds_give_the_codes_of_real_scales(
+    mantissas: list[int], exponent: int, rounding: Rounding, target: tuple[Attribute, int]
+):
+    """Every accumulator of si16; f32 scales, ties among their products."""
+    codes, zero_point = target
+    shape, result = (1, 2), AffineType(codes, FloatData(1.0), zero_point)
+    weights = WeightStore({"s": np.array([m * 2.0**-exponent for m in mantissas], np.float32)})
+    raw = TensorType(AffineType(signed(16), FloatData(1.0), 0), shape)
+    network = nn.NetworkOp("n", [("x", raw)], [("y", TensorType(result, shape))])
+    s = nn.WeightOp("s", TensorType(f32, (2,)))
+    wide = num.WidenOp(network.body.block.args[0], 1)
+    low, high = code_range(result)
+    op = num.RescaleOp(wide.result, s.result, TensorType(result, shape), rounding=rounding, low=low, high=high)
+    network.body.block.add_ops([s, wide, op, nn.ReturnOp([op.result])])
+    inputs = {"x": np.repeat(np.arange(-(1 << 15), 1 << 15, dtype=np.int16)[:, np.newaxis], 2, axis=1)}
+    expected = run_network(network, weights, inputs)["y"]
+    module, context = ModuleOp([network]), HapirContext(weights=weights)
+    ThresholdPass().apply(context, module)
+    module.verify()
+    (after,) = networks_of(module)
+    assert not any(isinstance(op, num.RescaleOp) for op in after.body.block.ops)
+    np.testing.assert_array_equal(run_network(after, context.weights, inputs)["y"], expected)
 
 
 DIGITS = 100
@@ -179,6 +219,34 @@ def test_a_binarized_network_is_integers_and_gives_what_its_floats_give(drawn: B
             assert set(np.unique(compiled.ctx.weights[op.w.owner.key.data])) <= {-1, 1}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]  # weights are stored
     fused = compiled.apply(FusePass())
     np.testing.assert_array_equal(fused.run(inputs)["y"], expected)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(binary_networks(nn.ReluOp), st.sampled_from(["u2", "u3", "i3"]))
+def test_batch_norms_and_activations_of_few_bits(drawn: BinarySample, activations: str):
+    """Binary weights, activations of k bits: batch norms stay real until thresholds take their place, exactly."""
+    inputs = {"image": drawn.images}
+    compiled = compilation(drawn.sample, inputs).apply(BwnPass())
+    compiled.apply(QuantizePass(CALIBRATION, activations=activations))  # pyright: ignore[reportArgumentType]  # drawn
+    expected = compiled.run(inputs)["y"]
+    compiled.apply(ThresholdPass(max_bits=3))
+    np.testing.assert_array_equal(compiled.run(inputs)["y"], expected)
+    kinds = {type(op) for op in cut(compiled.network).body.body.block.ops}
+    assert not kinds & {num.DequantizeOp, num.QuantizeOp, nn.BatchNormOp}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(binary_networks())
+def test_a_requantizer_tells_signs_exactly(drawn: BinarySample):
+    inputs = {"image": drawn.images}
+    compiled = compilation(drawn.sample, inputs).apply(BwnPass(), QuantizePass(CALIBRATION))
+    expected = compiled.run(inputs)["y"]
+    compiled.apply(ThresholdPass(signs="requantize"))
+    np.testing.assert_array_equal(compiled.run(inputs)["y"], expected)
+    for op in compiled.network.body.block.ops:
+        if isinstance(op, num.ThresholdOp) and isinstance(op.acc.owner, nn.ProductOp):
+            # only where a concat needs signs of one kind
+            assert any(isinstance(reader, nn.ConcatOp) for reader in readers(op.result))
 
 
 @settings(max_examples=1, deadline=None, suppress_health_check=[*SLOW, HealthCheck.data_too_large], database=None)

@@ -37,7 +37,9 @@ def ternary(count: int, sparsity: float, seed: int = 1) -> Symbols:
     """Independent ternary weights, either sign alike."""
     draws = np.random.default_rng(seed).random(count, np.float32)
     density = 1 - sparsity
-    values = np.where(draws < density / 2, PLUS, np.where(draws < density, MINUS, ZERO)).astype(np.uint8)
+    values = np.zeros(count, np.uint8)
+    values[draws < density] = MINUS
+    values[draws < density / 2] = PLUS
     return symbols_from(values, 2)
 
 
@@ -250,3 +252,15 @@ def test_what_cannot_be_held_is_said():
     assert Crs(index_bits=1).unfit(symbols_from([0, 1, 2], 2, shape=(1, 3))) == "columns need 2 bits, not 1"
     with pytest.raises(ValueError, match="at least 1"):
         Crs(columns="relative", index_bits=0)
+
+
+def test_layers_that_cannot_share_a_code():
+    wide = [symbols_from(np.arange(i, 40_000 + i), 32) for i in (0, 40_000)]
+    assert [Huffman(source="symbols").unfit(layer) for layer in wide] == [None, None]
+    with pytest.raises(ValueError, match="together have 80000 distinct symbols, more than 65536"):
+        Huffman(source="symbols", codebook="model").for_all(wide)
+    assert Huffman(codebook="model").for_all(wide).leaves_out_zeros
+    signs = symbols_from([0, 1], 1, None)
+    with pytest.raises(ValueError, match="80000 distinct symbols"):
+        Huffman(codebook="model").for_all([*wide, signs])
+    assert not Huffman(codebook="model").for_all([wide[0], signs]).leaves_out_zeros

@@ -38,7 +38,7 @@ from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import erase_unused_weights, networks_of, reject_fused
-from hapir.pruners.filters import Metric, RoundTo, filter_worth
+from hapir.pruners.filters import Criterion, RoundTo, filter_worth
 from hapir.pruners.magnitude import Floats
 from hapir.weights import WeightStore
 
@@ -47,11 +47,12 @@ Constraint: TypeAlias = Literal["macs", "parameters", "memory"]
 
 @dataclass(frozen=True)
 class FilterPrunePass(ModulePass):
-    """Prune filters ranked by quantization error, l1 norm or at random. Lossy; counts are multiples of the PEs.
+    """Prune filters ranked by quantization error, magnitude or at random. Lossy; counts are multiples of the PEs.
 
     `sparsity`: the share of the filters that goes, of each selected layer.
     `layers`: globs over layer names; convolutions and dense layers among them are pruned.
-    `metric`: what goes first: the highest mean squared quantization error, the least l1 norm, or what the seed says.
+    `criterion`: what goes first: the highest mean squared quantization error, the least magnitude (l1 norm), or what
+        the seed says.
     `bits`: the weight format that the error is of: 1 is the sign times a mean, more are symmetric integers.
     `multiple_of`: the filters that stay in each layer are a multiple of this, the number of processing elements.
     `rounding`: whether to keep the next multiple down, up, or the nearest.
@@ -60,7 +61,7 @@ class FilterPrunePass(ModulePass):
     `step`: the share of its filters that the costliest layer loses at once, under a budget.
     `activation_bits`: the format of the maps, of constraint memory.
     `shrink`: whether filters leave the network or become zero in it; under a budget they leave.
-    `seed`: the order of metric random.
+    `seed`: the order of criterion random.
 
     Example: `filter_prune(sparsity = 25 %, layers = "c*", multiple_of = 8)`
     """
@@ -68,7 +69,7 @@ class FilterPrunePass(ModulePass):
     name = "filter_prune"
     sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     layers: str | tuple[str, ...] = "*"
-    metric: Metric = "msqe"
+    criterion: Criterion = "msqe"
     bits: int = field(default=1, metadata=bounded(at_least=1, at_most=8))
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     rounding: RoundTo = "up"
@@ -106,7 +107,7 @@ class FilterPrunePass(ModulePass):
             sparsity=sparsity,
             scope="layer",
             named=frozenset(globs_of(self.layers)) if named else frozenset(),
-            worth=worth_by_metric(self.metric, self.bits, self.seed),
+            worth=worth_by_error(self.criterion, self.bits, self.seed),
             multiple_of=self.multiple_of,
             rounding=self.rounding,
         )
@@ -156,12 +157,12 @@ def layer_cost(op: nn.ProductOp, constraint: Constraint, bits: int, activation_b
             return weights * bits + results * activation_bits
 
 
-def worth_by_metric(metric: Metric, bits: int, seed: int) -> Worth:
-    """A metric over filters x weights; random orders differ from layer to layer."""
+def worth_by_error(criterion: Criterion, bits: int, seed: int) -> Worth:
+    """A criterion over filters x weights; random orders differ from layer to layer."""
     draw = np.random.default_rng(seed)
 
     def worth(weights: Floats) -> Floats:
-        return filter_worth(weights, metric, bits, draw)
+        return filter_worth(weights, criterion, bits, draw)
 
     return worth
 
