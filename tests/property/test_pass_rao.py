@@ -256,7 +256,7 @@ def test_progress_is_for_terminals(terminal: bool, capsys: pytest.CaptureFixture
     (network,) = (op for op in module.body.block.ops if isinstance(op, NetworkOp))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, "isatty", lambda: terminal)
-        replace(RAO, cluster=False, eps=0.5).compress(network, weights, lambda *_: 1.0, 0.5)
+        replace(RAO, cluster=False, eps=0.5).compress(network, weights, lambda network, arrays: 1.0, 0.5)
     shown = capsys.readouterr().err
     assert shown.startswith("\r\x1b[K1/5 evaluations of rao, ") if terminal else shown == ""
 
