@@ -13,7 +13,7 @@ from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
-from hapir.report.table import table
+from hapir.report.table import cell_text, table
 
 ACCESSES_PER_MAC = 4
 """Activation, weight and partial sum are read, the sum is written (Sze et al., Proc. IEEE 105(12), 2017, fig. 21)."""
@@ -75,7 +75,8 @@ class CheckReport:
             rows = [(la.name, la.op, text(la.shape), la.parameters, la.macs) for la in network.layers]
             rows.append(("total", "", "", network.parameters, network.macs))
             lines.append(table(("layer", "op", "shape", "parameters", "MACs"), rows))
-            lines += [f"accesses: {network.least_accesses} to {network.most_accesses}", ""]
+            least, most = cell_text(network.least_accesses), cell_text(network.most_accesses)
+            lines += [f"accesses: {least} with all reuse, {most} without any", ""]
         for kind, names in (("machines", self.machines), ("recipes", self.recipes), ("schedules", self.schedules)):
             lines.append(f"{kind}: {', '.join(names) or 'none'}")
         return "\n".join([*lines, f"{self.spec}: good"])

@@ -121,7 +121,8 @@ def test_scales_of_a_grouped_layer(granularity: SyqGranularity, scales: int):
 
 @pytest.mark.parametrize(("granularity", "scales"), [("tensor", 7), ("row", 5 + 9 + 3), ("pixel", 25 + 27 + 3)])
 def test_scales_of_a_whole_network(granularity: SyqGranularity, scales: int):
-    """Sydney L1223-1272: dense layers have one scale at any granularity; here AlexNet behind its first layer of 8 bits."""
+    """Sydney L1223-1272: dense layers have one scale at any granularity; here AlexNet behind its first
+    layer of 8 bits."""
     shapes = [shape_of(op.w) for op in network("dorefa_alexnet").walk() if isinstance(op, ProductOp)][1:]
     counted = 0
     for shape in shapes:

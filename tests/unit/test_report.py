@@ -11,7 +11,7 @@ from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.lowering.constants import is_constant
 from hapir.report.results import Difference
-from hapir.report.summary import summarize
+from hapir.report.summary import CheckReport, summarize
 from hapir.report.table import table
 
 
@@ -70,6 +70,8 @@ def test_accesses_lie_between_the_two_ends() -> None:
     assert [(layer.reads, layer.writes) for layer in summary.layers] == [(50, 27), (50, 50)]
     assert summary.most_accesses == 4 * 9 * 54
     assert summary.least_accesses == 54 + 50 + (27 + 50)
+    shown = CheckReport("n.hap", (summary,), (), (), ()).to_text().splitlines()
+    assert "accesses: 181 with all reuse, 1 944 without any" in shown
 
 
 def test_a_deep_network_is_counted() -> None:
