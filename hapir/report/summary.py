@@ -13,7 +13,7 @@ from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
-from hapir.report.table import cell_text, table
+from hapir.report.table import table
 
 ACCESSES_PER_MAC = 4
 """Activation, weight and partial sum are read, the sum is written (Sze et al., Proc. IEEE 105(12), 2017, fig. 21)."""
@@ -68,15 +68,13 @@ class CheckReport:
         return {name: value for name, value in asdict(replace(self, warnings=())).items() if name != "warnings"}
 
     def to_text(self) -> str:
-        """A table per network and a line per list of names."""
+        """A table per network and a line per list of names; the JSON form says more of accesses."""
         lines: list[str] = []
         for network in self.networks:
             lines.append(f"network {network.name}")
             rows = [(la.name, la.op, text(la.shape), la.parameters, la.macs) for la in network.layers]
             rows.append(("total", "", "", network.parameters, network.macs))
-            lines.append(table(("layer", "op", "shape", "parameters", "MACs"), rows))
-            least, most = cell_text(network.least_accesses), cell_text(network.most_accesses)
-            lines += [f"accesses: {least} with all reuse, {most} without any", ""]
+            lines += [table(("layer", "op", "shape", "parameters", "MACs"), rows), ""]
         for kind, names in (("machines", self.machines), ("recipes", self.recipes), ("schedules", self.schedules)):
             lines.append(f"{kind}: {', '.join(names) or 'none'}")
         return "\n".join([*lines, f"{self.spec}: good"])
