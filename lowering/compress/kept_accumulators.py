@@ -63,7 +63,8 @@ def stays_real(norm: nn.BatchNormOp) -> bool:
 def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
     """Whether a layer's sums are read as reals, perhaps after max pools; batch norms are those that `stays_real`.
 
-    Where only floats follow, coded weights keep them if `ends` says so.
+    Where only floats follow, coded weights on signs keep them if `ends` says so. Others get codes like all layers: an
+    array writes bytes, and must run weights that were coded before.
     """
     value: SSAValue = op.result
     user = sole_user(value)
@@ -74,7 +75,8 @@ def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
         return True
     if isinstance(user, nn.BatchNormOp):
         return ends == "sums" or _has_codes(user.result)
-    return ends == "sums" and is_coded(op.w) and not _has_codes(op.result)
+    binary = is_coded(op.w) and isinstance(op.x.owner, nn.SignOp)
+    return binary and ends == "sums" and not _has_codes(op.result)
 
 
 def _has_codes(value: SSAValue) -> bool:
