@@ -75,8 +75,15 @@ def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
         return True
     if isinstance(user, nn.BatchNormOp):
         return ends == "sums" or _has_codes(user.result)
-    binary = is_coded(op.w) and isinstance(op.x.owner, nn.SignOp)
-    return binary and ends == "sums" and not _has_codes(op.result)
+    return ends == "sums" and is_coded(op.w) and _are_signs(op.x) and not _has_codes(op.result)
+
+
+def _are_signs(value: SSAValue) -> bool:
+    """Whether a value is made of signs, perhaps moved, pooled or joined."""
+    owner = value.owner
+    while preserves(owner) or isinstance(owner, nn.ConcatOp):
+        owner = owner.operands[0].owner
+    return isinstance(owner, nn.SignOp)
 
 
 def _has_codes(value: SSAValue) -> bool:
