@@ -18,7 +18,7 @@ from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.channel_groups import channel_groups
-from hapir.lowering.compress.structure.filter_prune import FilterPrunePass
+from hapir.lowering.compress.structure.filter_prune import Constraint, FilterPrunePass, layer_cost
 from hapir.lowering.network_edits import weight_of
 from hapir.pruners.filters import filter_worth
 from tests.property.network_builder import NetworkBuilder
@@ -141,6 +141,18 @@ def test_the_layer_that_costs_most_is_pruned_first() -> None:
     assert all(count % 2 == 0 for count in multiples)
     with pytest.raises(HapirError, match="HAP0563"):
         filters(sample, budget=0.01)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "cost"), [("macs", 96 * 9 * 16), ("parameters", 96 * 9), ("memory", 96 * 9 * 2 + 96 * 16 * 5)]
+)
+def test_costs_by_hand(constraint: Constraint, cost: int) -> None:
+    """96 filters of 9 weights of 2 bits, and 4 x 4 results of 5 bits for each."""
+    build = NetworkBuilder([], 0)
+    image = nn.WeightOp("image", TensorType(f32, (1, 1, 4, 4))).result
+    op = build.conv2d(image, 96, Window((3, 3), padding=(1, 1, 1, 1))).owner
+    assert isinstance(op, nn.ProductOp)
+    assert layer_cost(op, constraint, 2, 5) == cost
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=QUIET)

@@ -14,6 +14,7 @@ from hapir.pruners.filters import filter_worth, quantization_errors
 from hapir.pruners.magnitude import below, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.pruners.narrowing import grid_of, narrowed, slices_to_drop
+from hapir.pruners.structures import Amount, halvings, pruned_columns
 
 DRAW = np.random.default_rng(0)
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
@@ -78,6 +79,27 @@ def test_blocks_are_pruned_whole(shape: tuple[int, ...], rows: int, columns: int
             assert scores[number] == pytest.approx(matrix[block].mean())
             number += 1
     assert number == len(scores)
+
+
+def test_cut_blocks_compete_by_weight() -> None:
+    w = np.array([[3.0, 4.0, 4.0], [0.0, 0.0, 2.0]])
+    assert block_scores(w, 2, 2, "magnitude", DRAW).tolist() == [7 / 4, 6 / 2]
+    np.testing.assert_allclose(block_scores(w, 2, 2, "l2", DRAW) ** 2, [25 / 4, 20 / 2])
+
+
+def test_the_best_columns_stay_beyond_a_multiple() -> None:
+    w = np.array([[5.0, 1.0, 3.0, 2.0, 9.0, 8.0]])
+    for multiple, kept in ((1, [4, 5]), (3, [0, 4, 5]), (4, [0, 2, 4, 5])):
+        pruned = pruned_columns(w, 1, Amount(0.7, None), "magnitude", DRAW, multiple)
+        assert np.flatnonzero(~pruned[0]).tolist() == kept
+
+
+def test_halvings_look_at_what_the_next_one_drops() -> None:
+    """The second halving drops kernels of the diagonal blocks only; what the first one dropped is gone."""
+    worth = np.kron(np.eye(2), np.full((2, 2), 3.0)) + 0.1
+    assert halvings(4, 4, 1, Amount(None, 1.5), worth) == 2
+    assert halvings(4, 4, 1, Amount(None, 4.0), worth) == 4
+    assert [halvings(8, 8, 1, Amount(share, None), np.ones((8, 8))) for share in (0.4, 0.5, 0.75, 0.8)] == [1, 2, 4, 4]
 
 
 def test_scores_by_hand() -> None:
@@ -165,4 +187,5 @@ def test_slices_go_from_the_outside() -> None:
     assert slices_to_drop(worth, 3) == (slice(1, 3), slice(0, 3))
     assert slices_to_drop(worth, 5) == (slice(1, 3), slice(1, 3))
     assert slices_to_drop(worth, 8) == (slice(1, 2), slice(1, 2))
+    assert slices_to_drop(worth, 9, threshold=4 / 3) == (slice(0, 3), slice(0, 3))  # not worth less
     assert slices_to_drop(worth, 9, threshold=1.4) == (slice(1, 3), slice(0, 3))
