@@ -1,12 +1,12 @@
 """Remove whole filters by their quantization error, in numbers that the processing elements divide.
 
-Law: lossy; the order is that of `filter_ranking`, the count is exact, and what is left in each selected layer is a
-multiple of `multiple_of`. The smaller network equals the one in which the same filters are zero; nothing gets more
-multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again and again, until the
-network costs at most that share of what it did: the layer that owns the scarce resource is pruned, not the most
-insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018). With `within` or `at_least` all selected layers
-lose a step, again and again, while the network stays good enough; the last one that was is kept (there each step is
-trained again, algorithm 3; hapir does not train).
+Law: lossy; the order is that of `filter_worth`, of equals the lower index first; the count is exact, and what is left
+in each selected layer is a multiple of `multiple_of`. The smaller network equals the one in which the same filters are
+zero; nothing gets more multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again
+and again, until the network costs at most that share of what it did: the layer that owns the scarce resource is pruned,
+not the most insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018). With `within` or `at_least` all
+selected layers lose a step, again and again, while the network stays good enough; the last one that was is kept (there
+each step is trained again, algorithm 3; hapir does not train).
 
 ```
 %c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : (..., tensor<96x3x3x3xf32>) -> tensor<1x96x6x6xf32>
@@ -35,7 +35,7 @@ from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
-from hapir.lowering.compress.channel_choice import Choice, Worth, choose_groups
+from hapir.lowering.compress.channel_choice import Choice, RoundTo, Worth, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
@@ -45,7 +45,7 @@ from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import erase_unused_weights, networks_of, reject_fused
 from hapir.pipeline import pass_text
 from hapir.progress import Progress
-from hapir.pruners.filters import Criterion, RoundTo, filter_worth
+from hapir.pruners.filters import Criterion, filter_worth
 from hapir.pruners.magnitude import Floats
 from hapir.registered import EVALUATOR, EvaluatorText, canonical
 from hapir.search.half_interval import last_accepted
