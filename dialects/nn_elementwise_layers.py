@@ -84,7 +84,8 @@ class Sigmoid(LayerDefinition):
 class Sign(LayerDefinition):
     """1 where x is not negative, else -1: the activation of binarized networks.
 
-    `quantize` makes its results integers of one bit; `threshold` then compares sums with one number per channel.
+    `quantize` makes its results integers of one bit; `threshold` then compares sums with one number per channel. The
+    padding of a layer behind it is 0, on floats and integers alike.
 
     Example: `a1 = sign(n1)`
     """

@@ -20,9 +20,13 @@ ORDER: dict[str, str | dict[str, str]] = {
     "Tutorial": "tutorial.md",
     "Language": "language.md",
     "Common mistakes": MISTAKES,
+    "Compression": "compression.md",
+    "Encodings": "encodings.md",
     "Extending": {
         "A pass": "extending/pass.md",
+        "A weight quantizer": "extending/quantizer.md",
         "A number format": "extending/format.md",
+        "An encoding": "extending/encoding.md",
         "An approximate unit": "extending/unit.md",
         "A machine": "extending/machine.md",
         "A dataflow": "extending/dataflow.md",

@@ -58,7 +58,7 @@ class Layer:
     beta: Array
     mean: Array
     variance: Array
-    used: tuple[Array, Array, Array] = field(default_factory=lambda: (np.zeros(0),) * 3)
+    used: tuple[Array, Array, Array] = field(default_factory=lambda: (np.zeros(0), np.zeros(0), np.zeros(0)))
 
     def forward(self, x: Array) -> Array:
         """Normalized sums N x K of a batch N x C, by the batch's own mean and variance."""

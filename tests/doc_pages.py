@@ -3,7 +3,7 @@
 In a page, `<!-- file: NAME -->` before a fenced block writes the block to a file of that name, and
 `<!-- append: NAME -->` adds to it. A fenced `console` block is run: each line `$ COMMAND` in turn, in one folder per
 page, and what it prints is the text up to the next. `...` stands for any text. A command that fails shows `[exit N]` as
-its last line. Under `<!-- not run -->` a block is only shown.
+its last line. Under `<!-- not run -->` a block is only shown. Beside the folder lies the repository, as `../hapir`.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ def _environment(folder: Path) -> dict[str, str]:
     """`hapir` and `python` as these tests run them, wherever that is, and a terminal of known width."""
     programs = folder.parent / "programs"
     programs.mkdir(exist_ok=True)
+    repository = folder.parent / "hapir"
+    if not repository.exists():
+        repository.symlink_to(ROOT)
     for name, arguments in (("hapir", " -m hapir"), ("python", "")):
         script = programs / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")

@@ -128,12 +128,12 @@ PASSES = {
         "signs of zeros alone",
         "All weights that share a scale are 0: no positive scale times a sign stands for them. Such a filter is dead, "
         "and pruning can remove it.",
-        "bwn(per = filter)    // and a filter whose weights are all 0",
+        "bwn()    // and a filter whose weights are all 0",
     ),
     "HAP0532": Code(
         "filters that do not fill their groups",
-        "Scales of grain group belong to four filters, and the layer has no multiple of four.",
-        "syq(grain = group)    // and a layer of 10 units",
+        "Scales of granularity group belong to four filters, and the layer has no multiple of four.",
+        "syq(granularity = group)    // and a layer of 10 units",
     ),
     "HAP0533": Code(
         "signs that say nothing",

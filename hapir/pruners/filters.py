@@ -14,7 +14,7 @@ from hapir.pruners.magnitude import Floats, pruned_count
 from hapir.quantizers.bwn import bwn
 from hapir.quantizers.uniform import UniformRule, uniform_codes
 
-Metric = Literal["msqe", "l1", "random"]
+Criterion = Literal["msqe", "magnitude", "random"]
 RoundTo = Literal["down", "up", "nearest"]
 
 
@@ -27,27 +27,27 @@ def quantization_errors(w: Floats, bits: int) -> Floats:
     """
     if not w.any():
         return np.zeros(len(w))
-    coded = bwn(w, "layer") if bits == 1 else uniform_codes(w, (1,) * w.ndim, UniformRule(bits))
+    coded = bwn(w, 1) if bits == 1 else uniform_codes(w, (1,) * w.ndim, UniformRule(bits))
     rounded = coded.reals().astype(np.float64)
     return np.square(rounded - w).reshape(len(w), -1).mean(axis=1)
 
 
-def filter_worth(w: Floats, metric: Metric, bits: int, draw: np.random.Generator) -> Floats:
+def filter_worth(w: Floats, criterion: Criterion, bits: int, draw: np.random.Generator) -> Floats:
     """Per filter (axis 0), what it is worth: the least goes first.
 
     `msqe`: the highest quantization error goes first (in a binary network magnitudes do not matter, errors do);
-    `l1`: the least sum of magnitudes; `random`: a seeded order.
+    `magnitude`: the least sum of magnitudes; `random`: a seeded order.
     """
-    if metric == "msqe":
+    if criterion == "msqe":
         return -quantization_errors(w, bits)
-    if metric == "l1":
+    if criterion == "magnitude":
         return np.abs(w).reshape(len(w), -1).sum(axis=1)
     return draw.permutation(len(w)).astype(np.float64)
 
 
-def filter_ranking(w: Floats, metric: Metric = "msqe", *, bits: int = 1, seed: int = 0) -> npt.NDArray[np.int64]:
+def filter_ranking(w: Floats, criterion: Criterion = "msqe", *, bits: int = 1, seed: int = 0) -> npt.NDArray[np.int64]:
     """The filters of one layer (axis 0 of w), those that go first first; of equals the lower index."""
-    return np.argsort(filter_worth(w, metric, bits, np.random.default_rng(seed)), kind="stable")
+    return np.argsort(filter_worth(w, criterion, bits, np.random.default_rng(seed)), kind="stable")
 
 
 def kept_filters(filters: int, sparsity: float, multiple_of: int = 1, rounding: RoundTo = "up") -> int:

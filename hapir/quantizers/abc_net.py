@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 
 from hapir.quantizers.coded import Floats, Planes
-from hapir.quantizers.scale_groups import Grain, scale_shape
 
 DEPENDENT = 1e-10
 """Eigenvalues of the bases' Gram matrix below this share of the largest are 0: such bases are the same."""
@@ -25,9 +24,12 @@ def shifts(bases: int) -> Floats:
     return np.linspace(-1.0, 1.0, bases) if bases > 1 else np.zeros(1)
 
 
-def abc_net(w: Floats, bases: int, per: Grain = "layer") -> Planes:
-    """M bases per layer or per filter. Factors come positive: the sign of a negative one moves into its bits."""
-    rows = w.reshape(scale_shape(w.shape, per)[0], -1)
+def abc_net(w: Floats, bases: int, groups: int = 1) -> Planes:
+    """M bases for each of as many equal blocks of rows (axis 0).
+
+    Factors come positive: the sign of a negative one moves into its bits.
+    """
+    rows = w.reshape(groups, -1)
     u = shifts(bases)
     centred = rows - rows.mean(axis=1, keepdims=True)
     # base m is +1 from -u_m std on; sign patterns are prefixes from the last base, by how many thresholds are passed
@@ -46,4 +48,4 @@ def abc_net(w: Floats, bases: int, per: Grain = "layer") -> Planes:
     code_of = (bits << np.arange(bases)).sum(axis=2).astype(np.uint8)
     codes = np.take_along_axis(code_of, passed.astype(np.intp), axis=1).reshape(w.shape)
     magnitudes = np.abs(factors)
-    return Planes(codes, magnitudes if per == "filter" else magnitudes[0])
+    return Planes(codes, magnitudes if groups > 1 else magnitudes[0])

@@ -18,7 +18,7 @@ from hapir.quantizers.coded import Codebook, Scaled
 from hapir.quantizers.rccm import Magnitudes
 from hapir.quantizers.sorted_values import Floats, SortedValues, Values, midpoints, outwards, squared_error
 
-ScaleRule = Literal["error", "divergence", "range"]
+ScaleRule = Literal["least_squares", "divergence", "maximum"]
 BINS = 31
 """Bins of the histograms (L1667)."""
 SMOOTHING = 1e-10
@@ -38,20 +38,20 @@ def edges_of(coefficients: Floats, scale: float) -> Floats:
     return outwards(scale * midpoints(coefficients))
 
 
-def best_scale(values: Values, magnitudes: Magnitudes, rule: ScaleRule = "error") -> float:
+def best_scale(values: Values, magnitudes: Magnitudes, rule: ScaleRule = "least_squares") -> float:
     """The scale of the coefficients; 1 where all weights are 0.
 
-    `range`: the largest coefficient is the largest weight (the thesis before training). `error`: the least squared
-    error. `divergence`: the least divergence of the coefficients' histogram over the weights' range from theirs.
-    Searched on a grid of ratios from the largest coefficient to the deviation of the weights, and for `error` then
-    followed down: the best scale of the weights as they are coded, and their codes, in turns.
+    `maximum`: the largest coefficient is the largest weight (the thesis before training). `least_squares`: the least
+    squared error. `divergence`: the least divergence of the coefficients' histogram over the weights' range from
+    theirs. Searched on a grid of ratios from the largest coefficient to the deviation of the weights, and for
+    `least_squares` then followed down: the best scale of the weights as they are coded, and their codes, in turns.
     """
     largest = max(-values.range[0], values.range[1])
     deviation = float(np.sqrt(values.energy / values.count)) if values.count else 0.0
     top = float(max(magnitudes))
     if not deviation or not top:
         return 1.0
-    if rule == "range":
+    if rule == "maximum":
         return largest / top
     coefficients = symmetric(magnitudes)
     widest = min(largest / deviation, _WIDEST) if np.isfinite(largest) else _WIDEST

@@ -1,4 +1,4 @@
-"""Binary weights: the sign, times the mean magnitude of a filter or of a layer. Plain numpy, no IR.
+"""Binary weights: the sign, times the mean magnitude of a filter or of all weights. Plain numpy, no IR.
 
 `w ~ scale * sign(w)` with sign(0) = +1 and `scale = mean |w|`, which minimizes the squared error (Rastegari et al.,
 XNOR-Net, ECCV 2016, section 3.1, eq. 6: binary weight networks, one scale per filter; DoReFa with 1 bit has one per
@@ -11,7 +11,7 @@ import numpy as np
 
 from hapir.dialects.formats import Bipolar
 from hapir.quantizers.coded import Floats, Scaled
-from hapir.quantizers.scale_groups import Codes, Grain, Shape, least_squares_scales, scale_shape
+from hapir.quantizers.scale_groups import Codes, Shape, least_squares_scales, scale_shape
 
 
 def signs(w: Floats) -> Codes:
@@ -25,6 +25,6 @@ def binarize(w: Floats, shape: Shape) -> Scaled:
     return Scaled(codes, Bipolar(1), least_squares_scales(w, codes, shape))
 
 
-def bwn(w: Floats, per: Grain = "filter") -> Scaled:
-    """Binary weights with one scale per filter or per layer."""
-    return binarize(w, scale_shape(w.shape, per))
+def bwn(w: Floats, groups: int | None = None) -> Scaled:
+    """Binary weights with a scale for each of as many equal blocks of rows (axis 0); by default for each row."""
+    return binarize(w, scale_shape(w.shape, len(w) if groups is None else groups))

@@ -29,14 +29,14 @@ def dorefa(w: Floats, bits: int, scale: DorefaScale = "least_squares") -> Scaled
     Rounding is half up. A layer of zeros alone must not be: see `bwn`.
     """
     if bits == 1:
-        return bwn(w, "layer")
+        return bwn(w, 1)
     top = (1 << bits) - 1
     squashed = np.tanh(w)
     largest = np.abs(squashed).max()
     # weights of 1e-320 have a largest magnitude that no quotient survives: they count as ones of the least f32
     unit = squashed / (2 * max(largest, LEAST_SCALE)) + 0.5
     codes = (2 * np.floor(top * unit + 0.5) - top).astype(np.int8 if bits < 8 else np.int16)
-    shape = scale_shape(w.shape, "layer")
+    shape = scale_shape(w.shape)
     match scale:
         case "least_squares":
             scales = least_squares_scales(w, codes, shape)

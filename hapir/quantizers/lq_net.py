@@ -32,13 +32,14 @@ def lq_net(w: Floats, bits: int, groups: int = 1, iterations: int = ITERATIONS) 
 def learned_bases(values: Values, bits: int, iterations: int = ITERATIONS) -> Floats:
     """The bases, ascending; the squared error falls from turn to turn until no weight changes its code."""
     bases = _first(values, bits)
-    counts = np.zeros(0)
+    coded = np.zeros(0), np.zeros(0)
     for _ in range(iterations):
         levels, signs = sums(bases)
-        moved, means = values.intervals(midpoints(levels))
-        if np.array_equal(moved, counts):
+        counts, means = values.intervals(midpoints(levels))
+        # levels that pass each other change codes too, where no weight leaves its interval
+        if np.array_equal(counts, coded[0]) and np.array_equal(signs, coded[1]):
             break
-        counts = moved
+        coded = counts, signs
         # min |w - B v|^2 over all weights is a sum over intervals; codes that no weight has drop out of it
         root = np.sqrt(counts)
         bases = np.linalg.lstsq(root[:, np.newaxis] * signs, root * means, rcond=None)[0]

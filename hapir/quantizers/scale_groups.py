@@ -7,8 +7,6 @@ belongs to one block of weights (`coded.spread`). So (1, 1, 1, 1) is one scale p
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,16 +15,13 @@ from hapir.quantizers.coded import Floats, Singles
 Codes = npt.NDArray[np.int8]
 Shape = tuple[int, ...]
 
-Grain = Literal["layer", "filter"]
-"""One scale per layer, or one per index of axis 0 (an output channel)."""
-
 LEAST_SCALE = float(np.finfo(np.float32).tiny)
 """Scales are stored in f32 and stay normal numbers there."""
 
 
-def scale_shape(shape: Shape, per: Grain) -> Shape:
-    """The shape of the scales of weights of this shape."""
-    return (shape[0] if per == "filter" else 1, *[1] * (len(shape) - 1))
+def scale_shape(shape: Shape, groups: int = 1) -> Shape:
+    """The shape of the scales of as many equal blocks of rows (axis 0) of weights."""
+    return (groups, *[1] * (len(shape) - 1))
 
 
 def group_sums(values: npt.NDArray[np.generic], shape: Shape) -> Floats:

@@ -103,17 +103,41 @@ class Thresholds:
 def thresholds_of(lines: Sequence[Line], bounds: Sequence[Bound], first: int, last: int) -> Thresholds:
     """The thresholds of channels along `lines` for accumulators first..last; `bounds` ascend, one per level.
 
-    All thresholds lie in first..last + 1: `first` is met always, `last + 1` never.
+    All thresholds lie in first..last + 1: `first` is met always, `last + 1` never. Most are certain in doubles; the
+    others, near an integer or of a level line, are computed in fractions.
     """
-    levels = np.empty((len(lines), len(bounds)), np.int64)
-    flips = np.zeros(len(lines), np.bool_)
-    for row, line in enumerate(lines):
-        falls = line.slope < 0
-        flips[row] = falls
-        for column, bound in enumerate(bounds):
-            place = line.crossing(bound, first, last)
-            levels[row, len(bounds) - 1 - column if falls else column] = min(max(place, first), last + 1)
-    return Thresholds(levels, flips)
+    levels, certain = _rounded_crossings(lines, bounds, first, last)
+    for row, column in np.argwhere(~certain).tolist():
+        levels[row, column] = min(max(lines[row].crossing(bounds[column], first, last), first), last + 1)
+    flips = np.array([line.slope < 0 for line in lines], np.bool_)
+    return Thresholds(np.where(flips[:, np.newaxis], levels[:, ::-1], levels), flips)
+
+
+def _rounded_crossings(
+    lines: Sequence[Line], bounds: Sequence[Bound], first: int, last: int
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Crossings (lines x bounds) by doubles, clipped to first..last + 1, and which of them no rounding can change."""
+    slope, offset, square, shift = (
+        np.array([[_double(getattr(line, name))] for line in lines]) for name in ("slope", "offset", "square", "shift")
+    )
+    values = np.array([_double(bound.value) for bound in bounds])
+    with np.errstate(all="ignore"):  # what is not finite is not certain
+        root = np.sqrt(square)
+        z = ((values - shift) * root - offset) / slope
+        # each of the few roundings costs half an ulp of the largest term at most
+        error = 2.0**-48 * (((np.abs(values) + np.abs(shift)) * root + np.abs(offset)) / np.abs(slope) + 1)
+        certain = np.abs(z - np.rint(z)) > error
+        found = np.clip(np.where(certain, np.ceil(z), 0), first, last + 1)
+    return found.astype(np.int64), certain
+
+
+def _double(value: Fraction) -> float:
+    """The nearest double; NaN where there is none, or where it loses digits."""
+    try:
+        double = float(value)
+    except OverflowError:
+        return math.nan
+    return double if double == 0 == value or abs(double) >= np.finfo(np.float64).tiny else math.nan
 
 
 def rounding_bounds(codes: Iterable[int], scale: Fraction, zero_point: int, rounding: str) -> list[Bound]:

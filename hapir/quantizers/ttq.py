@@ -19,7 +19,7 @@ def ttq(w: Floats, threshold: float = 0.05, *, symmetric: bool = False, tie: Tie
 
     `threshold` is a share of the largest magnitude: 0 keeps all but exact zeros, 1 or more makes every weight 0.
     """
-    shape = scale_shape(w.shape, "layer")
+    shape = scale_shape(w.shape)
     delta = np.full(shape, threshold * np.abs(w).max())
     if symmetric:
         return ternarize(w, delta, tie, shape)

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from hapir.dialects.formats import Ternary
-from hapir.quantizers.coded import Floats, Scaled
-from hapir.quantizers.scale_groups import Codes, Grain, Shape, least_squares_scales, scale_shape
+from hapir.quantizers.coded import Floats, Scaled, spread
+from hapir.quantizers.scale_groups import Codes, Shape, least_squares_scales, scale_shape
 
 Tie = Literal["zero", "nonzero"]
 """What a magnitude equal to the threshold becomes. A weight that is 0 stays 0 in any case."""
@@ -25,8 +25,8 @@ TwnThreshold = Literal["mean", "optimal"]
 
 
 def ternary_codes(w: Floats, threshold: Floats, tie: Tie) -> Codes:
-    """-1, 0 and 1 by the sign of what is above a threshold that broadcasts to the weights."""
-    magnitude = np.abs(w)
+    """-1, 0 and 1 by the sign of what is above the threshold of its block (see `coded.spread`)."""
+    magnitude, threshold = np.abs(w), spread(threshold, w.shape)
     kept = magnitude > threshold if tie == "zero" else magnitude >= threshold
     return (np.sign(w) * kept).astype(np.int8)
 
@@ -37,14 +37,12 @@ def ternarize(w: Floats, threshold: Floats, tie: Tie, shape: Shape) -> Scaled:
     return Scaled(codes, Ternary(), least_squares_scales(w, codes, shape))
 
 
-def twn(
-    w: Floats, per: Grain = "layer", threshold: TwnThreshold = "mean", factor: float = 0.7, tie: Tie = "zero"
-) -> Scaled:
-    """Ternary weights, thresholds and scales per layer or per filter.
+def twn(w: Floats, groups: int = 1, threshold: TwnThreshold = "mean", factor: float = 0.7, tie: Tie = "zero") -> Scaled:
+    """Ternary weights with a threshold and a scale for each of as many equal blocks of rows (axis 0).
 
     `factor` belongs to threshold mean, `tie` too: the optimal threshold lies between magnitudes.
     """
-    shape = scale_shape(w.shape, per)
+    shape = scale_shape(w.shape, groups)
     rows = np.abs(w).reshape(shape[0], -1)
     if threshold == "optimal":
         return ternarize(w, optimal_thresholds(rows).reshape(shape), "nonzero", shape)

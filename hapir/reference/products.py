@@ -19,8 +19,8 @@ from hapir.multipliers.model import Int, Multiplier, product_table
 from hapir.reference.values import Array, to_si32
 from hapir.registered import MULTIPLIER, value_at
 
-BLOCK = 1 << 22
-"""The most products that one step keeps: outputs x pixels."""
+BLOCK = 1 << 19
+"""The most sums that one step keeps: outputs x pixels."""
 
 
 def layer_products(op: ProductOp) -> Int:
@@ -80,13 +80,17 @@ def _taps(padded: Int, window: Window, p: int, q: int) -> Iterator[Int]:
 
 
 def _summed(matrix: Int, w: Int, table: Int) -> Int:
-    """Products of a matrix L x M with weights K x L, summed over L: K x M."""
+    """Products of a matrix L x M with weights K x L, summed over L: K x M.
+
+    For each place in L the columns of its K weights are picked from the table; a pixel then adds one row of K products.
+    """
     k, length = w.shape
-    sums = np.zeros((k, matrix.shape[1]), np.int64)
-    by_weight = np.ascontiguousarray(table.T)
+    largest_sum = length * int(np.abs(table).max(initial=0))
+    products = table.astype(np.int32 if largest_sum < 1 << 31 else np.int64)
+    sums = np.zeros((matrix.shape[1], k), products.dtype)
     step = max(1, BLOCK // k)
-    for first in range(0, matrix.shape[1], step):
-        part = matrix[:, first : first + step]
+    for first in range(0, len(sums), step):
+        part = sums[first : first + step]
         for i in range(length):
-            sums[:, first : first + step] += by_weight[w[:, i]][:, part[i]]
-    return sums
+            part += np.ascontiguousarray(products[:, w[:, i]])[matrix[i, first : first + step]]
+    return sums.T.astype(np.int64)

@@ -91,6 +91,17 @@ def scaled_of(value: SSAValue, weights: WeightStore) -> Scaled | None:
     return Scaled(codes.astype(dtype_of(element), copy=False), _format_of(element.codes), scales)
 
 
+def table_rows(value: SSAValue, weights: WeightStore) -> int | None:
+    """How many rows the table of levels or bases behind a parameter has; None for a parameter without such a table."""
+    owner = value.owner
+    element = num.element_type(owner.q) if isinstance(owner, num.DequantizeOp) else None
+    if not isinstance(element, CodebookType | PlanesType):
+        return None
+    key = num.table_key(element)
+    assert key is not None
+    return 1 if weights[key].ndim == 1 else len(weights[key])
+
+
 def source_of(value: SSAValue, weights: WeightStore) -> Floats | None:
     """The real weights that a coded parameter stands for; None where it is not coded or the store has lost them.
 

@@ -32,7 +32,7 @@ from hapir.dialects.num import (
 from hapir.lowering.compress.accumulator_range import ACCUMULATOR_LIMIT, accumulator_bound, largest_magnitude
 from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.annotations import asked_weight_width
-from hapir.lowering.compress.coded_weights import codes_type, scaled_of
+from hapir.lowering.compress.coded_weights import codes_type, scaled_of, table_rows
 from hapir.lowering.compress.kept_accumulators import (
     Accumulators,
     Ends,
@@ -216,10 +216,16 @@ class IntegerRewrite:
     def _rounded(
         self, op: nn.ProductOp, bias: Reals | None, x_type: AffineType, y_type: AffineType
     ) -> tuple[IntegerParameters, Attribute]:
-        """The integers nearest to real weights, of the width that the layer asks for."""
+        """The integers nearest to real weights, of the width that the layer asks for.
+
+        Weights from a table get one scale per row of it, so that they stay as few different numbers as they are.
+        """
         width = asked_weight_width(op) or self.format.weights.width
         rule = replace(self.format.weights, width=width)
         blocks = scale_blocks(WeightSlot(op, 1), self.format.granularity, self.format.group)
+        rows = table_rows(op.w, self.weights)
+        if rows is not None:
+            blocks = (rows, *blocks[1:])
         w, scales = decoded_weight_of(op.w, self.weights), (x_type.scale.data, y_type.scale.data)
         return quantize_parameters(w, bias, *scales, rule, blocks), signed(width)
 

@@ -60,7 +60,7 @@ class QuantizePass(ModulePass):
 
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
     `weights`: the format of weights; those that are coded already, with a scale per output channel or tensor, keep
-        their codes.
+        their codes, and those of a codebook get a scale per codebook, so that they stay as few different numbers.
     `activations`: the format of activations.
     `granularity`: one weight scale per output channel, per group of output channels, or per tensor.
     `group`: how many output channels a group has, or the next smaller number that divides them.
@@ -76,7 +76,8 @@ class QuantizePass(ModulePass):
     `multiplier_bits`: the width of the factor of the target's requantizer.
     `max_shift`: how far that requantizer can shift right.
     `rounding`: how that requantizer rounds.
-    `ends`: what a last layer of coded weights hands on to the floats behind it: its sums as they are, or codes.
+    `ends`: what a last layer of coded weights on signs, or one in front of a batch norm that is not folded, hands on to
+        the floats behind it: its sums as they are, or codes.
     `samples`: use only the first so many of the data.
 
     Example: `fold_batch_norm(); quantize(weights = i8, activations = u8, calibration = "digits_calib.npz")`

@@ -97,7 +97,7 @@ def _halved(element: Attribute, width: int, stem: str, weights: WeightStore) -> 
     if isinstance(element, AffineType):
         return AffineType(signed(width), FloatData(element.scale.data / 2), IntAttr(0))
     assert isinstance(element, PerChannelType)
-    key = weights.put_new(f"{stem}.weight.doubled.scale", weights[element.scales.data] / 2)
+    key = weights.put_new(f"{stem}.weight.doubled.scale", weights[element.scales.data].astype(np.float64) / 2)
     return PerChannelType(signed(width), element.axis, StringAttr(key))
 
 

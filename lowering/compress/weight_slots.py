@@ -17,7 +17,8 @@ from hapir.lowering.constants import is_constant
 from hapir.lowering.network_edits import layer_name
 
 Granularity = Literal["tensor", "channel"]
-"""One table for a weight (of a recurrent layer, for each gate), or one for each output channel."""
+"""One table for a tensor (of a recurrent layer, for each gate), or one for each output channel: an index of axis 0,
+which of a transposed convolution counts the input channels."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ QUANTIZERS = {
     "percentile": f"quantize(weights = i3, weight_method = percentile, percentile = 97, {CALIBRATION})",
     "signs": f"bwn(), bias_correction({CALIBRATION}), quantize({CALIBRATION})",
     "ternary": f"twn(), quantize(activations = u4, {CALIBRATION})",
-    "fixed point": f"fixed_point(bits = 5, activations = 6, {CALIBRATION}), quantize(activations = u6, {CALIBRATION})",
+    "fixed point": (
+        f"fixed_point(bits = 5, activation_bits = 6, {CALIBRATION}), quantize(activations = u6, {CALIBRATION})"
+    ),
 }
 
 

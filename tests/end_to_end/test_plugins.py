@@ -45,7 +45,15 @@ def run(site: Site, name: str, *arguments: str) -> dict[str, object]:
 
 
 def test_the_packages_are_those_of_the_guide():
-    assert NAMES == ["hapir_clip_outliers", "hapir_edge", "hapir_mitchell", "hapir_output_stationary", "hapir_posit"]
+    assert NAMES == [
+        "hapir_clip_outliers",
+        "hapir_edge",
+        "hapir_mitchell",
+        "hapir_output_stationary",
+        "hapir_posit",
+        "hapir_stochastic",
+        "hapir_zero_blocks",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,6 +96,36 @@ def test_a_pass(site: Site):
     wrong = site.hapir("opt", "digits.hap", "-p", "clip_outliers{deviations=0.0}")
     assert wrong.code == 1
     assert "must be above 0" in wrong.err
+
+
+@pytest.mark.parametrize(("on", "limit"), [("reference", "540"), ("c", "540"), ("rtl", "3")])
+def test_a_weight_quantizer(site: Site, on: str, limit: str):
+    result = run(site, "hapir_stochastic", "--schedule", "on_tiny_chance", "--on", on, "--limit", limit)
+    assert result["mismatches_vs_reference"] == 0
+    assert float(str(result["accuracy"])) > ACCURATE
+    pipeline = "fold_batch_norm,stochastic{bits=4},quantize{calibration=digits_calib.npz}"
+    outcome = site.hapir("opt", "digits.hap", "-p", pipeline)
+    assert outcome.code == 0, outcome.err
+    assert '!num.per_channel<si4, 0, "c1.weight.folded.stochastic' in outcome.out
+
+
+def test_an_encoding(site: Site):
+    """Exact, and the same whether the C decodes it or, as here, gets what was decoded."""
+    result = run(site, "hapir_zero_blocks", "--schedule", "without_kernels", "--on", "c")
+    assert result["mismatches_vs_reference"] == 0
+    report = site.hapir(
+        *("report", "hapir_zero_blocks.hap", "--schedule", "without_kernels"),
+        *("--input", "digits_test.npz", "--format", "json"),
+    )
+    assert report.code == 0, report.err
+    (layer,) = (layer for layer in report.json["layers"] if layer["name"] == "c2")
+    kernels, kept = 16 * 32, 16 * 32 - 16 * 32 // 3
+    packed, scales = -(-kernels // 8) + -(-kept * 9 * 4 // 8), 4 * 32
+    assert layer["compressed"]["weight_bytes"] == packed + scales
+    assert site.hapir("compile", "hapir_zero_blocks.hap", "--schedule", "without_kernels", "-o", "encoded").code == 0
+    wrong = site.hapir("opt", "digits.hap", "-p", 'encode{encoding="zero_blocks(0)"}')
+    assert wrong.code == 1
+    assert "must be at least 1" in wrong.err
 
 
 def test_a_number_format(site: Site):
@@ -181,6 +219,7 @@ def test_the_catalogue_shows_entries_of_plugins(site: Site):
     kinds = {
         "passes": "clip_outliers",
         "formats": "posit",
+        "encodings": "zero_blocks",
         "multipliers": "mitchell",
         "machines": "edge_16x8",
         "networks": "keyword_spotter",

@@ -63,7 +63,7 @@ schedule grouped of digits with groups {{ }}
     [
         ("structures = group, groups = 4", 1 / 4),
         ("structures = [group, kernel_slice], groups = 2, sparsity = 40 %", 1 / 3),
-        ("structures = kernel_position, sparsity = 45 %, score = random, seed = 1", 5 / 9),
+        ("structures = kernel_position, sparsity = 45 %, criterion = random, seed = 1", 5 / 9),
     ],
 )
 def test_groups_and_positions_in_c(tmp_path: Path, options: str, share: float):

@@ -240,7 +240,7 @@ def test_the_stream_of_generated_weights():
 
 
 def test_bsg_through_the_pass():
-    network = compressed("resnet56", BsgPass(256, rounds=0))
+    network = compressed("resnet56", BsgPass(256, iterations=0))
     coded = [op for op in parameters_of(network) if element_type(op.result) == unsigned(16)]
     assert sum(prod(shape_of(op.result)) for op in coded) == (368 + 1) * 256 // 16
     assert trained(network) == 11_050

@@ -96,8 +96,8 @@ def _between(build: NetworkBuilder, draw: st.DrawFn, x: SSAValue) -> SSAValue:
 
 
 @st.composite
-def binary_networks(draw: st.DrawFn) -> BinarySample:
-    """One to three hidden layers, each perhaps pooled and normalized, then a sign; the last layer gives reals."""
+def binary_networks(draw: st.DrawFn, activation: type[nn.SignOp | nn.ReluOp] = nn.SignOp) -> BinarySample:
+    """One to three hidden layers, each perhaps pooled and normalized, then an activation; the last gives reals."""
     build = NetworkBuilder([], draw(st.integers(0, 2**16)))
     shape = (1, draw(st.integers(1, 3)), draw(st.integers(2, 6)), draw(st.integers(2, 6)))
     image = nn.WeightOp("image", TensorType(f32, shape)).result  # the input until `finish`
@@ -109,7 +109,7 @@ def binary_networks(draw: st.DrawFn) -> BinarySample:
             x = build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
         if draw(st.integers(0, 3)):
             x = _norm(build, x)
-        x = build.append(nn.SignOp(x, layer=build.name("sign")))
+        x = build.append(activation(x, layer=build.name("activation")))
         x = _between(build, draw, x)
     x = _halves(build, draw, x)
     if draw(st.booleans()):

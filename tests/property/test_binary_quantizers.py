@@ -22,9 +22,9 @@ Rule = Callable[[Floats], Coded]
 
 IDEMPOTENT: dict[str, Rule] = {
     "bwn": bwn,
-    "bwn layer": lambda w: bwn(w, "layer"),
+    "bwn tensor": lambda w: bwn(w, 1),
     "twn": twn,
-    "twn filter": lambda w: twn(w, "filter"),
+    "twn channel": lambda w: twn(w, len(w)),
     "twn optimal": lambda w: twn(w, threshold="optimal"),
     "ttq": ttq,
     "ttq 0.5": lambda w: ttq(w, 0.5),
@@ -37,7 +37,7 @@ EQUIVARIANT: dict[str, Rule] = {
     **IDEMPOTENT,
     "syq mean": lambda w: syq(w, "row", scale="mean"),
     "abc_net": lambda w: abc_net(w, 3),
-    "abc_net filter": lambda w: abc_net(w, 2, "filter"),
+    "abc_net channel": lambda w: abc_net(w, 2, len(w)),
 }
 ALL: dict[str, Rule] = {
     **EQUIVARIANT,
@@ -105,8 +105,8 @@ def test_a_scaled_layer_has_scaled_values(name: str, w: Floats, power: int):
 @settings(max_examples=40, deadline=None)
 @given(arrays(), st.sampled_from((0.5, 0.9, 1.1, 2.0)))
 def test_the_mean_magnitude_is_the_best_scale_of_signs(w: Floats, factor: float):
-    for per in ("filter", "layer"):
-        coded = bwn(w, per)
+    for groups in (len(w), 1):
+        coded = bwn(w, groups)
         assert coded.reals().size == w.size
         np.testing.assert_allclose(
             coded.scales.ravel(), np.abs(w).reshape(coded.scales.shape[0], -1).mean(axis=1), rtol=1e-6
@@ -122,24 +122,24 @@ def test_finer_sub_groups_have_less_error(w: Floats, codes: str):
     assume(w.any())
     kind = "binary" if codes == "binary" else "ternary"
     slack = 1e-6 * float((w**2).sum())
-    pixel, row, layer, channel = (error(w, syq(w, grain, kind)) for grain in ("pixel", "row", "layer", "channel"))
+    pixel, row, tensor, channel = (error(w, syq(w, grain, kind)) for grain in ("pixel", "row", "tensor", "channel"))
     assert pixel <= row + slack
-    assert row <= layer + slack
-    assert channel <= layer + slack
-    assert error(w, syq(w, "asymmetric", kind)) <= layer + slack
+    assert row <= tensor + slack
+    assert channel <= tensor + slack
+    assert error(w, syq(w, "asymmetric", kind)) <= tensor + slack
     if len(w) % 4 == 0:
         assert error(w, syq(w, "group", kind)) <= pixel + slack
 
 
 @settings(max_examples=60, deadline=None)
-@given(arrays(zeros=True), st.floats(0, 2), st.sampled_from(("layer", "filter")))
-def test_the_optimal_threshold_beats_every_other(w: Floats, factor: float, per: str):
-    grain = "layer" if per == "layer" else "filter"
+@given(arrays(zeros=True), st.floats(0, 2), st.booleans())
+def test_the_optimal_threshold_beats_every_other(w: Floats, factor: float, per_channel: bool):
+    groups = len(w) if per_channel else 1
     slack = 1e-6 * float((w**2).sum())
-    best = error(w, twn(w, grain, "optimal"))
-    assert best <= error(w, twn(w, grain, factor=factor)) + slack
+    best = error(w, twn(w, groups, "optimal"))
+    assert best <= error(w, twn(w, groups, factor=factor)) + slack
     # brute force over every threshold that the weights have
-    rows = w.reshape(1 if grain == "layer" else len(w), -1)
+    rows = w.reshape(groups, -1)
     least = 0.0
     for row in rows:
         candidates = [np.abs(row) >= m for m in np.unique(np.abs(row))]
@@ -168,37 +168,37 @@ def test_zeros_stay_zero(name: str, w: Floats):
 
 
 @settings(max_examples=40, deadline=None)
-@given(arrays(zeros=True), st.sampled_from(("layer", "filter")))
-def test_more_bases_fit_better_where_they_contain_the_fewer(w: Floats, per: str):
-    grain = "layer" if per == "layer" else "filter"
+@given(arrays(zeros=True), st.booleans())
+def test_more_bases_fit_better_where_they_contain_the_fewer(w: Floats, per_channel: bool):
+    groups = len(w) if per_channel else 1
     slack = 1e-6 * float((w**2).sum()) + 1e-12
     for chain in ((1, 3, 5), (2, 3)):
-        errors = [error(w, abc_net(w, bases, grain)) for bases in chain]
+        errors = [error(w, abc_net(w, bases, groups)) for bases in chain]
         assert all(more <= fewer + slack for fewer, more in pairwise(errors))
 
 
 @settings(max_examples=40, deadline=None)
-@given(arrays(zeros=True), st.integers(1, 4), st.sampled_from(("layer", "filter")))
-def test_bases_are_a_least_squares_fit(w: Floats, bases: int, per: str):
+@given(arrays(zeros=True), st.integers(1, 4), st.booleans())
+def test_bases_are_a_least_squares_fit(w: Floats, bases: int, per_channel: bool):
     """Against numpy's solver on the bases themselves."""
-    grain = "layer" if per == "layer" else "filter"
+    groups = len(w) if per_channel else 1
     u = np.linspace(-1, 1, bases) if bases > 1 else np.zeros(1)
     expected = 0.0
-    for row in w.reshape(1 if grain == "layer" else len(w), -1):
+    for row in w.reshape(groups, -1):
         centred = row - row.mean()
         signs = np.where(centred[:, np.newaxis] + u * centred.std() >= 0, 1.0, -1.0)
         factors = np.linalg.lstsq(signs, row, rcond=1e-9)[0]
         expected += float(((signs @ factors - row) ** 2).sum())
-    assert error(w, abc_net(w, bases, grain)) == pytest.approx(expected, abs=1e-6 * float((w**2).sum()) + 1e-12)
+    assert error(w, abc_net(w, bases, groups)) == pytest.approx(expected, abs=1e-6 * float((w**2).sum()) + 1e-12)
 
 
 @settings(max_examples=25, deadline=None)
-@given(arrays(), st.sampled_from(("layer", "filter")))
-def test_one_base_of_weights_around_zero_is_a_binary_weight_network(w: Floats, per: str):
+@given(arrays(), st.booleans())
+def test_one_base_of_weights_around_zero_is_a_binary_weight_network(w: Floats, per_channel: bool):
     """The HAPPi notes, A10 and A11: M = 1 gives what XNOR-Net has, where the mean of the weights is 0."""
-    grain = "layer" if per == "layer" else "filter"
+    groups = len(w) if per_channel else 1
     balanced = np.concatenate([w, -w], axis=1)
-    np.testing.assert_allclose(abc_net(balanced, 1, grain).reals(), bwn(balanced, grain).reals(), rtol=1e-6)
+    np.testing.assert_allclose(abc_net(balanced, 1, groups).reals(), bwn(balanced, groups).reals(), rtol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)

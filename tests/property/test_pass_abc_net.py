@@ -6,23 +6,27 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapir.lowering.compress.weight_slots import Granularity
 from hapir.lowering.compress.weights.abc_net import AbcNetPass
 from hapir.quantizers.abc_net import abc_net
-from hapir.quantizers.scale_groups import Grain
 from tests.property.coded_layers import check_coded, dense, meaning, refused
-from tests.property.strategies import Sample, networks
+from tests.property.strategies import FEATURES, Sample, networks
 
 W = np.array([[1.0, -0.5, 0.5, 0.125], [-0.125, 0.25, -0.25, -0.75]])
 
 
 @settings(max_examples=25, deadline=None)
-@given(networks(), st.integers(1, 5), st.sampled_from(("layer", "filter")))
-def test_weights_are_sums_of_bases(sample: Sample, bases: int, per: Grain):
-    check_coded(sample, AbcNetPass(bases, per=per), lambda w: abc_net(w, bases, per))
+@given(networks(allow=FEATURES - {"recurrent"}), st.integers(1, 5), st.sampled_from(("tensor", "channel")))
+def test_weights_are_sums_of_bases(sample: Sample, bases: int, granularity: Granularity):
+    check_coded(
+        sample,
+        AbcNetPass(bases, granularity=granularity),
+        lambda w: abc_net(w, bases, len(w) if granularity == "channel" else 1),
+    )
 
 
 def test_bases_and_grain_change_the_meaning():
-    found = [meaning(dense(W), pass_) for pass_ in (AbcNetPass(1), AbcNetPass(3), AbcNetPass(3, per="filter"))]
+    found = [meaning(dense(W), pass_) for pass_ in (AbcNetPass(1), AbcNetPass(3), AbcNetPass(3, granularity="channel"))]
     errors = [float(((w - W) ** 2).sum()) for w in found]
     assert errors[0] > errors[1]
     assert errors[2] != errors[1]  # another mean and deviation for each filter: not always a better fit

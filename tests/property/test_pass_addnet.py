@@ -26,7 +26,7 @@ NAMES: list[Set] = ["two_add", "three_add_laplace", "two_add_gauss"]
 @given(
     networks(allow=FEATURES - {"recurrent"}),
     st.sampled_from(NAMES),
-    st.sampled_from(["error", "divergence", "range"]),
+    st.sampled_from(["least_squares", "divergence", "maximum"]),
     st.sampled_from(["codebook", "integers"]),
     st.booleans(),
 )
@@ -48,7 +48,7 @@ def test_every_option_changes_the_meaning_but_the_form():
         AddnetPass((0, 1, 2, 8)),
         AddnetPass("two_add_match"),
         AddnetPass(scale="divergence"),
-        AddnetPass(scale="range"),
+        AddnetPass(scale="maximum"),
         AddnetPass(granularity="channel"),
     )
     found = [meaning(dense(W), pass_) for pass_ in passes]

@@ -73,8 +73,8 @@ def test_longer_codes_and_more_rounds_lose_less():
     by_length = [error(code=code) for code in (8, 36, 128, 512)]
     assert by_length == sorted(by_length, reverse=True)
     assert by_length[-1] < 0.05 * (W**2).sum()
-    by_rounds = [error(code=36, rounds=rounds) for rounds in (0, 1, 4)]
-    assert by_rounds[0] > by_rounds[1] >= by_rounds[2]
+    by_iterations = [error(code=36, iterations=n) for n in (0, 1, 4)]
+    assert by_iterations[0] > by_iterations[1] >= by_iterations[2]
     assert error(code=36, seed=1) != error(code=36, seed=2)
     assert error(code=36, seed=1) == error(code=36, seed=1)
 

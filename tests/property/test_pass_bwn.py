@@ -7,25 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapir.lowering.compress.weight_slots import Granularity
 from hapir.lowering.compress.weights.bwn import BwnPass
 from hapir.quantizers.bwn import bwn
-from hapir.quantizers.scale_groups import Grain
 from tests.property.coded_layers import check_coded, dense, meaning, refused
-from tests.property.strategies import Sample, networks
+from tests.property.strategies import FEATURES, Sample, networks
 
 PRUNED = np.array([[0.5, -0.25, 0, 0.75], [0, 0, -0.5, 1]])
 
 
 @settings(max_examples=25, deadline=None)
-@given(networks(), st.sampled_from(("filter", "layer")))
-def test_weights_are_scaled_signs(sample: Sample, per: Grain):
-    check_coded(sample, BwnPass(per=per), lambda w: bwn(w, per))
+@given(networks(allow=FEATURES - {"recurrent"}), st.sampled_from(("tensor", "channel")))
+def test_weights_are_scaled_signs(sample: Sample, granularity: Granularity):
+    check_coded(sample, BwnPass(granularity=granularity), lambda w: bwn(w, len(w) if granularity == "channel" else 1))
 
 
 def test_a_scale_per_layer_differs_from_one_per_filter():
     w = np.array([[1.0, -0.5], [0.25, 0.25]])
     assert meaning(dense(w), BwnPass()).tolist() == [[0.75, -0.75], [0.25, 0.25]]
-    assert meaning(dense(w), BwnPass(per="layer")).tolist() == [[0.5, -0.5], [0.5, 0.5]]
+    assert meaning(dense(w), BwnPass(granularity="tensor")).tolist() == [[0.5, -0.5], [0.5, 0.5]]
 
 
 def test_pruned_weights_are_refused_or_become_positive():
@@ -40,16 +40,16 @@ def test_a_zero_in_twenty_is_an_accident():
     assert (meaning(dense(w), BwnPass()) > 0).all()
 
 
-@pytest.mark.parametrize("per", ["filter", "layer"])
-def test_zeros_alone_have_no_scale(per: Grain):
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_zeros_alone_have_no_scale(granularity: Granularity):
     """A dead filter among others, and a layer of zeros."""
-    refused(dense(np.zeros((2, 3))), BwnPass(per=per), "HAP0531")
+    refused(dense(np.zeros((2, 3))), BwnPass(granularity=granularity), "HAP0531")
     half_dead = np.array([[0.5, 1], [0, 0]])
-    if per == "filter":
-        message = refused(dense(half_dead), BwnPass(per=per, zeros="positive"), "HAP0531")
+    if granularity == "channel":
+        message = refused(dense(half_dead), BwnPass(granularity=granularity, zeros="positive"), "HAP0531")
         assert message.startswith("the weights of scale 1 of `f1.weight` are all 0")
     else:
-        assert (meaning(dense(half_dead), BwnPass(per=per, zeros="positive")) != 0).all()
+        assert (meaning(dense(half_dead), BwnPass(granularity=granularity, zeros="positive")) != 0).all()
 
 
 def test_weights_that_are_not_finite_are_refused():

@@ -126,7 +126,9 @@ def test_which_layers_stay():
     with pytest.raises(HapirError, match="HAP0571"):  # 36 numbers for 36 weights
         compilation(single_conv(W)).apply(CsgPass(slice=(2, 2, 3, 3), code=36, keep_first=False))
     with pytest.raises(HapirError, match="HAP0404"):
-        compilation(single_conv(np.full((8, 8, 3, 3), np.nan))).apply(CsgPass(slice=(2, 2, 3, 3), code=4, keep_first=False))
+        compilation(single_conv(np.full((8, 8, 3, 3), np.nan))).apply(
+            CsgPass(slice=(2, 2, 3, 3), code=4, keep_first=False)
+        )
     zeros = after(single_conv(np.zeros((4, 4, 3, 3))), step((2, 2, 3, 3), 3))
     assert not decoded_weight_of(product_layers(zeros.network)["c"].w, zeros.ctx.weights).any()
     assert isinstance(product_layers(zeros.network)["c"], nn.Conv2dOp)

@@ -33,7 +33,7 @@ def test_bits_and_scales_change_the_meaning():
 
 
 def test_activations_are_asked_for_and_nothing_else_changes():
-    asked = compilation(dense(W)).apply(DorefaPass(2, activations=3, high=2.5))
+    asked = compilation(dense(W)).apply(DorefaPass(2, activation_bits=3, high=2.5))
     request = asked_of(slots(asked)[0].op)
     assert (request.storage, request.range) == (unsigned(3), (0.0, 2.5))
     inputs = {"image": np.ones((1, 4), np.float32)}

@@ -48,7 +48,7 @@ def has_layers(sample: Sample) -> bool:
 def test_the_function_stays_and_ranges_become_equal(sample: Sample) -> None:
     if not has_layers(sample):
         return
-    before, after = folded(sample), folded(sample).apply(EqualizePass(rounds=200))
+    before, after = folded(sample), folded(sample).apply(EqualizePass(iterations=200))
     inputs = sample.inputs(batch=3)
     exact, found = before.run(inputs)["y"], after.run(inputs)["y"]
     np.testing.assert_allclose(found, exact, atol=1e-4 * max(1.0, float(np.abs(exact).max())))
@@ -73,7 +73,7 @@ def test_powers_of_two_change_no_digit(sample: Sample) -> None:
 def test_a_second_time_changes_little(sample: Sample) -> None:
     if not has_layers(sample):
         return
-    once = folded(sample).apply(EqualizePass(rounds=200))
+    once = folded(sample).apply(EqualizePass(iterations=200))
     first = ranges(once)
     for (made, read), (again, read_again) in zip(first, ranges(once.apply(EqualizePass())), strict=True):
         np.testing.assert_allclose(again, made, rtol=1e-2)
@@ -104,9 +104,9 @@ def test_scales_per_tensor_lose_less_afterwards() -> None:
         return float(((coded.run(inputs)["y"] - y) ** 2).mean() / (y**2).mean())
 
     assert error(EqualizePass()) < 0.3 * error()
-    assert error(EqualizePass(rounds=1)) != error(EqualizePass())
+    assert error(EqualizePass(iterations=1)) != error(EqualizePass())
 
 
 def test_rounds_are_bounded() -> None:
-    with pytest.raises(ValueError, match="rounds"):
-        EqualizePass(rounds=0)
+    with pytest.raises(ValueError, match="iterations"):
+        EqualizePass(iterations=0)

@@ -1,9 +1,10 @@
-"""filter_prune removes whole filters in the order of their metric, in exact numbers, as zeroing them would."""
+"""filter_prune removes whole filters in the order of their criterion, in exact numbers, as zeroing them would."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,26 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import TensorType, f32
 
+import hapir
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.channel_groups import channel_groups
+from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
+from hapir.lowering.compress.search.judge import Judge
 from hapir.lowering.compress.structure.filter_prune import FilterPrunePass
 from hapir.lowering.network_edits import weight_of
+from hapir.pipeline import ir_text
 from hapir.pruners.filters import filter_ranking, kept_filters
+from tests.end_to_end.digits import DIGITS
 from tests.property.network_builder import NetworkBuilder
-from tests.property.pipelines import compilation, quantize
+from tests.property.pipelines import Compilation, compilation, quantize
 from tests.property.pruned_pairs import EXACT, INTEGRAL, cost, exactly, integral, integral_inputs, layers, pruned
 from tests.property.strategies import Sample, networks
 
 REFUSALS = ("HAP0512", "HAP0513", "HAP0562")
-METRICS = st.sampled_from(("msqe", "l1", "random"))
+METRICS = st.sampled_from(("msqe", "magnitude", "random"))
 SHARES = st.sampled_from((0.0, 0.2, 0.5, 0.8))
 ROUNDINGS = st.sampled_from(("up", "down", "nearest"))
 CHAINS = networks(max_layers=4, max_channels=9, allow={"conv2d", "padding", "relu", "bias"})
@@ -35,11 +41,11 @@ CHAINS = networks(max_layers=4, max_channels=9, allow={"conv2d", "padding", "rel
 @settings(max_examples=60, deadline=None)
 @given(INTEGRAL, METRICS, SHARES, st.sampled_from((1, 2, 3)), ROUNDINGS, st.integers(0, 50))
 def test_shrunk_equals_masked_exactly(
-    sample: Sample, metric: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
+    sample: Sample, criterion: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
 ) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    step = FilterPrunePass(sparsity, metric=metric, multiple_of=multiple_of, rounding=rounding, seed=seed)
+    step = FilterPrunePass(sparsity, criterion=criterion, multiple_of=multiple_of, rounding=rounding, seed=seed)
     small, masked = pruned(sample, step, *REFUSALS), compilation(sample).apply(replace(step, shrink=False))
     inputs = integral_inputs(sample)
     np.testing.assert_array_equal(exactly(small, inputs), exactly(masked, inputs))
@@ -54,10 +60,10 @@ def test_shrunk_equals_masked_exactly(
 
 @settings(max_examples=20, deadline=None)
 @given(networks(max_layers=4, max_size=7, allow=EXACT - {"add"}), METRICS, SHARES, st.integers(0, 50))
-def test_shrunk_equals_masked_after_quantize(sample: Sample, metric: Any, sparsity: float, seed: int) -> None:
+def test_shrunk_equals_masked_after_quantize(sample: Sample, criterion: Any, sparsity: float, seed: int) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    inputs, step = integral_inputs(sample, batch=3), FilterPrunePass(sparsity, metric=metric)
+    inputs, step = integral_inputs(sample, batch=3), FilterPrunePass(sparsity, criterion=criterion)
     exactly(pruned(sample, step, *REFUSALS), inputs)
     small, masked = (
         quantize(compilation(sample, inputs).apply(replace(step, shrink=shrink))) for shrink in (True, False)
@@ -68,20 +74,20 @@ def test_shrunk_equals_masked_after_quantize(sample: Sample, metric: Any, sparsi
 @settings(max_examples=40, deadline=None)
 @given(CHAINS, METRICS, SHARES, st.sampled_from((1, 2, 3)), ROUNDINGS, st.integers(0, 20))
 def test_a_chain_loses_the_first_of_the_ranking(
-    sample: Sample, metric: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
+    sample: Sample, criterion: Any, sparsity: float, multiple_of: int, rounding: Any, seed: int
 ) -> None:
     """Counts are those of `kept_filters`, and who goes is who ranks first."""
     before = compilation(sample)
     assume(len(layers(before)) > 1)
-    step = FilterPrunePass(sparsity, metric=metric, multiple_of=multiple_of, rounding=rounding, seed=seed)
+    step = FilterPrunePass(sparsity, criterion=criterion, multiple_of=multiple_of, rounding=rounding, seed=seed)
     after = pruned(sample, step, *REFUSALS)
     for number, (old, new) in enumerate(pairwise(zip(layers(before), layers(after), strict=True))):
         (op, small), _ = old, new
         w = weight_of(op.w, sample.weights).astype(np.float64)
         kept = kept_filters(len(w), sparsity, multiple_of, rounding)
         assert shape_of(small.w)[0] == kept
-        if number == 0 and metric != "random":
-            first = np.sort(filter_ranking(w, metric)[len(w) - kept :])
+        if number == 0 and criterion != "random":
+            first = np.sort(filter_ranking(w, criterion)[len(w) - kept :])
             np.testing.assert_array_equal(weight_of(small.w, after.ctx.weights), w[first].astype(np.float32))
 
 
@@ -141,8 +147,17 @@ def test_budgets_are_kept(sample: Sample, budget: float, constraint: Any) -> Non
 
 
 def test_options_that_do_not_go_together() -> None:
-    for options in ({}, {"sparsity": 0.5, "budget": 0.5}, {"budget": 0.5, "shrink": False}, {"sparsity": 1.0}):
-        with pytest.raises(ValueError, match=r"how much|budget|sparsity"):
+    for options in (
+        {},
+        {"sparsity": 0.5, "budget": 0.5},
+        {"budget": 0.5, "shrink": False},
+        {"sparsity": 1.0},
+        {"within": 0.1},
+        {"within": 0.1, "sparsity": 0.5, "data": "d.npz"},
+        {"sparsity": 0.5, "data": "d.npz"},
+        {"within": 2.0, "data": "d.npz"},
+    ):
+        with pytest.raises(ValueError, match=r"how much|budget|sparsity|go together|`within`"):
             FilterPrunePass(**options)  # pyright: ignore[reportArgumentType]  # one dict of options of several types
 
 
@@ -151,7 +166,71 @@ def test_the_metric_changes_what_goes() -> None:
     sample = chain(3, 1)
     sample.weights.put("c1.weight", np.array([1.0, 9.0, 0.9], dtype=np.float32).reshape(3, 1, 1, 1))
     left: list[list[float]] = []
-    for metric in ("msqe", "l1"):
-        compiled = compilation(sample).apply(FilterPrunePass(0.4, metric=metric))
+    for criterion in ("msqe", "magnitude"):
+        compiled = compilation(sample).apply(FilterPrunePass(0.4, criterion=criterion))
         left.append(weight_of(layers(compiled)[0].w, compiled.ctx.weights).ravel().tolist())
     assert left == [[1.0, pytest.approx(0.9)], [1.0, 9.0]]
+
+
+def on_digits(step: FilterPrunePass) -> tuple[Compilation, Judge]:
+    """The digits after batch norm folding and a step, and the judge that the step asks."""
+    scheduled = hapir.load(DIGITS).schedule("on_tiny", recipe="none")
+    compiled = Compilation(scheduled.float_module.clone(), scheduled.float_context())
+    compiled.ctx.remember_original(compiled.module)
+    compiled.apply(FoldBatchNormPass(), step)
+    return compiled, Judge.of(compiled.network, compiled.ctx, step.evaluator, "digits_calib.npz", step.samples)
+
+
+BY_SCORE = FilterPrunePass(layers="c*", within=0.3, criterion="magnitude", data="digits_calib.npz", samples=64)
+
+
+@pytest.mark.parametrize("evaluator", ["accuracy", "agreement"])
+def test_steps_are_taken_while_the_network_is_good_enough(monkeypatch: pytest.MonkeyPatch, evaluator: str) -> None:
+    monkeypatch.setenv("HAPIR_NO_CACHE", "1")
+    step = replace(BY_SCORE, evaluator=evaluator)
+    compiled, judge = on_digits(step)
+    filters = [shape_of(op.w)[0] for op in layers(compiled)[:3]]
+    assert judge.score(compiled.network, compiled.ctx.weights) >= judge.baseline - 0.3 - 1e-9
+    assert filters[0] < 16
+    # one step more would have been too much
+    step_more = FilterPrunePass(layers="c*", sparsity=0.1, rounding="down", criterion="magnitude")
+    compiled.apply(step_more)
+    assert judge.score(compiled.network, compiled.ctx.weights) < judge.baseline - 0.3
+    assert [shape_of(op.w)[0] for op in layers(compiled)[:3]] < filters
+
+
+def test_bounds_steps_and_multiples_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAPIR_NO_CACHE", "1")
+
+    def left(step: FilterPrunePass) -> list[int]:
+        return [shape_of(op.w)[0] for op in layers(on_digits(step)[0])[:3]]
+
+    usual = left(BY_SCORE)
+    for other in (replace(BY_SCORE, within=0.02), replace(BY_SCORE, step=0.4), replace(BY_SCORE, criterion="random")):
+        assert left(other) != usual
+    assert all(n % 4 == 0 for n in left(replace(BY_SCORE, multiple_of=4)))
+    with pytest.raises(HapirError, match="HAP0583"):
+        left(replace(BY_SCORE, within=None, at_least=1.5))
+
+
+def test_a_search_that_is_stopped_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HAPIR_NO_CACHE", raising=False)
+    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "whole"))
+    whole = ir_text(on_digits(BY_SCORE)[0].module)
+    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "stopped"))
+    score, asked = Judge.score, 0
+
+    def stopping(judge: Judge, network: nn.NetworkOp, weights: Any) -> float:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise KeyboardInterrupt
+        return score(judge, network, weights)
+
+    monkeypatch.setattr(Judge, "score", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        on_digits(BY_SCORE)
+    assert ir_text(on_digits(BY_SCORE)[0].module) == whole
+    (journal,) = (tmp_path / "stopped" / "search").glob("*.jsonl")
+    # the first score was known, the second asked for twice
+    assert asked == len([line for line in journal.read_text(encoding="utf-8").splitlines() if line]) + 1

@@ -62,7 +62,7 @@ def test_integers_have_scales_that_are_powers_of_two(sample: Sample, bits: int, 
     compiled = compilation(sample, inputs).apply(FoldBatchNormPass(standalone="convolution"))
     if not slots(compiled):
         return
-    pass_ = FixedPointPass(bits, method=method, activations=bits, calibration=CALIBRATION)  # pyright: ignore[reportArgumentType]  # drawn
+    pass_ = FixedPointPass(bits, method=method, activation_bits=bits, calibration=CALIBRATION)  # pyright: ignore[reportArgumentType]  # drawn
     integers = quantize(compiled.apply(pass_))
     values = Values(integers).run(inputs)
     for op in integers.network.walk():
@@ -81,6 +81,6 @@ def test_integers_have_scales_that_are_powers_of_two(sample: Sample, bits: int, 
 
 
 def test_results_need_data_and_data_need_results() -> None:
-    for options in ({"activations": 8}, {"calibration": "d.npz"}):
+    for options in ({"activation_bits": 8}, {"calibration": "d.npz"}):
         with pytest.raises(ValueError, match="need each other"):
             FixedPointPass(**options)  # pyright: ignore[reportArgumentType]  # one option each

@@ -67,15 +67,15 @@ def test_nothing_costs_more_than_before(sample: Sample, split: Split, veto: str)
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("cost", [0.2, 0.5, 0.9])
-def test_a_budget_is_used_and_kept(split: Split, cost: float):
+@pytest.mark.parametrize("budget", [0.2, 0.5, 0.9])
+def test_a_budget_is_used_and_kept(split: Split, budget: float):
     sample = single_conv(W)
-    compiled = after(sample, LowRankPass(split=split, cost=cost))
+    compiled = after(sample, LowRankPass(split=split, budget=budget))
     chain = chain_of(compiled.network, "c")
     before, now = cost_in_ir(list(product_layers(sample.network).values())), cost_in_ir(chain)
-    assert now[1] <= cost * before[1]
+    assert now[1] <= budget * before[1]
     rank = shape_of(chain[0].w)[0]
-    assert now[1] * (rank + 1) / rank > cost * before[1]
+    assert now[1] * (rank + 1) / rank > budget * before[1]
 
 
 def test_splits_differ_and_the_error_is_the_bound():
@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_said():
     with pytest.raises(HapirError, match="HAP0571"):
         compilation(single_conv(np.ones((1, 1, 1, 1)))).apply(LowRankPass(rank=1))
     with pytest.raises(ValueError, match="not both"):
-        LowRankPass(rank=1, cost=0.5)
+        LowRankPass(rank=1, budget=0.5)
     with pytest.raises(HapirError, match="HAP0404"):
         compilation(single_conv(np.full((4, 4, 3, 3), np.inf))).apply(LowRankPass())
 

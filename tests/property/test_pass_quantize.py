@@ -19,6 +19,7 @@ from hapir.lowering.compress.calibration import sqnr_db
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.fuse import FusePass
 from hapir.lowering.compress.sqnr import sqnr_per_layer
+from hapir.lowering.compress.weights.k_means import KMeansPass
 from hapir.reference import nn as meaning
 from hapir.reference.interpret import run_network
 from hapir.weights import Array
@@ -174,7 +175,7 @@ def test_the_form_is_the_contract(sample: Sample) -> None:
             element = element_type(op.x)
             assert isinstance(element, AffineType)
             assert element.zero_point.data == 0
-        if isinstance(op, num.RequantizeOp | num.RescaleOp):
+        if isinstance(op, num.RequantizeOp):
             assert shape_of(op.multiplier) == shape_of(op.shift)
             assert int(compiled.ctx.weights[weight_key(op.shift)].max()) <= 47
 
@@ -182,6 +183,19 @@ def test_the_form_is_the_contract(sample: Sample) -> None:
 def weight_key(value: SSAValue) -> str:
     assert isinstance(value.owner, nn.WeightOp)
     return value.owner.key.data
+
+
+@settings(max_examples=20, deadline=None)
+@given(SAMPLES, st.integers(1, 3))
+def test_shared_values_stay_shared(sample: Sample, bits: int) -> None:
+    if not any(isinstance(op, nn.ProductOp) for op in sample.network.walk()):
+        return
+    coded = compilation(sample, sample.inputs(batch=4)).apply(FoldBatchNormPass(), KMeansPass(bits))
+    compiled = quantize(coded, granularity="channel")
+    for op in compiled.network.walk():
+        if isinstance(op, nn.ProductOp):
+            numbers = np.unique(compiled.ctx.weights[weight_key(op.w)])
+            assert len(numbers) <= (1 << bits) + 1  # and a 0 beside the centroids
 
 
 @settings(max_examples=20, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,18 @@ def test_layers_come_in_the_order_asked_for(options: RaoPass, expected: str) -> 
 
         by_loss = sorted(zip(("c1", "c2", "c3", "f1"), map(lost, before), strict=True), key=lambda pair: pair[1])
         assert " ".join(name for name, _ in by_loss) == expected
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals(terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    scheduled = hapir.load(DIGITS).schedule("on_tiny", recipe="none")
+    module, weights = scheduled.float_module.clone(), scheduled.float_weights.copy()
+    (network,) = (op for op in module.body.block.ops if isinstance(op, NetworkOp))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: terminal)
+        replace(RAO, cluster=False, eps=0.5).compress(network, weights, lambda network, arrays: 1.0, 0.5)
+    shown = capsys.readouterr().err
+    assert shown.startswith("\r\x1b[K1/5 evaluations of rao, ") if terminal else shown == ""
 
 
 def test_seeds_draw_other_starts(project: Path) -> None:

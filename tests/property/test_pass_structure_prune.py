@@ -27,25 +27,25 @@ from tests.property.strategies import FEATURES, Sample, networks
 
 REFUSALS = ("HAP0512", "HAP0561", "HAP0513", "HAP0562", "HAP0564", "HAP0565", "HAP0566")
 SHARES = st.sampled_from((0.0, 0.2, 0.5, 0.75, 0.9))
-SCORES = st.sampled_from(("l1", "l2", "psp", "random"))
+CRITERIA = st.sampled_from(("magnitude", "l2", "psp", "random"))
 SAMPLES = networks(max_layers=8, allow=FEATURES - {"argmax"})
 
 
 def amounts(draw: st.DataObject) -> dict[str, Any]:
-    """A share, or a threshold of score psp."""
+    """A share, or a threshold of criterion psp."""
     if draw.draw(st.booleans()):
         return {"sparsity": draw.draw(SHARES)}
     return {"threshold": draw.draw(st.sampled_from((0.3, 0.9, 1.1)))}
 
 
 @settings(max_examples=80, deadline=None)
-@given(INTEGRAL, st.sampled_from(ORDER), SCORES, st.integers(0, 50), st.sampled_from((1, 2)), st.data())
+@given(INTEGRAL, st.sampled_from(ORDER), CRITERIA, st.integers(0, 50), st.sampled_from((1, 2)), st.data())
 def test_shrunk_equals_masked_exactly(
-    sample: Sample, structure: Any, score: Any, seed: int, multiple_of: int, data: st.DataObject
+    sample: Sample, structure: Any, criterion: Any, seed: int, multiple_of: int, data: st.DataObject
 ) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    step = StructurePrunePass(structure, score=score, seed=seed, multiple_of=multiple_of, **amounts(data))
+    step = StructurePrunePass(structure, criterion=criterion, seed=seed, multiple_of=multiple_of, **amounts(data))
     small, masked = pruned(sample, step, *REFUSALS), compilation(sample).apply(replace(step, shrink=False))
     inputs = integral_inputs(sample)
     np.testing.assert_array_equal(exactly(small, inputs), exactly(masked, inputs))
@@ -98,14 +98,14 @@ def test_columns_are_counted_exactly(sample: Sample, seed: int, sparsity: float)
 
 
 @settings(max_examples=25, deadline=None)
-@given(INTEGRAL, st.sampled_from(ORDER), SCORES, st.integers(0, 50))
-def test_masks_are_nested(sample: Sample, structure: Any, score: Any, seed: int) -> None:
+@given(INTEGRAL, st.sampled_from(ORDER), CRITERIA, st.integers(0, 50))
+def test_masks_are_nested(sample: Sample, structure: Any, criterion: Any, seed: int) -> None:
     """What a lower share takes, a higher one takes too; an op keeps its shape."""
     sample = integral(sample, seed, zeros=False)
     assume(layers(compilation(sample)))
     zeros: list[list[Any]] = []
     for sparsity in (0.2, 0.5, 0.8):
-        step = StructurePrunePass(structure, sparsity, score=score, seed=seed, shrink=False)
+        step = StructurePrunePass(structure, sparsity, criterion=criterion, seed=seed, shrink=False)
         compiled = pruned(sample, step, *REFUSALS)
         zeros.append([weight_of(op.w, compiled.ctx.weights) == 0 for op in layers(compiled)])
     for less, more in pairwise(zeros):

@@ -222,6 +222,20 @@ def test_a_binarized_network_is_integers_and_gives_what_its_floats_give(drawn: B
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(binary_networks(nn.ReluOp), st.sampled_from(["u2", "u3", "i3"]))
+def test_batch_norms_and_activations_of_few_bits(drawn: BinarySample, activations: str):
+    """Binary weights, activations of k bits: batch norms stay real until thresholds take their place, exactly."""
+    inputs = {"image": drawn.images}
+    compiled = compilation(drawn.sample, inputs).apply(BwnPass())
+    compiled.apply(QuantizePass(CALIBRATION, activations=activations))  # pyright: ignore[reportArgumentType]  # drawn
+    expected = compiled.run(inputs)["y"]
+    compiled.apply(ThresholdPass(max_bits=3))
+    np.testing.assert_array_equal(compiled.run(inputs)["y"], expected)
+    kinds = {type(op) for op in cut(compiled.network).body.body.block.ops}
+    assert not kinds & {num.DequantizeOp, num.QuantizeOp, nn.BatchNormOp}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(binary_networks())
 def test_a_requantizer_tells_signs_exactly(drawn: BinarySample):
     inputs = {"image": drawn.images}

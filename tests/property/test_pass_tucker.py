@@ -1,4 +1,4 @@
-"""tucker: chains equal their single layers, cost what is said, are exact at full ranks, and get better by rounds."""
+"""tucker: chains equal their single layers, cost what is said, are exact at full ranks, and get better in turns."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_rounds_and_methods_change_the_result():
         compiled = after(sample, TuckerPass(output_rank=5, veto="none", **options))  # pyright: ignore[reportArgumentType]  # options by name
         return float(((exact - composed(compiled, "c")) ** 2).sum())
 
-    assert error(input_rank=4, rounds=10) < error(input_rank=4, rounds=0)
-    assert error(method="cp", rounds=40) < error(method="cp", rounds=1)
+    assert error(input_rank=4, iterations=10) < error(input_rank=4, iterations=0)
+    assert error(method="cp", iterations=40) < error(method="cp", iterations=1)
     assert error(input_rank=6) < error(input_rank=2)
 
 

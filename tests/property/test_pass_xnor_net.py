@@ -44,13 +44,13 @@ def test_centred_inputs_are_the_means_of_both_sides(seed: int, outputs: int, inp
     w, x = arrays(seed, outputs, inputs)
     images = np.abs(x).astype(np.float32)
     images[0, 0] = 3  # not constant
-    pass_ = XnorNetPass(calibration=CALIBRATION, center=True, per="layer")
+    pass_ = XnorNetPass(calibration=CALIBRATION, center=True, granularity="tensor")
     compiled = compilation(dense(w), {"image": images}).apply(pass_)
     exact = images.astype(np.float64)
     above = exact >= float(np.float32(exact.mean()))
     levels = exact.copy()
     levels[above], levels[~above] = exact[above].mean(), exact[~above].mean()
-    expected = levels @ bwn(w, "layer").reals().T.astype(np.float64)
+    expected = levels @ bwn(w, 1).reals().T.astype(np.float64)
     np.testing.assert_allclose(compiled.run({"image": images})["y"], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -74,7 +74,10 @@ def test_every_product_reads_signs_of_the_right_meaning(sample: Sample):
 
 def test_the_grain_changes_the_scales():
     w = np.array([[1.0, -0.5], [0.25, 0.25]])
-    found = [reals(compilation(dense(w)).apply(XnorNetPass(per=per)))[0].tolist() for per in ("filter", "layer")]
+    found = [
+        reals(compilation(dense(w)).apply(XnorNetPass(granularity=granularity)))[0].tolist()
+        for granularity in ("channel", "tensor")
+    ]
     assert found == [[[0.75, -0.75], [0.25, 0.25]], [[0.5, -0.5], [0.5, 0.5]]]
 
 

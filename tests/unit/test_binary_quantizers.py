@@ -15,7 +15,7 @@ from hapir.quantizers.abc_net import abc_net, shifts
 from hapir.quantizers.bwn import bwn
 from hapir.quantizers.coded import Codebook, Coded, Floats, Scaled
 from hapir.quantizers.dorefa import dorefa
-from hapir.quantizers.syq import SyqGrain, syq
+from hapir.quantizers.syq import SyqGranularity, syq
 from hapir.quantizers.ttq import ttq
 from hapir.quantizers.twn import optimal_thresholds, twn
 
@@ -91,23 +91,24 @@ def test_the_reduce_and_scale_example():
 
 
 @pytest.mark.parametrize(
-    ("grain", "scales"), [("layer", 1), ("row", 3), ("pixel", 9), ("asymmetric", 2), ("group", 576), ("channel", 256)]
+    ("granularity", "scales"),
+    [("tensor", 1), ("row", 3), ("pixel", 9), ("asymmetric", 2), ("group", 576), ("channel", 256)],
 )
-def test_scale_counts_of_sub_groups(grain: SyqGrain, scales: int):
+def test_scale_counts_of_sub_groups(granularity: SyqGranularity, scales: int):
     """Sydney thesis, table 5.6 (L1450-1458): K = 3, N = 256, I = 384, and 884,736 weights that may branch."""
     w = np.random.default_rng(5).normal(size=(256, 384, 3, 3))
     assert w.size == 884_736
-    coded = syq(w, grain, "binary")
+    coded = syq(w, granularity, "binary")
     assert (coded.scales if isinstance(coded, Scaled) else coded.levels).size == scales
 
 
-@pytest.mark.parametrize("grain", ["pixel", "row"])
-def test_scales_of_sub_groups_are_ordered(grain: SyqGrain):
+@pytest.mark.parametrize("granularity", ["pixel", "row"])
+def test_scales_of_sub_groups_are_ordered(granularity: SyqGranularity):
     """Sydney thesis, L1223-1272: diag(scales) times the matrix of signs, positions (or rows) first; means of |w|."""
     w = np.random.default_rng(6).normal(size=(8, 4, 3, 3))
-    coded = syq(w, grain, "binary")
+    coded = syq(w, granularity, "binary")
     assert isinstance(coded, Scaled)
-    rows = 9 if grain == "pixel" else 3
+    rows = 9 if granularity == "pixel" else 3
     matrix = coded.codes.transpose(2, 3, 0, 1).reshape(rows, -1)
     magnitudes = np.abs(w).transpose(2, 3, 0, 1).reshape(rows, -1).mean(axis=1)
     np.testing.assert_allclose(coded.scales.ravel(), magnitudes, rtol=1e-6)
@@ -119,9 +120,9 @@ def test_scales_of_sub_groups_are_ordered(grain: SyqGrain):
 def test_the_two_tie_rules():
     """Sydney seed S1: chapters 3 and 4 send |w| = eta to 0 (L885-903), chapter 5 to +-1 (L1211-1213); 0 stays 0."""
     w = np.array([[1.0, -0.5, 0.5, 0.25, 0.0]])
-    assert syq(w, "layer", eta=0.5).codes.tolist() == [[1, -1, 1, 0, 0]]
-    assert syq(w, "layer", eta=0.5, tie="zero").codes.tolist() == [[1, 0, 0, 0, 0]]
-    assert syq(w, "layer", eta=0.0).codes.tolist() == [[1, -1, 1, 1, 0]]
+    assert syq(w, "tensor", threshold=0.5).codes.tolist() == [[1, -1, 1, 0, 0]]
+    assert syq(w, "tensor", threshold=0.5, tie="zero").codes.tolist() == [[1, 0, 0, 0, 0]]
+    assert syq(w, "tensor", threshold=0.0).codes.tolist() == [[1, -1, 1, 1, 0]]
     assert ttq(w, 0.5, symmetric=True).codes.tolist() == [[1, 0, 0, 0, 0]]
     assert ttq(w, 0.5, symmetric=True, tie="nonzero").codes.tolist() == [[1, -1, 1, 0, 0]]
 
@@ -129,16 +130,16 @@ def test_the_two_tie_rules():
 def test_the_scale_of_syq_counts_zeros_where_it_starts_the_training():
     """Sydney thesis, L1276-1280: the first scale is the mean |w| of the whole sub-group."""
     w = np.array([[1.0, -0.5, 0.25, 0.0]])
-    mean, least = (syq(w, "layer", eta=0.3, scale=scale) for scale in ("mean", "least_squares"))
+    mean, least = (syq(w, "tensor", threshold=0.3, scale=scale) for scale in ("mean", "least_squares"))
     assert isinstance(mean, Scaled)
     assert isinstance(least, Scaled)
     assert mean.scales.item() == 1.75 / 4
     assert least.scales.item() == 0.75
 
 
-@pytest.mark.parametrize("grain", ["row", "pixel"])
-def test_weights_without_a_kernel_have_one_scale(grain: SyqGrain):
-    coded = syq(np.random.default_rng(0).normal(size=(6, 5)), grain)
+@pytest.mark.parametrize("granularity", ["row", "pixel"])
+def test_weights_without_a_kernel_have_one_scale(granularity: SyqGranularity):
+    coded = syq(np.random.default_rng(0).normal(size=(6, 5)), granularity)
     assert isinstance(coded, Scaled)
     assert coded.scales.shape == (1, 1)
     with pytest.raises(ValueError, match="6 filters"):
@@ -188,7 +189,7 @@ def test_weights_that_are_a_sum_of_their_bases_are_exact():
     assert np.abs(abc_net(w, 3).reals() - w).max() < 1e-6
     constant = np.full((3, 4), -0.3)
     for bases in (1, 2, 5):
-        np.testing.assert_allclose(abc_net(constant, bases, "filter").reals(), constant, rtol=1e-6)
+        np.testing.assert_allclose(abc_net(constant, bases, 3).reals(), constant, rtol=1e-6)
 
 
 def test_the_sign_of_zero_is_positive():
@@ -200,7 +201,7 @@ def test_the_sign_of_zero_is_positive():
 
 def test_layers_of_zeros_and_of_one_weight():
     zeros, one = np.zeros((2, 3)), np.array([[-0.5]])
-    for coded in (twn(zeros), twn(zeros, "filter", "optimal"), ttq(zeros), ttq(zeros, symmetric=True), syq(zeros)):
+    for coded in (twn(zeros), twn(zeros, 2, "optimal"), ttq(zeros), ttq(zeros, symmetric=True), syq(zeros)):
         assert not coded.reals().any()
         if isinstance(coded, Scaled):
             assert (coded.scales == 1).all()
@@ -209,7 +210,7 @@ def test_layers_of_zeros_and_of_one_weight():
 
 
 def test_a_filter_of_zeros_takes_the_largest_scale():
-    coded = twn(np.array([[0.5, -0.5], [0, 0], [0.25, 0.25]]), "filter")
+    coded = twn(np.array([[0.5, -0.5], [0, 0], [0.25, 0.25]]), 3)
     assert isinstance(coded.format, Ternary)
     assert coded.scales.ravel().tolist() == [0.5, 0.5, 0.25]
 

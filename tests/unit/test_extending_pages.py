@@ -19,7 +19,9 @@ BLOCK = re.compile(r"^([^\n]*)\n(```+)(\w+)\n(.*?)^\2\n", re.DOTALL | re.MULTILI
 """A fence is as long as the text needs that stands in it."""
 PACKAGES = {
     "pass": "hapir_clip_outliers",
+    "quantizer": "hapir_stochastic",
     "format": "hapir_posit",
+    "encoding": "hapir_zero_blocks",
     "unit": "hapir_mitchell",
     "machine": "hapir_edge",
     "dataflow": "hapir_output_stationary",

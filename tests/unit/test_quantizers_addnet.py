@@ -146,7 +146,7 @@ def test_the_range_of_the_weights_as_scale(magnitudes: Magnitudes, expected: tup
     # seed table: Gaussian weights, the largest coefficient at r deviations
     for r, ratio in zip((4, 6, 8, 10, 15, 20), expected, strict=True):
         reaching = replace(GAUSS, range=(-float(r), float(r)))
-        scale = best_scale(reaching, magnitudes, "range")
+        scale = best_scale(reaching, magnitudes, "maximum")
         assert scale == r / max(magnitudes)
         assert db(GAUSS, magnitudes, scale) == pytest.approx(ratio, abs=0.06)
 
@@ -162,7 +162,7 @@ def test_the_set_of_the_thesis_matches_outlying_weights(deviation: float):
     assert len(matching_set(weights, two_add_sets())) == len(SETS["two_add"])
 
 
-@given(WEIGHTS, st.sampled_from(sorted(SETS)), st.sampled_from(["error", "divergence", "range"]))
+@given(WEIGHTS, st.sampled_from(sorted(SETS)), st.sampled_from(["least_squares", "divergence", "maximum"]))
 def test_each_weight_takes_the_nearest_coefficient(w: np.ndarray, name: str, rule: addnet.ScaleRule):
     scale = float(np.float32(best_scale(SortedValues(w), SETS[name], rule)))
     coded = addnet.nearest_coefficients(w, SETS[name], scale)
@@ -181,13 +181,13 @@ def test_the_scale_of_least_error_is_the_best_of_the_three(w: np.ndarray, name: 
     c = symmetric(SETS[name])
     errors = [
         squared_error(values, edges_of(c, s), s * c)
-        for s in (best_scale(values, SETS[name], rule) for rule in ("error", "divergence", "range"))
+        for s in (best_scale(values, SETS[name], rule) for rule in ("least_squares", "divergence", "maximum"))
     ]
     assert errors[0] <= min(errors) + 1e-9 * values.energy
 
 
 def test_degenerate_layers():
-    for rule in ("error", "divergence", "range"):
+    for rule in ("least_squares", "divergence", "maximum"):
         assert best_scale(SortedValues(np.zeros(4)), SETS["two_add"], rule) == 1.0
         one = best_scale(SortedValues(np.array([-0.5])), SETS["two_add"], rule)
         assert np.isfinite(one)

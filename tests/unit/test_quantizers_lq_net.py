@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -23,6 +23,18 @@ def test_the_residual_never_grows(w: np.ndarray, bits: int):
     values = SortedValues(w)
     errors = [error(values, learned_bases(values, bits, iterations=i)) for i in range(10)]
     assert all(after <= before + 1e-9 * values.energy for before, after in pairwise(errors))
+
+
+@example(0, 4)  # sums that pass each other on the way
+@example(219, 3)
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_the_bases_are_the_best_for_their_codes(seed: int, bits: int):
+    w = np.random.default_rng(seed).standard_normal(16)  # no weight is half-way between two sums
+    bases = learned_bases(SortedValues(w), bits, iterations=1000)
+    levels, signs = sums(bases)
+    chosen = signs[np.abs(w[:, np.newaxis] - levels).argmin(axis=1)]
+    fitted = np.linalg.lstsq(chosen, w, rcond=None)[0]
+    np.testing.assert_allclose(chosen @ bases, chosen @ fitted, atol=1e-9)
 
 
 @given(WEIGHTS, st.integers(1, 4))

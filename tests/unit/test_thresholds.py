@@ -194,3 +194,10 @@ def test_layers_that_are_not_named_keep_their_requantization():
 
     assert made(ThresholdPass()) == ["num.threshold"] * 2
     assert made(ThresholdPass(layers="c2")) == ["num.requantize", "num.threshold"]
+
+
+def test_a_variance_that_is_not_positive_is_diagnosed():
+    module, context = islands(norm("none"), nn.SignOp)
+    context.weights.put("none", np.array([1, 0], np.float32))
+    with pytest.raises(HapirError, match=r"HAP0404: variance \+ epsilon of channel 1 is 0, not positive"):
+        ThresholdPass().apply(context, module)

@@ -3,9 +3,9 @@
 Law: exact (the float network computes what it did); the annotations that `precision` writes by hand are chosen, and
 `quantize` carries them out. The weights of each layer, and each line of activations that layers read, are narrowed
 alone to each width they may have, and the evaluator says what that loses. Losses are taken to add up (for `sqnr` the
-noise does, for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice knapsack, solved
-exactly or by greedy steps. With `within` or `at_least` instead of a budget, plans are measured as a whole, by binary
-search from cheap to dear, and the plan that is kept was itself measured good enough.
+noise does, for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice
+knapsack, solved exactly or by greedy steps. With `within` or `at_least` instead of a budget, plans are measured as a
+whole, by binary search from cheap to dear, and the plan that is kept was itself measured good enough.
 
 Costs: memory is the bits of all codes in whole bytes, and of one scale in f32 per output channel; performance is
 `multiply-accumulates * bits of weight * bits of activation`, the bit operations of a bit-serial machine. Ranges of

@@ -55,7 +55,7 @@ class BsgPass(ModulePass):
     `layers`: globs over layer names; those whose weights have as many axes as a slice are compressed.
     `slice`: the sizes of a slice: output channels, input channels, rows and columns of a convolution. Slices that reach
         beyond a layer are cropped.
-    `rounds`: how often bits are flipped to a standstill and the layer's scale fitted again.
+    `iterations`: how often bits are flipped to a standstill and the layer's scale fitted again.
     `seed`: draws the vector of signs.
     `polarity`: whether equal bits count +1, or unequal ones as the thesis prints it, which negates all numbers.
     `keep_first`: leave the first layer of the network as it is.
@@ -68,7 +68,7 @@ class BsgPass(ModulePass):
     code: int = field(metadata=bounded(at_least=1, at_most=1 << 16))
     layers: str | tuple[str, ...] = "*"
     slice: tuple[int, ...] = field(default=(16, 16, 3, 3), metadata=bounded(at_least=1))
-    rounds: int = field(default=2, metadata=bounded(at_least=0, at_most=100))
+    iterations: int = field(default=2, metadata=bounded(at_least=0, at_most=100))
     seed: int = field(default=0, metadata=bounded(at_least=0))
     polarity: Literal["xnor", "xor"] = "xnor"
     keep_first: bool = True
@@ -93,7 +93,7 @@ class BsgPass(ModulePass):
         vector = bsg.random_base(self.code, self.seed)
         shared = insert_shared(layers[0].op, "bsg.vector", bsg.pack(vector), unsigned(16), weights)
         for layer in layers:
-            fitted = bsg.fit(layer.w, self.slice, vector, self.rounds, self.polarity)
+            fitted = bsg.fit(layer.w, self.slice, vector, self.iterations, self.polarity)
             scale = float(np.float32(fitted.scale))
             op = layer.op
             key = f"{parameter_key(op.w)}.codes"

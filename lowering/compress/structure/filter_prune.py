@@ -4,7 +4,9 @@ Law: lossy; the order is that of `filter_ranking`, the count is exact, and what 
 multiple of `multiple_of`. The smaller network equals the one in which the same filters are zero; nothing gets more
 multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again and again, until the
 network costs at most that share of what it did: the layer that owns the scarce resource is pruned, not the most
-insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018).
+insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018). With `within` or `at_least` all selected layers
+lose a step, again and again, while the network stays good enough; the last one that was is kept (there each step is
+trained again, algorithm 3; hapir does not train).
 
 ```
 %c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : (..., tensor<96x3x3x3xf32>) -> tensor<1x96x6x6xf32>
@@ -17,6 +19,7 @@ becomes with `filter_prune(layers = "c1", sparsity = 40 %, multiple_of = 4)`, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -28,7 +31,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
-from hapir.context import hapir_context
+from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
@@ -36,10 +39,16 @@ from hapir.lowering.compress.channel_choice import Choice, Worth, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
+from hapir.lowering.compress.search.judge import Bound, Judge
+from hapir.lowering.compress.search.trial import journal_of
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import erase_unused_weights, networks_of, reject_fused
-from hapir.pruners.filters import Metric, RoundTo, filter_worth
+from hapir.pipeline import pass_text
+from hapir.progress import Progress
+from hapir.pruners.filters import Criterion, RoundTo, filter_worth
 from hapir.pruners.magnitude import Floats
+from hapir.registered import EVALUATOR, EvaluatorText, canonical
+from hapir.search.half_interval import last_accepted
 from hapir.weights import WeightStore
 
 Constraint: TypeAlias = Literal["macs", "parameters", "memory"]
@@ -47,20 +56,26 @@ Constraint: TypeAlias = Literal["macs", "parameters", "memory"]
 
 @dataclass(frozen=True)
 class FilterPrunePass(ModulePass):
-    """Prune filters ranked by quantization error, l1 norm or at random. Lossy; counts are multiples of the PEs.
+    """Prune filters ranked by quantization error, magnitude or at random. Lossy; counts are multiples of the PEs.
 
     `sparsity`: the share of the filters that goes, of each selected layer.
     `layers`: globs over layer names; convolutions and dense layers among them are pruned.
-    `metric`: what goes first: the highest mean squared quantization error, the least l1 norm, or what the seed says.
+    `criterion`: what goes first: the highest mean squared quantization error, the least magnitude (l1 norm), or what
+        the seed says.
     `bits`: the weight format that the error is of: 1 is the sign times a mean, more are symmetric integers.
     `multiple_of`: the filters that stay in each layer are a multiple of this, the number of processing elements.
     `rounding`: whether to keep the next multiple down, up, or the nearest.
     `budget`: instead of a sparsity, the share of its cost that the network may still have.
     `constraint`: the cost: multiplications, parameters, or bits of weights and of the maps that layers give.
-    `step`: the share of its filters that the costliest layer loses at once, under a budget.
+    `step`: the share of its filters that a layer loses at once, under a budget or a bound.
     `activation_bits`: the format of the maps, of constraint memory.
-    `shrink`: whether filters leave the network or become zero in it; under a budget they leave.
-    `seed`: the order of metric random.
+    `shrink`: whether filters leave the network or become zero in it; under a budget or a bound they leave.
+    `seed`: the order of criterion random.
+    `within`: instead of a sparsity, how far the score may fall below the float network's; 1 point is 0.01.
+    `at_least`: instead of a sparsity, the score that must be kept, such as `95 %`.
+    `data`: of a bound: a file with the network's inputs, and an integer array `label` where the evaluator needs one.
+    `evaluator`: of a bound: what is scored.
+    `samples`: of a bound: use only the first so many of the data.
 
     Example: `filter_prune(sparsity = 25 %, layers = "c*", multiple_of = 8)`
     """
@@ -68,7 +83,7 @@ class FilterPrunePass(ModulePass):
     name = "filter_prune"
     sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     layers: str | tuple[str, ...] = "*"
-    metric: Metric = "msqe"
+    criterion: Criterion = "msqe"
     bits: int = field(default=1, metadata=bounded(at_least=1, at_most=8))
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     rounding: RoundTo = "up"
@@ -78,23 +93,44 @@ class FilterPrunePass(ModulePass):
     activation_bits: int = field(default=8, metadata=bounded(at_least=1))
     shrink: bool = True
     seed: int = field(default=0, metadata=bounded(at_least=0))
+    within: float | None = field(default=None, metadata=bounded(at_least=0))
+    at_least: float | None = None
+    data: str | None = None
+    evaluator: EvaluatorText = "accuracy"
+    samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
-        if (self.sparsity is None) == (self.budget is None):
-            raise ValueError("say how much to prune, by `sparsity` or by the `budget` of the network: one of the two")
-        if self.budget is not None and not self.shrink:
-            raise ValueError("a `budget` counts what is left: zeros in the network save nothing, leave `shrink` out")
+        object.__setattr__(self, "evaluator", canonical(self.evaluator, EVALUATOR))
+        by_score = self.within is not None or self.at_least is not None
+        if (self.sparsity is not None) + (self.budget is not None) + by_score != 1:
+            raise ValueError("say how much to prune: by `sparsity`, by `budget`, or by `within` and `at_least`")
+        if self.sparsity is None and not self.shrink:
+            raise ValueError("without a `sparsity` filters leave the network: leave `shrink` out")
+        if by_score:
+            self._bound.check(self.name, self.evaluator)
+        if by_score != (self.data is not None):
+            raise ValueError("a bound on the score and `data` to measure it go together")
+
+    @property
+    def _bound(self) -> Bound:
+        return Bound(self.within, self.at_least)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        """Rewrite every network in place. Raises HapirError (HAP0208, HAP0506, HAP0512, HAP0562, HAP0563)."""
-        weights = hapir_context(ctx).weights
+        """Rewrite every network in place.
+
+        Raises HapirError: HAP0208, HAP0506, HAP0512, HAP0562, HAP0563, and of a bound HAP0583 and what `Judge` raises.
+        """
+        context = hapir_context(ctx)
+        weights = context.weights
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
             layers = selected_layers(network, self.layers)
             if self.budget is not None:
                 self._fit_budget(network, layers, weights)
+            elif self.data is not None:
+                self._keep_score(network, context, self.data)
             else:
                 choice = self._choice(self.sparsity or 0.0, named=True)
                 prune_filters(network, layers, choice, weights, shrink=self.shrink)
@@ -106,7 +142,7 @@ class FilterPrunePass(ModulePass):
             sparsity=sparsity,
             scope="layer",
             named=frozenset(globs_of(self.layers)) if named else frozenset(),
-            worth=worth_by_metric(self.metric, self.bits, self.seed),
+            worth=worth_by_error(self.criterion, self.bits, self.seed),
             multiple_of=self.multiple_of,
             rounding=self.rounding,
         )
@@ -124,6 +160,37 @@ class FilterPrunePass(ModulePass):
             layer = max(open_, key=self._cost_of)
             if not self._lose_some(network, layer, weights):
                 open_.remove(layer)
+
+    def _keep_score(self, network: nn.NetworkOp, context: HapirContext, data: str) -> None:
+        """Take steps out of all layers while a copy stays good enough, then as many out of the network itself."""
+        judge = Judge.of(network, context, self.evaluator, data, self.samples)
+        journal = journal_of(network, context.weights, judge, pass_text(self))
+        floor = judge.floor(self._bound)
+        tried, arrays = network.clone(), context.weights.copy()
+        filters = max(shape_of(layer.w)[0] for layer in selected_layers(tried, self.layers))
+        with Progress(math.ceil(1 / self.step), f"steps of {self.name}") as progress:
+
+            def good_enough(step: int) -> bool:
+                score = journal.score(f"step {step}", lambda: judge.score(tried, arrays))
+                progress.step()
+                return score >= floor
+
+            self._to_multiples(tried, arrays)
+            if not good_enough(0):
+                what = f"the network misses {judge.text(floor)} before a filter is pruned"
+                fail("HAP0583", what, at=network, help="allow more, or put this step before what costs so much")
+            steps = last_accepted(lambda step: self._all_lose_some(tried, arrays) and good_enough(step), filters)
+        self._to_multiples(network, context.weights)
+        for _ in range(steps):
+            self._all_lose_some(network, context.weights)
+
+    def _to_multiples(self, network: nn.NetworkOp, weights: WeightStore) -> None:
+        prune_filters(network, selected_layers(network, self.layers), self._choice(0.0, named=True), weights)
+
+    def _all_lose_some(self, network: nn.NetworkOp, weights: WeightStore) -> bool:
+        """Take a step out of every layer; whether any had one left."""
+        lost = [self._lose_some(network, layer, weights) for layer in selected_layers(network, self.layers)]
+        return any(lost)
 
     def _lose_some(self, network: nn.NetworkOp, layer: nn.ProductOp, weights: WeightStore) -> bool:
         """Take a step of filters out of one layer, at least one multiple; whether there was one to take."""
@@ -156,12 +223,12 @@ def layer_cost(op: nn.ProductOp, constraint: Constraint, bits: int, activation_b
             return weights * bits + results * activation_bits
 
 
-def worth_by_metric(metric: Metric, bits: int, seed: int) -> Worth:
-    """A metric over filters x weights; random orders differ from layer to layer."""
+def worth_by_error(criterion: Criterion, bits: int, seed: int) -> Worth:
+    """A criterion over filters x weights; random orders differ from layer to layer."""
     draw = np.random.default_rng(seed)
 
     def worth(weights: Floats) -> Floats:
-        return filter_worth(weights, metric, bits, draw)
+        return filter_worth(weights, criterion, bits, draw)
 
     return worth
 

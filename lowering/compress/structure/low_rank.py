@@ -40,7 +40,7 @@ class LowRankPass(ModulePass):
         the filters, or a column of R x 1 and then a row of 1 x S. Dense layers have one way only.
     `energy`: the least rank that keeps this share of the squared singular values.
     `rank`: this rank in every layer, instead of `energy`.
-    `cost`: the largest rank whose multiply-accumulates are at most this share of the layer's, instead of `energy`.
+    `budget`: the largest rank whose multiply-accumulates are at most this share of the layer's, instead of `energy`.
     `veto`: leave a layer as it is unless this gets less.
 
     Example: `low_rank(layers = "c*", energy = 90 %)`
@@ -51,13 +51,13 @@ class LowRankPass(ModulePass):
     split: Literal["output", "input", "spatial"] = "output"
     energy: float = field(default=0.9, metadata=bounded(above=0, at_most=1))
     rank: int | None = field(default=None, metadata=bounded(at_least=1))
-    cost: float | None = field(default=None, metadata=bounded(above=0))
+    budget: float | None = field(default=None, metadata=bounded(above=0))
     veto: Literal["macs", "parameters", "none"] = "macs"
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
-        if self.rank is not None and self.cost is not None:
-            raise ValueError("low_rank takes `rank` or `cost`, not both")
+        if self.rank is not None and self.budget is not None:
+            raise ValueError("low_rank takes `rank` or `budget`, not both")
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError as `factor_layers`."""
@@ -71,7 +71,7 @@ class LowRankPass(ModulePass):
     def _rank(self, target: Target, found: Svd) -> int:
         if self.rank is not None:
             return self.rank
-        if self.cost is None:
+        if self.budget is None:
             return found.rank_for_energy(self.energy)
         one = cost_of(svd.chain_shape(target.filters, self.split, 1), target.maps).macs
-        return max(1, int(self.cost * target.cost.macs) // one)
+        return max(1, int(self.budget * target.cost.macs) // one)

@@ -23,7 +23,7 @@ becomes with `structure_prune(structures = group, groups = 4)`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal, TypeAlias
@@ -58,9 +58,6 @@ from hapir.weights import WeightStore
 Structure: TypeAlias = Literal[
     "weight", "column", "input_channel", "output_channel", "kernel_position", "kernel_slice", "group", "layer"
 ]
-Score: TypeAlias = Literal["l1", "l2", "psp", "random"]
-
-CRITERIA: Mapping[Score, Criterion] = {"l1": "magnitude", "l2": "l2", "psp": "psp", "random": "random"}
 
 ORDER: tuple[Structure, ...] = (
     *("layer", "group", "output_channel", "input_channel", "kernel_slice", "kernel_position", "column", "weight"),
@@ -88,12 +85,13 @@ class StructurePrunePass(ModulePass):
     `sparsity`: the share of the structures that goes, of each layer; of layers, of all selected ones that may leave.
     `threshold`: instead of a share, what a structure must be worth to stay.
     `layers`: globs over layer names; convolutions and dense layers among them are pruned.
-    `score`: what a structure is worth: its l1 norm, its l2 norm, its mean magnitude over that of the layer (psp, which
-        needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared per weight.
+    `criterion`: what a structure is worth: its magnitude (l1 norm), its l2 norm, its mean magnitude over that of the
+        layer (psp, which needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared
+        per weight.
     `groups`: instead of a share, how many groups each convolution is split into, of structure group.
     `multiple_of`: the columns or channels that stay are a multiple of this; rounded up.
     `shrink`: whether operators shrink, or the weights become zero in them.
-    `seed`: the order of score random.
+    `seed`: the order of criterion random.
 
     Example: `structure_prune(structures = column, sparsity = 50 %, layers = "c2")`
     """
@@ -103,7 +101,7 @@ class StructurePrunePass(ModulePass):
     sparsity: float | None = field(default=None, metadata=bounded(at_least=0, below=1))
     threshold: float | None = field(default=None, metadata=bounded(above=0))
     layers: str | tuple[str, ...] = "*"
-    score: Score = "l1"
+    criterion: Criterion = "magnitude"
     groups: int | None = field(default=None, metadata=bounded(at_least=2))
     multiple_of: int = field(default=1, metadata=bounded(at_least=1))
     shrink: bool = True
@@ -155,7 +153,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion: Criterion = CRITERIA[self.options.score]
+        self.criterion = self.options.criterion
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 
@@ -304,7 +302,7 @@ class _Pruning:
             infer_types(self.network)
 
     def _worth_of_layers(self, layers: Sequence[nn.ProductOp]) -> dict[nn.ProductOp, float]:
-        """What each layer is worth per weight; of score psp, over the mean of all of them."""
+        """What each layer is worth per weight; of criterion psp, over the mean of all of them."""
         arrays = [real_weight_of(op.w, self.weights) for op in layers]
         if self.criterion == "l2":
             found = [float(np.sqrt(np.square(w).mean())) for w in arrays]

@@ -40,7 +40,7 @@ class TuckerPass(ModulePass):
     `energy`: the least ranks that keep this share of the squared singular values of each unfolding.
     `output_rank`: this rank along the output channels instead; of method cp the rank.
     `input_rank`: this rank along the input channels instead.
-    `rounds`: rounds of alternating least squares after the first guess; method cp needs tens of them.
+    `iterations`: rounds of alternating least squares after the first guess; method cp needs tens of them.
     `veto`: leave a layer as it is unless this gets less.
 
     Example: `tucker(layers = "c*", energy = 80 %)`
@@ -52,7 +52,7 @@ class TuckerPass(ModulePass):
     energy: float = field(default=0.9, metadata=bounded(above=0, at_most=1))
     output_rank: int | None = field(default=None, metadata=bounded(at_least=1))
     input_rank: int | None = field(default=None, metadata=bounded(at_least=1))
-    rounds: int = field(default=2, metadata=bounded(at_least=0, at_most=1000))
+    iterations: int = field(default=2, metadata=bounded(at_least=0, at_most=1000))
     veto: Literal["macs", "parameters", "none"] = "macs"
 
     def __post_init__(self) -> None:
@@ -75,6 +75,6 @@ class TuckerPass(ModulePass):
             output_rank = output_rank or (max(by_energy) if self.method == "cp" else by_energy[0])
             input_rank = input_rank or by_energy[1]
         if self.method == "cp":
-            return canonical_polyadic(target.w, output_rank, self.rounds)
+            return canonical_polyadic(target.w, output_rank, self.iterations)
         assert input_rank is not None
-        return tucker2(target.w, (min(output_rank, k), min(input_rank, c)), self.rounds)
+        return tucker2(target.w, (min(output_rank, k), min(input_rank, c)), self.iterations)

@@ -28,7 +28,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.lowering.compress.binary_zeros import refuse_pruned
 from hapir.lowering.compress.coded_weights import code_weights
-from hapir.lowering.compress.weight_slots import WeightSlot
+from hapir.lowering.compress.weight_slots import Granularity, WeightSlot
 from hapir.lowering.network_edits import networks_of
 from hapir.quantizers.abc_net import abc_net
 from hapir.quantizers.coded import Coded, Floats
@@ -43,7 +43,8 @@ class AbcNetPass(ModulePass):
 
     `bases`: how many.
     `layers`: globs over layer names.
-    `per`: bases and factors per layer, or per filter (index of axis 0).
+    `granularity`: bases and factors for a tensor (of a recurrent layer, for each gate), or for each output channel (of
+        a transposed convolution, for each input channel).
     `zeros`: refuse layers with many weights of 0, or let zeros become what the fit makes of them.
 
     Example: `fold_batch_norm(); abc_net(bases = 3, layers = "c*")`
@@ -52,7 +53,7 @@ class AbcNetPass(ModulePass):
     name = "abc_net"
     bases: int = field(default=3, metadata=bounded(at_least=1, at_most=8))
     layers: str | tuple[str, ...] = "*"
-    per: Literal["layer", "filter"] = "layer"
+    granularity: Granularity = "tensor"
     zeros: Literal["refuse", "fit"] = "refuse"
 
     def __post_init__(self) -> None:
@@ -67,4 +68,4 @@ class AbcNetPass(ModulePass):
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
         if self.zeros == "refuse":
             refuse_pruned(w, slot)
-        return abc_net(w, self.bases, self.per)
+        return abc_net(w, self.bases, slot.blocks(self.granularity))

@@ -73,7 +73,7 @@ class AddnetPass(ModulePass):
     coefficients: Set | tuple[int, ...] = field(
         default="two_add", metadata=bounded(at_least=0, at_most=LARGEST_COEFFICIENT)
     )
-    scale: ScaleRule = "error"
+    scale: ScaleRule = "least_squares"
     form: Literal["codebook", "integers"] = "codebook"
     granularity: Granularity = "tensor"
     layers: str | tuple[str, ...] = "*"

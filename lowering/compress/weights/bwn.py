@@ -1,4 +1,4 @@
-"""Binary weights: signs with one scale per filter or per layer.
+"""Binary weights: signs with one scale per output channel or per tensor.
 
 Law: lossy; a weight becomes `scale * sign(w)` with `scale = mean |w|`, which no other scale beats in squared error.
 sign(0) is +1. Coding the result again changes nothing. Rule and sources: `hapir/quantizers/bwn.py`.
@@ -26,7 +26,7 @@ from xdsl.passes import ModulePass
 from hapir.context import hapir_context
 from hapir.lowering.compress.binary_zeros import check_signs
 from hapir.lowering.compress.coded_weights import code_weights
-from hapir.lowering.compress.weight_slots import WeightSlot
+from hapir.lowering.compress.weight_slots import Granularity, WeightSlot
 from hapir.lowering.network_edits import networks_of
 from hapir.quantizers.bwn import bwn
 from hapir.quantizers.coded import Coded, Floats
@@ -40,16 +40,16 @@ class BwnPass(ModulePass):
     Signs have no zero, so weights that pruning made 0 would come back: a layer with more than 5 % of zeros is refused.
 
     `layers`: globs over layer names.
-    `per`: one scale per filter (index of axis 0: an output channel, of a transposed convolution an input channel), or
-        one per layer.
+    `granularity`: one scale for each output channel (of a transposed convolution, for each input channel), or one for
+        a tensor (of a recurrent layer, for each gate).
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive.
 
-    Example: `fold_batch_norm(); bwn(layers = "c*", per = filter)`
+    Example: `fold_batch_norm(); bwn(layers = "c*", granularity = channel)`
     """
 
     name = "bwn"
     layers: str | tuple[str, ...] = "*"
-    per: Literal["filter", "layer"] = "filter"
+    granularity: Granularity = "channel"
     zeros: Literal["refuse", "positive"] = "refuse"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -59,5 +59,6 @@ class BwnPass(ModulePass):
             code_weights(network, self.layers, weights, self._rule, self.name)
 
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
-        check_signs(w, slot, self.zeros, scale_shape(w.shape, self.per))
-        return bwn(w, self.per)
+        groups = slot.blocks(self.granularity)
+        check_signs(w, slot, self.zeros, scale_shape(w.shape, groups))
+        return bwn(w, groups)

@@ -49,11 +49,11 @@ class DorefaPass(ModulePass):
     `scale`: how codes of 2 bits or more become reals: with the least squared error; with the largest magnitude of the
         layer as their end; or in -1..1, for networks that were trained with DoReFa's weights.
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive.
-    `activations`: bits of what the layers give, which quantize shall clip to 0..`high` and round to multiples of
+    `activation_bits`: bits of what the layers give, which quantize shall clip to 0..`high` and round to multiples of
         `high / (2^bits - 1)`; leave out layers whose results may be negative, such as the last one.
     `high`: the end of that range; DoReFa trains networks for 1.
 
-    Example: `fold_batch_norm(); dorefa(bits = 4, layers = "c*", activations = 4, high = 6)`
+    Example: `fold_batch_norm(); dorefa(bits = 4, layers = "c*", activation_bits = 4, high = 6)`
     """
 
     name = "dorefa"
@@ -61,7 +61,7 @@ class DorefaPass(ModulePass):
     layers: str | tuple[str, ...] = "*"
     scale: Literal["least_squares", "maximum", "unit"] = "least_squares"
     zeros: Literal["refuse", "positive"] = "refuse"
-    activations: int | None = field(default=None, metadata=bounded(at_least=1, at_most=8))
+    activation_bits: int | None = field(default=None, metadata=bounded(at_least=1, at_most=8))
     high: float = field(default=1.0, metadata=bounded(above=0))
 
     def __post_init__(self) -> None:
@@ -72,10 +72,10 @@ class DorefaPass(ModulePass):
         weights = hapir_context(ctx).weights
         for network in networks_of(op):
             code_weights(network, self.layers, weights, self._rule, self.name)
-            if self.activations is not None:
+            if self.activation_bits is not None:
                 for layer in {slot.op: None for slot in weight_slots(network, self.layers)}:
-                    ask_for(layer, activations=f"u{self.activations}", range=(0.0, self.high))
+                    ask_for(layer, activations=f"u{self.activation_bits}", range=(0.0, self.high))
 
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
-        check_signs(w, slot, self.zeros, scale_shape(w.shape, "layer"))
+        check_signs(w, slot, self.zeros, scale_shape(w.shape))
         return dorefa(w, self.bits, self.scale)

@@ -73,7 +73,7 @@ class EqualizePass(ModulePass):
 
     `layers`: globs over layer names; a pair is equalized where both of its layers are selected.
     `factors`: real factors, which make ranges equal, or powers of two, which change no digit of any result.
-    `rounds`: how often all pairs are gone through at most; chains need more than one.
+    `iterations`: how often all pairs are gone through at most; chains need more than one.
 
     Example: `fold_batch_norm(); equalize(factors = powers_of_two)`
     """
@@ -81,7 +81,7 @@ class EqualizePass(ModulePass):
     name = "equalize"
     layers: str | tuple[str, ...] = "*"
     factors: Literal["real", "powers_of_two"] = "real"
-    rounds: int = field(default=20, metadata=bounded(at_least=1, at_most=1000))
+    iterations: int = field(default=20, metadata=bounded(at_least=1, at_most=1000))
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
@@ -96,7 +96,7 @@ class EqualizePass(ModulePass):
             parameters = {
                 layer: _Parameters.of(layer, weights) for pair in pairs for layer in (pair.first, pair.second)
             }
-            for _ in range(self.rounds):
+            for _ in range(self.iterations):
                 moves = [pair.equalize(parameters, powers_of_two=self.factors == "powers_of_two") for pair in pairs]
                 if max(moves, default=0.0) <= SETTLED:
                     break

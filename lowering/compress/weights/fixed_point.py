@@ -2,7 +2,7 @@
 
 Law: lossy; every weight is a value of its format, no further from it than one step (half of one by the half modes,
 below the end of the range). Weights become codes with one scale `2^-FB` per layer; a float network computes with their
-reals, and a later `quantize` keeps them. With `activations` each layer's result, and the network's inputs, are
+reals, and a later `quantize` keeps them. With `activation_bits` each layer's result, and the network's inputs, are
 annotated for that `quantize` with formats whose scales are powers of two as well, so that requantization is a shift.
 Calibration data show the ranges; a result behind a ReLU is unsigned and has no sign bit.
 
@@ -67,9 +67,9 @@ class FixedPointPass(ModulePass):
     `layers`: globs over layer names.
     `method`: the point is as far left as all values fit, or where the signal-to-quantization-noise ratio is best.
     `rounding`: of weights.
-    `activations`: bits of the layers' results and of the inputs; without it they are left to quantize.
+    `activation_bits`: bits of the layers' results and of the inputs; without it they are left to quantize.
     `calibration`: what shows the ranges of results: an .npz or .safetensors file with arrays named like the network's
-        inputs, relative to the spec. Needed for `activations`.
+        inputs, relative to the spec. Needed for `activation_bits`.
     `samples`: use only the first so many of the data.
 
     Example: `fixed_point(bits = 6, method = sqnr)`
@@ -80,14 +80,14 @@ class FixedPointPass(ModulePass):
     layers: str | tuple[str, ...] = "*"
     method: PointMethod = "max_abs"
     rounding: Literal["half_even", "half_up", "half_away", "floor"] = "half_even"
-    activations: int | None = field(default=None, metadata=bounded(at_least=1, at_most=8))
+    activation_bits: int | None = field(default=None, metadata=bounded(at_least=1, at_most=8))
     calibration: str | None = None
     samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
-        if (self.activations is None) != (self.calibration is None):
-            raise ValueError("`activations` and `calibration` need each other: data show the ranges of results")
+        if (self.activation_bits is None) != (self.calibration is None):
+            raise ValueError("`activation_bits` and `calibration` need each other: data show the ranges of results")
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError (HAP0208, HAP0404, HAP0405, HAP0506, HAP0595)."""
@@ -96,8 +96,8 @@ class FixedPointPass(ModulePass):
             reject_fused(network)
             reject_quantized(network)
             slots = weight_slots(network, self.layers)
-            if self.activations is not None:
-                self._annotate(network, context, self.activations)
+            if self.activation_bits is not None:
+                self._annotate(network, context, self.activation_bits)
             for slot in slots:
                 self._code(slot, context.weights)
             erase_unused_weights(network)

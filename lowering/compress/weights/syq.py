@@ -1,7 +1,7 @@
 """SYQ: binary or ternary weights with symmetric scales per sub-group of the kernel.
 
-Law: lossy; with scales of least squares the error of grain pixel is at most that of row, and that at most that of
-layer. Sub-groups are ordered: the scale of a weight depends on its place in the kernel alone. Ternary codes keep
+Law: lossy; with scales of least squares the error of granularity pixel is at most that of row, and that at most that of
+tensor. Sub-groups are ordered: the scale of a weight depends on its place in the kernel alone. Ternary codes keep
 weights of 0. Rule, counts and sources: `hapir/quantizers/syq.py`.
 
 ```
@@ -33,37 +33,37 @@ from hapir.lowering.compress.weight_slots import WeightSlot
 from hapir.lowering.network_edits import networks_of, weight_op_of
 from hapir.quantizers.coded import Coded, Floats
 from hapir.quantizers.scale_groups import scale_shape
-from hapir.quantizers.syq import GROUP_FILTERS, syq, syq_shape
+from hapir.quantizers.syq import GROUP_FILTERS, SyqGranularity, SyqKind, syq, syq_shape
 
 
 @dataclass(frozen=True)
 class SyqPass(ModulePass):
     """Binary or ternary weights with a scale per sub-group. Lossy; the loss of each parameter is written to the IR.
 
-    Of K x C x R x S weights, grain layer has 1 scale, row R, pixel R S, channel K, group R S K / 4 (per pixel of four
-    filters), and asymmetric 2, one per sign. Layers without a kernel have one row of one pixel. Integer layers can keep
-    the codes of grains layer and channel.
+    Of K x C x R x S weights, granularity tensor has 1 scale, row R, pixel R S, channel K, group R S K / 4 (per pixel of
+    four filters), and asymmetric 2, one per sign. Layers without a kernel have one row of one pixel. Integer layers can
+    keep the codes of tensor and channel.
 
-    Signs have no zero, so with `codes = binary` a layer with more than 5 % of zeros is refused.
+    Signs have no zero, so with `kind = binary` a layer with more than 5 % of zeros is refused.
 
-    `grain`: which weights share a scale.
-    `codes`: signs, or signs and zeros.
+    `granularity`: which weights share a scale.
+    `kind`: signs, or signs and zeros.
     `layers`: globs over layer names.
-    `eta`: the share of the layer's largest magnitude below which weights become 0; of ternary codes. The thesis trains
-        with 0.05; the digits, trained in floats, keep more of their accuracy with 0.1.
+    `threshold`: the share of the layer's largest magnitude below which weights become 0 (eta); of ternary codes. The
+        thesis trains with 0.05; the digits, trained in floats, keep more of their accuracy with 0.1.
     `tie`: what a magnitude equal to that threshold becomes; of ternary codes.
     `scale`: the scales of the least squared error, or the mean magnitude of a whole sub-group, weights that become 0
         among them: where SYQ starts to train.
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive; of binary codes.
 
-    Example: `fold_batch_norm(); syq(grain = pixel, codes = binary, layers = "c2")`
+    Example: `fold_batch_norm(); syq(granularity = pixel, kind = binary, layers = "c2")`
     """
 
     name = "syq"
-    grain: Literal["layer", "row", "pixel", "channel", "group", "asymmetric"] = "pixel"
-    codes: Literal["binary", "ternary"] = "ternary"
+    granularity: SyqGranularity = "pixel"
+    kind: SyqKind = "ternary"
     layers: str | tuple[str, ...] = "*"
-    eta: float = field(default=0.05, metadata=bounded(at_least=0))
+    threshold: float = field(default=0.05, metadata=bounded(at_least=0))
     tie: Literal["zero", "nonzero"] = "nonzero"
     scale: Literal["least_squares", "mean"] = "least_squares"
     zeros: Literal["refuse", "positive"] = "refuse"
@@ -78,14 +78,15 @@ class SyqPass(ModulePass):
             code_weights(network, self.layers, weights, self._rule, self.name)
 
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
-        if self.grain == "group" and len(w) % GROUP_FILTERS:
+        if self.granularity == "group" and len(w) % GROUP_FILTERS:
             fail(
                 "HAP0532",
                 f"`{weight_op_of(slot.value).key.data}` has {len(w)} filters, no multiple of {GROUP_FILTERS}",
                 at=slot.op,
-                help="choose another grain for this layer, or leave it out of `layers`",
+                help="choose another granularity for this layer, or leave it out of `layers`",
             )
-        if self.codes == "binary":
-            scales = scale_shape(w.shape, "layer") if self.grain == "asymmetric" else syq_shape(w.shape, self.grain)
+        if self.kind == "binary":
+            whole = self.granularity == "asymmetric"
+            scales = scale_shape(w.shape) if whole else syq_shape(w.shape, self.granularity)
             check_signs(w, slot, self.zeros, scales)
-        return syq(w, self.grain, self.codes, self.eta, self.tie, self.scale)
+        return syq(w, self.granularity, self.kind, self.threshold, self.tie, self.scale)

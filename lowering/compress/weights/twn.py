@@ -1,4 +1,4 @@
-"""Ternary weight networks: -1, 0 and 1 with one scale per layer or per filter.
+"""Ternary weight networks: -1, 0 and 1 with one scale per tensor or per output channel.
 
 Law: lossy; a weight becomes 0 up to a threshold, else `scale * sign(w)`, with the scale of the least squared error.
 Weights of 0 stay 0. Coding the result again changes nothing. Rule and sources: `hapir/quantizers/twn.py`.
@@ -26,6 +26,7 @@ from xdsl.passes import ModulePass
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.lowering.compress.coded_weights import code_weights
+from hapir.lowering.compress.weight_slots import Granularity
 from hapir.lowering.network_edits import networks_of
 from hapir.quantizers.twn import twn
 
@@ -35,7 +36,8 @@ class TwnPass(ModulePass):
     """Ternary weights with one scale, 2 bits each. Lossy; the loss of each parameter is written to the IR.
 
     `layers`: globs over layer names.
-    `per`: one threshold and scale per layer, or one per filter (index of axis 0).
+    `granularity`: a threshold and a scale for a tensor (of a recurrent layer, for each gate), or for each output
+        channel (of a transposed convolution, for each input channel).
     `threshold`: a factor times the mean magnitude, or the one of the least squared error, found by sorting.
     `factor`: of threshold mean.
     `tie`: what a magnitude equal to the threshold becomes; of threshold mean.
@@ -45,7 +47,7 @@ class TwnPass(ModulePass):
 
     name = "twn"
     layers: str | tuple[str, ...] = "*"
-    per: Literal["layer", "filter"] = "layer"
+    granularity: Granularity = "tensor"
     threshold: Literal["mean", "optimal"] = "mean"
     factor: float = field(default=0.7, metadata=bounded(at_least=0))
     tie: Literal["zero", "nonzero"] = "zero"
@@ -61,6 +63,6 @@ class TwnPass(ModulePass):
                 network,
                 self.layers,
                 weights,
-                lambda w, _: twn(w, self.per, self.threshold, self.factor, self.tie),
+                lambda w, slot: twn(w, slot.blocks(self.granularity), self.threshold, self.factor, self.tie),
                 self.name,
             )

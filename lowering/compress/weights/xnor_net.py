@@ -1,8 +1,8 @@
 """XNOR-Net: layers that multiply signs of activations by signs of weights.
 
 Law: lossy; a layer of input x and weights w computes on `half * sign(x - threshold) + middle` and `scale * sign(w)`,
-with `scale = mean |w|` of a filter or layer (Rastegari et al., XNOR-Net, ECCV 2016, section 3). `half` joins the scale
-of the weights, and `middle` the bias, so that the layer itself sees signs alone.
+with `scale = mean |w|` of an output channel or tensor (Rastegari et al., XNOR-Net, ECCV 2016, section 3). `half` joins
+the scale of the weights, and `middle` the bias, so that the layer itself sees signs alone.
 
 The paper scales activations by a map K, one factor per position of the output, which no accumulator of integers can
 hold. Here the factor is one number per layer: by calibration the mean of |x|, which has the least squared error, or 1.
@@ -42,7 +42,7 @@ from hapir.lowering.compress.binary_zeros import check_signs
 from hapir.lowering.compress.coded_weights import insert_coded
 from hapir.lowering.compress.observe_activations import calibration_data
 from hapir.lowering.compress.two_levels import Levels, centred_levels, symmetric_levels
-from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
+from hapir.lowering.compress.weight_slots import Granularity, WeightSlot, weight_slots
 from hapir.lowering.network_edits import (
     erase_unused_weights,
     insert_before,
@@ -77,7 +77,8 @@ class XnorNetPass(ModulePass):
         scales the signs of x. Without it they are -1 and 1.
     `center`: split x at its mean instead of at 0 and give each side its mean, for inputs that are never negative, as
         behind a ReLU; needs `calibration`.
-    `per`: one scale of the weights per filter, or per layer.
+    `granularity`: one scale of the weights for each output channel (of a transposed convolution, for each input
+        channel), or one for a tensor (of a recurrent layer, for each gate).
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive.
     `samples`: use only the first so many of the data.
 
@@ -88,7 +89,7 @@ class XnorNetPass(ModulePass):
     layers: str | tuple[str, ...] = "*"
     calibration: str | None = None
     center: bool = False
-    per: Literal["filter", "layer"] = "filter"
+    granularity: Granularity = "channel"
     zeros: Literal["refuse", "positive"] = "refuse"
     samples: int | None = field(default=None, metadata=bounded(at_least=1))
 
@@ -139,8 +140,9 @@ class XnorNetPass(ModulePass):
         self, slot: WeightSlot, levels: dict[SSAValue, Levels], signs: dict[SSAValue, SSAValue], weights: WeightStore
     ) -> None:
         op, exact = slot.op, real_weight_of(slot.value, weights)
-        check_signs(exact, slot, self.zeros, scale_shape(exact.shape, self.per))
-        coded = bwn(exact, self.per)
+        groups = slot.blocks(self.granularity)
+        check_signs(exact, slot, self.zeros, scale_shape(exact.shape, groups))
+        coded = bwn(exact, groups)
         if not _takes_signs(op):
             op.operands[slot.index] = insert_coded(slot, coded, exact, weights, self.name)
             return
