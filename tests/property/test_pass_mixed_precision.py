@@ -185,7 +185,7 @@ def test_the_goal_and_the_method_count(project: Path) -> None:
         ("size = 100", "the least that these formats can take is "),
         ("average_bits = 2, weights = [i3, i8]", "the narrowest formats take 3 bits per weight, not 2"),
         ("bit_operations = 1 %", "the narrowest formats leave 25 % of the bit operations"),
-        ("at_least = 30 dB, weights = [i2]", "even with the widest of these formats the score misses the bound"),
+        ("at_least = 30 dB, weights = [i2]", "even the plan that loses least misses the bound"),
     ],
 )
 def test_what_cannot_be_met_is_refused(project: Path, options: str, says: str) -> None:
