@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,16 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import TensorType, f32
 
-import hapir
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.channel_groups import channel_groups
-from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
-from hapir.lowering.compress.search.judge import Judge
 from hapir.lowering.compress.structure.filter_prune import Constraint, FilterPrunePass, layer_cost
 from hapir.lowering.network_edits import weight_of
-from hapir.pipeline import ir_text
 from hapir.pruners.filters import filter_worth
-from tests.end_to_end.digits import DIGITS
 from tests.property.network_builder import NetworkBuilder
-from tests.property.pipelines import Compilation, compilation, quantize
+from tests.property.pipelines import compilation, quantize
 from tests.property.pruned_pairs import EXACT, INTEGRAL, cost, exactly, integral, integral_inputs, layers, pruned
 from tests.property.strategies import Sample, networks
 
@@ -198,67 +192,3 @@ def test_the_metric_changes_what_goes() -> None:
         compiled = compilation(sample).apply(FilterPrunePass(0.4, criterion=criterion))
         left.append(weight_of(layers(compiled)[0].w, compiled.ctx.weights).ravel().tolist())
     assert left == [[1.0, pytest.approx(0.9)], [1.0, 9.0]]
-
-
-def on_digits(step: FilterPrunePass) -> tuple[Compilation, Judge]:
-    """The digits after batch norm folding and a step, and the judge that the step asks."""
-    scheduled = hapir.load(DIGITS).schedule("on_tiny", recipe="none")
-    compiled = Compilation(scheduled.float_module.clone(), scheduled.float_context())
-    compiled.ctx.remember_original(compiled.module)
-    compiled.apply(FoldBatchNormPass(), step)
-    return compiled, Judge.of(compiled.network, compiled.ctx, step.evaluator, "digits_calib.npz", step.samples)
-
-
-BY_SCORE = FilterPrunePass(layers="c*", within=0.3, criterion="magnitude", data="digits_calib.npz", samples=64)
-
-
-@pytest.mark.parametrize("evaluator", ["accuracy", "agreement"])
-def test_steps_are_taken_while_the_network_is_good_enough(monkeypatch: pytest.MonkeyPatch, evaluator: str) -> None:
-    monkeypatch.setenv("HAPIR_NO_CACHE", "1")
-    step = replace(BY_SCORE, evaluator=evaluator)
-    compiled, judge = on_digits(step)
-    filters = [shape_of(op.w)[0] for op in layers(compiled)[:3]]
-    assert judge.score(compiled.network, compiled.ctx.weights) >= judge.baseline - 0.3 - 1e-9
-    assert filters[0] < 16
-    # one step more would have been too much
-    step_more = FilterPrunePass(layers="c*", sparsity=0.1, rounding="down", criterion="magnitude")
-    compiled.apply(step_more)
-    assert judge.score(compiled.network, compiled.ctx.weights) < judge.baseline - 0.3
-    assert [shape_of(op.w)[0] for op in layers(compiled)[:3]] < filters
-
-
-def test_bounds_steps_and_multiples_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAPIR_NO_CACHE", "1")
-
-    def left(step: FilterPrunePass) -> list[int]:
-        return [shape_of(op.w)[0] for op in layers(on_digits(step)[0])[:3]]
-
-    usual = left(BY_SCORE)
-    for other in (replace(BY_SCORE, within=0.02), replace(BY_SCORE, step=0.4), replace(BY_SCORE, criterion="random")):
-        assert left(other) != usual
-    assert all(n % 4 == 0 for n in left(replace(BY_SCORE, multiple_of=4)))
-    with pytest.raises(HapirError, match="HAP0583"):
-        left(replace(BY_SCORE, within=None, at_least=1.5))
-
-
-def test_a_search_that_is_stopped_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HAPIR_NO_CACHE", raising=False)
-    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "whole"))
-    whole = ir_text(on_digits(BY_SCORE)[0].module)
-    monkeypatch.setenv("HAPIR_CACHE", str(tmp_path / "stopped"))
-    score, asked = Judge.score, 0
-
-    def stopping(judge: Judge, network: nn.NetworkOp, weights: Any) -> float:
-        nonlocal asked
-        asked += 1
-        if asked == 2:
-            raise KeyboardInterrupt
-        return score(judge, network, weights)
-
-    monkeypatch.setattr(Judge, "score", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        on_digits(BY_SCORE)
-    assert ir_text(on_digits(BY_SCORE)[0].module) == whole
-    (journal,) = (tmp_path / "stopped" / "search").glob("*.jsonl")
-    # the first score was known, the second asked for twice
-    assert asked == len([line for line in journal.read_text(encoding="utf-8").splitlines() if line]) + 1

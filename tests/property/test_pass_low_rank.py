@@ -78,6 +78,15 @@ def test_a_budget_is_used_and_kept(split: Split, budget: float):
     assert now[1] * (rank + 1) / rank > budget * before[1]
 
 
+def test_a_budget_is_exact_to_the_rank_and_leaves_one() -> None:
+    """0.29 of 100 ranks is 29, whatever 0.29 * 100 is in binary; a budget below that of rank 1 gives rank 1."""
+    for budget, rank in ((0.29, 29), (0.57, 57), (0.001, 1)):
+        # a rank costs 200 of the 10 000 products of each place
+        sample = single_conv(np.random.default_rng(0).standard_normal((100, 100, 1, 1)), size=1)
+        wide = after(sample, LowRankPass(budget=2 * budget, veto="none"))
+        assert shape_of(chain_of(wide.network, "c")[0].w)[0] == rank
+
+
 def test_splits_differ_and_the_error_is_the_bound():
     sample = single_conv(W)
     errors: list[float] = []

@@ -159,6 +159,25 @@ def test_quantize_carries_the_annotations_out(project: Path) -> None:
     assert result.mismatches_vs_reference == 0
 
 
+def stored_bytes(project: Path, size: int) -> int:
+    """What the weights of layers and their scales take in the file that `hapir compile` writes, packed."""
+    recipe = SPEC.replace('digits_calib.npz")\n}}', 'digits_calib.npz")\n    encode(encoding = dense)\n}}')
+    (project / "e.hap").write_text(recipe.format(options=f"size = {size}, samples = 16"), encoding="utf-8")
+    hapir.load(project / "e.hap").schedule("s").compile(project / "out", ["c"])
+    arrays = WeightStore.load(project / "out" / "weights.safetensors")
+    assert any(key.endswith(".dense.codes") for key in arrays)
+    return sum(array.nbytes for key, array in arrays.items() if ".weight." in key)
+
+
+def test_the_size_is_that_of_the_weights_file(project: Path) -> None:
+    """A budget is kept in bytes of the file, and what a plan is said to take is what it takes."""
+    for size in (6000, 9001, 14_000):
+        found = stored_bytes(project, size)
+        assert found <= size
+        assert stored_bytes(project, found) == found, "it fits into what it takes"
+        assert stored_bytes(project, found - 1) < found
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -185,7 +204,7 @@ def test_the_goal_and_the_method_count(project: Path) -> None:
         ("size = 100", "the least that these formats can take is "),
         ("average_bits = 2, weights = [i3, i8]", "the narrowest formats take 3 bits per weight, not 2"),
         ("bit_operations = 1 %", "the narrowest formats leave 25 % of the bit operations"),
-        ("at_least = 30 dB, weights = [i2]", "even with the widest of these formats the score misses the bound"),
+        ("at_least = 30 dB, weights = [i2]", "even the plan that loses least misses the bound"),
     ],
 )
 def test_what_cannot_be_met_is_refused(project: Path, options: str, says: str) -> None:
