@@ -286,3 +286,15 @@ def test_what_a_branch_may_go_through() -> None:
     network = build.finish("n", image, [("y", x)])
     found = [branch_of(op) is not None for op in network.body.block.ops if isinstance(op, nn.ProductOp)]
     assert found == [True] * 4 + [False] * 3
+
+
+@pytest.mark.parametrize("structure", ["column", "kernel_position", "kernel_slice", "layer"])
+def test_thresholds_of_psp_need_no_units(structure: Any) -> None:
+    sample = residual_and_dense()
+    wide = replace(sample, weights=sample.weights.copy())
+    for key in sample.weights:
+        if key.startswith("conv"):
+            wide.weights.put(key, np.float32(8) * sample.weights[key].astype(np.float32))
+    step = StructurePrunePass(structure, threshold=0.95, score="psp")
+    left = [[shape_of(op.w) for op in layers(compilation(drawn).apply(step))] for drawn in (sample, wide)]
+    assert left[0] == left[1] != [shape_of(op.w) for op in layers(compilation(sample))]

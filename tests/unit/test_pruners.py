@@ -14,7 +14,7 @@ from hapir.pruners.filters import filter_worth, quantization_errors
 from hapir.pruners.magnitude import below, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.pruners.narrowing import grid_of, narrowed, slices_to_drop
-from hapir.pruners.structures import Amount, halvings, pruned_columns
+from hapir.pruners.structures import Amount, diagonal_blocks, halvings, pruned_columns
 
 DRAW = np.random.default_rng(0)
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
@@ -96,7 +96,7 @@ def test_the_best_columns_stay_beyond_a_multiple() -> None:
 
 def test_halvings_look_at_what_the_next_one_drops() -> None:
     """The second halving drops kernels of the diagonal blocks only; what the first one dropped is gone."""
-    worth = np.kron(np.eye(2), np.full((2, 2), 3.0)) + 0.1
+    worth = np.where(diagonal_blocks(4, 4, 1, 2), 3.1, 0.1)
     assert halvings(4, 4, 1, Amount(None, 1.5), worth) == 2
     assert halvings(4, 4, 1, Amount(None, 4.0), worth) == 4
     assert [halvings(8, 8, 1, Amount(share, None), np.ones((8, 8))) for share in (0.4, 0.5, 0.75, 0.8)] == [1, 2, 4, 4]
