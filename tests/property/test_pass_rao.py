@@ -112,7 +112,7 @@ def loss(before: list[Array]):
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
-@given(SAMPLES, st.integers(1, 3), st.integers(2, 8))
+@given(SAMPLES, st.integers(1, 3), st.integers(2, 24))
 def test_shared_values_are_few_and_in_fixed_point(sample: Sample, bits: int, value_bits: int) -> None:
     compiled = compilation(sample)
     if not has_weights(compiled):
