@@ -10,7 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.traits import Pure
 
 from hapir.diagnostics import fail
-from hapir.dialects.nn import WeightOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.reference.interpret import run_op
 from hapir.weights import Array, WeightStore
 
@@ -30,6 +30,16 @@ def is_constant(value: SSAValue) -> bool:
 def is_constant_op(op: Operation) -> bool:
     """Whether an op computes on parameters alone. A parameter itself is none."""
     return bool(op.operands) and bool(op.results) and op.has_trait(Pure) and all(map(is_constant, op.operands))
+
+
+def constants_of(network: NetworkOp) -> set[SSAValue]:
+    """Every value of a network for which `is_constant` holds, found in one walk."""
+    found: set[SSAValue] = set()
+    for op in network.body.walk():
+        computed = bool(op.operands) and op.has_trait(Pure) and all(operand in found for operand in op.operands)
+        if isinstance(op, WeightOp) or computed:
+            found.update(op.results)
+    return found
 
 
 def stored_key(op: Operation) -> str:

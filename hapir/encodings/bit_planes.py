@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from hapir.encodings.bits import Bytes, Unsigned, unsigned_of
+from hapir.encodings.bits import Bytes, Unsigned, bytes_for, unsigned_of
 from hapir.encodings.encoding import NOTHING_SHARED, Encoding, Part, Shared, Symbols, Tensor, exactly
 
 
@@ -54,6 +54,7 @@ class BitPlanes(Encoding):
         symbols = np.zeros((tensor.rows, tensor.columns), unsigned_of(tensor.bits))
         for bit, plane in enumerate(planes):
             # no count of bits: numpy refuses one for rows of no bytes
-            ones = np.unpackbits(plane, axis=1, bitorder="little")[:, : tensor.columns]
+            used = plane[:, : bytes_for(tensor.columns)]
+            ones = np.unpackbits(used, axis=1, bitorder="little")[:, : tensor.columns]
             symbols |= ones.astype(symbols.dtype) << bit
         return symbols.reshape(-1)

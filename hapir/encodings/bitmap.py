@@ -44,9 +44,7 @@ class Bitmap(Encoding):
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
     def fitted(self, symbols: Symbols) -> Encoding:
-        if self.levels != "auto":
-            return self
-        return replace(self, levels=best_levels(symbols.tensor, symbols.nonzero_histogram[0], symbols.nonzeros).count)
+        return replace(self, levels=best_levels(self.levels, symbols))
 
     def _table(self, tensor: Tensor) -> Levels:
         return Levels(chosen(self.levels), tensor.bits)

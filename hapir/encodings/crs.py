@@ -22,8 +22,8 @@ from hapir.encodings.encoding import (
     exactly,
     placed,
 )
-from hapir.encodings.gaps import best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
-from hapir.encodings.levels import Auto, Levels, best_levels, chosen
+from hapir.encodings.gaps import best_entries, entries_of, gap_histogram, positions_of, row_gaps, with_skips
+from hapir.encodings.levels import Auto, Levels, best_levels, chosen, level_choices
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,12 @@ class Crs(Encoding):
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
     def fitted(self, symbols: Symbols) -> Encoding:
-        distinct, tensor = symbols.nonzero_histogram[0], symbols.tensor
-        levels = best_levels(tensor, distinct, symbols.nonzeros).count if self.levels == "auto" else self.levels
-        index_bits = self.index_bits
-        if index_bits == "auto":
-            absolute = self.columns == "absolute"
-            width = Levels(levels, tensor.bits).width
-            index_bits = (
-                index_width(tensor.columns) if absolute else best_width(gap_histogram(symbols, rows=True), width)
-            )
-        return replace(self, index_bits=index_bits, levels=levels)
+        if self.columns == "absolute":
+            index_bits = index_width(symbols.tensor.columns) if self.index_bits == "auto" else self.index_bits
+            return replace(self, index_bits=index_bits, levels=best_levels(self.levels, symbols))
+        tables = level_choices(self.levels, symbols.tensor, symbols.nonzero_histogram[0])
+        index_bits, table = best_entries(gap_histogram(symbols, rows=True), self.index_bits, tables)
+        return replace(self, index_bits=index_bits, levels=table.count)
 
     def _table(self, tensor: Tensor) -> Levels:
         return Levels(chosen(self.levels), tensor.bits)

@@ -7,11 +7,15 @@ The largest number of the field, `m = 2^width - 1`, is an entry without a weight
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
 from hapir.encodings.bits import Unsigned, unsigned_of
 from hapir.encodings.encoding import Symbols
+from hapir.encodings.levels import Auto, Levels
 
 Int64 = npt.NDArray[np.int64]
 
@@ -62,9 +66,14 @@ def entries_of(gaps: Histogram, width: int) -> int:
     return int((counts * (distinct // ((1 << width) - 1) + 1)).sum())
 
 
-def best_width(gaps: Histogram, value_width: int) -> int:
-    """The width with which entries of a gap and a value take the fewest bits in all; the smallest of equals."""
-    return min(range(1, WIDEST_GAP + 1), key=lambda width: entries_of(gaps, width) * (width + value_width))
+def best_entries(gaps: Histogram, width: int | Auto, tables: Sequence[Levels]) -> tuple[int, Levels]:
+    """The width of a gap and the way to write values that take the fewest bits in all; the smallest of equals."""
+    widths = range(1, WIDEST_GAP + 1) if width == "auto" else (width,)
+
+    def bits(choice: tuple[int, Levels]) -> int:
+        return entries_of(gaps, choice[0]) * (choice[0] + choice[1].width) + choice[1].table_bits
+
+    return min(product(widths, tables), key=bits)
 
 
 def with_skips(gaps: Int64, values: Unsigned, width: int) -> tuple[Unsigned, Unsigned, Int64]:

@@ -92,9 +92,7 @@ class Huffman(Encoding):
             return min(choices, key=lambda choice: sum(choice.part_bits(symbols).values()))
         if self.source == "symbols":
             return replace(self, levels=0)
-        if self.levels != "auto":
-            return self
-        return replace(self, levels=best_levels(symbols.tensor, symbols.nonzero_histogram[0], symbols.nonzeros).count)
+        return replace(self, levels=best_levels(self.levels, symbols))
 
     def for_all(self, tensors: Sequence[Symbols]) -> Self:
         """What the code is of, where all tensors have one code: what is smaller in all. Raises ValueError."""

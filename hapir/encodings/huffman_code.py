@@ -26,7 +26,7 @@ MOST_CODES = 1 << 16
 LONGEST_CODE = 56
 """No code of fewer than 2^31 symbols is longer: the n-th Fibonacci number of symbols makes one of n - 1 bits."""
 _FIELD = 6
-_TABLE_BITS = 14
+_TABLE_BITS = 16
 """Codes up to this length are looked up when a stream is read."""
 
 
@@ -154,7 +154,7 @@ class Book:
         values = np.empty(count, self.symbols.dtype)
         done, at = 0, 0
         table = _Table.of(self)
-        padded = np.concatenate([data, np.zeros(_CHUNK_BYTES + 16, np.uint8)])
+        padded = np.concatenate([data, np.zeros(_PAST_THE_END, np.uint8)])
         while done < count:
             if at >= 8 * len(data):
                 raise DamagedError("a stream ends before its last value")
@@ -170,6 +170,8 @@ class Book:
 
 _ONE = np.zeros(1, np.uint8)
 _CHUNK_BYTES = CHUNK // 8
+_PAST_THE_END = 16
+"""Bytes of zeros behind a stream: what is looked up at its last bits may reach into them."""
 _JUMPS = 4
 """Starts of codes are found 2^4 at a time."""
 
@@ -219,17 +221,20 @@ class _Table:
         return _Table(places, lengths, width, firsts, counts, befores)
 
     def follow(self, padded: Bytes, at: int) -> tuple[npt.NDArray[np.int32], Int64]:
-        """The codes that start within a chunk of bits from `at`: their places in the book, and where each one ends.
+        """The codes that start within a chunk of a padded stream, the first one at bit `at`: their places in the book,
+        and where each one ends.
 
         The length of the code at every bit is looked up, then the starts are found by following them; in jumps of 16
         codes, because that is the one step that numpy cannot take for many codes at once.
         """
-        first, bits = at >> 3, 8 * _CHUNK_BYTES
-        wide = padded[first : first + _CHUNK_BYTES + 2].astype(np.uint32)
+        first = at >> 3
+        size = min(_CHUNK_BYTES, len(padded) - _PAST_THE_END - first)
+        bits = 8 * size
+        wide = padded[first : first + size + 2].astype(np.uint32)
         wide = wide[:-2] | wide[1:-1] << 8 | wide[2:] << 16
         pattern = ((wide[:, None] >> np.arange(8, dtype=np.uint32)) & ((1 << self.width) - 1)).reshape(-1)
         places, lengths = self.places[pattern], self.lengths[pattern]
-        self._finish_long(padded, 8 * first, places, lengths)
+        self._finish_long(padded, 8 * first, pattern, places, lengths)
         stay = 64  # from here on a place leads to itself
         following = np.arange(bits + stay, dtype=np.int32)
         following[:bits] += lengths
@@ -249,16 +254,21 @@ class _Table:
         return places[flat], 8 * first + following[flat].astype(np.int64)
 
     def _finish_long(
-        self, padded: Bytes, origin: int, places: npt.NDArray[np.int32], lengths: npt.NDArray[np.uint8]
+        self,
+        padded: Bytes,
+        origin: int,
+        pattern: npt.NDArray[np.uint32],
+        places: npt.NDArray[np.int32],
+        lengths: npt.NDArray[np.uint8],
     ) -> None:
-        """Fill in the codes that are longer than the table's patterns, bit by bit."""
+        """Fill in the codes that are longer than the table's patterns: from there on bit by bit."""
         open_ = np.flatnonzero(lengths == 0)
         code = np.zeros(len(open_), np.int64)
-        for length in range(1, len(self.counts)):
+        for bit in range(self.width):
+            code = code << 1 | pattern[open_] >> bit & 1
+        for length in range(self.width + 1, len(self.counts)):
             at = origin + open_ + length - 1
-            inside = at < 8 * len(padded)
-            bit = np.where(inside, padded[np.minimum(at >> 3, len(padded) - 1)] >> (at & 7) & 1, 0)
-            code = code << 1 | bit
+            code = code << 1 | padded[at >> 3] >> (at & 7) & 1
             found = code - self.firsts[length] < self.counts[length]
             hit = open_[found]
             places[hit], lengths[hit] = self.befores[length] + code[found] - self.firsts[length], length

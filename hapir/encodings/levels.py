@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from hapir.encodings.bits import Bytes, Unsigned, index_width, pack, unpack, unsigned_of
-from hapir.encodings.encoding import DamagedError, Part, Tensor, exactly
+from hapir.encodings.encoding import DamagedError, Part, Symbols, Tensor, exactly
 
 Auto = Literal["auto"]
 """An option that `fitted` chooses."""
@@ -65,8 +65,13 @@ class Levels:
         return levels[fields]
 
 
-def best_levels(tensor: Tensor, distinct: Unsigned, values: int) -> Levels:
-    """The cheaper way to write so many values: by table, or as they are."""
-    by_index = Levels(len(distinct), tensor.bits)
-    saved = values * (tensor.bits - by_index.width) - by_index.table_bits
-    return by_index if saved > 0 else Levels(0, tensor.bits)
+def level_choices(option: int | Auto, tensor: Tensor, distinct: Unsigned) -> tuple[Levels, ...]:
+    """The ways to write values that an option leaves open: as they are, or by table."""
+    counts = (0, len(distinct)) if option == "auto" else (option,)
+    return tuple(Levels(count, tensor.bits) for count in counts)
+
+
+def best_levels(option: int | Auto, symbols: Symbols) -> int:
+    """The option, or where it is `auto` what writes the symbols that do not mean zero in fewer bits."""
+    choices = level_choices(option, symbols.tensor, symbols.nonzero_histogram[0])
+    return min(choices, key=lambda table: symbols.nonzeros * table.width + table.table_bits).count

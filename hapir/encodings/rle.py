@@ -20,8 +20,8 @@ from hapir.encodings.encoding import (
     Tensor,
     placed,
 )
-from hapir.encodings.gaps import WIDEST_GAP, best_width, entries_of, gap_histogram, positions_of, row_gaps, with_skips
-from hapir.encodings.levels import Auto, Levels, best_levels, chosen
+from hapir.encodings.gaps import WIDEST_GAP, best_entries, entries_of, gap_histogram, positions_of, row_gaps, with_skips
+from hapir.encodings.levels import Auto, Levels, chosen, level_choices
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,9 @@ class Rle(Encoding):
         return Levels(self.levels, symbols.tensor.bits).unfit(symbols.nonzero_histogram[0])
 
     def fitted(self, symbols: Symbols) -> Encoding:
-        gaps = gap_histogram(symbols, rows=False)
-        distinct = symbols.nonzero_histogram[0]
-        levels = best_levels(symbols.tensor, distinct, symbols.nonzeros).count if self.levels == "auto" else self.levels
-        width = Levels(levels, symbols.tensor.bits).width
-        gap_bits = best_width(gaps, width) if self.gap_bits == "auto" else self.gap_bits
-        return replace(self, gap_bits=gap_bits, levels=levels)
+        tables = level_choices(self.levels, symbols.tensor, symbols.nonzero_histogram[0])
+        gap_bits, table = best_entries(gap_histogram(symbols, rows=False), self.gap_bits, tables)
+        return replace(self, gap_bits=gap_bits, levels=table.count)
 
     def _table(self, tensor: Tensor) -> Levels:
         return Levels(chosen(self.levels), tensor.bits)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 from hapir.report.table import Cell, table
 
+PACK = "codes lie in whole bytes until `encode()`, as the last step of the recipe, packs them"
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -16,7 +18,8 @@ class Footprint:
     do not mean 0. `weights` counts the numbers among them that are multiplied with, `weight_bytes` what these take on
     disk, tables and codebooks included. `disk_bytes` is what all parameters take as they are stored (`hapir compile`
     writes these arrays), `ram_bytes` what they take decoded, as the witnesses read them. `macs` counts the
-    multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied.
+    multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied. `packable_bytes`
+    are those of `weight_bytes` that hold no bit of a code: codes lie in whole bytes until `encode` packs them.
     """
 
     parameters: int = 0
@@ -26,6 +29,7 @@ class Footprint:
     disk_bytes: int = 0
     ram_bytes: int = 0
     macs: int = 0
+    packable_bytes: int = 0
 
     def __add__(self, other: Footprint) -> Footprint:
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
@@ -121,6 +125,8 @@ class CompressionReport:
         before, after = self.original.disk_bytes, self.compressed.disk_bytes
         if after:
             lines.append(f"{before} -> {after} bytes on disk, {before / after:.2f} times smaller")
+        if self.compressed.packable_bytes:
+            lines.append(f"{self.compressed.packable_bytes} of them are padding: {PACK}")
         if self.activation_bytes is not None:
             lines.append(f"{self.activation_bytes} bytes of RAM for activations")
         header = ("layer", "op", "parameters", "nonzeros", "bits/weight", "disk bytes", "RAM bytes", "MACs", "SQNR dB")
@@ -141,7 +147,10 @@ class CompressionTable:
     def to_text(self) -> str:
         """A table: the accuracy, the bytes and the ratio of each schedule."""
         header = (*("schedule", "accuracy %", "of float", "agreement %", "disk bytes", "RAM bytes"),)
-        return table((*header, "bits/weight", "nonzeros", "MACs", "SQNR dB"), [summary_row(r) for r in self.reports])
+        rows = [summary_row(report) for report in self.reports]
+        text = table((*header, "bits/weight", "nonzeros", "MACs", "SQNR dB"), rows)
+        loose = [report.schedule for report in self.reports if report.compressed.packable_bytes]
+        return f"{text}\n\nnot packed: {', '.join(loose)}: {PACK}" if loose else text
 
 
 def summary_row(report: CompressionReport) -> Sequence[Cell]:

@@ -68,14 +68,13 @@ class CheckReport:
         return {name: value for name, value in asdict(replace(self, warnings=())).items() if name != "warnings"}
 
     def to_text(self) -> str:
-        """A table per network and a line per list of names."""
+        """A table per network and a line per list of names; the JSON form says more of accesses."""
         lines: list[str] = []
         for network in self.networks:
             lines.append(f"network {network.name}")
             rows = [(la.name, la.op, text(la.shape), la.parameters, la.macs) for la in network.layers]
             rows.append(("total", "", "", network.parameters, network.macs))
-            lines.append(table(("layer", "op", "shape", "parameters", "MACs"), rows))
-            lines += [f"accesses: {network.least_accesses} to {network.most_accesses}", ""]
+            lines += [table(("layer", "op", "shape", "parameters", "MACs"), rows), ""]
         for kind, names in (("machines", self.machines), ("recipes", self.recipes), ("schedules", self.schedules)):
             lines.append(f"{kind}: {', '.join(names) or 'none'}")
         return "\n".join([*lines, f"{self.spec}: good"])

@@ -81,7 +81,6 @@ def among_first(result: Array, classes: npt.NDArray[np.int64], top: int) -> npt.
     scores = scores_of(result)
     if classes.size and (classes.min() < 0 or classes.max() >= scores.shape[1]):
         raise ValueError(f"classes are 0 to {scores.shape[1] - 1}, not {classes.min()} to {classes.max()}")
-    own = np.take_along_axis(scores, classes[:, None], axis=1)
-    before = np.arange(scores.shape[1]) < classes[:, None]
-    ahead = (scores > own) | ((scores == own) & before)
-    return np.count_nonzero(ahead, axis=1) < top
+    first: npt.NDArray[np.intp] = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    found: npt.NDArray[np.bool_] = (first == classes[:, None]).any(axis=1)
+    return found

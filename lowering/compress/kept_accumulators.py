@@ -63,7 +63,8 @@ def stays_real(norm: nn.BatchNormOp) -> bool:
 def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
     """Whether a layer's sums are read as reals, perhaps after max pools; batch norms are those that `stays_real`.
 
-    Where only floats follow, coded weights keep them if `ends` says so.
+    Where only floats follow, coded weights on signs keep them if `ends` says so. Others get codes like all layers: an
+    array writes bytes, and must run weights that were coded before.
     """
     value: SSAValue = op.result
     user = sole_user(value)
@@ -74,7 +75,15 @@ def keeps_accumulators(op: nn.ProductOp, ends: Ends) -> bool:
         return True
     if isinstance(user, nn.BatchNormOp):
         return ends == "sums" or _has_codes(user.result)
-    return ends == "sums" and is_coded(op.w) and not _has_codes(op.result)
+    return ends == "sums" and is_coded(op.w) and _are_signs(op.x) and not _has_codes(op.result)
+
+
+def _are_signs(value: SSAValue) -> bool:
+    """Whether a value is made of signs, perhaps moved, pooled or joined."""
+    owner = value.owner
+    while preserves(owner) or isinstance(owner, nn.ConcatOp):
+        owner = owner.operands[0].owner
+    return isinstance(owner, nn.SignOp)
 
 
 def _has_codes(value: SSAValue) -> bool:

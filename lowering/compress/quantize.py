@@ -76,7 +76,8 @@ class QuantizePass(ModulePass):
     `multiplier_bits`: the width of the factor of the target's requantizer.
     `max_shift`: how far that requantizer can shift right.
     `rounding`: how that requantizer rounds.
-    `ends`: what a last layer of coded weights hands on to the floats behind it: its sums as they are, or codes.
+    `ends`: what a last layer of coded weights on signs, or one in front of a batch norm that is not folded, hands on to
+        the floats behind it: its sums as they are, or codes.
     `samples`: use only the first so many of the data.
 
     Example: `fold_batch_norm(); quantize(weights = i8, activations = u8, calibration = "digits_calib.npz")`

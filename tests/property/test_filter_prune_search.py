@@ -106,6 +106,19 @@ def test_steps_go_on_as_long_as_the_score_allows() -> None:
         assert filters(free) == left
 
 
+def test_steps_are_taken_in_the_order_in_which_they_were_measured() -> None:
+    """What a layer ranks its filters by depends on the inputs that are left: another order keeps other filters."""
+    compiled, measured = compilation(chain(24, 20, 24, 4)), list[list[bytes]]()
+
+    def score(network: NetworkOp, arrays: Mapping[str, Array]) -> float:
+        measured.append([w.tobytes() for w in weights_in(network, arrays)])
+        return 1.0
+
+    search(replace(BOUND, step=0.3, multiple_of=2), compiled, score)
+    assert [w.tobytes() for w in weights_in(compiled.network, compiled.ctx.weights)] == measured[-1]
+    assert filters(compiled) == [2, 2, 2, 4]
+
+
 def test_a_refused_layer_is_left_alone_and_the_others_go_on() -> None:
     compiled = compilation(chain(8, 20, 6, 2))
     seen: list[tuple[int, ...]] = []

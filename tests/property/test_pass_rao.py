@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from hapir.weights import WeightStore
 from tests.end_to_end.digits import DIGITS, SPECS
 from tests.property.pipelines import Compilation, compilation
 from tests.property.strategies import FEATURES, Sample, networks
+from tests.property.test_pass_filter_prune import chain
 
 SAMPLES = networks(max_layers=5, allow=FEATURES - {"argmax"})
 RAO = RaoPass("d.npz", at_least=0.5)
@@ -134,6 +136,20 @@ def test_shared_values_are_few_and_in_fixed_point(sample: Sample, bits: int, val
             ), "whole numbers of so many bits, in steps of a power of two"
         else:
             assert isinstance(slot.value.owner, WeightOp), "no codes where they take more than they save"
+
+
+def test_codes_that_take_more_than_they_save_are_no_codes() -> None:
+    """Six weights of 32 bits: 6 indices of 3 bits and 8 values of 22 bits are 194, of 21 bits they are 186."""
+    for value_bits, coded in ((22, False), (21, True)):
+        compiled = compilation(chain(6, 2))
+        options = replace(RAO, layers="c1", min_bits=3, max_bits=3, value_bits=value_bits, eps=0.5)
+
+        def score(network: NetworkOp, arrays: Mapping[str, Array]) -> float:
+            return float(bool(weights_in(network, arrays)[0].all()))
+
+        options.compress(compiled.network, compiled.ctx.weights, score, 0.5)
+        (slot,) = weight_slots(compiled.network, "c1")
+        assert isinstance(slot.value.owner, WeightOp) != coded
 
 
 DATA = SPECS / "digits_calib.npz"
@@ -251,6 +267,18 @@ def test_layers_come_in_the_order_asked_for(options: RaoPass, expected: str) -> 
 
         by_loss = sorted(zip(("c1", "c2", "c3", "f1"), map(lost, before), strict=True), key=lambda pair: pair[1])
         assert " ".join(name for name, _ in by_loss) == expected
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals(terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    scheduled = hapir.load(DIGITS).schedule("on_tiny", recipe="none")
+    module, weights = scheduled.float_module.clone(), scheduled.float_weights.copy()
+    (network,) = (op for op in module.body.block.ops if isinstance(op, NetworkOp))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: terminal)
+        replace(RAO, cluster=False, eps=0.5).compress(network, weights, lambda network, arrays: 1.0, 0.5)
+    shown = capsys.readouterr().err
+    assert shown.startswith("\r\x1b[K1/5 evaluations of rao, ") if terminal else shown == ""
 
 
 def test_seeds_draw_other_starts(project: Path) -> None:

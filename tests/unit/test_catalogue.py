@@ -21,7 +21,18 @@ from hapir.catalogue.words import command_entry
 from hapir.cli.command import Command
 
 DESCRIBED = (
-    *("passes", "layers", "blocks", "units", "dataflows", "formats", "multipliers", "encodings", "targets"),
+    *(
+        "passes",
+        "layers",
+        "blocks",
+        "units",
+        "dataflows",
+        "formats",
+        "multipliers",
+        "encodings",
+        "evaluators",
+        "targets",
+    ),
     "commands",
 )
 

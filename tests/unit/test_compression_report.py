@@ -12,7 +12,7 @@ import pytest
 import hapir
 from hapir.diagnostics import HapirError
 from hapir.report import measure
-from hapir.report.compression import CompressionReport, Footprint
+from hapir.report.compression import PACK, CompressionReport, Footprint
 from tests.projects import run_main
 
 SPEC = """\
@@ -31,9 +31,11 @@ recipe int4 {
     fold_batch_norm()
     quantize(weights = i4, activations = u8, calibration = "d.npz")
 }
+recipe packed { int4(), encode(encoding = dense) }
 schedule pruned of n with half { }
 schedule folded of n with fold { }
 schedule narrow of n with int4 { }
+schedule packed of n with packed { }
 """
 
 
@@ -113,6 +115,12 @@ def test_integers_count_with_their_tables(project: Path) -> None:
     # 18 codes and 2 scales of f32; 2 biases of i32; a factor of u16 and a shift of u8 per channel
     assert (after.weight_bytes, after.disk_bytes, after.ram_bytes) == (18 + 8, 26 + 8 + 6, 18 + 8 + 6)
     assert (after.parameters, after.weights) == (20, 18)
+    # 18 codes of 4 bits fit 9 bytes; f1 has 96, and dense(width = 4) is what encode makes of them
+    assert (after.packable_bytes, found.compressed.packable_bytes) == (9, 9 + 48)
+    assert f"57 of them are padding: {PACK}" in found.to_text()
+    packed = report(project, "packed")
+    assert (packed.compressed.packable_bytes, PACK in packed.to_text()) == (0, False)
+    assert packed.compressed.disk_bytes == found.compressed.disk_bytes - 57
     scheduled = hapir.load(project / "n.hap").schedule("narrow")
     assert found.compressed.disk_bytes == sum(array.nbytes for array in scheduled.weights.values())
     assert found.compressed.ram_bytes < found.compressed.disk_bytes
@@ -159,9 +167,10 @@ def test_the_command_shows_layers_or_schedules(project: Path) -> None:
     assert "accuracy 80.00 -> " in one.out
     assert [line.split()[0] for line in one.out.splitlines()[7:]] == ["c1", "n1", "f1", "total"]
     table = run_main(*arguments, "--all")
-    assert [line.split()[0] for line in table.out.splitlines()[2:]] == ["pruned", "folded", "narrow"]
+    assert [line.split()[0] for line in table.out.splitlines()[2:6]] == ["pruned", "folded", "narrow", "packed"]
+    assert table.out.splitlines()[6:] == ["", "not packed: narrow: " + PACK]
     some = run_main(*arguments, "--all", "--schedule", "*o*")
-    assert [line.split()[0] for line in some.out.splitlines()[2:]] == ["folded", "narrow"]
+    assert [line.split()[0] for line in some.out.splitlines()[2:4]] == ["folded", "narrow"]
     none = run_main(*arguments, "--all", "--schedule", "prunned")
     assert none.code == 1
     assert "did you mean `pruned`?" in none.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import TensorType, f32
@@ -11,7 +13,7 @@ from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.lowering.constants import is_constant
 from hapir.report.results import Difference
-from hapir.report.summary import summarize
+from hapir.report.summary import CheckReport, summarize
 from hapir.report.table import table
 
 
@@ -70,6 +72,8 @@ def test_accesses_lie_between_the_two_ends() -> None:
     assert [(layer.reads, layer.writes) for layer in summary.layers] == [(50, 27), (50, 50)]
     assert summary.most_accesses == 4 * 9 * 54
     assert summary.least_accesses == 54 + 50 + (27 + 50)
+    (shown,) = cast("list[dict[str, object]]", CheckReport("n.hap", (summary,), (), (), ()).to_json()["networks"])
+    assert (shown["least_accesses"], shown["most_accesses"]) == (181, 1944)
 
 
 def test_a_deep_network_is_counted() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hapir.dialects.nn import NetworkOp
 from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.compress.search.trial import Trial
 from hapir.search.accuracy import Accuracy
 from hapir.search.agreement import Agreement
 from hapir.search.journal import Journal
-from hapir.weights import WeightStore
+from hapir.weights import Array, WeightStore
 from tests.property.pipelines import compilation
 from tests.property.test_pass_filter_prune import chain
 
@@ -58,7 +60,7 @@ def test_whatever_scores_depend_on_is_in_the_digest() -> None:
             judge(labels=None),
             judge(inputs={"image": image + 1}),
             judge(inputs={"picture": image}),
-            judge(exact={name: -array for name, array in judge().exact.items()}),
+            judge(exact={name: np.negative(array) for name, array in judge().exact.items()}),  # pyright: ignore[reportArgumentType]  # reals
         )
     ]
     assert len(set(digests)) == len(digests)
@@ -67,10 +69,15 @@ def test_whatever_scores_depend_on_is_in_the_digest() -> None:
 
 def test_scores_depend_on_the_decisions_before() -> None:
     """The same last step after another history is another score."""
-    journal, asked = Journal(), []
+    journal = Journal()
+    asked: list[float] = []
+
+    def score(_: NetworkOp, arrays: Mapping[str, Array]) -> float:
+        asked.append(float(arrays["a"].astype(np.float64)[0]))
+        return 1.0
 
     def trial() -> Trial:
-        return Trial(NETWORK, SAMPLE.weights, lambda _, arrays: float(asked.append(arrays["a"][0]) or 1), 0.5, journal)
+        return Trial(NETWORK, SAMPLE.weights, score, 0.5, journal)
 
     one, other = trial(), trial()
     one.take("first", {"a": np.ones(1)})

@@ -174,7 +174,7 @@ def test_files_of_the_library_are_taken_names():
     "kind",
     [
         *("all_dialects", "all_passes", "all_targets", "layers", "units", "blocks", "dataflows", "formats"),
-        *("multipliers", "encodings"),
+        *("multipliers", "encodings", "evaluators"),
     ],
 )
 def test_every_entry_loads_and_is_documented(kind: str):

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, f32, f64, i64
 from xdsl.ir import Operation, SSAValue
@@ -194,14 +195,9 @@ class _Unit:
     """The array after pruning."""
     codes: Codebook | None = None
     bits: int | None = None
-    _ranks: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         self.kept = self.exact
-        magnitudes = np.abs(self.exact).ravel()
-        # ranks are magnitudes without ties: sorted once, every share is then one comparison
-        self._ranks = np.empty(magnitudes.size)
-        self._ranks[np.argsort(magnitudes, kind="stable")] = np.arange(magnitudes.size)
 
     @property
     def layer(self) -> str:
@@ -211,14 +207,19 @@ class _Unit:
     def macs(self) -> int:
         return sum(macs(slot.op) for slot in self.slots)
 
-    def pruned(self, share: float) -> Floats:
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """The place of each weight in the order of magnitudes, ties by index: sorted once, a share is a comparison."""
+        found = np.empty(self.exact.size, np.int64)
+        found[np.argsort(np.abs(self.exact), axis=None, kind="stable")] = np.arange(self.exact.size)
+        return found.reshape(self.exact.shape)
+
+    def pruned(self, share: float, ranks: npt.NDArray[np.int64]) -> Floats:
         """The weights with the share of least magnitude at 0."""
-        count = pruned_count(self.exact.size, share)
-        return np.where(self._ranks.reshape(self.exact.shape) < count, 0.0, self.exact)
+        return np.where(ranks < pruned_count(self.exact.size, share), 0.0, self.exact)
 
     def probe(self, trial: Trial) -> float:
         """The score with half of this layer pruned, and nothing else."""
-        return trial.score(f"probe {self.key} {PROBE}", self._stored(self.pruned(PROBE)))
+        return trial.score(f"probe {self.key} {PROBE}", self._stored(self.pruned(PROBE, self.ranks())))
 
     def prune(self, trial: Trial, eps: float) -> None:
         """Take the largest share that is good enough."""
@@ -226,9 +227,10 @@ class _Unit:
         def text(share: float) -> str:
             return f"prune {self.key} {share}"
 
-        best = largest_accepted(lambda p: trial.accepts(text(p), self._stored(self.pruned(p))), eps)
+        ranks = self.ranks()
+        best = largest_accepted(lambda p: trial.accepts(text(p), self._stored(self.pruned(p, ranks))), eps)
         if best is not None:
-            self.kept = self.pruned(best)
+            self.kept = self.pruned(best, ranks)
             trial.take(text(best), self._stored(self.kept))
 
     def share(self, trial: Trial, options: RaoPass) -> None:

@@ -1,12 +1,12 @@
 """Remove whole filters by their quantization error, in numbers that the processing elements divide.
 
-Law: lossy; the order is that of `filter_ranking`, the count is exact, and what is left in each selected layer is a
-multiple of `multiple_of`. The smaller network equals the one in which the same filters are zero; nothing gets more
-multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again and again, until the
-network costs at most that share of what it did: the layer that owns the scarce resource is pruned, not the most
-insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018). With `within` or `at_least` the same steps go on
-as long as an evaluator allows: a step that scores too low is not taken, and its layer is left alone from then on. Every
-step that is taken was itself measured good enough, so the bound holds with any evaluator.
+Law: lossy; the order is that of `filter_worth`, of equals the lower index first; the count is exact, and what is left
+in each selected layer is a multiple of `multiple_of`. The smaller network equals the one in which the same filters are
+zero; nothing gets more multiplications. With a `budget` the layer that costs most loses a `step` of its filters, again
+and again, until the network costs at most that share of what it did: the layer that owns the scarce resource is pruned,
+not the most insensitive one (Sydney thesis, section 4.3, L930 to L1028; FPL 2018). With `within` or `at_least` the
+same steps go on as long as an evaluator allows: a step that scores too low is not taken, and its layer is left alone
+from then on. Every step that is taken was itself measured good enough, so the bound holds with any evaluator.
 
 ```
 %c = nn.conv2d %x, %w window <3x3> groups 1 layer "c1" : (..., tensor<96x3x3x3xf32>) -> tensor<1x96x6x6xf32>
@@ -34,7 +34,7 @@ from hapir.context import hapir_context
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
-from hapir.lowering.compress.channel_choice import Choice, Worth, choose_groups
+from hapir.lowering.compress.channel_choice import Choice, RoundTo, Worth, choose_groups
 from hapir.lowering.compress.channel_groups import Removal, channel_groups
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.remove_channels import mask_channels, remove_channels
@@ -44,8 +44,8 @@ from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import erase_unused_weights, networks_of, reject_fused
 from hapir.pipeline import pass_text
 from hapir.progress import Progress
-from hapir.pruners.filters import Criterion, RoundTo, filter_worth, kept_filters
-from hapir.pruners.magnitude import Floats
+from hapir.pruners.filters import Criterion, filter_worth
+from hapir.pruners.magnitude import Floats, pruned_count
 from hapir.registered import EVALUATOR, EvaluatorText, canonical
 from hapir.weights import WeightStore
 
@@ -213,7 +213,7 @@ class FilterPrunePass(ModulePass):
         """How many steps a layer can lose, and one that is refused."""
         steps = 1
         while filters > self.multiple_of:
-            filters = kept_filters(filters, self._share(filters), self.multiple_of, "down")
+            filters -= max(pruned_count(filters, self._share(filters)), self.multiple_of)
             steps += 1
         return steps
 

@@ -303,11 +303,11 @@ class _Pruning:
 
     def _worth_of_layers(self, layers: Sequence[nn.ProductOp]) -> dict[nn.ProductOp, float]:
         """What each layer is worth per weight; of criterion psp, over the mean of all of them."""
-        arrays = [real_weight_of(op.w, self.weights) for op in layers]
+        arrays = (real_weight_of(op.w, self.weights) for op in layers)  # one at a time
         if self.criterion == "l2":
             found = [float(np.sqrt(np.square(w).mean())) for w in arrays]
         elif self.criterion == "random":
-            found = self.draw.permutation(len(arrays)).astype(float).tolist()
+            found = self.draw.permutation(len(layers)).astype(float).tolist()
         else:
             found = [float(np.abs(w).mean()) for w in arrays]
         mean = float(np.mean(found)) if found else 0.0

@@ -37,10 +37,10 @@ def test_less_than_a_step_away_and_right_on_average(bits: int):
     assert (np.abs(draws.mean(axis=0) - w) < step * 7 / 89).all()
 
 
-def coded(w: np.ndarray, **options: int) -> np.ndarray:
+def coded(w: np.ndarray, *, bits: int = 8, seed: int = 0) -> np.ndarray:
     """The codes that the pass stores."""
     module, context = network(w)
-    StochasticPass(**options).apply(context, module)
+    StochasticPass(bits=bits, seed=seed).apply(context, module)
     module.verify()
     assert "sqnr_db" in str(module)
     return context.weights["f1.weight.stochastic"]

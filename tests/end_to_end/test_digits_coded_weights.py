@@ -1,4 +1,4 @@
-"""Binary and ternary weights of the digits, followed by quantize: codes stay, and the witnesses agree to the bit."""
+"""Coded weights of the digits, followed by quantize: codes that can stay do, and the witnesses agree to the bit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,17 @@ KEPT = {
 }
 """Steps whose codes integer layers keep: which codes, and the accuracy that is left at least."""
 
-ROUNDED = ("ttq(threshold = 0.2)", "syq(granularity = pixel, threshold = 0.1)", "abc_net(bases = 5)")
-"""Steps with more scales than a layer of integers takes: quantize rounds what they mean to 8 bits."""
+SHARED = {
+    "k_means(bits = 4)": 17,
+    "n_ary(kind = quinary)": 5,
+    "log2(bits = 4)": 15,
+    "addnet(coefficients = three_add)": 59,
+    "ttq(threshold = 0.2)": 3,
+}
+"""Steps whose levels a layer shares, and how many there are at most: quantize rounds the levels to 8 bits."""
+
+ROUNDED = ("syq(granularity = pixel, threshold = 0.1)", "abc_net(bases = 5, granularity = channel)", "lq_net(bits = 3)")
+"""Steps with more tables than a layer of integers takes, or other ones: quantize rounds what they mean."""
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +64,14 @@ def test_integer_layers_keep_the_codes(folder: Path, step: str):
     assert found >= accuracy
 
 
-CASES = [(step, on) for on in ("c", "rtl") for step in (*KEPT, *ROUNDED)]
-QUICK = {("twn(granularity = channel)", "rtl"), ("dorefa(bits = 4)", "c"), ("abc_net(bases = 5)", "c")}
+@pytest.mark.parametrize("step", SHARED)
+def test_integer_layers_have_no_more_numbers_than_levels(folder: Path, step: str):
+    for name, weights in layer_weights(scheduled(folder, step)).items():
+        assert 1 < len(np.unique(weights)) <= SHARED[step], name
+
+
+CASES = [(step, on) for on in ("c", "rtl") for step in (*KEPT, *SHARED, *ROUNDED)]
+QUICK = {("twn(granularity = channel)", "rtl"), ("dorefa(bits = 4)", "c"), ("k_means(bits = 4)", "c")}
 """What each run of the tests looks at; the others are marked slow."""
 
 
