@@ -31,19 +31,11 @@ recipe int4 {
     fold_batch_norm()
     quantize(weights = i4, activations = u8, calibration = "d.npz")
 }
-<<<<<<< HEAD
-recipe small { int4(), encode(encoding = dense) }
-schedule pruned of n with half { }
-schedule folded of n with fold { }
-schedule narrow of n with int4 { }
-schedule packed of n with small { }
-=======
 recipe in_bits { int4(), encode(encoding = dense) }
 schedule pruned of n with half { }
 schedule folded of n with fold { }
 schedule narrow of n with int4 { }
 schedule packed of n with in_bits { }
->>>>>>> review3
 """
 
 
