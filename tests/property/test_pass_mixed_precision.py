@@ -191,6 +191,17 @@ def test_each_option_counts(project: Path, usual: dict[str, tuple[int | None, in
     assert widths(project, other) != usual
 
 
+def test_of_equal_scores_more_bits_are_better(project: Path) -> None:
+    """The classes of two images stay what they are: nothing says so but the rounding itself."""
+    found = widths(
+        project,
+        "bit_operations = 100 %, weights = [i7, i8], activations = [u7, u8], evaluator = agreement, samples = 2",
+    )
+    assert {weights for weights, _ in found.values()} == {8}
+    assert {results for _, results in found.values()} <= {8, None}
+    assert (8, 8) in {(weights, results) for weights, results in found.values()}
+
+
 def test_the_goal_and_the_method_count(project: Path) -> None:
     bound = "at_least = 25 dB, samples = 32"
     assert widths(project, bound) != widths(project, f"{bound}, goal = performance")
