@@ -129,7 +129,7 @@ def verify_after(step: Step, module: ModuleOp) -> None:
 
 
 def _placed(diagnostic: Diagnostic, step: Step) -> Diagnostic:
-    """The diagnostic with the step's place: as its own where it has none or the steps are to be mended, else a label."""
+    """The diagnostic with the step's place: as its own where it has none or their order is wrong, else a label."""
     if step.at is None:
         return diagnostic
     if diagnostic.span is None:

@@ -1,7 +1,8 @@
 """Encode weights: the arrays become the bytes of an encoding, and `enc.decode` gives them back.
 
 Law: exact; the network computes the same, and the weights file holds exactly the bytes of the parts. What is encoded is
-what is stored: codes where a quantizer gave codes, else f32. So it comes last in a recipe: passes that write other weights refuse encoded ones (HAP0554).
+what is stored: codes where a quantizer gave codes, else f32. So it comes last in a recipe: passes that write other
+weights refuse encoded ones (HAP0554).
 
 ```
 %c = nn.weight "c1.weight.twn" : tensor<16x1x3x3x!num.scaled<!num.ternary, "c1.weight.twn.scale">>

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.dialects.formats import Ternary
+from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.lowering.compress.calibration import (
     BINS,
     Observed,
