@@ -130,9 +130,9 @@ class Design:
         recipe: str | None = None,
         done: Callable[[], None] | None = None,
     ) -> CompressionTable:
-        """What each of the schedules (default: all) saves and costs on labelled images; see `Scheduled.report`.
+        """What each of the schedules saves and costs on labelled images; see `Scheduled.report`.
 
-        Layers are counted, not compared one by one.
+        By default those of the spec's own file, or all where it has none. Layers are counted, not compared one by one.
         `done` is called after each schedule. Raises HapirError as `schedule` and `Scheduled.report` do.
         """
         from hapir.report.compression import CompressionTable
@@ -140,7 +140,7 @@ class Design:
 
         reports: list[CompressionReport] = []
         known: FloatResults = {}
-        for name in self.schedules if schedules is None else schedules:
+        for name in self.spec.default_schedules if schedules is None else schedules:
             scheduled = self.schedule(name, recipe=recipe)
             with files_from(self.spec.folder):
                 reports.append(measure(scheduled, scheduled.dataset(inputs, limit), layers=False, known=known))

@@ -98,15 +98,17 @@ def _symbols(weight: WeightOp, weights: WeightStore) -> Symbols:
 def zero_code(element: Attribute, weights: WeightStore) -> int | None:
     """The code that means 0 of an element type, as arrays hold it; None where none does."""
     match element:
-        case AffineType():
-            return element.zero_point.data
         case CodebookType():
             levels = weights[element.levels.data]
             return Codebook(cast(Any, levels), cast(Any, levels)).zero_code
         case PlanesType():
             return None
+        case _ if isinstance(codes_of(element), BipolarType):
+            return None
+        case AffineType():
+            return element.zero_point.data
         case _:
-            return None if isinstance(codes_of(element), BipolarType) else 0
+            return 0
 
 
 def _encode_all(encoding: Encoding, stored: list[WeightOp], network: NetworkOp, weights: WeightStore) -> None:
