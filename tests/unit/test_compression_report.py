@@ -134,7 +134,7 @@ def test_integers_count_with_their_tables(project: Path) -> None:
 @pytest.mark.parametrize("schedule", ["pruned", "narrow", "packed"])
 def test_the_file_is_as_large_as_compile_makes_it(project: Path, schedule: str) -> None:
     found = report(project, schedule)
-    hapir.load(project / "n.hap").schedule(schedule).compile(project / "out", [])
+    hapir.load(project / "n.hap").schedule(schedule).compile(project / "out", ["c"])
     written = (project / "out" / "weights.safetensors").stat().st_size
     assert found.file_bytes[1] == written > found.compressed.disk_bytes
     original = hapir.load(project / "n.hap").schedule(schedule, recipe="none").weights.to_bytes()
