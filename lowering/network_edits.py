@@ -18,7 +18,16 @@ from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, RescaleOp, ThresholdOp, WidenOp
+from hapir.dialects.num import (
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    RescaleOp,
+    ThresholdOp,
+    WidenOp,
+    element_type,
+    table_key,
+)
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
@@ -184,6 +193,18 @@ def replace(old: Operation, new: Operation) -> None:
     old.results[0].replace_all_uses_with(new.results[0])
     old.detach()
     old.erase()
+
+
+def used_keys(module: ModuleOp) -> set[str]:
+    """The weight keys that a module names: parameters, and the tables of the types of all values."""
+    keys: set[str] = set()
+    for op in module.walk():
+        if isinstance(op, WeightOp):
+            keys.add(op.key.data)
+        values = [*op.results, *(value for region in op.regions for block in region.blocks for value in block.args)]
+        tables = (table_key(element_type(value)) for value in values if isinstance(value.type, TensorType))
+        keys.update(table for table in tables if table is not None)
+    return keys
 
 
 def erase_unused_weights(network: NetworkOp) -> None:
