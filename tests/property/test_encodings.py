@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hapir.encodings.bitmap import Bitmap
 from hapir.encodings.bits import bytes_for, pack, unpack, unsigned_of, write_fields
+from hapir.encodings.crs import Crs
 from hapir.encodings.dense import Dense
 from hapir.encodings.encoding import DamagedError, Encoding, Symbols, entropy_bits
 from hapir.encodings.gaps import entries_of, gap_histogram, positions_of, row_gaps, with_skips
@@ -117,6 +119,46 @@ def test_streams_longer_than_a_chunk():
     distinct, counts = np.unique(values, return_counts=True)
     book = Book.of(distinct, counts)
     assert np.array_equal(book.read_stream(book.stream(values), len(values)), values)
+
+
+@pytest.mark.parametrize("count", [4, 60_001, 61_007])
+def test_codes_longer_than_the_table_at_every_place_of_a_chunk(count: int):
+    """31 symbols, the rarest of 30 bits: three chunks, and codes that begin in one and end in the next."""
+    rng = np.random.default_rng(count)
+    book = Book.of(np.arange(31, dtype=np.uint8), np.array([1, *(2**i for i in range(30))], np.int64))
+    assert book.longest == 30
+    values = rng.choice(np.array([0, 1, 5, 11, 13, 14, 15, 16, 29, 30], np.uint8), count)
+    data = book.stream(values)
+    assert np.array_equal(book.read_stream(data, count), values)
+    for wrong in (data[:-1], np.append(data, np.uint8(0))):
+        with pytest.raises(DamagedError, match="stream"):
+            book.read_stream(wrong, count)
+
+
+def test_code_words_of_a_stream_are_the_canonical_ones():
+    """RFC 1951, section 3.2.2: lengths 3 3 3 3 3 2 4 4 of A to H give these codes, first bit first."""
+    lengths = {"A": 3, "B": 3, "C": 3, "D": 3, "E": 3, "F": 2, "G": 4, "H": 4}
+    order = sorted(lengths, key=lambda name: (lengths[name], name))
+    book = Book(np.array([ord(s) for s in order], np.uint8), np.array([lengths[s] for s in order], np.uint8))
+    stream = book.stream(np.frombuffer(b"FABCDEGH", np.uint8))
+    bits = "".join(f"{byte:08b}"[::-1] for byte in stream.tolist())
+    assert bits == "00" + "010" + "011" + "100" + "101" + "110" + "1110" + "1111" + "0" * 7
+
+
+@given(symbols())
+def test_what_is_automatic_is_the_best_of_all_choices(given: Symbols):
+    counts = (0, len(given.nonzero_histogram[0]))
+    fitted = Rle().fitted(given), Crs(columns="relative").fitted(given)
+    best = (
+        min(size(Rle(gap_bits=width, levels=n), given) for width in range(1, 25) for n in counts),
+        min(size(Crs("relative", width, n), given) for width in range(1, 25) for n in counts),
+    )
+    assert tuple(size(encoding, given) for encoding in fitted) == best
+    assert size(Bitmap().fitted(given), given) == min(size(Bitmap(levels=n), given) for n in counts)
+
+
+def size(encoding: Encoding, given: Symbols) -> int:
+    return sum(encoding.part_bits(given).values())
 
 
 @given(st.integers(1, 6), st.data())

@@ -72,6 +72,46 @@ def test_a_code_outside_its_set_is_a_diagnostic():
     assert raised.value.diagnostics[0].code == "HAP0552"
 
 
+def test_an_index_past_the_levels_is_a_diagnostic():
+    text = NETWORK.replace('!num.scaled<!num.ternary, "s">', '!num.codebook<ui2, "s">')
+    module, context = Parser(make_context(), text).parse_module(), HapirContext()
+    context.weights.put("w", (CODES + 1).astype(np.uint8))
+    context.weights.put("s", np.array([-0.5, 0, 0.5], np.float32))
+    EncodePass("dense").apply(context, module)
+    (decode,) = (op for op in module.walk() if isinstance(op, DecodeOp))
+    np.testing.assert_array_equal(constant_value(decode.result, context.weights), CODES + 1)
+    context.weights.put(key_of(decode, 0), np.full(3, 0b11, np.uint8))
+    assert failure(decode, context.weights) == "HAP0552"
+    context.weights.retain([key_of(decode, 0)])
+    assert failure(decode, context.weights) == "HAP0423"
+
+
+def failure(decode: DecodeOp, weights: WeightStore) -> str:
+    with pytest.raises(HapirError) as raised:
+        constant_value(decode.result, weights)
+    return raised.value.diagnostics[0].code
+
+
+@pytest.mark.parametrize("bits", [0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001])
+def test_a_decoded_weight_that_is_not_finite_is_a_diagnostic(bits: int):
+    types = "(tensor<1x4xf32>, tensor<3x4xf32>) -> tensor<1x3xf32>"
+    text = f"""
+    nn.network @n (%x: tensor<1x4xf32>) -> (tensor<1x3xf32>) inputs ["x"] results ["y"] {{
+      %w = nn.weight "w" : tensor<3x4xf32>
+      %y = nn.dense %x, %w layer "f" : {types}
+      nn.return %y : tensor<1x3xf32>
+    }}"""
+    module, context = Parser(make_context(), text).parse_module(), HapirContext()
+    context.weights.put("w", CODES.astype(np.float32))
+    EncodePass("dense").apply(context, module)
+    (decode,) = (op for op in module.walk() if isinstance(op, DecodeOp))
+    np.testing.assert_array_equal(constant_value(decode.result, context.weights), CODES)
+    stored = context.weights[key_of(decode, 0)].view(np.uint32).copy()
+    stored[5] = bits
+    context.weights.put(key_of(decode, 0), stored.view(np.uint8))
+    assert failure(decode, context.weights) == "HAP0552"
+
+
 @dataclass(frozen=True)
 class Ones(Encoding):
     """An encoding as a plug-in may have one: it holds tensors of ones, in no bytes."""

@@ -216,6 +216,38 @@ def test_pipelines_lead_to_their_targets(options: list[str], words: str) -> None
     assert words in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        ("twn,float_c", "int digits_run("),
+        ("twn,encode,float_c", "int digits_load("),
+        ("k_means{bits=3},float_c", "int digits_run("),
+    ],
+)
+def test_the_c_target_takes_coded_weights(passes: str, words: str) -> None:
+    outcome = run_main("opt", EXAMPLES / "digits.hap", "-p", passes, "-t", "c")
+    assert outcome.code == 0, outcome.err
+    assert words in outcome.out
+    assert ("digits_load(" in outcome.out) == ("encode" in passes)
+    assert "digits_weights.c ----" not in outcome.out
+    assert "digits_file.c ----" not in outcome.out
+
+
+def test_encoded_weights_make_the_same_circuit() -> None:
+    integers = 'fold_batch_norm,quantize{calibration="digits_calib.npz" weights=i4}'
+    texts = [
+        run_main("opt", EXAMPLES / "digits.hap", "-p", f"{integers}{more},finish,lower_to_rtl", "-t", "verilog")
+        for more in ("", ",encode")
+    ]
+    assert [outcome.code for outcome in texts] == [0, 0], texts[1].err
+    assert texts[0].out == texts[1].out
+    outcome = run_main(
+        "opt", EXAMPLES / "digits.hap", "-p", 'fold_batch_norm,twn,encode,rtl{calibration="digits_calib.npz"}'
+    )
+    assert outcome.code == 0, outcome.err
+    assert "hw.module @digits" in outcome.out
+
+
 def test_named_pipelines_cost_nothing_until_they_are_used() -> None:
     code = "import hapir.registry, sys; sys.exit('hapir.pipelines' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES.parent).returncode == 0
