@@ -50,7 +50,7 @@ class EncodePass(ModulePass):
     Put it last: what writes other weights afterwards would undo it and is refused (HAP0554).
 
     `encoding`: an encoding of the registry; `smallest` picks for each tensor the one with the fewest bytes.
-    `layers`: globs over layer names; the weights of layers that multiply are encoded, biases are not.
+    `layers`: names of layers, or patterns like `c*`; the weights of layers that multiply are encoded, biases are not.
 
     Example: `encode(encoding = huffman(source = gaps, codebook = model))`
     """

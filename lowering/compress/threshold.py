@@ -80,7 +80,7 @@ class ThresholdPass(ModulePass):
     are an error, requantizations of more levels stay.
 
     `max_bits`: bits of the widest codes that become thresholds; k bits take 2^k - 1 comparisons.
-    `layers`: globs over the names of the layers whose requantizations become thresholds; islands always do.
+    `layers`: names or patterns like `c*` of the layers whose requantizations become thresholds; islands always do.
     `signs`: compare, or double the weights and let a requantizer tell the sign, which is exact too: for machines that
         have no comparators. Thresholds of several levels, and those behind a pool, stay comparisons.
 
