@@ -74,7 +74,7 @@ class MixedPrecisionPass(ModulePass):
     `goal`: what a bound is met with the least of: bytes of weights, or bit operations.
     `weights`: the formats that weights may have.
     `activations`: the formats that the layers' inputs may have; all stay as quantize has them where none is given.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `method`: the best choice, or greedy steps down from the widest.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.

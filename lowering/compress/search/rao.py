@@ -89,7 +89,7 @@ class RaoPass(ModulePass):
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `goal`: what is saved first: memory (layers with the most weights first) or time (the most multiply-accumulates).
     `order`: the layers in the order of the goal, or those that pruning hurts least first, or as `layers` names them.
     `eps`: how finely the share of pruned weights is searched.

@@ -57,7 +57,7 @@ class FilterPrunePass(ModulePass):
     """Prune filters ranked by quantization error, magnitude or at random. Lossy; counts are multiples of the PEs.
 
     `sparsity`: the share of the filters that goes, of each selected layer.
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `layers`: names of layers, or patterns like `c*`; convolutions and dense layers among them are pruned.
     `criterion`: what goes first: the highest mean squared quantization error, the least magnitude (l1 norm), or what
         the seed says.
     `bits`: the weight format that the error is of: 1 is the sign times a mean, more are symmetric integers.

@@ -35,7 +35,8 @@ from hapir.lowering.network_edits import networks_of
 class LowRankPass(ModulePass):
     """Factor layers by a truncated singular value decomposition. Lossy; the best approximation of its rank.
 
-    `layers`: globs over layer names; convolutions without groups and dense layers among them are factored.
+    `layers`: names of layers, or patterns like `c*`; convolutions without groups and dense layers among them are
+        factored.
     `split`: how a convolution is taken apart: its filters and then 1 x 1 to the outputs, 1 x 1 from the inputs and then
         the filters, or a column of R x 1 and then a row of 1 x S. Dense layers have one way only.
     `energy`: the least rank that keeps this share of the squared singular values.
