@@ -1,7 +1,7 @@
 """Values that depend on parameters alone: found, read and computed by the reference interpreter.
 
 A constant op has operands, and all of them are parameters or results of constant ops. The parameter that such a value
-comes from is that of its first operand, and so on.
+comes from is that of its first operand, and so on; a decoding says itself what it decodes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.traits import Pure
 
 from hapir.diagnostics import fail
+from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.reference.interpret import run_op
 from hapir.weights import Array, WeightStore
@@ -45,6 +46,8 @@ def constants_of(network: NetworkOp) -> set[SSAValue]:
 def stored_key(op: Operation) -> str:
     """The weight key that a parameter, or the first operand of a constant op, starts from."""
     while not isinstance(op, WeightOp):
+        if isinstance(op, DecodeOp) and op.key is not None:
+            return op.key.data
         owner = op.operands[0].owner
         assert isinstance(owner, Operation)
         op = owner

@@ -13,9 +13,9 @@ from math import prod
 
 import numpy as np
 
-from hapir.factorizations.slices import Shape, crop_patterns, cut, slice_count
+from hapir.factorizations.slices import Bank, Shape, crop_patterns, cut, slice_count
 from hapir.factorizations.stages import Floats
-from hapir.factorizations.svd import leading_vectors
+from hapir.factorizations.svd import leading_vectors_of_gram
 
 CUTOFF = 1e-3
 """Directions of the matrix that a cropped slice sees less of than this share of the best one are not fitted."""
@@ -39,32 +39,37 @@ def largest_rank(banks: Sequence[Sequence[int]], slice_shape: Sequence[int]) -> 
     return min(sum(slice_count(bank, slice_shape) for bank in banks), prod(slice_shape))
 
 
-def project(banks: Sequence[Floats], slice_shape: Shape, code: int) -> SliceGenerator:
+def project(banks: Sequence[Bank], slice_shape: Shape, code: int) -> SliceGenerator:
     """The best generator with codes of length `code` for the stacked slices of some banks.
 
     With whole slices only, the squared error is the sum of the squares of the dropped singular values. Slices that are
     cropped count as zero where they reach beyond their bank; their codes are then fitted to what is kept of them. A
     code longer than the slices' rank is filled up with zeros.
     """
-    stacked = np.vstack([cut(bank, slice_shape).astype(np.float64) for bank in banks])
-    vectors = _leading(stacked, code)
-    matrix = np.zeros((stacked.shape[1], code))
+    vectors = _leading(banks, slice_shape, code)
+    matrix = np.zeros((prod(slice_shape), code))
     matrix[:, : vectors.shape[1]] = vectors
     return SliceGenerator(matrix, codes_for(banks, slice_shape, matrix))
 
 
-def _leading(rows: Floats, count: int) -> Floats:
-    """At most `count` leading right singular vectors, as columns.
+def _leading(banks: Sequence[Bank], slice_shape: Shape, count: int) -> Floats:
+    """At most `count` leading right singular vectors of the stacked slices, as columns.
 
-    Where there are many rows they are eigenvectors of the Gram matrix, tens of times faster for a large network. That
-    blurs directions whose singular values are below 1e-8 of the largest, and no others.
+    Where there are many slices they are eigenvectors of the Gram matrix, tens of times faster for a large network, and
+    summed up bank by bank: slices may be many times larger than the banks that they crop. That blurs directions whose
+    singular values are below 1e-8 of the largest, and no others.
     """
-    if len(rows) < rows.shape[1]:
-        return np.linalg.svd(rows, full_matrices=False)[2][:count].T
-    return leading_vectors(rows.T, count)
+    if sum(slice_count(bank.shape, slice_shape) for bank in banks) < prod(slice_shape):
+        stacked = np.vstack([cut(bank, slice_shape).astype(np.float64) for bank in banks])
+        return np.linalg.svd(stacked, full_matrices=False)[2][:count].T
+    gram = np.zeros((prod(slice_shape),) * 2)
+    for bank in banks:
+        slices = cut(bank, slice_shape).astype(np.float64)
+        gram += slices.T @ slices
+    return leading_vectors_of_gram(gram, count)
 
 
-def codes_for(banks: Sequence[Floats], slice_shape: Shape, matrix: Floats) -> tuple[Floats, ...]:
+def codes_for(banks: Sequence[Bank], slice_shape: Shape, matrix: Floats) -> tuple[Floats, ...]:
     """The least-squares codes of the banks' slices for a given matrix, S x n_c each.
 
     A cropped slice gets the code of the slice with zeros in it, corrected by what its kept part asks for; directions

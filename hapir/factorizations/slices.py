@@ -19,6 +19,8 @@ from hapir.factorizations.stages import Floats
 
 Shape = tuple[int, ...]
 Number = TypeVar("Number", bound=np.generic)
+Bank = npt.NDArray[np.floating]
+"""The weights of a layer, of as many axes as a slice."""
 
 
 def grid_of(bank: Sequence[int], slice_shape: Sequence[int]) -> Shape:

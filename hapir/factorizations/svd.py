@@ -62,7 +62,12 @@ class Svd:
 
 def leading_vectors(matrix: Floats, count: int | None = None) -> Floats:
     """The first left singular vectors of M x N numbers as orthonormal columns, at most M; all M without a count."""
-    return np.linalg.eigh(matrix @ matrix.T)[1][:, ::-1][:, :count]
+    return leading_vectors_of_gram(matrix @ matrix.T, count)
+
+
+def leading_vectors_of_gram(gram: Floats, count: int | None = None) -> Floats:
+    """The first left singular vectors of a matrix whose Gram matrix `matrix @ matrix.T` is given."""
+    return np.linalg.eigh(gram)[1][:, ::-1][:, :count]
 
 
 def rank_for_energy(values: Floats, share: float) -> int:

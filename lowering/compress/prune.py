@@ -26,7 +26,7 @@ becomes with `prune(layers = "c1", sparsity = 25 %, grain = filter)`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, TypeVar
@@ -66,8 +66,8 @@ class PrunePass(ModulePass):
     """Pruning by magnitude at six grains. Lossy; the number of pruned groups is exact.
 
     `sparsity`: the share to prune; not of grain n_of_m, and not beside a threshold.
-    `layers`: globs over layer names; layers with weights among them are pruned, of grains channel and filter the
-        convolutions and dense layers.
+    `layers`: names of layers, or patterns like `c*`; layers with weights among them are pruned, of grains channel and
+        filter the convolutions and dense layers.
     `grain`: what is pruned as one: single weights, kernels, input channels, filters (output channels) or blocks; or
         what n of m input channels leave.
     `criterion`: what is pruned first: the least magnitude (l1 norm), the least l2 norm, or what the seed says.
@@ -135,24 +135,35 @@ class PrunePass(ModulePass):
         change(network, Removal(groups, chosen), weights)
 
     def _prune_weights(self, slots: Sequence[WeightSlot], weights: WeightStore) -> None:
-        """Zero weights and store them under new keys; layer by layer, but for scope global."""
-        draw = np.random.default_rng(self.seed)
-        for together in [slots] if self.scope == "global" else [[slot] for slot in slots]:
-            arrays = [_filters_first(slot, real_weight_of(slot.value, weights)) for slot in together]
-            for slot, w, mask in zip(together, arrays, self._masks(arrays, draw), strict=True):
-                zero_weights(slot, _filters_first(slot, w), _filters_first(slot, mask), weights)
+        """Zero weights and store them under new keys. The weights of one layer at a time are held as f64."""
+        for slot, pruned in zip(slots, self._masks(slots, weights), strict=True):
+            zero_weights(slot, real_weight_of(slot.value, weights), _filters_first(slot, pruned), weights)
 
-    def _masks(self, arrays: Sequence[Floats], draw: np.random.Generator) -> list[Mask]:
-        """What layers lose that share one sparsity, given their weights K x C x ...."""
+    def _masks(self, slots: Sequence[WeightSlot], weights: WeightStore) -> Iterator[Mask]:
+        """What each layer loses, of its weights as K x C x ...."""
+        arrays = (_filters_first(slot, real_weight_of(slot.value, weights)) for slot in slots)
+        draw = np.random.default_rng(self.seed)
+        if self.scope == "global" and self.sparsity is not None:
+            shapes: list[tuple[int, ...]] = []
+            scores: list[Floats] = []
+            for w in arrays:
+                shapes.append(w.shape)
+                scores.append(self._scores(w, draw))
+            ends = np.cumsum([len(part) for part in scores])[:-1]
+            for part, shape in zip(np.split(_smallest_of(scores, self.sparsity), ends), shapes, strict=True):
+                yield self._spread(part, shape)
+        else:
+            for w in arrays:
+                yield self._mask(w, draw)
+
+    def _mask(self, w: Floats, draw: np.random.Generator) -> Mask:
+        """What a layer loses that shares its sparsity with no other."""
         if self.grain == "n_of_m":
-            return [n_of_m(w, self.n, self.m) for w in arrays]
+            return n_of_m(w, self.n, self.m)
         if self.threshold is not None:
-            return [zero_band(w, self.threshold) for w in arrays]
+            return zero_band(w, self.threshold)
         assert self.sparsity is not None
-        scores = [self._scores(w, draw) for w in arrays]
-        pruned = smallest(np.concatenate(scores), self.sparsity)
-        parts = np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
-        return [self._spread(part, w.shape) for part, w in zip(parts, arrays, strict=True)]
+        return self._spread(smallest(self._scores(w, draw), self.sparsity), w.shape)
 
     def _scores(self, w: Floats, draw: np.random.Generator) -> Floats:
         """The scores of a layer's groups, in their order."""
@@ -166,6 +177,13 @@ class PrunePass(ModulePass):
         if self.grain == "block":
             return block_mask(pruned, shape, *self.block)
         return pruned.repeat(prod(shape) // len(pruned)).reshape(shape)
+
+
+def _smallest_of(scores: list[Floats], sparsity: float) -> Mask:
+    """A mask of the smallest of all scores; the list is emptied, as a large network's scores are not held twice."""
+    joined = np.concatenate(scores)
+    scores.clear()
+    return smallest(joined, sparsity)
 
 
 def _filters_first(slot: WeightSlot, array: npt.NDArray[T]) -> npt.NDArray[T]:

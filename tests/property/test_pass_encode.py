@@ -16,14 +16,13 @@ from hapir.diagnostics import HapirError
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import element_type
-from hapir.driver import used_keys
 from hapir.encodings.bits import bytes_for
 from hapir.lowering.compress.coded_weights import code_weights
 from hapir.lowering.compress.encode import EncodePass
 from hapir.lowering.constants import constant_value
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.lowering.fold_constants import FoldConstantsPass, has_constant_ops
-from hapir.lowering.network_edits import layer_name, networks_of
+from hapir.lowering.network_edits import layer_name, networks_of, used_keys
 from hapir.reference.enc import array_of, symbols_of
 from hapir.reference.interpret import run_network
 from hapir.registry import HAPIR

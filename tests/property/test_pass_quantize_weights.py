@@ -124,7 +124,8 @@ def test_codes_of_every_set_become_integers(
             scales = scales_of(integers, op).astype(np.float64).reshape(-1, *[1] * (stored.ndim - 1))
             found = stored.astype(np.float64) * scales
             assert stored.dtype == np.int8
-            assert num.code_range(element_type(op.w))[0] <= stored.min()
+            first, last = num.code_range(element_type(op.w))
+            assert first <= stored.min() <= stored.max() <= last
             exact = reals[op.layer_name]
             tolerance = 1e-6 if fits else 0.5 / 127
             assert np.abs(found - exact).max() <= tolerance * max(float(np.abs(exact).max()), 1e-30) * (1 + 1e-6)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,31 @@ def test_passes_state_their_law_and_have_a_test(name: str) -> None:
     assert any(word in law for word in ("exact", "bounded", "lossy")), f"{name} does not state its law"
     assert list((TESTS / "filecheck" / "passes").glob(f"{name}.*")), f"no filecheck file for the pass {name}"
     assert list((TESTS / "property").glob(f"test_pass_{name}.py")) or is_checked_elsewhere(name)
+
+
+SYNONYMS = {
+    **dict.fromkeys(("per", "per_channel"), "granularity"),
+    **dict.fromkeys(("metric", "score", "measure"), "criterion"),
+    **dict.fromkeys(("rounds", "iters", "steps", "max_iterations"), "iterations"),
+    **dict.fromkeys(("act_bits", "output_bits"), "activation_bits"),
+    **dict.fromkeys(("images", "limit", "n_samples"), "samples"),
+    **dict.fromkeys(("random_state", "rng"), "seed"),
+    **dict.fromkeys(("layer", "names", "targets"), "layers"),
+    **dict.fromkeys(("eta", "delta"), "threshold"),
+    **dict.fromkeys(("calib", "calibration_data"), "calibration"),
+}
+"""Words that no option has, as another pass says the same by the word behind them."""
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_options_of_all_passes_share_one_vocabulary(name: str) -> None:
+    for option in fields(HAPIR.all_passes[name]()):
+        assert option.name not in SYNONYMS, f"{name} says `{option.name}` where others say {SYNONYMS[option.name]}"
+        words = set(re.findall(r'"(\w+)"', str(option.type)))
+        assert words != {"layer", "filter"}, f"{name} says layer | filter where others say tensor | channel"
+        assert option.type != "int | None" or not option.name.endswith("activations"), (
+            "a number of bits: activation_bits"
+        )
 
 
 def is_checked_elsewhere(pass_name: str) -> bool:

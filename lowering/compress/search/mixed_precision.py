@@ -4,10 +4,12 @@ Law: exact (the float network computes what it did); the annotations that `preci
 `quantize` carries them out. The weights of each layer, and each line of activations that layers read, are narrowed
 alone to each width they may have, and the evaluator says what that loses. Losses are taken to add up (for `sqnr` the
 noise does, for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice
-knapsack, solved exactly or by greedy steps. With `within` or `at_least` instead of a budget, plans are measured as a
-whole, by binary search from cheap to dear, and the plan that is kept was itself measured good enough.
+knapsack, solved exactly (for as many plans as `hapir.search.allocation` keeps) or by greedy steps. With `within` or
+`at_least` instead of a budget, plans are measured as a whole, by binary search from cheap to dear, and the plan that is
+kept was itself measured good enough.
 
-Costs: memory is the bits of all codes in whole bytes, and of one scale in f32 per output channel; performance is
+Costs: memory is the bits of all codes in whole bytes, and of one scale in f32 per output channel, which is what
+quantize and then `encode(encoding = dense)` store (without `encode` each code takes a byte); performance is
 `multiply-accumulates * bits of weight * bits of activation`, the bit operations of a bit-serial machine. Ranges of
 activations are those of quantize's method min_max.
 
@@ -22,7 +24,6 @@ becomes with `mixed_precision(data = "digits_calib.npz", average_bits = 4)`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -32,7 +33,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from hapir.bounds import bounded, check_bounds
+from hapir.bounds import bounded, check_bounds, whole_share
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
@@ -65,7 +66,7 @@ class MixedPrecisionPass(ModulePass):
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `size`: what all chosen weights may take, in bytes, scales included.
+    `size`: what all chosen weights may take in bytes, scales included, once `encode` packs them.
     `average_bits`: the bits that a weight may take on average, scales not counted.
     `bit_operations`: the share of the bit operations with 8-bit weights and activations that may be left.
     `within`: instead of a budget, how far the score may fall below the float network's.
@@ -73,7 +74,7 @@ class MixedPrecisionPass(ModulePass):
     `goal`: what a bound is met with the least of: bytes of weights, or bit operations.
     `weights`: the formats that weights may have.
     `activations`: the formats that the layers' inputs may have; all stay as quantize has them where none is given.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `method`: the best choice, or greedy steps down from the widest.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
@@ -171,9 +172,9 @@ class _Allocation:
         if given.size is not None:
             return 8 * given.size
         if given.average_bits is not None:
-            return math.floor(given.average_bits * sum(part.size for part in self.parts))
+            return whole_share(given.average_bits, sum(part.size for part in self.parts))
         if given.bit_operations is not None:
-            return math.floor(given.bit_operations * FULL * FULL * sum(part.macs() for part in self.parts))
+            return whole_share(given.bit_operations, FULL * FULL * sum(part.macs() for part in self.parts))
         return None
 
     def _cost(self, part: Part, width: int, activation_width: int) -> int:
@@ -261,6 +262,6 @@ class _Allocation:
         with Progress(integer_evaluations(0, len(plans) - 1), "plans measured") as self.trial.progress:
             place = smallest_accepted(accepts, 0, len(plans) - 1)
         if place is None:
-            what = "even with the widest of these formats the score misses the bound"
+            what = "even the plan that loses least misses the bound"
             fail("HAP0583", what, at=self.trial.network, help="allow more, or wider formats")
         return plans.picks(place)

@@ -32,10 +32,10 @@ from hapir.dialects import nn
 from hapir.dialects.enc_slices import BsgGenerateOp
 from hapir.dialects.num import unsigned
 from hapir.factorizations import bsg
-from hapir.factorizations.slices import join, slice_count
+from hapir.factorizations.slices import Shape, join, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.structure.sliced_layers import SlicedLayer, insert_shared, sliced_layers
+from hapir.lowering.compress.structure.sliced_layers import insert_shared, sliced_layers
 from hapir.lowering.network_edits import (
     erase_unused_weights,
     insert_before,
@@ -52,7 +52,7 @@ class BsgPass(ModulePass):
     """Generate the weights of layers from bits (UCSD thesis, chapter 5). Lossy; fitted to trained weights, not trained.
 
     `code`: bits per slice; as many as a slice has weights, or more, give a fair fit.
-    `layers`: globs over layer names; those whose weights have as many axes as a slice are compressed.
+    `layers`: names of layers, or patterns like `c*`; those whose weights have as many axes as a slice are compressed.
     `slice`: the sizes of a slice: output channels, input channels, rows and columns of a convolution. Slices that reach
         beyond a layer are cropped.
     `iterations`: how often bits are flipped to a standstill and the layer's scale fitted again.
@@ -85,27 +85,28 @@ class BsgPass(ModulePass):
             erase_unused_weights(network)
 
     def _generate(self, network: nn.NetworkOp, weights: WeightStore) -> None:
-        def pays(w: Floats) -> bool:
-            bits = slice_count(w.shape, self.slice) * bsg.words_for(self.code) * bsg.WORD
-            return self.veto == "none" or bits < 32 * w.size
+        def pays(shape: Shape) -> bool:
+            bits = slice_count(shape, self.slice) * bsg.words_for(self.code) * bsg.WORD
+            return self.veto == "none" or bits < 32 * prod(shape)
 
         layers = sliced_layers(network, self.layers, self.slice, weights, keep_first=self.keep_first, pays=pays)
         vector = bsg.random_base(self.code, self.seed)
         shared = insert_shared(layers[0].op, "bsg.vector", bsg.pack(vector), unsigned(16), weights)
         for layer in layers:
-            fitted = bsg.fit(layer.w, self.slice, vector, self.iterations, self.polarity)
+            w = layer.w
+            fitted = bsg.fit(w, self.slice, vector, self.iterations, self.polarity)
             scale = float(np.float32(fitted.scale))
             op = layer.op
             key = f"{parameter_key(op.w)}.codes"
             codes = insert_weight(op, key, bsg.pack(fitted.codes), unsigned(16), weights)
-            weight_op_of(codes).attributes.update(losses(layer.w, self._weights(layer, fitted.codes, vector, scale)))
+            weight_op_of(codes).attributes.update(losses(w, self._weights(w.shape, fitted.codes, vector, scale)))
             generate = BsgGenerateOp(
-                codes, shared, self.slice, layer.w.shape, length=self.code, scale=scale, polarity=self.polarity
+                codes, shared, self.slice, w.shape, length=self.code, scale=scale, polarity=self.polarity
             )
             generate.result.name_hint = op.w.name_hint
             insert_before(op, [generate])
             op.operands[1] = generate.result
 
-    def _weights(self, layer: SlicedLayer, codes: bsg.Bits, vector: bsg.Bits, scale: float) -> Floats:
+    def _weights(self, shape: Shape, codes: bsg.Bits, vector: bsg.Bits, scale: float) -> Floats:
         numbers = bsg.generated(codes, vector, prod(self.slice), self.polarity)
-        return scale * join(numbers, layer.w.shape, self.slice).astype(np.float64)
+        return scale * join(numbers, shape, self.slice).astype(np.float64)

@@ -33,9 +33,10 @@ from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.enc_slices import CsgGenerateOp
+from hapir.dialects.num import shape_of
 from hapir.factorizations.csg import SliceGenerator, codes_for, parameter_count, project
 from hapir.factorizations.dct import advise
-from hapir.factorizations.slices import csg_generated, cut, join, slice_count
+from hapir.factorizations.slices import Bank, Shape, csg_generated, join, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.coded_weights import losses
 from hapir.lowering.compress.structure.sliced_layers import SlicedLayer, insert_shared, sliced_layers
@@ -54,7 +55,7 @@ from hapir.weights import load_arrays
 class CsgPass(ModulePass):
     """Generate the weights of layers from codes and one matrix (UCSD thesis, chapter 5). Lossy; least squares.
 
-    `layers`: globs over layer names; those whose weights have as many axes as a slice are compressed.
+    `layers`: names of layers, or patterns like `c*`; those whose weights have as many axes as a slice are compressed.
     `slice`: the sizes of a slice: output channels, input channels, rows and columns of a convolution. Slices that reach
         beyond a layer are cropped.
     `code`: how many numbers a slice's code has; without it the cosine transform's coefficients that `psnr` needs.
@@ -92,11 +93,11 @@ class CsgPass(ModulePass):
         given = None if self.matrix is None else self._given_matrix(context)
         shortest = self.code or (1 if given is None else given.shape[1])
 
-        def pays(w: Floats, code: int = shortest) -> bool:
-            return self.veto == "none" or slice_count(w.shape, self.slice) * code < w.size
+        def pays(shape: Shape, code: int = shortest) -> bool:
+            return self.veto == "none" or slice_count(shape, self.slice) * code < prod(shape)
 
         layers = sliced_layers(network, self.layers, self.slice, context.weights, keep_first=self.keep_first, pays=pays)
-        banks = [layer.w for layer in layers]
+        banks = [layer.stored for layer in layers]
         if given is None:
             code = self.code or self._advised(banks)
             self._check_size(layers[0].op, banks, code)
@@ -105,11 +106,10 @@ class CsgPass(ModulePass):
             generator = SliceGenerator(given, codes_for(banks, self.slice, given))
         self._insert(layers, generator, context)
 
-    def _advised(self, banks: Sequence[Floats]) -> int:
-        slices = np.vstack([cut(w, self.slice).astype(np.float64) for w in banks])
-        return advise(slices, self.slice, self.psnr).code
+    def _advised(self, banks: Sequence[Bank]) -> int:
+        return advise(banks, self.slice, self.psnr).code
 
-    def _check_size(self, op: nn.ProductOp, banks: Sequence[Floats], code: int) -> None:
+    def _check_size(self, op: nn.ProductOp, banks: Sequence[Bank], code: int) -> None:
         """Raise HapirError (HAP0571) where codes and matrix are no fewer numbers than all weights they stand for."""
         weights, slices = sum(w.size for w in banks), sum(slice_count(w.shape, self.slice) for w in banks)
         numbers = parameter_count(0, slices, self.slice, code)
@@ -137,8 +137,8 @@ class CsgPass(ModulePass):
             op, stored = layer.op, codes.astype(np.float32)
             value = insert_weight(op, f"{parameter_key(op.w)}.codes", stored, f32, weights)
             slices = csg_generated(stored.astype(np.float64), matrix.astype(np.float64)).astype(np.float32)
-            weight_op_of(value).attributes.update(losses(layer.w, join(slices, layer.w.shape, self.slice)))
-            generate = CsgGenerateOp(value, shared, self.slice, layer.w.shape)
+            weight_op_of(value).attributes.update(losses(layer.w, join(slices, shape_of(op.w), self.slice)))
+            generate = CsgGenerateOp(value, shared, self.slice, shape_of(op.w))
             generate.result.name_hint = op.w.name_hint
             insert_before(op, [generate])
             op.operands[1] = generate.result

@@ -8,24 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.num import shape_of
+from hapir.factorizations.slices import Shape
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.selected_layers import selected_layers
-from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused, reject_quantized
+from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused, reject_quantized, weight_of
 from hapir.weights import Array, WeightStore
 
 
 @dataclass(frozen=True, eq=False)
 class SlicedLayer:
-    """A layer and its weights."""
+    """A layer and its weights, read anew each time: a large network is not held twice."""
 
     op: nn.ProductOp
-    w: Floats
+    weights: WeightStore
+
+    @property
+    def stored(self) -> Array:
+        """The weights as they are stored."""
+        return weight_of(self.op.w, self.weights)
+
+    @property
+    def w(self) -> Floats:
+        """The weights."""
+        return self.stored.astype(np.float64)
 
 
 def sliced_layers(
@@ -35,7 +47,7 @@ def sliced_layers(
     weights: WeightStore,
     *,
     keep_first: bool,
-    pays: Callable[[Floats], bool],
+    pays: Callable[[Shape], bool],
 ) -> list[SlicedLayer]:
     """The layers that globs name whose weights have as many axes as a slice, and for which codes pay.
 
@@ -47,19 +59,17 @@ def sliced_layers(
     reject_quantized(network)
     selected = selected_layers(network, layers)
     first = next(op for op in network.body.block.ops if isinstance(op, nn.ProductOp))
-    fitting = [
-        SlicedLayer(op, real_weight_of(op.w, weights))
-        for op in selected
-        if len(shape_of(op.w)) == len(slice_shape) and not (keep_first and op is first)
-    ]
+    fitting = [op for op in selected if len(shape_of(op.w)) == len(slice_shape) and not (keep_first and op is first)]
     if not fitting:
         what = f"no selected layer has weights of {len(slice_shape)} axes like the slice {list(slice_shape)}"
         help = "the first layer stays unless keep_first = false; slices of dense layers have two sizes"
         fail("HAP0572", what, at=selected[0], help=help)
-    found = [layer for layer in fitting if pays(layer.w)]
+    for op in fitting:
+        real_weight_of(op.w, weights)  # raises where they are not finite
+    found = [SlicedLayer(op, weights) for op in fitting if pays(shape_of(op.w))]
     if not found:
         what = "the codes of no selected layer are smaller than its weights"
-        fail("HAP0571", what, at=fitting[0].op, help="use larger slices or shorter codes, or give `veto = none`")
+        fail("HAP0571", what, at=fitting[0], help="use larger slices or shorter codes, or give `veto = none`")
     return found
 
 

@@ -84,7 +84,7 @@ class StructurePrunePass(ModulePass):
         kernel_position, kernel_slice, group, layer.
     `sparsity`: the share of the structures that goes, of each layer; of layers, of all selected ones that may leave.
     `threshold`: instead of a share, what a structure must be worth to stay.
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `layers`: names of layers, or patterns like `c*`; convolutions and dense layers among them are pruned.
     `criterion`: what a structure is worth: its magnitude (l1 norm), its l2 norm, its mean magnitude over that of the
         layer (psp, which needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared
         per weight.
@@ -303,11 +303,11 @@ class _Pruning:
 
     def _worth_of_layers(self, layers: Sequence[nn.ProductOp]) -> dict[nn.ProductOp, float]:
         """What each layer is worth per weight; of criterion psp, over the mean of all of them."""
-        arrays = [real_weight_of(op.w, self.weights) for op in layers]
+        arrays = (real_weight_of(op.w, self.weights) for op in layers)  # one at a time
         if self.criterion == "l2":
             found = [float(np.sqrt(np.square(w).mean())) for w in arrays]
         elif self.criterion == "random":
-            found = self.draw.permutation(len(arrays)).astype(float).tolist()
+            found = self.draw.permutation(len(layers)).astype(float).tolist()
         else:
             found = [float(np.abs(w).mean()) for w in arrays]
         mean = float(np.mean(found)) if found else 0.0

@@ -64,7 +64,7 @@ class FixedPointPass(ModulePass):
     """Give each layer a fixed-point format of its own. Lossy; the loss of each parameter is written to the IR.
 
     `bits`: of a weight, the sign among them.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `method`: the point is as far left as all values fit, or where the signal-to-quantization-noise ratio is best.
     `rounding`: of weights.
     `activation_bits`: bits of the layers' results and of the inputs; without it they are left to quantize.

@@ -48,7 +48,7 @@ class SyqPass(ModulePass):
 
     `granularity`: which weights share a scale.
     `kind`: signs, or signs and zeros.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `threshold`: the share of the layer's largest magnitude below which weights become 0 (eta); of ternary codes. The
         thesis trains with 0.05; the digits, trained in floats, keep more of their accuracy with 0.1.
     `tie`: what a magnitude equal to that threshold becomes; of ternary codes.
