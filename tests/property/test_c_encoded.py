@@ -89,6 +89,19 @@ def load_of(module: CModule, name: str):
     return function
 
 
+def runs(module: CModule, context: Context) -> int:
+    """What the network says where nothing else is asked of it than whether weights are there."""
+    artefact = module.artefact
+    members = [np.zeros(layout.length, DTYPES[layout.ctype]) for layout in (*artefact.inputs, *artefact.results)]
+    pointers = [array.ctypes.data for array in members]
+    inputs, results = len(artefact.inputs), len(artefact.results)
+    function = module.library[f"{artefact.name}_run"]
+    function.restype = ctypes.c_int
+    function.argtypes = [ctypes.c_void_p] * 3
+    structs = (ctypes.c_void_p * inputs)(*pointers[:inputs]), (ctypes.c_void_p * results)(*pointers[inputs:])
+    return function(context.address, *map(ctypes.addressof, structs))
+
+
 def check(samples: list[tuple[Sample | IntegerSample, str | None, str]]) -> int:
     """Compile all together; returns how many tables were loaded."""
     found = [encoded(sample, rule, encoding, i) for i, (sample, rule, encoding) in enumerate(samples)]
@@ -113,6 +126,11 @@ def check_loads(case: Encoded, module: CModule) -> None:
     assert load(context.address, data, len(data)) == 0
     for planned in case.loads:
         np.testing.assert_array_equal(context.array(planned, artefact), planned.table.values)
+    ends = [planned.offset + planned.table.size_bytes for planned in case.loads]
+    assert all(planned.offset % ALIGNMENT == 0 for planned in case.loads)
+    assert all(end <= planned.offset for end, planned in zip(ends, case.loads[1:], strict=False))
+    assert load(context.address, data[:-1], len(data) - 1) == 2
+    assert runs(module, context) == 2  # what was there is gone
     other = Context(artefact)
     changed = bytearray(data)
     changed[-1] ^= 1

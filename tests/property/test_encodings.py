@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from hapir.encodings.bitmap import Bitmap
 from hapir.encodings.bits import bytes_for, pack, unpack, unsigned_of, write_fields
+from hapir.encodings.codebook import Codebook
 from hapir.encodings.crs import Crs
 from hapir.encodings.dense import Dense
 from hapir.encodings.encoding import DamagedError, Encoding, Symbols, entropy_bits
 from hapir.encodings.gaps import entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.huffman import Huffman
 from hapir.encodings.huffman_code import Book, code_lengths
+from hapir.encodings.ras import Ras
 from hapir.encodings.rle import Rle
 from hapir.encodings.smallest import Smallest
+from hapir.encodings.trits import Trits
 from hapir.registry import HAPIR
 from tests.property.encoded_symbols import ENCODINGS, symbols, symbols_from
 
@@ -85,6 +88,25 @@ def test_the_smallest_is_never_larger_than_packed_fields(given: Symbols):
     size = sum(map(bytes_for, best.part_bits(given).values()))
     assert size <= bytes_for(given.tensor.count * given.tensor.bits)
     assert best == Dense(width=given.tensor.bits) or size < bytes_for(given.tensor.count * given.tensor.bits)
+
+
+def test_relative_columns_are_the_smallest_where_rows_end_in_zeros():
+    values = np.zeros((5, 132), np.uint8)
+    values[:, :3] = 1
+    given = symbols_from(values.reshape(-1), 1, shape=values.shape)
+    best = Smallest().fitted(given)
+    assert isinstance(best, Crs)
+    assert best.columns == "relative"
+
+
+@pytest.mark.parametrize("encoding", [Codebook(), Trits(), Ras(), Bitmap(levels=1), Rle(levels=1), Crs(levels=1)])
+def test_one_value_takes_no_bits_but_the_tables(encoding: Encoding):
+    given = symbols_from([7] * 12, 3, shape=(3, 4))
+    parts = encoding.fitted(given).part_bits(given)
+    rest = {"bitmap": 12, "words": 12 * 1, "pointers": None, "indices": None, "trits": 24}
+    for name, bits in parts.items():
+        assert bits == {"levels": 3, "values": 0, **rest}[name] or rest[name] is None
+    assert parts.get("indices", 0) == {"codebook": 0, "ras": 12 * 8, "crs": 12 * 2}.get(encoding.name, 0)
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,17 @@ def test_the_c_target_takes_coded_weights(passes: str, words: str) -> None:
     assert "digits_file.c ----" not in outcome.out
 
 
+def test_the_c_is_for_the_weights_that_are_saved(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    outcome = run_main(
+        *("opt", EXAMPLES / "digits.hap", "-p", "fold_batch_norm,twn,encode,fuse", "-t", "c"), "--save-weights", file
+    )
+    assert outcome.code == 0, outcome.err
+    data = file.read_bytes()
+    assert f"#define DIGITS_FILE_BYTES {len(data)}\n" in outcome.out
+    assert f"hapir__crc(file, size) != 0x{zlib.crc32(data):08X}U" in outcome.out
+
+
 def test_encoded_weights_make_the_same_circuit() -> None:
     integers = 'fold_batch_norm,quantize{calibration="digits_calib.npz" weights=i4}'
     texts = [
@@ -241,9 +253,7 @@ def test_encoded_weights_make_the_same_circuit() -> None:
     ]
     assert [outcome.code for outcome in texts] == [0, 0], texts[1].err
     assert texts[0].out == texts[1].out
-    outcome = run_main(
-        "opt", EXAMPLES / "digits.hap", "-p", 'fold_batch_norm,twn,encode,rtl{calibration="digits_calib.npz"}'
-    )
+    outcome = run_main("opt", EXAMPLES / "digits.hap", "-p", 'fold_batch_norm,twn,rtl{calibration="digits_calib.npz"}')
     assert outcome.code == 0, outcome.err
     assert "hw.module @digits" in outcome.out
 
