@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 
 import hapir
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import WeightOp
 from hapir.encodings.bits import bytes_for
+from hapir.lowering.network_edits import used_keys
 from hapir.targets.c.build import find_compiler
 from hapir.weights import WeightStore
 from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
@@ -73,6 +74,7 @@ def test_the_compiled_file_is_the_parts_and_a_header_and_c_reads_it(tmp_path: Pa
     scheduled = hapir.load(ENCODED).schedule("encoded")
     decodes = [op for op in scheduled.module.walk() if isinstance(op, DecodeOp)]
     assert len(decodes) == 4
+    assert set(scheduled.decoded.weights) == used_keys(ModuleOp([scheduled.decoded.network.clone()]))
     sizes = {key: v["data_offsets"][1] - v["data_offsets"][0] for key, v in named.items()}
     assert len(data) == header + sum(sizes.values())
     for op in decodes:
