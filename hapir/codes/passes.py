@@ -165,6 +165,12 @@ PASSES = {
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
         about_order=True,
     ),
+    "HAP0596": Code(
+        "parameters beyond f32",
+        "What a pass makes of the weights (a folded batch norm, factors, scales, corrected biases) is larger than the "
+        "largest f32. Weights of a trained network are far from that.",
+        "fold_batch_norm()    // and weights of 3e38",
+    ),
     "HAP0525": Code(
         "annotations contradict each other",
         "A ReLU, a pool or an op that moves data keeps the integers of its operand: what is asked of both must agree.",

@@ -67,7 +67,8 @@ class KeepAccuracyPass(ModulePass):
             now = judge.score(network, context.weights)
             if now < floor:
                 name, shown = judge.evaluator.name, judge.evaluator.text
-                what = f"{name} fell from {shown(judge.baseline)} to {shown(now)}"
+                before, after = shown(judge.baseline), shown(now)
+                what = f"{name} fell from {before} to {after}" if now < judge.baseline else f"{name} is {after}"
                 if self.at_least is not None and now < self.at_least:
                     what += f", at least {shown(self.at_least)} was asked for"
                 elif self.within is not None:

@@ -61,7 +61,7 @@ from hapir.pipeline import pass_text
 from hapir.progress import Progress
 from hapir.pruners.magnitude import pruned_count
 from hapir.quantizers.coded import Codebook, Floats
-from hapir.quantizers.fixed_point import choose_fixed
+from hapir.quantizers.fixed_point import choose_fixed, fixed_codes
 from hapir.quantizers.k_means import KMeans, k_means
 from hapir.registered import EVALUATOR, EvaluatorText, canonical
 from hapir.search.half_interval import (
@@ -291,7 +291,8 @@ def shared_values(kept: Floats, bits: int, options: RaoPass) -> Codebook:
     """At most `2^bits` shared values for the weights that are not 0, rounded to fixed point; zeros stay 0."""
     clustered = k_means(kept, KMeans(bits, options.start, options.seed))
     format = choose_fixed(clustered.levels.astype(np.float64), None, options.value_bits, "max_abs", np.rint)
-    rounded = format.round(clustered.levels.astype(np.float64)).astype(np.float32)
+    codes = fixed_codes(clustered.levels.astype(np.float64), format, np.rint)
+    rounded = (codes * 2.0**-format.fraction).astype(np.float32)
     levels, index = np.unique(rounded, return_inverse=True)
     return Codebook(index.astype(clustered.codes.dtype)[clustered.codes], levels)
 
