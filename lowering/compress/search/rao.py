@@ -85,7 +85,8 @@ class RaoPass(ModulePass):
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01.
+    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01, and
+        where that is fewer than 5 images there is a warning (HAP0585).
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
@@ -137,7 +138,7 @@ class RaoPass(ModulePass):
         for network in networks_of(op):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
             journal = journal_of(network, context.weights, judge, pass_text(self))
-            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound), journal)
+            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound, context), journal)
             self.search(trial, context.weights)
 
     def compress(self, network: NetworkOp, weights: WeightStore, score: Score, floor: float) -> Trial:
