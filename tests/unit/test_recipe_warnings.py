@@ -66,6 +66,36 @@ def test_enough_images_are_no_warning(tmp_path: Path, step: str, images: int):
     assert hapir.load(project(tmp_path, step, images)).schedule("s").warnings == ()
 
 
+NORMED = SPEC.replace("relu(c1)", "{between}(batch_norm(c1))")
+
+
+@pytest.mark.parametrize(
+    "coded", ["twn()", "bwn()", "k_means()", "quantize_weights()", "fixed_point()", 'twn(layers = "c1")']
+)
+def test_a_norm_that_codes_leave_behind_is_a_warning(tmp_path: Path, coded: str):
+    def codes(steps: str, between: str = "relu") -> list[str]:
+        path = tmp_path / "n.hap"
+        path.write_text(NORMED.format(step=steps, between=between), encoding="utf-8")
+        return [found.code for found in hapir.load(path).schedule("s").warnings]
+
+    assert codes(f"{coded}; fold_batch_norm()") == ["HAP0535"]
+    assert codes(f"fold_batch_norm(); {coded}") == []
+    assert codes(coded, "sign") == []
+
+
+def test_codes_of_other_layers_leave_a_norm_alone(tmp_path: Path):
+    path = tmp_path / "n.hap"
+    path.write_text(NORMED.format(step='twn(layers = "output*")', between="relu"), encoding="utf-8")
+    assert hapir.load(path).schedule("s").warnings == ()
+
+
+def test_of_two_formats_for_a_layer_the_last_counts_option_by_option(tmp_path: Path):
+    steps = 'precision(layers = "c1", weights = i3, activations = u4); precision(layers = "*", weights = i5)'
+    scheduled = hapir.load(project(tmp_path, steps)).schedule("s")
+    (found,) = (op.attributes for op in scheduled.module.walk() if op.name == "nn.conv2d")
+    assert (str(found["weight_format"]), str(found["activation_format"])) == ('"i5"', '"u4"')
+
+
 def test_a_comment_silences_it(tmp_path: Path):
     path = project(tmp_path, f"{FEW}  // hapir: allow HAP0585")
     assert hapir.load(path).schedule("s").warnings == ()

@@ -42,7 +42,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
-from hapir.lowering.compress.coded_weights import insert_coded, losses
+from hapir.lowering.compress.coded_weights import insert_coded, losses, warn_of_norms
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.compress.search.trial import Score, Trial, journal_of
@@ -139,6 +139,8 @@ class RaoPass(ModulePass):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
             journal = journal_of(network, context.weights, judge, pass_text(self))
             trial = Trial(network, context.weights, judge.score, judge.floor(self._bound, context), journal)
+            if self.cluster:
+                warn_of_norms(network, self.layers, context)
             self.search(trial, context.weights)
 
     def compress(self, network: NetworkOp, weights: WeightStore, score: Score, floor: float) -> Trial:
