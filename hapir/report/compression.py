@@ -17,10 +17,11 @@ class Footprint:
 
     `parameters` counts the numbers that layers compute with (of a shared parameter once), `nonzeros` those of them that
     do not mean 0. `weights` counts the numbers among them that are multiplied with, `weight_bytes` what these take on
-    disk, tables and codebooks included. `disk_bytes` is what all parameters take as they are stored (`hapir compile`
-    writes these arrays), `ram_bytes` what they take decoded, as the witnesses read them. `macs` counts the
-    multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied. `packable_bytes`
-    are those of `weight_bytes` that hold no bit of a code: codes lie in whole bytes until `encode` packs them.
+    disk, with tables, codebooks and the places of gathered weights. `disk_bytes` is what all parameters take as they
+    are stored (`hapir compile` writes these arrays), `ram_bytes` what they take decoded, as the witnesses read them.
+    `macs` counts the multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied.
+    `packable_bytes` are those of `weight_bytes` that hold no bit of a code: codes lie in whole bytes until `encode`
+    packs them.
     """
 
     parameters: int = 0
@@ -38,7 +39,7 @@ class Footprint:
 
     @property
     def bits_per_weight(self) -> float | None:
-        """Bits on disk per weight, tables and codebooks included; None without weights."""
+        """Bits on disk per weight, all that `weight_bytes` counts included; None without weights."""
         return 8 * self.weight_bytes / self.weights if self.weights else None
 
     def to_json(self) -> dict[str, object]:

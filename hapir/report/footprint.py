@@ -9,7 +9,7 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Operation, SSAValue
 
-from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn import GatherTapsOp, LayerOp, NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
 from hapir.dialects.num import code_bits, element_type, table_key, zero_point_of
 from hapir.encodings.bits import bytes_for
@@ -67,12 +67,14 @@ def _footprint(
         counted.update(stored)
         disk = sum(weights[key].nbytes for key in stored)
         packed = sum(bytes_for(weights[key].size * bits) for key, bits in stored.items())
-        is_weight = value in slots
+        is_weight, places = value in slots, isinstance(op, GatherTapsOp)
+        # neither the factors of a requantizer nor the places of weights that are left are parameters
+        computes = isinstance(op, LayerOp) and not places
         total += Footprint(
-            parameters=array.size if isinstance(op, LayerOp) else 0,  # a requantizer's factors are no parameters
-            nonzeros=nonzeros if isinstance(op, LayerOp) else 0,
+            parameters=array.size if computes else 0,
+            nonzeros=nonzeros if computes else 0,
             weights=array.size if is_weight else 0,
-            weight_bytes=disk if is_weight else 0,
+            weight_bytes=disk if is_weight or places else 0,
             disk_bytes=disk,
             ram_bytes=array.nbytes,
             packable_bytes=disk - packed if is_weight else 0,

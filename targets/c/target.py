@@ -12,7 +12,7 @@ from xdsl.utils.target import Target
 from hapir.context import hapir_context
 from hapir.lowering.fold_constants import fold_constants
 from hapir.lowering.kernel.plan_loads import WeightsFile
-from hapir.lowering.network_edits import networks_of
+from hapir.lowering.network_edits import networks_of, used_keys
 from hapir.targets.c.emit import emit_c
 
 
@@ -33,7 +33,8 @@ class CTarget(Target):
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
         """Print files one after the other, each under a comment with its name. Raises HapirError (HAP07xx)."""
-        stored = hapir_context(ctx).weights
+        stored = hapir_context(ctx).weights.copy()
+        stored.retain(used_keys(module))
         for network in networks_of(module.clone()):
             weights = stored.copy()
             encoded = fold_constants(network, weights)

@@ -168,6 +168,21 @@ def test_budgets_are_kept(sample: Sample, budget: float, constraint: Any) -> Non
         assert sizes[0] <= budget * sizes[1]
 
 
+@pytest.mark.parametrize(("multiple_of", "kept"), [(1, [4, 8, 2]), (8, None)])
+def test_filters_that_leave_together_leave_under_a_budget(multiple_of: int, kept: list[int] | None) -> None:
+    """A convolution of 4 groups reads 8 filters: only 4 can go at once, which is more than a step."""
+    build = NetworkBuilder(["c3", "c2", "c1"], 5)
+    image = nn.WeightOp("image", TensorType(f32, (1, 3, 4, 4))).result
+    x = build.conv2d(build.conv2d(image, 8, Window((3, 3))), 8, Window((1, 1)), 4)
+    y = build.conv2d(x, 2, Window((1, 1)))
+    sample = Sample(build.finish("n", image, [("y", y)]), build.weights, (1, 3, 4, 4))
+    if kept is None:
+        with pytest.raises(HapirError, match="HAP0563"):
+            filters(sample, budget=0.9, multiple_of=multiple_of)
+    else:
+        assert filters(sample, budget=0.7, multiple_of=multiple_of) == kept
+
+
 def test_options_that_do_not_go_together() -> None:
     for options in (
         {},

@@ -12,6 +12,7 @@ import pytest
 
 import hapir
 from hapir.diagnostics import HapirError
+from hapir.report import measure
 from hapir.report.compression import PACK, CompressionReport, Footprint
 from hapir.report.table import cell_text
 from tests.projects import run_main
@@ -32,11 +33,11 @@ recipe int4 {
     fold_batch_norm()
     quantize(weights = i4, activations = u8, calibration = "d.npz")
 }
-recipe tight { int4(), encode(encoding = dense) }
+recipe in_bits { int4(), encode(encoding = dense) }
 schedule pruned of n with half { }
 schedule folded of n with fold { }
 schedule narrow of n with int4 { }
-schedule packed of n with tight { }
+schedule packed of n with in_bits { }
 """
 
 
@@ -129,6 +130,14 @@ def test_integers_count_with_their_tables(project: Path) -> None:
     assert found.total.sqnr_db is not None
     assert 10 < found.total.sqnr_db < 60
     assert all(row.sqnr_db is not None and row.sqnr_db < 80 for row in found.layers if row.compressed)
+
+
+def test_batches_of_layers_add_up(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratios are of all images, however many are compared at a time."""
+    whole = report(project, "pruned")
+    monkeypatch.setattr(measure, "BATCH_BYTES", 1)
+    for one, other in zip(whole.layers, report(project, "pruned").layers, strict=True):
+        assert one.sqnr_db == (None if other.sqnr_db is None else pytest.approx(other.sqnr_db))
 
 
 @pytest.mark.parametrize("schedule", ["pruned", "narrow", "packed"])

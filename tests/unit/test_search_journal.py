@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_other_code_is_another_digest(tmp_path: Path) -> None:
 def test_all_code_that_makes_scores_is_in_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plugin = tmp_path / "my_evaluators.py"
     plugin.write_text("", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     read: list[Path] = []
     read_bytes = Path.read_bytes
 
@@ -113,7 +114,11 @@ def test_all_code_that_makes_scores_is_in_the_digest(monkeypatch: pytest.MonkeyP
         return read_bytes(path)
 
     points = [EntryPoint("mine", "my_evaluators:U", "xdsl.universe"), EntryPoint("gone", "no.such:U", "xdsl.universe")]
-    monkeypatch.setattr(trial, "entry_points", lambda group: points if group == "xdsl.universe" else [])
+
+    def installed(*, group: str) -> list[EntryPoint]:
+        return points if group == "xdsl.universe" else []
+
+    monkeypatch.setattr(trial, "entry_points", installed)
     monkeypatch.setattr(Path, "read_bytes", noting)
     trial.code_digest.cache_clear()
     try:

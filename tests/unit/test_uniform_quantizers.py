@@ -240,6 +240,8 @@ def test_outliers_move_the_point_by_the_ratio_only() -> None:
     x = np.append(np.random.default_rng(0).normal(size=5000) * 0.1, 3.0)
     assert choose_fixed(x, None, 3, "max_abs", np.rint).integer == 3
     assert choose_fixed(x, None, 3, "sqnr", np.rint).integer < 3
+    # of two bits 2 is the largest code of the point that holds 3.9, and 4 that of the next one
+    assert choose_fixed(np.array([3.9]), None, 2, "sqnr", np.rint) == format_for(3, 2, signed=True)
     assert integer_bits(0.0) == 0
     assert integer_bits(1e-300) == -48
 

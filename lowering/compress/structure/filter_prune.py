@@ -174,7 +174,8 @@ class FilterPrunePass(ModulePass):
         """
         network = trial.network
         layers = selected_layers(network, self.layers)
-        most = 2 + sum(self._most_steps(shape_of(op.w)[0]) for op in layers)
+        groups = channel_groups(network)
+        most = 2 + sum(self._most_steps(len(groups.free(op.result))) for op in layers)
         taken: list[int] = []
         with Progress(most, f"evaluations of {self.name}") as trial.progress:
             trial.begin()
@@ -210,28 +211,31 @@ class FilterPrunePass(ModulePass):
         """What comes before the steps: as few filters go as leave multiples."""
         prune_filters(network, layers, self._choice(0.0, named=True), weights)
 
-    def _most_steps(self, filters: int) -> int:
-        """How many steps a layer can lose, and one that is refused."""
+    def _most_steps(self, free: int) -> int:
+        """How many steps a layer of so many free channels can lose, and one that is refused."""
         steps = 1
-        while filters > self.multiple_of:
-            filters -= max(pruned_count(filters, self._share(filters)), self.multiple_of)
+        while free > self.multiple_of:
+            free -= max(pruned_count(free, self._share(free)), self.multiple_of)
             steps += 1
         return steps
 
-    def _share(self, filters: int) -> float:
-        """The share of its filters that a layer loses in a step: at least one multiple."""
-        return min(max(self.step, (self.multiple_of + 0.5) / (filters + 1)), 1.0)
+    def _share(self, free: int) -> float:
+        """The share of a layer's free channels that goes in a step: at least one of them."""
+        return max(self.step, 1 / free)
 
     def _lose_some(self, network: nn.NetworkOp, layer: nn.ProductOp, weights: WeightStore) -> bool:
-        """Take a step of filters out of one layer, at least one multiple; whether there was one to take."""
-        filters = shape_of(layer.w)[0]
-        share = self._share(filters)
-        if share == 1:
+        """Take a step of filters out of one layer, at least one multiple; whether there was one to take.
+
+        Coupled filters, as those that a grouped convolution reads, go together and are one free channel.
+        """
+        filters, free = shape_of(layer.w)[0], len(channel_groups(network).free(layer.result))
+        if not free:
             return False
+        choice = replace(self._choice(self._share(free), named=True), rounding="down")
         try:
-            prune_filters(network, [layer], replace(self._choice(share, named=True), rounding="down"), weights)
+            prune_filters(network, [layer], choice, weights)
         except HapirError:
-            return False  # nothing of this layer may leave, or its last multiple would
+            return False  # its last multiple would leave
         return shape_of(layer.w)[0] < filters
 
     def _cost(self, network: nn.NetworkOp) -> int:

@@ -50,7 +50,7 @@ from hapir.lowering.network_edits import (
     weight_op_of,
 )
 from hapir.quantizers.coded import Scaled
-from hapir.quantizers.fixed_point import Floats, PointMethod, choose_fixed, fixed_codes
+from hapir.quantizers.fixed_point import Floats, PointMethod, choose_fixed, fixed_codes, format_for
 from hapir.reference.num import round_real
 from hapir.registered import spell
 from hapir.weights import WeightStore
@@ -129,7 +129,8 @@ class FixedPointPass(ModulePass):
                 self._ask(op, self._format_of(seen[line.last], bits), bits)
         inputs = [self._format_of(seen[value], bits) for value in network.body.block.args if value in seen]
         if inputs and not asked_of(network):
-            self._ask(network, max(inputs, key=lambda format: (format.signed, format.integer)), bits)
+            signed, point = any(f.signed for f in inputs), max(f.integer - f.signed for f in inputs)
+            self._ask(network, format_for(point, bits, signed=signed), bits)
 
     def _ask(self, op: Operation, format: Fixed, bits: int) -> None:
         ask_for(op, activations=f"{'i' if format.signed else 'u'}{bits}", range=format.range)
