@@ -110,13 +110,18 @@ class Judge:
             fail("HAP0581", f"`{self.evaluator.name}` gave no number", at=self.network)
         return score
 
-    def floor(self, bound: Bound, context: HapirContext) -> float:
+    def floor(self, bound: Bound, context: HapirContext | None = None) -> float:
         """The least score that is good enough. Raises HapirError (HAP0582) for `within` of an unbounded score.
 
-        Warns (HAP0585) where `within` is a share worth fewer than `FEW` of the samples.
+        Warns the context (HAP0585) where `within` is a share worth fewer than `FEW` of the samples.
         """
         samples = len(next(iter(self.inputs.values())))
-        if bound.within and self.evaluator.unit == "share" and bound.within * samples < FEW - SLACK:
+        if (
+            context is not None
+            and bound.within
+            and self.evaluator.unit == "share"
+            and bound.within * samples < FEW - SLACK
+        ):
             context.warn(
                 "HAP0585",
                 f"`within` is worth {bound.within * samples:.3g} of {samples} samples: whether so few are right is "

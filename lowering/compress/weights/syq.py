@@ -86,7 +86,7 @@ class SyqPass(ModulePass):
                 help="choose another granularity for this layer, or leave it out of `layers`",
             )
         if self.kind == "binary":
-            whole = self.granularity == "asymmetric"
-            scales = scale_shape(w.shape) if whole else syq_shape(w.shape, self.granularity)
+            shape = w.shape
+            scales = scale_shape(shape) if self.granularity == "asymmetric" else syq_shape(shape, self.granularity)
             check_signs(w, slot, self.zeros, scales)
         return syq(w, self.granularity, self.kind, self.threshold, self.tie, self.scale)
