@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -106,6 +106,16 @@ def rounded(value: Decimal, rounding: Rounding) -> int:
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@example(  # the end of the clip is a tie that goes down
+    [(1.0, 0.0, 0.0, 1.0)] * CHANNELS,
+    [0.0] * CHANNELS,
+    [0.125] * CHANNELS,
+    None,
+    0.0,
+    "clip",
+    (signed(3), 0.5, 0),
+    Rounding.half_away,
+)
 @given(
     st.lists(st.tuples(REALS, REALS, REALS, VARIANCES), min_size=CHANNELS, max_size=CHANNELS),
     st.lists(REALS, min_size=CHANNELS, max_size=CHANNELS),
