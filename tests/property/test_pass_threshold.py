@@ -226,8 +226,10 @@ def test_only_signs_become_bipolar_codes():
     result = TensorType(AffineType(num.BipolarType(1), FloatData(1.0), 0), (1, 2))
     network = nn.NetworkOp("n", [("x", TensorType(AffineType(signed(8), FloatData(0.5), 0), (1, 2)))], [("y", result)])
     dequantize = num.DequantizeOp(network.body.block.args[0])
-    quantize = num.QuantizeOp(dequantize.result, result, Rounding.half_up)
-    network.body.block.add_ops([dequantize, quantize, nn.ReturnOp([quantize.result])])
+    clip = nn.ClipOp(dequantize.result, low=-1.0, high=1.0, layer="a1")
+    quantize = num.QuantizeOp(clip.result, result, Rounding.half_up)
+    network.body.block.add_ops([dequantize, clip, quantize, nn.ReturnOp([quantize.result])])
+    network.set_result_types()
     module = ModuleOp([network])
     ThresholdPass().apply(HapirContext(weights=WeightStore()), module)
     assert num.QuantizeOp in {type(op) for op in networks_of(module)[0].body.block.ops}
