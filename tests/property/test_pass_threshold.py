@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -106,6 +106,16 @@ def rounded(value: Decimal, rounding: Rounding) -> int:
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@example(  # the end of the clip is a tie that goes down
+    [(1.0, 0.0, 0.0, 1.0)] * CHANNELS,
+    [0.0] * CHANNELS,
+    [0.125] * CHANNELS,
+    None,
+    0.0,
+    "clip",
+    (signed(3), 0.5, 0),
+    Rounding.half_away,
+)
 @given(
     st.lists(st.tuples(REALS, REALS, REALS, VARIANCES), min_size=CHANNELS, max_size=CHANNELS),
     st.lists(REALS, min_size=CHANNELS, max_size=CHANNELS),
@@ -216,8 +226,10 @@ def test_only_signs_become_bipolar_codes():
     result = TensorType(AffineType(num.BipolarType(1), FloatData(1.0), 0), (1, 2))
     network = nn.NetworkOp("n", [("x", TensorType(AffineType(signed(8), FloatData(0.5), 0), (1, 2)))], [("y", result)])
     dequantize = num.DequantizeOp(network.body.block.args[0])
-    quantize = num.QuantizeOp(dequantize.result, result, Rounding.half_up)
-    network.body.block.add_ops([dequantize, quantize, nn.ReturnOp([quantize.result])])
+    clip = nn.ClipOp(dequantize.result, low=-1.0, high=1.0, layer="a1")
+    quantize = num.QuantizeOp(clip.result, result, Rounding.half_up)
+    network.body.block.add_ops([dequantize, clip, quantize, nn.ReturnOp([quantize.result])])
+    network.set_result_types()
     module = ModuleOp([network])
     ThresholdPass().apply(HapirContext(weights=WeightStore()), module)
     assert num.QuantizeOp in {type(op) for op in networks_of(module)[0].body.block.ops}
