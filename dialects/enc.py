@@ -38,29 +38,36 @@ from hapir.registered import ENCODING, value_of
 class DecodeOp(IRDLOperation):
     """The tensor behind the parts of an encoding: codes, or f32.
 
+    `key` is the weight key of what was encoded: passes and targets name the decoded array after it.
     `zero` is the symbol that means zero, for encodings that leave it out. `encode` adds what the parts take in bits
     (`bits`), shared parts apart (`shared_bits`), and the order-0 entropy of the symbols (`entropy_bits`).
 
     Example:
     ```
-    %w = enc.decode "rle(gap_bits = 4, levels = 2)" zero 0 (%levels, %words)
+    %w = enc.decode "rle(gap_bits = 4, levels = 2)" of "c1.weight" zero 0 (%levels, %words)
         : (tensor<1xui8>, tensor<9xui8>) -> tensor<4x9x!num.ternary>
     ```
     """
 
     name = "enc.decode"
     encoding = prop_def(StringAttr)
+    key = opt_prop_def(StringAttr)
     zero = opt_prop_def(IntegerAttr[I64])
     parts = var_operand_def(base(TensorType[Attribute]))
     result = result_def(base(TensorType[Attribute]))
     traits = traits_def(Pure())
-    assembly_format = "$encoding (`zero` $zero^)? `(` $parts `)` attr-dict `:` `(` type($parts) `)` `->` type($result)"
+    assembly_format = (
+        "$encoding (`of` $key^)? (`zero` $zero^)? `(` $parts `)` attr-dict `:` `(` type($parts) `)` `->` type($result)"
+    )
 
-    def __init__(self, encoding: str, zero: int | None, parts: Sequence[SSAValue], result: Attribute):
+    def __init__(
+        self, encoding: str, zero: int | None, parts: Sequence[SSAValue], result: Attribute, key: str | None = None
+    ):
         super().__init__(
             operands=[parts],
             properties={
                 "encoding": StringAttr(encoding),
+                "key": None if key is None else StringAttr(key),
                 "zero": None if zero is None else IntegerAttr(zero, i64),
             },
             result_types=[result],

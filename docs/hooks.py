@@ -21,6 +21,7 @@ ORDER: dict[str, str | dict[str, str]] = {
     "Language": "language.md",
     "Common mistakes": MISTAKES,
     "Compression": "compression.md",
+    "Choosing bits": "bits.md",
     "Encodings": "encodings.md",
     "Extending": {
         "A pass": "extending/pass.md",

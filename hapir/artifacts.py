@@ -2,7 +2,7 @@
 
 ```
 manifest.json                     versions, choices, the cut, and the SHA-256 of every other file
-ir/00_built.mlir ...              the module after each pass; then the parts of the cut
+ir/00_built.mlir ...              the module after each pass; then the parts of the cut, which read the weights below
 c/  verilog/                      the targets' files
 report/estimate.json, .txt        with the verilog
 weights.safetensors               the arrays that the last IR names
@@ -24,6 +24,7 @@ from hapir.diagnostics import files_from
 from hapir.dialects.dataflow import LayerOp
 from hapir.dialects.nn import NetworkOp
 from hapir.files import replaced_folder, writing
+from hapir.lowering.cut_integer_body import cut
 from hapir.pipeline import ir_text
 from hapir.versions import versions
 from hapir.witnesses import check_targets, default_targets, emit, estimate
@@ -102,8 +103,9 @@ def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
 
 
 def _parts(scheduled: Scheduled) -> dict[str, NetworkOp]:
-    cut = scheduled.cut
-    named = {"prologue": cut.prologue, "body": cut.body, "epilogue": cut.epilogue}
+    """The parts of the cut as they name the arrays of the weights file: with what is coded still coded."""
+    found = cut(scheduled.network)
+    named = {"prologue": found.prologue, "body": found.body, "epilogue": found.epilogue}
     return {name: part for name, part in named.items() if part is not None}
 
 

@@ -7,6 +7,7 @@ its `__post_init__`; `hapir help` shows the same bounds.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -67,3 +68,10 @@ def check_bounds(options: Any, what: str) -> None:
         for number in numbers:
             if isinstance(number, int | float) and number not in bounds:
                 raise ValueError(f"`{option.name}` of {what} is {number:g}, it must be {bounds}")
+
+
+def whole_share(share: float, count: int) -> int:
+    """The floor of a share of a count, safe against `0.07 * 100 = 7.000000000000001` and `0.29 * 100 = 28.99...96`."""
+    exact = share * count
+    nearest = round(exact)
+    return nearest if abs(exact - nearest) <= max(1e-9, exact * 2**-50) else math.floor(exact)

@@ -73,7 +73,7 @@ def cached_file(
     """
     folder = _folder(kind, keep)
     path = folder / f"{key_of(parts)}{suffix}"
-    with _usable(folder):
+    with usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if not path.is_file():
@@ -91,7 +91,7 @@ def kept_file(kind: str, parts: Iterable[str], suffix: str) -> Path:
     """
     folder = _folder(kind, True)
     path = folder / f"{key_of(parts)}{suffix}"
-    with _usable(folder):
+    with usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path.touch()
         _trim(folder, LIMIT_BYTES, path)
@@ -104,7 +104,7 @@ def _folder(kind: str, keep: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _usable(folder: Path) -> Generator[None]:
+def usable(folder: Path) -> Generator[None]:
     """What the operating system refuses becomes HAP0844."""
     try:
         yield

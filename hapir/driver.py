@@ -21,16 +21,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, files_from, placed
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
-from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import element_type, is_float, table_key
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import is_float
 from hapir.lowering.cut_integer_body import Cut, cut
+from hapir.lowering.network_edits import used_keys
 from hapir.pipeline import Stage, Step, run_steps
 from hapir.pipeline_text import read_passes
 from hapir.registry import make_context
@@ -130,9 +131,9 @@ class Design:
         recipe: str | None = None,
         done: Callable[[], None] | None = None,
     ) -> CompressionTable:
-        """What each of the schedules (default: all) saves and costs on labelled images; see `Scheduled.report`.
+        """What each of the schedules saves and costs on labelled images; see `Scheduled.report`.
 
-        Layers are counted, not compared one by one.
+        By default those of the spec's own file, or all where it has none. Layers are counted, not compared one by one.
         `done` is called after each schedule. Raises HapirError as `schedule` and `Scheduled.report` do.
         """
         from hapir.report.compression import CompressionTable
@@ -140,7 +141,7 @@ class Design:
 
         reports: list[CompressionReport] = []
         known: FloatResults = {}
-        for name in self.schedules if schedules is None else schedules:
+        for name in self.spec.default_schedules if schedules is None else schedules:
             scheduled = self.schedule(name, recipe=recipe)
             with files_from(self.spec.folder):
                 reports.append(measure(scheduled, scheduled.dataset(inputs, limit), layers=False, known=known))
@@ -383,19 +384,6 @@ class Scheduled:
         from hapir.artifacts import compile_to
 
         return compile_to(self, Path(out_dir), None if targets is None else tuple(targets))
-
-
-def used_keys(module: ModuleOp) -> set[str]:
-    """The weight keys that a module names: parameters, and the tables of the types of all values."""
-    keys: set[str] = set()
-    for op in module.walk():
-        if isinstance(op, WeightOp):
-            keys.add(op.key.data)
-        for result in op.results:
-            table = table_key(element_type(result)) if isinstance(result.type, TensorType) else None
-            if table is not None:
-                keys.add(table)
-    return keys
 
 
 def _only(module: ModuleOp, kind: type[AnyOp]) -> AnyOp:

@@ -19,6 +19,7 @@ from xdsl.printer import Printer
 from xdsl.utils.arg_spec import ArgSpec, ParameterListType, ParameterType
 from xdsl.utils.exceptions import DiagnosticException
 
+from hapir.codes import CODES
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, HapirError, Label, Span, fail
 from hapir.plugin_failures import at_work
@@ -128,13 +129,16 @@ def verify_after(step: Step, module: ModuleOp) -> None:
 
 
 def _placed(diagnostic: Diagnostic, step: Step) -> Diagnostic:
-    """The diagnostic with the step's place: as its own where it has none, else as a label."""
+    """The diagnostic with the step's place: as its own where it has none or their order is wrong, else a label."""
     if step.at is None:
         return diagnostic
     if diagnostic.span is None:
         return replace(diagnostic, span=step.at)
     if diagnostic.span == step.at or any(label.span == step.at for label in diagnostic.labels):
         return diagnostic
+    code = CODES.get(diagnostic.code)
+    if code is not None and code.about_order:
+        return replace(diagnostic, span=step.at, labels=(Label(diagnostic.span, "here"), *diagnostic.labels))
     return replace(diagnostic, labels=(*diagnostic.labels, Label(step.at, f"in this step, `{step.what.name}`")))
 
 

@@ -34,7 +34,7 @@ FLOAT_C = NamedPipeline(
     "infer_nn_shapes,fold_batch_norm,finish",
     "a float network made ready for the C target",
     "Shapes come first: all other passes read them. A batch norm is folded before fuse puts the layer that it belongs "
-    "to out of reach.",
+    "to out of reach. Coded weights need no pass: the target decodes them.",
 )
 
 INT8 = NamedPipeline(

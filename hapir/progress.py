@@ -22,7 +22,7 @@ class Progress:
         """One more is done."""
         self._done += 1
         if self.enabled and sys.stderr.isatty():
-            left = (time.monotonic() - self._started) / self._done * (self.total - self._done)
+            left = (time.monotonic() - self._started) / self._done * max(0, self.total - self._done)
             print(
                 f"\r\x1b[K{self._done}/{self.total} {self.what}, {left:.0f} s left", end="", file=sys.stderr, flush=True
             )

@@ -84,6 +84,11 @@ class WeightStore(Mapping[str, Array]):
 
         return save({key: self._arrays[key] for key in sorted(self._arrays)})
 
+    @property
+    def file_bytes(self) -> int:
+        """How many bytes `to_bytes` gives: the arrays, and a header of their names and shapes."""
+        return len(self.to_bytes())
+
     @staticmethod
     def starts(data: bytes) -> dict[str, int]:
         """Where the bytes of each array begin in what `to_bytes` gave."""

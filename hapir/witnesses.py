@@ -143,10 +143,9 @@ def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     artefact = _c(scheduled)
     sizes = {
         "arena_bytes": artefact.arena_bytes,
-        "loaded_bytes": artefact.loaded_bytes,
-        "file_bytes": artefact.file_bytes,
         "live_bytes": artefact.live_bytes,
         "weight_bytes": artefact.weight_bytes,
+        **({"loaded_bytes": artefact.loaded_bytes, "file_bytes": artefact.file_bytes} if artefact.file_bytes else {}),
         "layers": [asdict(layer) for layer in artefact.layers],
     }
     return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)

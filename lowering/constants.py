@@ -1,7 +1,7 @@
 """Values that depend on parameters alone: found, read and computed by the reference interpreter.
 
 A constant op has operands, and all of them are parameters or results of constant ops. The parameter that such a value
-comes from is that of its first operand, and so on.
+comes from is that of its first operand, and so on; a decoding says itself what it decodes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.traits import Pure
 
 from hapir.diagnostics import fail
-from hapir.dialects.nn import WeightOp
+from hapir.dialects.enc import DecodeOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.reference.interpret import run_op
 from hapir.weights import Array, WeightStore
 
@@ -32,9 +33,21 @@ def is_constant_op(op: Operation) -> bool:
     return bool(op.operands) and bool(op.results) and op.has_trait(Pure) and all(map(is_constant, op.operands))
 
 
+def constants_of(network: NetworkOp) -> set[SSAValue]:
+    """Every value of a network for which `is_constant` holds, found in one walk."""
+    found: set[SSAValue] = set()
+    for op in network.body.walk():
+        computed = bool(op.operands) and op.has_trait(Pure) and all(operand in found for operand in op.operands)
+        if isinstance(op, WeightOp) or computed:
+            found.update(op.results)
+    return found
+
+
 def stored_key(op: Operation) -> str:
     """The weight key that a parameter, or the first operand of a constant op, starts from."""
     while not isinstance(op, WeightOp):
+        if isinstance(op, DecodeOp) and op.key is not None:
+            return op.key.data
         owner = op.operands[0].owner
         assert isinstance(owner, Operation)
         op = owner

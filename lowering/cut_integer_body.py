@@ -7,6 +7,8 @@ host runs the edges with the reference interpreter.
 - body: everything on integers, or all of a purely float network;
 - epilogue: from `num.dequantize` to the float results; None where only integers come out.
 
+What computes on parameters alone, such as the decoding of a coded weight, goes with those who read it.
+
 Values cross by name: a result of one part and an input of a later one with the same name are the same tensor. The names
 are the network's own for inputs and results, else the layer's name of the op that makes the value. Where the body reads
 the quantized form of an input and nothing later reads the float one, it keeps the input's name.
@@ -14,7 +16,7 @@ the quantized form of an input and nothing later reads the float one, it keeps t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -23,9 +25,10 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import num
-from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
+from hapir.dialects.nn import NetworkOp, ReturnOp
 from hapir.dialects.num import is_float
 from hapir.lowering.compress.float_islands import island_before
+from hapir.lowering.constants import constants_of
 from hapir.lowering.network_edits import key_stem, unused_name
 from hapir.weights import Array
 
@@ -67,44 +70,65 @@ def cut(network: NetworkOp) -> Cut:
     Raises HapirError (HAP0510) where integers depend on floats that depend on integers: the body would have a hole.
     """
     results = tuple(name.data for name in network.result_names)
-    if not any(map(_reads_integers, _computing(network))):
+    flow = _Flow(network, constants_of(network))
+    if not any(map(flow.reads_integers, flow.ops)):
         return Cut(None, network.clone(), None, results)
-    plan = _Plan(network, _part_of_values(network))
+    plan = _Plan(flow, _part_of_values(flow))
     prologue, body, epilogue = (plan.build(part) for part in (PROLOGUE, BODY, EPILOGUE))
     assert body is not None
     return Cut(prologue, body, epilogue, results)
 
 
-def _computing(network: NetworkOp) -> list[Operation]:
-    """The ops that compute on activations."""
-    return [op for op in network.body.block.ops if not isinstance(op, WeightOp | ReturnOp)]
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """A network, and which of its values are parameters or computed from them alone: all others are activations."""
+
+    network: NetworkOp
+    constants: set[SSAValue]
+
+    @property
+    def ops(self) -> list[Operation]:
+        """The ops that compute on activations."""
+        ops = self.network.body.block.ops
+        return [op for op in ops if not isinstance(op, ReturnOp) and not self.constants.issuperset(op.results)]
+
+    def activations(self, op: Operation) -> list[SSAValue]:
+        """The operands of an op that are activations."""
+        return [v for v in op.operands if v not in self.constants]
+
+    def reads_integers(self, op: Operation) -> bool:
+        """Whether one of them is not a float."""
+        return not all(map(is_float, self.activations(op)))
+
+    def parameters(self, ops: Iterable[Operation]) -> set[Operation]:
+        """The ops that give the parameters of some ops, and those that they are computed by."""
+        found: set[Operation] = set()
+        pending = [v for op in ops for v in op.operands if v in self.constants]
+        while pending:
+            owner = pending.pop().owner
+            if isinstance(owner, Operation) and owner not in found:
+                found.add(owner)
+                pending.extend(owner.operands)
+        return found
 
 
-def _activations(op: Operation) -> list[SSAValue]:
-    """The operands of an op that are not parameters."""
-    return [v for v in op.operands if not isinstance(v.owner, WeightOp)]
-
-
-def _reads_integers(op: Operation) -> bool:
-    return not all(map(is_float, _activations(op)))
-
-
-def _part_of_values(network: NetworkOp) -> dict[SSAValue, int]:
+def _part_of_values(flow: _Flow) -> dict[SSAValue, int]:
     """The part that computes each activation; network inputs have none."""
     part_of: dict[SSAValue, int] = {}
-    for op in _computing(network):
-        latest = max((part_of.get(v, PROLOGUE) for v in _activations(op)), default=PROLOGUE)
-        on_integers = not any(map(is_float, (*_activations(op), *op.results)))
+    for op in flow.ops:
+        activations = flow.activations(op)
+        latest = max((part_of.get(v, PROLOGUE) for v in activations), default=PROLOGUE)
+        on_integers = not any(map(is_float, (*activations, *op.results)))
         if on_integers and latest == EPILOGUE:
             _fail_interrupted(op, part_of)
-        depends_on_body = latest > PROLOGUE or _reads_integers(op)
+        depends_on_body = latest > PROLOGUE or flow.reads_integers(op)
         part = BODY if on_integers else EPILOGUE if depends_on_body else PROLOGUE
         part_of.update((result, part) for result in op.results)
     return part_of
 
 
 def _fail_interrupted(op: Operation, part_of: Mapping[SSAValue, int]) -> NoReturn:
-    value = next(v for v in _activations(op) if part_of.get(v) == EPILOGUE)
+    value = next(v for v in op.operands if part_of.get(v) == EPILOGUE)
     source = value.owner
     assert isinstance(source, Operation)
     span = span_of(source.location)
@@ -122,13 +146,14 @@ def _fail_interrupted(op: Operation, part_of: Mapping[SSAValue, int]) -> NoRetur
 class _Plan:
     """Which values cross between the parts of one network, and under which names."""
 
-    def __init__(self, network: NetworkOp, part_of: Mapping[SSAValue, int]):
-        self.network = network
+    def __init__(self, flow: _Flow, part_of: Mapping[SSAValue, int]):
+        self.flow = flow
+        self.network = network = flow.network
         self.part_of = part_of
         self.returned = list(zip((n.data for n in network.result_names), network.return_op.values, strict=True))
         self.arguments = list(zip((n.data for n in network.input_names), network.body.block.args, strict=True))
         self.reads: dict[int, dict[SSAValue, None]] = {
-            part: dict.fromkeys(v for op in self._ops(part) for v in _activations(op) if part_of.get(v) != part)
+            part: dict.fromkeys(v for op in self._ops(part) for v in flow.activations(op) if part_of.get(v) != part)
             for part in (PROLOGUE, BODY, EPILOGUE)
         }
         for _, value in self.returned:
@@ -137,7 +162,7 @@ class _Plan:
         self.names = self._name_crossings()
 
     def _ops(self, part: int) -> list[Operation]:
-        return [op for op in _computing(self.network) if self.part_of[op.results[0]] == part]
+        return [op for op in self.flow.ops if self.part_of[op.results[0]] == part]
 
     def _part_returning(self, value: SSAValue) -> int:
         return self.part_of.get(value, EPILOGUE if is_float(value) else BODY)
@@ -176,8 +201,7 @@ class _Plan:
         for value, argument in zip(reads, built.body.block.args, strict=True):
             argument.location = _location(value)
         ops = self._ops(part)
-        parameters = {v.owner for op in ops for v in op.operands if isinstance(v.owner, WeightOp)}
-        kept = parameters.union(ops)
+        kept = self.flow.parameters(ops).union(ops)
         built.body.block.add_ops([op.clone(mapping) for op in self.network.body.block.ops if op in kept])
         end = ReturnOp([mapping[v] for _, v in results])
         end.location = self.network.return_op.location

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.lowering.constants import compute, is_constant_op, stored_key
+from hapir.lowering.constants import compute, constants_of, is_constant_op, stored_key
 from hapir.lowering.encoded_weights import EncodedWeight, encoded_weight
 from hapir.lowering.network_edits import erase_unused_weights, insert_before, networks_of
 from hapir.weights import WeightStore
@@ -56,7 +56,9 @@ def fold_constants(network: NetworkOp, weights: WeightStore) -> dict[str, Encode
 
     Returns, by key, how those of them that were decoded from bytes are stored.
     """
-    folded = [op for op in network.body.walk() if is_constant_op(op) and not _only_feeds_constants(op)]
+    constants = constants_of(network)
+    computed = [op for op in network.body.walk() if op.operands and _gives(op, constants)]
+    folded = [op for op in computed if not _only_feeds(op, constants)]
     encoded: dict[str, EncodedWeight] = {}
     for op in folded:
         _fold(op, weights, encoded)
@@ -64,9 +66,14 @@ def fold_constants(network: NetworkOp, weights: WeightStore) -> dict[str, Encode
     return encoded
 
 
-def _only_feeds_constants(op: Operation) -> bool:
+def _gives(op: Operation, constants: set[SSAValue]) -> bool:
+    """Whether an op has results and all of them are constants."""
+    return bool(op.results) and constants.issuperset(op.results)
+
+
+def _only_feeds(op: Operation, constants: set[SSAValue]) -> bool:
     """Whether folding what reads an op makes the op itself unused."""
-    return all(is_constant_op(use.operation) for result in op.results for use in result.uses)
+    return all(_gives(use.operation, constants) for result in op.results for use in result.uses)
 
 
 def _fold(op: Operation, weights: WeightStore, encoded: dict[str, EncodedWeight]) -> None:

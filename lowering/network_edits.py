@@ -6,8 +6,8 @@ array stays in the store; parameters that nothing reads any more leave the IR.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,18 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
+from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import DequantizeOp, QuantizeOp, RequantizeOp, RescaleOp, ThresholdOp, WidenOp
+from hapir.dialects.num import (
+    DequantizeOp,
+    QuantizeOp,
+    RequantizeOp,
+    RescaleOp,
+    ThresholdOp,
+    WidenOp,
+    element_type,
+    table_key,
+)
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op, stored_key
 from hapir.weights import Array, WeightStore
 
@@ -40,6 +50,18 @@ def reject_quantized(network: NetworkOp) -> None:
     for op in network.body.walk():
         if isinstance(op, integer_ops) and not is_constant_op(op):
             fail("HAP0506", "the network is quantized already", at=op, help="quantize once, and prune before that")
+
+
+def reject_encoded(network: NetworkOp) -> None:
+    """Raise HapirError (HAP0554) where weights are encoded: a pass that writes others would undo that silently."""
+    for op in network.body.walk():
+        if isinstance(op, DecodeOp):
+            _fail_encoded(op)
+
+
+def _fail_encoded(op: DecodeOp) -> NoReturn:
+    what = f"the weights `{stored_key(op)}` are encoded already, and this step would replace them"
+    fail("HAP0554", what, at=op, help="put encode last")
 
 
 def layer_name(op: Operation) -> str | None:
@@ -73,13 +95,27 @@ def sole_user(value: SSAValue) -> Operation | None:
     return value.get_user_of_unique_use()
 
 
+def _behind(op: Operation) -> Iterator[Operation]:
+    """An op and those that its operands come from, one by one."""
+    pending = [op]
+    while pending:
+        yield (found := pending.pop())
+        pending.extend(v.owner for v in found.operands if isinstance(v.owner, Operation))
+
+
 def weight_op_of(value: SSAValue) -> WeightOp:
-    """The `nn.weight` behind a parameter operand. Raises HapirError: HAP0595 where it is coded, HAP0502 computed."""
+    """The `nn.weight` behind a parameter operand. Raises HapirError.
+
+    HAP0554 where it is encoded, HAP0595 where it is coded, HAP0502 where it is computed.
+    """
     owner = value.owner
     if isinstance(owner, WeightOp):
         return owner
     if is_constant(value):
         assert isinstance(owner, Operation)
+        decoded = next((op for op in _behind(owner) if isinstance(op, DecodeOp)), None)
+        if decoded is not None:
+            _fail_encoded(decoded)
         what = f"the weights `{stored_key(owner)}` are coded already"
         fail("HAP0595", what, at=owner, help="prune and factor first, and code the weights last")
     fail(
@@ -172,6 +208,18 @@ def replace(old: Operation, new: Operation) -> None:
     old.results[0].replace_all_uses_with(new.results[0])
     old.detach()
     old.erase()
+
+
+def used_keys(module: ModuleOp) -> set[str]:
+    """The weight keys that a module names: parameters, and the tables of the types of all values."""
+    keys: set[str] = set()
+    for op in module.walk():
+        if isinstance(op, WeightOp):
+            keys.add(op.key.data)
+        values = [*op.results, *(value for region in op.regions for block in region.blocks for value in block.args)]
+        tables = (table_key(element_type(value)) for value in values if isinstance(value.type, TensorType))
+        keys.update(table for table in tables if table is not None)
+    return keys
 
 
 def erase_unused_weights(network: NetworkOp) -> None:

@@ -19,6 +19,7 @@ bytes at every run. The constants were chosen on 257 images held out of the trai
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def train(images: Array, labels: Array, seed: int) -> list[Layer]:
     rng = np.random.default_rng(seed)
     layers = [
         Layer(rng.uniform(-1, 1, (k, c)) / np.sqrt(c), np.ones(k), np.zeros(k), np.zeros(k), np.ones(k))
-        for c, k in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+        for c, k in pairwise(WIDTHS)
     ]
     adams = [[Adam(np.zeros_like(p), np.zeros_like(p)) for p in (a.shadow, a.gamma, a.beta)] for a in layers]
     for epoch in range(EPOCHS):

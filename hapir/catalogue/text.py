@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
 from hapir.catalogue.entry import Entry, Option
-from hapir.report.table import table
+from hapir.report.table import table, table_rows
 
-_WIDTH = 100
+_PROSE, _MOST = 100, 120
+"""The widest lines of text, and those of tables."""
+
+
+def _width(most: int) -> int:
+    """The columns to use: those of the terminal, so many at most; where there is none, so many."""
+    return min(most, shutil.get_terminal_size((most, 24)).columns)
 
 
 def to_text(entry: Entry, related: Sequence[str] = ()) -> str:
@@ -35,19 +42,22 @@ def option_lines(options: Sequence[Option]) -> str:
     rows = [
         (option.name, option.allowed, "required" if option.default is None else option.default) for option in options
     ]
-    head, rule, *lines = table(("option", "takes", "default"), rows).splitlines()
+    head, rule, *lines = table_rows(("option", "takes", "default"), rows, _width(_MOST))
     shown = [head, rule]
     for option, line in zip(options, lines, strict=True):
         shown.append(line)
         if option.description:
-            shown.append(textwrap.fill(option.description, _WIDTH, initial_indent="    ", subsequent_indent="    "))
+            indent = {"initial_indent": "    ", "subsequent_indent": "    "}
+            shown.append(textwrap.fill(option.description, _width(_PROSE), **indent))
     return "\n".join(shown)
 
 
 def _filled(text: str) -> str:
     """A text whose paragraphs of a single long line are broken; what is laid out in lines already stays as it is."""
-    return "\n\n".join(p if "\n" in p else textwrap.fill(p, _WIDTH, break_long_words=False) for p in text.split("\n\n"))
+    return "\n\n".join(
+        p if "\n" in p else textwrap.fill(p, _width(_PROSE), break_long_words=False) for p in text.split("\n\n")
+    )
 
 
 def _wrapped(title: str, text: str) -> str:
-    return textwrap.fill(f"{title}: {text}", _WIDTH, subsequent_indent="    ", break_long_words=False)
+    return textwrap.fill(f"{title}: {text}", _width(_PROSE), subsequent_indent="    ", break_long_words=False)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hapir.cli.command import Command, add_choice, add_spec, positive
 from hapir.cli.console import Console
+
+if TYPE_CHECKING:
+    from hapir.driver import Design
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_spec(parser)
     add_choice(parser)
     parser.add_argument(
-        "--all", action="store_true", help="a line for each schedule of the spec, instead of each layer of one"
+        "--all",
+        action="store_true",
+        help="a line for each schedule of the file, or of those it imports where it has none, instead of each layer of "
+        "one; with --schedule for those that a glob names, imported ones too",
     )
     parser.add_argument(
         "--input",
@@ -32,7 +39,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     if args.all:
         from hapir.progress import Progress
 
-        names = _schedules(args, design.schedules)
+        names = _schedules(args, design)
         with Progress(len(names), "schedules", enabled=console.format == "text") as progress:
             table = design.report(data, names, limit=args.limit, recipe=args.recipe, done=progress.step)
         console.result(table.to_text, table.to_json())
@@ -43,16 +50,19 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _schedules(args: argparse.Namespace, known: tuple[str, ...]) -> tuple[str, ...]:
-    """All schedules, or those that a glob names with `--schedule`. Raises HapirError (HAP0209)."""
+def _schedules(args: argparse.Namespace, design: Design) -> tuple[str, ...]:
+    """The file's own schedules, or all that a glob names with `--schedule`. Raises HapirError (HAP0209)."""
     from fnmatch import fnmatchcase
 
     from hapir.diagnostics import did_you_mean, fail
 
-    names = tuple(name for name in known if args.schedule is None or fnmatchcase(name, args.schedule))
-    if not names:
-        if args.schedule is None:
+    known = design.schedules
+    if args.schedule is None:
+        if not known:
             fail("HAP0209", "the spec has no schedule", help="write one, or leave out `--all`")
+        return design.spec.default_schedules
+    names = tuple(name for name in known if fnmatchcase(name, args.schedule))
+    if not names:
         help = did_you_mean(args.schedule, known) or f"it has {', '.join(known)}"
         fail("HAP0209", f"no schedule is called `{args.schedule}`", help=help)
     return names

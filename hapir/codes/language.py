@@ -83,7 +83,7 @@ LANGUAGE = {
     "HAP0207": Code(
         "defined twice",
         "Names are unique: definitions within a spec and what it imports, layers within a network, parts within a "
-        "machine. Both places are shown.",
+        "machine. Networks, blocks, machines, recipes and schedules share one set of names. Both places are shown.",
         "c1 = relu(x); c1 = relu(x)",
     ),
     "HAP0208": Code(

@@ -24,11 +24,13 @@ PASSES = {
         "already quantized",
         "Pruning and quantization read float weights. In a recipe, prune comes before quantize, and quantize once.",
         "quantize(...), prune(sparsity = 50 %)",
+        about_order=True,
     ),
     "HAP0507": Code(
         "batch norm before quantization",
         "A batch norm has no integer form of its own: fold it into the layer before it first.",
         'recipe small { quantize(calibration = "d.npz") }    // without fold_batch_norm() before it',
+        about_order=True,
     ),
     "HAP0508": Code(
         "no integer form",
@@ -79,6 +81,7 @@ PASSES = {
         "Passes that rewrite layers come before fuse, which groups the finished layers for the targets. hapir fuses at "
         "the end by itself, so a recipe need not name it.",
         "recipe small { fuse(), prune(sparsity = 50 %) }",
+        about_order=True,
     ),
     "HAP0517": Code(
         "module without a schedule to lower",
@@ -116,6 +119,14 @@ PASSES = {
         "encoded already",
         "Weights are encoded once: a second encoding would be of bytes that are no weights.",
         "encode(), encode(encoding = dense)",
+        about_order=True,
+    ),
+    "HAP0554": Code(
+        "encoded before a rewrite",
+        "`encode` stores bytes, and this step would write other weights in their place: nothing would be left of the "
+        "encoding. Encoding comes last in a recipe.",
+        'encode(), quantize(calibration = "d.npz")',
+        about_order=True,
     ),
     "HAP0530": Code(
         "codes without a zero undo pruning",
@@ -152,6 +163,7 @@ PASSES = {
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "
         "undo what the step before it did. Prune and factor first, and code the weights last.",
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
+        about_order=True,
     ),
     "HAP0596": Code(
         "parameters beyond f32",
@@ -175,16 +187,19 @@ PASSES = {
         "`sigmas` reads how a layer's results are distributed from the batch norm behind it, so it comes before "
         "fold_batch_norm, and the layer needs one.",
         'fold_batch_norm(), precision(layers = "*", activations = u4, sigmas = 3)',
+        about_order=True,
     ),
     "HAP0528": Code(
         "range fixed before equalization",
         "equalize scales the channels of this activation; a range that is fixed already would no longer be its own.",
         'precision(layers = "c1", activations = u4, high = 6), equalize()',
+        about_order=True,
     ),
     "HAP0529": Code(
         "weights coded before their format was asked for",
         "quantize keeps the codes of weights that are coded already, so it cannot give them another number of bits.",
         'quantize_weights(weights = i8), precision(layers = "c1", weights = i4), quantize(...)',
+        about_order=True,
     ),
     "HAP0590": Code(
         "pass cannot be applied",

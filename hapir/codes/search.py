@@ -24,7 +24,7 @@ SEARCH = {
     "HAP0583": Code(
         "nothing is good enough",
         "Even the least compression that the search may choose misses the bound, or no choice fits the budget.",
-        'mixed_precision(size = 10 B, calibration = "d.npz")',
+        'mixed_precision(size = 10 B, data = "d.npz")',
     ),
     "HAP0584": Code(
         "report without accuracy",

@@ -198,11 +198,10 @@ def within(values: Unsigned, tensor: Tensor) -> Unsigned:
 
 
 def placed(positions: npt.NDArray[np.int64], values: Unsigned, tensor: Tensor) -> Unsigned:
-    """The flat symbols of a tensor that is zero but for some, at positions that lie in it. Raises DamagedError."""
+    """The flat symbols of a tensor that is zero but for some, of its width, at positions in it. Raises DamagedError."""
     assert tensor.zero is not None
     if (values == tensor.zero).any():
         raise DamagedError("a value that is kept is zero")
-    within(values, tensor)
     symbols = np.full(tensor.count, tensor.zero, unsigned_of(tensor.bits))
     symbols[positions] = values
     return symbols

@@ -66,7 +66,7 @@ def _add_specs(add: Add) -> None:
     add("--schedule", metavar="NAME", help="which schedule of a spec; the only one by default")
     add("--allow-outside", action="store_true", help="let a spec read files outside of its folder")
     add("--weights", metavar="FILE", help="the weights that IR names (.safetensors or .npz)")
-    add("--save-weights", metavar="FILE", help="write the weights that the passes left (.safetensors)")
+    add("--save-weights", metavar="FILE", help="write the weights that the result names (.safetensors)")
 
 
 def _add_checks(add: Add) -> None:

@@ -30,6 +30,7 @@ from hapir.cli.console import Console, write_output
 from hapir.context import HapirContext
 from hapir.diagnostics import Diagnostic, HapirError, did_you_mean, fail, files_from
 from hapir.files import write_atomically
+from hapir.lowering.network_edits import used_keys
 from hapir.opt.arguments import KINDS, build_parser
 from hapir.opt.expectations import expectations_of, unmet
 from hapir.opt.instruments import Clock, IrPrinter
@@ -221,6 +222,8 @@ class HapirOpt(xDSLOptMain):
                 self._run_passes(module, where)
                 with self.clock.measure("print"):
                     result.text = self._emitted(module)
+                if self.args.save_weights:
+                    self.hapir_ctx.weights.retain(used_keys(module))
         except HapirError as error:
             result.diagnostics = [*result.diagnostics, *error.diagnostics]
         return result

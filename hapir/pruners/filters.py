@@ -1,4 +1,4 @@
-"""Which filters of a layer go first, and how many stay: plain numpy, no IR.
+"""Which filters of a layer go first: plain numpy, no IR.
 
 Source: hardware-aware filter pruning for streaming accelerators (Sydney thesis, chapter 4, L930 to L1028; FPL 2018).
 """
@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from hapir.pruners.magnitude import Floats, pruned_count
+from hapir.pruners.magnitude import Floats
 from hapir.quantizers.bwn import bwn
 from hapir.quantizers.uniform import UniformRule, uniform_codes
 
 Criterion = Literal["msqe", "magnitude", "random"]
-RoundTo = Literal["down", "up", "nearest"]
 
 
 def quantization_errors(w: Floats, bits: int) -> Floats:
@@ -43,24 +41,3 @@ def filter_worth(w: Floats, criterion: Criterion, bits: int, draw: np.random.Gen
     if criterion == "magnitude":
         return np.abs(w).reshape(len(w), -1).sum(axis=1)
     return draw.permutation(len(w)).astype(np.float64)
-
-
-def filter_ranking(w: Floats, criterion: Criterion = "msqe", *, bits: int = 1, seed: int = 0) -> npt.NDArray[np.int64]:
-    """The filters of one layer (axis 0 of w), those that go first first; of equals the lower index."""
-    return np.argsort(filter_worth(w, criterion, bits, np.random.default_rng(seed)), kind="stable")
-
-
-def kept_filters(filters: int, sparsity: float, multiple_of: int = 1, rounding: RoundTo = "up") -> int:
-    """How many of N filters stay: `N - floor(sparsity * N)`, rounded to a multiple of the processing elements.
-
-    At least one multiple stays, at most the largest within N; a half rounds up. Raises ValueError where N holds no
-    multiple. Sydney thesis, section 4.3.2, L930 (`N mod PE == 0` in every layer).
-    """
-    if filters < multiple_of:
-        raise ValueError(f"{filters} filters hold no multiple of {multiple_of}")
-    kept = filters - pruned_count(filters, sparsity)
-    lower = kept // multiple_of * multiple_of
-    above = kept - lower
-    go_up = {"down": False, "up": above > 0, "nearest": 2 * above >= multiple_of and above > 0}[rounding]
-    rounded = lower + multiple_of * go_up
-    return min(max(rounded, multiple_of), filters // multiple_of * multiple_of)

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from hapir.bounds import whole_share
+
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -21,8 +23,8 @@ Structured Pruning); or a number from a seed."""
 
 
 def pruned_count(groups: int, sparsity: float) -> int:
-    """How many of n groups a sparsity prunes: the floor, safe against `0.07 * 100 = 7.000000000000001` and its like."""
-    return math.floor(round(sparsity * groups, 9))
+    """How many of n groups a sparsity prunes."""
+    return whole_share(sparsity, groups)
 
 
 def smallest(scores: Floats, sparsity: float) -> Mask:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Literal
 
 import numpy as np
 
-from hapir.pruners.magnitude import Criterion, Floats, Mask, score
+from hapir.pruners.magnitude import Floats, Mask, score
 from hapir.quantizers.n_ary import NAry
 from hapir.quantizers.sorted_values import SortedValues
 
@@ -39,7 +40,9 @@ def zero_band(w: Floats, threshold: float) -> Mask:
     return (w >= lower) & (w < upper)
 
 
-def block_scores(w: Floats, rows: int, columns: int, criterion: Criterion, draw: np.random.Generator) -> Floats:
+def block_scores(
+    w: Floats, rows: int, columns: int, criterion: Literal["magnitude", "l2", "random"], draw: np.random.Generator
+) -> Floats:
     """What the blocks of the matrix K x (C R S) are worth, in row-major order: per weight, so that cut ones compete.
 
     Blocks larger than the matrix are the matrix.
@@ -47,7 +50,7 @@ def block_scores(w: Floats, rows: int, columns: int, criterion: Criterion, draw:
     rows, columns = min(rows, len(w)), min(columns, prod(w.shape[1:]))
     blocks, counts = _blocks(w, rows, columns), _blocks(np.ones_like(w), rows, columns).sum(axis=(1, 3))
     scores = score(blocks, (1, 3), criterion, draw)
-    divisor = {"magnitude": counts, "l2": np.sqrt(counts), "psp": counts / (rows * columns), "random": 1.0}[criterion]
+    divisor = {"magnitude": counts, "l2": np.sqrt(counts), "random": 1.0}[criterion]
     return (scores / divisor).ravel()
 
 

@@ -6,8 +6,8 @@ bits behind the point. Two rules choose IB for Q bits:
 
 - `max_abs`: `IB = ceil(log2(max|x| + tiny))`, the least one with `max|x| < 2^IB`; what lies within a step of that end
   saturates, so no error exceeds eps.
-- `sqnr`: the IB with the best signal-to-quantization-noise ratio, from one above that rule down to where every value
-  saturates; of equal ones the largest.
+- `sqnr`: the IB with the best signal-to-quantization-noise ratio, from one above that rule down; of equal ones the
+  largest.
 """
 
 from __future__ import annotations
@@ -60,13 +60,21 @@ def choose_fixed(
     signed: bool = True,
 ) -> Fixed:
     """The format of `bits` bits for values, each of which counts as often as `counts` says (once where it is None)."""
-    widest = integer_bits(float(np.abs(values).max(initial=0.0)))
+    magnitudes = np.abs(values)
+    best = integer_bits(float(magnitudes.max(initial=0.0)))
     if method == "max_abs":
-        return format_for(widest, bits, signed=signed)
+        return format_for(best, bits, signed=signed)
 
-    def noise(candidate: int) -> float:
-        format = format_for(candidate, bits, signed=signed)
-        error = fixed_codes(values, format, round_to) * 2.0**-format.fraction - values
-        return float((error * error).sum() if counts is None else (counts * error * error).sum())
+    def energy(errors: Floats) -> float:
+        return float((errors * errors if counts is None else counts * errors * errors).sum())
 
-    return format_for(min(range(widest + 1, widest - bits, -1), key=noise), bits, signed=signed)
+    least = math.inf
+    for point in range(best + 1, SMALLEST_POINT - 1, -1):
+        # what a point leaves out of its range only grows further down
+        if energy(np.maximum(magnitudes - 2.0**point, 0)) >= least:
+            break
+        format = format_for(point, bits, signed=signed)
+        noise = energy(fixed_codes(values, format, round_to) * 2.0**-format.fraction - values)
+        if noise < least:
+            best, least = point, noise
+    return format_for(best, bits, signed=signed)

@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, Operation
 
 from hapir.diagnostics import fail
 from hapir.dialects import enc
-from hapir.dialects.num import BipolarType, code_bits, code_range, codes_of, element_type
+from hapir.dialects.num import BipolarType, CodebookType, code_bits, code_range, codes_of, element_type
 from hapir.encodings.bits import Unsigned, unsigned_of
 from hapir.encodings.encoding import DamagedError, Symbols, Tensor
 from hapir.plugin_failures import at_work
@@ -53,19 +53,25 @@ def array_of(symbols: Unsigned, shape: tuple[int, ...], element: Attribute) -> A
     return wide.astype(dtype_of(element)).reshape(shape)
 
 
-def _decode(op: enc.DecodeOp, operands: Sequence[Array], _: Setting) -> Array:
+def _decode(op: enc.DecodeOp, operands: Sequence[Array], setting: Setting) -> Array:
     encoding, tensor = op.value, op.tensor
     try:
         with at_work("encodings", encoding.name, op):
             symbols = encoding.decode(operands, tensor)
     except DamagedError as error:
         fail("HAP0552", f"the bytes are no `{op.encoding.data}`: {error}", at=op, help="encode the weights again")
-    array = array_of(symbols, tensor.shape, element_type(op.result))
-    # codes that the bits hold and the type does not, like a ternary 2
-    if not isinstance(element_type(op.result), Float32Type) and array.size:
-        low, high = code_range(element_type(op.result))
-        if array.min() < low or array.max() > high:
-            fail("HAP0552", f"a decoded code is outside {element_type(op.result)}", at=op, help="encode them again")
+    element = element_type(op.result)
+    array = array_of(symbols, tensor.shape, element)
+    if isinstance(element, Float32Type):
+        if not np.isfinite(array).all():
+            fail("HAP0552", "a decoded weight is not finite", at=op, help="encode the weights again")
+        return array
+    # codes that the bits hold and the type does not, like a ternary 2 or an index past the levels
+    low, high = code_range(element)
+    if isinstance(element, CodebookType):
+        high = setting.table(element).shape[-1] - 1
+    if array.size and (array.min() < low or array.max() > high):
+        fail("HAP0552", f"a decoded code is outside {element}", at=op, help="encode the weights again")
     return array
 
 

@@ -73,13 +73,14 @@ def run_network(
 
 
 def run_op(op: Operation, operands: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-    """What one op gives for its operands' arrays; those that are parameters are checked first.
+    """What one op gives for its operands' arrays; parameters, and the tables of what it gives, are checked first.
 
     Raises HapirError (HAP0422 to HAP0425) as `run_network`.
     """
     for value in op.operands:
         if isinstance(value.owner, WeightOp):
             _check_parameter(value.owner, weights)
+    _check_tables(op, weights)
     run = _Run(weights, None)
     return run.op(op, operands, Setting(weights, run.block))
 
@@ -208,9 +209,13 @@ def _check_weights(network: NetworkOp, weights: Mapping[str, Array]) -> None:
         if isinstance(op, WeightOp):
             _check_parameter(op, weights)
         else:
-            for result in op.results:
-                if isinstance(result.type, TensorType):
-                    _check_table(op, result, weights)
+            _check_tables(op, weights)
+
+
+def _check_tables(op: Operation, weights: Mapping[str, Array]) -> None:
+    for result in op.results:
+        if isinstance(result.type, TensorType):
+            _check_table(op, result, weights)
 
 
 def _check_parameter(op: WeightOp, weights: Mapping[str, Array]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from hapir.report.table import Cell, table
+from hapir.report.table import Cell, cell_text, table
+
+PACK = "codes lie in whole bytes until `encode()`, as the last step of the recipe, packs them"
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,11 @@ class Footprint:
 
     `parameters` counts the numbers that layers compute with (of a shared parameter once), `nonzeros` those of them that
     do not mean 0. `weights` counts the numbers among them that are multiplied with, `weight_bytes` what these take on
-    disk, tables and codebooks included. `disk_bytes` is what all parameters take as they are stored (`hapir compile`
-    writes these arrays), `ram_bytes` what they take decoded, as the witnesses read them. `macs` counts the
-    multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied.
+    disk, with tables, codebooks and the places of gathered weights. `disk_bytes` is what all parameters take as they
+    are stored (`hapir compile` writes these arrays), `ram_bytes` what they take decoded, as the witnesses read them.
+    `macs` counts the multiply-accumulates of one declared batch whose weight is not 0, as if padding were multiplied.
+    `packable_bytes` are those of `weight_bytes` that hold no bit of a code: codes lie in whole bytes until `encode`
+    packs them.
     """
 
     parameters: int = 0
@@ -26,6 +30,7 @@ class Footprint:
     disk_bytes: int = 0
     ram_bytes: int = 0
     macs: int = 0
+    packable_bytes: int = 0
 
     def __add__(self, other: Footprint) -> Footprint:
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
@@ -33,7 +38,7 @@ class Footprint:
 
     @property
     def bits_per_weight(self) -> float | None:
-        """Bits on disk per weight, tables and codebooks included; None without weights."""
+        """Bits on disk per weight, all that `weight_bytes` counts included; None without weights."""
         return 8 * self.weight_bytes / self.weights if self.weights else None
 
     def to_json(self) -> dict[str, object]:
@@ -72,7 +77,8 @@ class CompressionReport:
 
     Accuracies are shares of the images; `agreement` is the share that both networks give the same class. `total` sums
     the layers, its `sqnr_db` is that of the network's results. `activation_bytes` is the memory for activations in the
-    C of the body; None where the body has no C form.
+    C of the body; None where the body has no C form. `file_bytes` are the sizes of the weights files, original and
+    compressed, to the byte: those that `hapir compile` writes, with the names and shapes that `disk_bytes` leaves out.
     """
 
     spec: str
@@ -85,6 +91,7 @@ class CompressionReport:
     layers: tuple[LayerCompression, ...]
     total: LayerCompression
     activation_bytes: int | None
+    file_bytes: tuple[int, int]
 
     @property
     def original(self) -> Footprint:
@@ -108,6 +115,7 @@ class CompressionReport:
             "layers": [layer.to_json() for layer in self.layers],
             "total": self.total.to_json(),
             "activation_bytes": self.activation_bytes,
+            "file_bytes": dict(zip(("original", "compressed"), self.file_bytes, strict=True)),
         }
 
     def to_text(self) -> str:
@@ -120,9 +128,14 @@ class CompressionReport:
         ]
         before, after = self.original.disk_bytes, self.compressed.disk_bytes
         if after:
-            lines.append(f"{before} -> {after} bytes on disk, {before / after:.2f} times smaller")
+            sides = f"{cell_text(before)} -> {cell_text(after)}"
+            lines.append(f"{sides} bytes on disk, {before / after:.2f} times smaller")
+        files = " -> ".join(map(cell_text, self.file_bytes))
+        lines.append(f"{files} bytes with names and shapes, as weights.safetensors has them")
+        if self.compressed.packable_bytes:
+            lines.append(f"{cell_text(self.compressed.packable_bytes)} of the bytes on disk are padding: {PACK}")
         if self.activation_bytes is not None:
-            lines.append(f"{self.activation_bytes} bytes of RAM for activations")
+            lines.append(f"{cell_text(self.activation_bytes)} bytes of RAM for activations")
         header = ("layer", "op", "parameters", "nonzeros", "bits/weight", "disk bytes", "RAM bytes", "MACs", "SQNR dB")
         lines += ["", table(header, [_row(layer) for layer in (*self.layers, self.total)])]
         return "\n".join(lines)
@@ -140,8 +153,11 @@ class CompressionTable:
 
     def to_text(self) -> str:
         """A table: the accuracy, the bytes and the ratio of each schedule."""
-        header = (*("schedule", "accuracy %", "of float", "agreement %", "disk bytes", "RAM bytes"),)
-        return table((*header, "bits/weight", "nonzeros", "MACs", "SQNR dB"), [summary_row(r) for r in self.reports])
+        header = (*("schedule", "accuracy %", "of float", "agreement %", "disk bytes", "file bytes", "RAM bytes"),)
+        rows = [summary_row(report) for report in self.reports]
+        text = table((*header, "bits/weight", "nonzeros", "MACs", "SQNR dB"), rows)
+        loose = [report.schedule for report in self.reports if report.compressed.packable_bytes]
+        return f"{text}\n\nnot packed: {', '.join(loose)}: {PACK}" if loose else text
 
 
 def summary_row(report: CompressionReport) -> Sequence[Cell]:
@@ -153,6 +169,7 @@ def summary_row(report: CompressionReport) -> Sequence[Cell]:
         f"{100 * (report.accuracy - report.accuracy_original):+.2f}",
         _percent(report.agreement),
         after.disk_bytes,
+        report.file_bytes[1],
         after.ram_bytes,
         _decimal(after.bits_per_weight, 2),
         after.nonzeros,
@@ -167,7 +184,7 @@ def _row(layer: LayerCompression) -> Sequence[Cell]:
     def change(what: str) -> str:
         """Both sides, or one where they are equal or the other is missing."""
         sides = [None if side is None else int(getattr(side, what)) for side in (before, after)]
-        shown = ["-" if side is None else str(side) for side in sides]
+        shown = ["-" if side is None else cell_text(side) for side in sides]
         return shown[0] if shown[0] == shown[1] else " -> ".join(shown)
 
     widths = [_decimal(None if side is None else side.bits_per_weight, 2) for side in (before, after)]

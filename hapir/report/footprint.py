@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.dialects.builtin import f32
 from xdsl.ir import Operation, SSAValue
 
-from hapir.dialects.nn import LayerOp, NetworkOp, WeightOp
+from hapir.dialects.nn import GatherTapsOp, LayerOp, NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
-from hapir.dialects.num import element_type, table_key, zero_point_of
+from hapir.dialects.num import code_bits, element_type, table_key, zero_point_of
+from hapir.encodings.bits import bytes_for
 from hapir.lowering.compress.weight_slots import slots_of
-from hapir.lowering.constants import constant_value, is_constant, is_constant_op
+from hapir.lowering.constants import constant_value, constants_of
 from hapir.lowering.network_edits import layer_name
 from hapir.report.compression import Footprint
 from hapir.weights import Array, WeightStore
@@ -30,16 +32,19 @@ def footprints(network: NetworkOp, weights: WeightStore) -> dict[str, tuple[str,
     found: dict[str, tuple[str, Footprint]] = {}
     counted: set[str] = set()
     decoded: dict[SSAValue, Array] = {}
-    for op in network.walk():
-        readers = [v for v in op.operands if is_constant(v)] if not is_constant_op(op) else []
-        decoded.update((v, constant_value(v, weights)) for v in readers if v not in decoded)
-        if not readers and not isinstance(op, LayerOp):
+    constants = constants_of(network)
+    for op in network.body.walk():
+        if op.results and constants.issuperset(op.results):
+            continue
+        parameters = [v for v in op.operands if v in constants]
+        decoded.update((v, constant_value(v, weights)) for v in parameters if v not in decoded)
+        if not parameters and not isinstance(op, LayerOp):
             continue
         name = layer_name(op) or UNNAMED
         kind, before = found.get(name, ("", Footprint()))
         if isinstance(op, LayerOp) and not kind:
             kind = op.name.partition(".")[2]
-        found[name] = (kind, before + _footprint(op, {v: decoded[v] for v in readers}, weights, counted))
+        found[name] = (kind, before + _footprint(op, {v: decoded[v] for v in parameters}, weights, counted))
     return found
 
 
@@ -52,7 +57,7 @@ def _footprint(
     multiplies = macs(op)
     size = sum(parameters[value].size for value in slots)
     for value, array in parameters.items():
-        stored = [key for key in _keys(value) if key not in counted]
+        stored = {key: bits for key, bits in _arrays(value) if key not in counted}
         nonzeros = int(np.count_nonzero(_means_something(value, array)))
         if value in slots:
             # every weight is used as often as any other one
@@ -61,14 +66,18 @@ def _footprint(
             continue
         counted.update(stored)
         disk = sum(weights[key].nbytes for key in stored)
-        is_weight = value in slots
+        packed = sum(bytes_for(weights[key].size * bits) for key, bits in stored.items())
+        is_weight, places = value in slots, isinstance(op, GatherTapsOp)
+        # neither the factors of a requantizer nor the places of weights that are left are parameters
+        computes = isinstance(op, LayerOp) and not places
         total += Footprint(
-            parameters=array.size if isinstance(op, LayerOp) else 0,  # a requantizer's factors are no parameters
-            nonzeros=nonzeros if isinstance(op, LayerOp) else 0,
+            parameters=array.size if computes else 0,
+            nonzeros=nonzeros if computes else 0,
             weights=array.size if is_weight else 0,
-            weight_bytes=disk if is_weight else 0,
+            weight_bytes=disk if is_weight or places else 0,
             disk_bytes=disk,
             ram_bytes=array.nbytes,
+            packable_bytes=disk - packed if is_weight else 0,
         )
     return total if slots else total + Footprint(macs=multiplies)
 
@@ -78,15 +87,17 @@ def _means_something(value: SSAValue, array: Array) -> npt.NDArray[np.bool_]:
     return np.not_equal(array, zero_point_of(element_type(value)))
 
 
-def _keys(value: SSAValue) -> Iterator[str]:
-    """The keys of all arrays that a parameter is made of: the stored ones behind it, and the tables of their types."""
+def _arrays(value: SSAValue) -> Iterator[tuple[str, int]]:
+    """The keys of all arrays that a parameter is made of, and the bits that an element needs: those stored behind it,
+    and the tables of their types.
+    """
     op = value.owner
     assert isinstance(op, Operation)
     if isinstance(op, WeightOp):
-        yield op.key.data
+        yield op.key.data, code_bits(element_type(op.result))
     else:
         for operand in op.operands:
-            yield from _keys(operand)
+            yield from _arrays(operand)
     for result in op.results:
         if (table := table_key(element_type(result))) is not None:
-            yield table
+            yield table, code_bits(f32)

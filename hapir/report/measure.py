@@ -77,6 +77,7 @@ def measure(
         tuple(_layers(old, new, ratios)),
         total,
         _activation_bytes(scheduled) if layers else None,
+        (original_weights.file_bytes, scheduled.weights.file_bytes),
     )
 
 

@@ -3,8 +3,8 @@
 Costs are whole numbers (bits, bytes, bit operations), losses are reals that add up. A `Frontier` holds the plans worth
 having: going up in cost, each one loses less than all before it. Frontiers are built bottom up, from the options of a
 part (`options`), by combining parts (`both`) and by alternatives (`either`), and are exact while there are at most
-`MOST_PLANS` of them; past that the best plan of each of as many equal intervals of cost stays. Cost and loss of every
-plan are always exact.
+`MOST_PLANS` of them; past that the cheapest plan stays, and the best one of each of as many equal intervals of cost.
+So what fits a budget at all is found. Cost and loss of every plan are always exact.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def both(first: Frontier, second: Frontier, budget: float = np.inf) -> Frontier:
     """The plans of two parts together: costs and losses add; what costs more than the budget is left out."""
     costs = (first.costs[:, None] + second.costs[None, :]).ravel()
     losses = (first.losses[:, None] + second.losses[None, :]).ravel()
-    kept = _worth_having(costs, losses)
-    kept = kept[costs[kept] <= budget]
+    affordable = np.flatnonzero(costs <= budget)
+    kept = affordable[_worth_having(costs[affordable], losses[affordable])]
     width = len(second)
 
     def picks(i: int) -> dict[str, int]:
@@ -112,14 +112,18 @@ def greedy(parts: Sequence[Frontier], budget: float) -> dict[str, int] | None:
 
 
 def _worth_having(costs: Costs, losses: Losses) -> npt.NDArray[np.intp]:
-    """The places of the plans that no other one beats, in the order of their costs; of equal plans the first."""
+    """The places of the plans that no other one beats, in the order of their costs; of equal plans the first.
+
+    The cheapest plan is one of them even where its loss is infinite.
+    """
     order = np.lexsort((losses, costs))
     sorted_losses = losses[order]
-    before = np.concatenate([[np.inf], np.minimum.accumulate(sorted_losses)[:-1]])
-    order = order[sorted_losses < before] if len(order) else order
+    order = np.append(order[:1], order[1:][sorted_losses[1:] < np.minimum.accumulate(sorted_losses)[:-1]])
     if len(order) <= MOST_PLANS:
         return order
-    ranks = (costs[order] - costs[order[0]]) / max(1, int(costs[order[-1]] - costs[order[0]]))
-    intervals = np.minimum((ranks * MOST_PLANS).astype(np.int64), MOST_PLANS - 1)
-    # the last plan of an interval loses least
-    return order[np.append(intervals[1:] != intervals[:-1], True)]
+    ranks = (costs[order] - costs[order[0]]) / int(costs[order[-1]] - costs[order[0]])
+    intervals = np.minimum((ranks * (MOST_PLANS - 1)).astype(np.int64), MOST_PLANS - 2)
+    # the last plan of an interval loses least; without the cheapest plan a budget that only it fits would fit nothing
+    last = np.append(intervals[1:] != intervals[:-1], True)
+    last[0] = True
+    return order[last]

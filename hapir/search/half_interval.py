@@ -59,14 +59,3 @@ def smallest_accepted(accepts: Callable[[int], bool], first: int, last: int) -> 
 def integer_evaluations(first: int, last: int) -> int:
     """The most questions that `smallest_accepted` asks."""
     return max(0, last - first + 1).bit_length()
-
-
-def last_accepted(accepts: Callable[[int], bool], steps: int) -> int:
-    """How many of the steps 1, 2, ..., `steps` in a row are accepted: stops at the first one refused.
-
-    For steps that build on each other, as filter pruning by 10 % at a time.
-    """
-    for step in range(1, steps + 1):
-        if not accepts(step):
-            return step - 1
-    return steps

@@ -294,6 +294,8 @@ def describe(hint: Any) -> str:
             tuple(set(arguments))
         )
         return f"a list of {plural or ' and '.join(describe(a) for a in arguments)}"
+    if origin in (Union, types.UnionType) and {*arguments} - {type(None)} == {str, tuple[str, ...]}:
+        return 'a name, a string like "c*", or a list of these'
     if origin in (Union, types.UnionType):
         return _alternatives([describe(a) for a in arguments if a is not type(None)])
     return str(hint)

@@ -5,7 +5,7 @@ Constants (`let`) belong to their file; networks, blocks, machines, recipes and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -47,16 +47,38 @@ class Program:
         return next(((kind, d[name].name.span) for kind, d in kinds.items() if name in d), None)
 
 
+_KINDS: dict[type[syntax.Definition], str] = {
+    syntax.Network: "network",
+    syntax.LayerBlock: "block",
+    syntax.Machine: "machine",
+    syntax.Recipe: "recipe",
+    syntax.Schedule: "schedule",
+}
+
+
+def _another_name(name: str, first: str, second: str, taken: Container[str]) -> str:
+    """The way out of a name that is taken, `first` and `second` being what has it and what wants it."""
+    if first == second:
+        return "give one of them another name"
+    free = f"{name}_{second}"
+    while free in taken:
+        free += "_2"
+    return f"a {first} and a {second} cannot have one name: call this one `{free}`"
+
+
 def declare(files: Iterable[syntax.File], findings: Findings) -> Program:
     """Collect the definitions of files; a name that is taken or reserved is an error with both places."""
     program = Program()
     places: dict[str, Span] = {}
+    files = tuple(files)
+    kinds = {d.name.text: _KINDS[type(d)] for file in reversed(files) for d in reversed(file.definitions)}
     for file in files:
         program.scopes[file.name] = file_scope(file.constants, findings)
         for definition in file.definitions:
             name = definition.name
             if name.text in places:
-                defined_twice(f"`{name.text}`", name.span, places[name.text], findings)
+                help = _another_name(name.text, kinds[name.text], _KINDS[type(definition)], kinds)
+                defined_twice(f"`{name.text}`", name.span, places[name.text], findings, help=help)
                 continue
             places[name.text] = name.span
             _check_parameters(definition, findings)

@@ -19,12 +19,15 @@ from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.lowering.compress.channel_groups import ChannelGroups
 from hapir.lowering.network_edits import real_weight_of
-from hapir.pruners.filters import RoundTo
 from hapir.pruners.magnitude import Floats, pruned_count
 from hapir.weights import WeightStore
 
 Worth = Callable[[Floats], Floats]
 """What each channel of a layer is worth, from the weights that make or read it: channels x weights -> channels."""
+
+
+RoundTo = Literal["down", "up", "nearest"]
+"""Which multiple of a number stays, where the exact count is none."""
 
 
 def summed_magnitude(weights: Floats) -> Floats:

@@ -1,7 +1,8 @@
 """Encode weights: the arrays become the bytes of an encoding, and `enc.decode` gives them back.
 
 Law: exact; the network computes the same, and the weights file holds exactly the bytes of the parts. What is encoded is
-what is stored: codes where a quantizer gave codes, else f32. So it comes last in a recipe.
+what is stored: codes where a quantizer gave codes, else f32. So it comes last in a recipe: passes that write other
+weights refuse encoded ones (HAP0554).
 
 ```
 %c = nn.weight "c1.weight.twn" : tensor<16x1x3x3x!num.scaled<!num.ternary, "c1.weight.twn.scale">>
@@ -10,7 +11,7 @@ becomes with `encode(encoding = rle)`
 ```
 %l = nn.weight "c1.weight.twn.rle.levels" : tensor<1xui8>
 %d = nn.weight "c1.weight.twn.rle.words" : tensor<24xui8>
-%c = enc.decode "rle(gap_bits = 2, levels = 2)" zero 0 (%l, %d)
+%c = enc.decode "rle(gap_bits = 2, levels = 2)" of "c1.weight.twn" zero 0 (%l, %d)
     {bits = 193 : i64, entropy_bits = 181.2 : f64} : (tensor<1xui8>, tensor<24xui8>) -> tensor<16x1x3x3x...>
 ```
 """
@@ -46,8 +47,10 @@ from hapir.weights import WeightStore
 class EncodePass(ModulePass):
     """Store weights in an encoding. Exact; each tensor says its size and the order-0 entropy of its symbols.
 
+    Put it last: what writes other weights afterwards would undo it and is refused (HAP0554).
+
     `encoding`: an encoding of the registry; `smallest` picks for each tensor the one with the fewest bytes.
-    `layers`: globs over layer names; the weights of layers that multiply are encoded, biases are not.
+    `layers`: names of layers, or patterns like `c*`; the weights of layers that multiply are encoded, biases are not.
 
     Example: `encode(encoding = huffman(source = gaps, codebook = model))`
     """
@@ -95,15 +98,17 @@ def _symbols(weight: WeightOp, weights: WeightStore) -> Symbols:
 def zero_code(element: Attribute, weights: WeightStore) -> int | None:
     """The code that means 0 of an element type, as arrays hold it; None where none does."""
     match element:
-        case AffineType():
-            return element.zero_point.data
         case CodebookType():
             levels = weights[element.levels.data]
             return Codebook(cast(Any, levels), cast(Any, levels)).zero_code
         case PlanesType():
             return None
+        case _ if isinstance(codes_of(element), BipolarType):
+            return None
+        case AffineType():
+            return element.zero_point.data
         case _:
-            return None if isinstance(codes_of(element), BipolarType) else 0
+            return 0
 
 
 def _encode_all(encoding: Encoding, stored: list[WeightOp], network: NetworkOp, weights: WeightStore) -> None:
@@ -153,7 +158,7 @@ def _replace(
         else insert_weight(weight, f"{stem}.{part.name}", part.data, UI8, weights, part.name)
         for part in parts
     ]
-    decode = enc.DecodeOp(spell(encoding), symbols.tensor.zero, operands, weight.result.type)
+    decode = enc.DecodeOp(spell(encoding), symbols.tensor.zero, operands, weight.result.type, weight.key.data)
     own = sum(part.bits for part in parts if part.name not in shared_values)
     common = sum(part.bits for part in parts if part.name in shared_values)
     decode.attributes.update(weight.attributes)

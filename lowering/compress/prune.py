@@ -66,8 +66,8 @@ class PrunePass(ModulePass):
     """Pruning by magnitude at six grains. Lossy; the number of pruned groups is exact.
 
     `sparsity`: the share to prune; not of grain n_of_m, and not beside a threshold.
-    `layers`: globs over layer names; layers with weights among them are pruned, of grains channel and filter the
-        convolutions and dense layers.
+    `layers`: names of layers, or patterns like `c*`; layers with weights among them are pruned, of grains channel and
+        filter the convolutions and dense layers.
     `grain`: what is pruned as one: single weights, kernels, input channels, filters (output channels) or blocks; or
         what n of m input channels leave.
     `criterion`: what is pruned first: the least magnitude (l1 norm), the least l2 norm, or what the seed says.

@@ -47,7 +47,7 @@ from hapir.lowering.compress.fold_batch_norm import (
 from hapir.lowering.compress.integer_rewrite import IntegerFormat, IntegerRewrite
 from hapir.lowering.compress.kept_accumulators import Ends, stays_real
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
-from hapir.lowering.network_edits import networks_of, reject_fused, reject_quantized
+from hapir.lowering.network_edits import networks_of, reject_encoded, reject_fused, reject_quantized
 from hapir.quantizers.uniform import UniformRule, WeightMethod
 from hapir.weights import WeightStore
 
@@ -111,6 +111,7 @@ class QuantizePass(ModulePass):
     def _quantize(self, network: NetworkOp, context: HapirContext) -> None:
         reject_fused(network)
         reject_quantized(network)
+        reject_encoded(network)
         convert_batch_norms(network, context.weights)
         data = calibration_data(network, context.data_file(self.calibration), self.samples)
         rule = RangeRule(self.method, self.percentile, self.sigmas)

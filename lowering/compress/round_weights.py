@@ -50,7 +50,7 @@ class RoundWeightsPass(ModulePass):
     """Round weights to a number format. Lossy; the loss of each parameter is written to the IR.
 
     `format`: a number format of the registry.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `parameters`: the weights alone, or the biases too.
 
     Example: `round_weights(format = fixed(2, 6), layers = "c*")`

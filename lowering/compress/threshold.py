@@ -6,7 +6,8 @@ same code for every accumulator, by one comparison per level instead of a multip
 Umuroglu et al., FPGA 2017, section 4.2.2): its thresholds are those of real arithmetic on the stored parameters, ties
 included, gamma of either sign or 0; where f32 would have rounded a value across a bound they differ from the island by
 that rounding. The range of an accumulator is proven from the weights, and thresholds take the narrowest integers that
-hold it.
+hold it. Where comparisons alone read a layer's sums, nothing reads the scales of its weights any more: they leave, and
+the codes mean themselves.
 
 ```
 %v = num.view %a : tensor<1x32xsi32> -> tensor<1x32x!num.per_channel<si32, 1, "f1.accumulator.scale">>
@@ -32,7 +33,7 @@ from typing import Literal
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import FloatData, IntAttr, ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import Pure
@@ -42,8 +43,10 @@ from hapir.context import hapir_context
 from hapir.diagnostics import did_you_mean, fail, some
 from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.num import element_type, signed, unsigned
+from hapir.dialects.nn_products import ProductOp
+from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, unsigned
 from hapir.lowering.compress.accumulator_range import integers_within
+from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.float_islands import Island, bounds_of, island_before, lines_of
 from hapir.lowering.compress.requantized_signs import requantize_signs
 from hapir.lowering.compress.selected_layers import globs_of
@@ -55,6 +58,7 @@ from hapir.lowering.network_edits import (
     layer_name,
     networks_of,
     reject_fused,
+    set_type,
     weight_of,
 )
 from hapir.quantizers.thresholds import Bound, Line, narrowest_width, rounding_bounds, thresholds_of
@@ -76,7 +80,7 @@ class ThresholdPass(ModulePass):
     are an error, requantizations of more levels stay.
 
     `max_bits`: bits of the widest codes that become thresholds; k bits take 2^k - 1 comparisons.
-    `layers`: globs over the names of the layers whose requantizations become thresholds; islands always do.
+    `layers`: names or patterns like `c*` of the layers whose requantizations become thresholds; islands always do.
     `signs`: compare, or double the weights and let a requantizer tell the sign, which is exact too: for machines that
         have no comparators. Thresholds of several levels, and those behind a pool, stay comparisons.
 
@@ -102,6 +106,7 @@ class ThresholdPass(ModulePass):
                 elif isinstance(old, Requantization) and self._selects(old):
                     self._replace_requantization(old, weights)
             erase_dead(network)
+            _drop_unread_scales(network)
             if self.signs == "requantize":
                 requantize_signs(network, weights)
                 erase_dead(network)
@@ -176,6 +181,24 @@ def _insert(
     old.result.replace_all_uses_with(new.result)
     old.detach()
     old.erase()
+
+
+def _drop_unread_scales(network: NetworkOp) -> None:
+    """Give weights one scale of 1 where all that reads them are layers whose sums are compared and nothing else."""
+    for op in network.body.walk():
+        if not (isinstance(op, ProductOp) and isinstance(element := element_type(op.w), PerChannelType)):
+            continue
+        readers = [use.operation for use in op.w.uses]
+        if all(isinstance(reader, ProductOp) and _is_only_compared(reader.result) for reader in readers):
+            set_type(op.w, TensorType(AffineType(element.codes, FloatData(1.0), IntAttr(0)), shape_of(op.w)))
+
+
+def _is_only_compared(value: SSAValue) -> bool:
+    """Whether thresholds alone read sums, perhaps pooled or moved before."""
+    readers = [use.operation for use in value.uses]
+    return all(
+        isinstance(op, num.ThresholdOp) or (preserves(op) and _is_only_compared(op.results[0])) for op in readers
+    )
 
 
 def erase_dead(network: NetworkOp) -> None:

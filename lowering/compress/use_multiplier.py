@@ -42,7 +42,7 @@ class UseMultiplierPass(ModulePass):
     """Multiply by a model of a multiplier in the layers of a quantized network. Lossy; sums proven to fit.
 
     `multiplier`: a multiplier of the registry.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `use_multiplier(multiplier = truncated(bits = 2), layers = "c*")`
     """

@@ -1,7 +1,8 @@
 """Replace a fused network, its machine and its schedule by the circuit that runs it.
 
-Law: exact on the integer body, bit for bit; the float edges are dropped (the host runs them). The program and the image
-of the outside memory belong to the Verilog target, which takes the same plan; here the IR of the circuit is shown.
+Law: exact on the integer body, bit for bit; the float edges are dropped (the host runs them). Coded and encoded weights
+are decoded first, as `fold_constants` does. The program and the image of the outside memory belong to the Verilog
+target, which takes the same plan; here the IR of the circuit is shown.
 
 Before:
 ```
@@ -33,6 +34,7 @@ from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
 from hapir.lowering.cut_integer_body import cut
+from hapir.lowering.fold_constants import fold_constants
 from hapir.lowering.rtl.accelerator import build_accelerator
 from hapir.lowering.schedule.plan import plan_schedule
 
@@ -54,6 +56,7 @@ class LowerToRtlPass(ModulePass):
         schedule = _only(op, ScheduleOp)
         network = _named(op, NetworkOp, schedule.network.string_value(), schedule)
         machine = _named(op, MachineOp, schedule.machine.string_value(), schedule)
+        fold_constants(network, weights)
         plans = plan_schedule(cut(network).body, weights, machine, schedule, "the lowering to RTL")
         circuit = build_accelerator(plans, network.sym_name.data).module
         op.body.detach_block(0)

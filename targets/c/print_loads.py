@@ -198,7 +198,8 @@ def _value(load: Load, file: WeightsFile) -> tuple[list[str], str]:
     """Statements and an expression for what a symbol means in the table."""
     weight, element = load.weight, load.weight.element
     if isinstance(element, Float32Type):
-        return ["float real;", "memcpy(&real, &symbol, sizeof(real));"], "real"
+        finite = "if ((symbol & 0x7F800000U) == 0x7F800000U) {\n    return 1; /* not finite */\n}"
+        return [finite, "float real;", "memcpy(&real, &symbol, sizeof(real));"], "real"
     lines, code = _code(element)
     if not weight.is_real:
         return lines, f"({load.table.ctype}){code}"

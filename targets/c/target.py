@@ -10,7 +10,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.target import Target
 
 from hapir.context import hapir_context
-from hapir.dialects.nn import NetworkOp
+from hapir.lowering.fold_constants import fold_constants
+from hapir.lowering.kernel.plan_loads import WeightsFile
+from hapir.lowering.network_edits import networks_of, used_keys
 from hapir.targets.c.emit import emit_c
 
 
@@ -18,7 +20,9 @@ from hapir.targets.c.emit import emit_c
 class CTarget(Target):
     """Prints header and source of each network of the module as C11.
 
-    `weights`: print the unit that holds the weights as well.
+    Coded weights are constants; encoded ones are decoded at run time from the file that `--save-weights` writes.
+
+    `weights`: print the units that hold the weights, and the weights file, as well.
 
     Example: `hapir opt digits.hap -p 'fold_batch_norm,fuse' -t c`
     """
@@ -29,10 +33,12 @@ class CTarget(Target):
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
         """Print files one after the other, each under a comment with its name. Raises HapirError (HAP07xx)."""
-        store = hapir_context(ctx).weights
-        for op in module.ops:
-            if not isinstance(op, NetworkOp):
-                continue
-            for file, text in emit_c(op, store).files.items():
-                if self.weights or not file.endswith("_weights.c"):
+        stored = hapir_context(ctx).weights.copy()
+        stored.retain(used_keys(module))
+        for network in networks_of(module.clone()):
+            weights = stored.copy()
+            encoded = fold_constants(network, weights)
+            artefact = emit_c(network, weights, file=WeightsFile.of(stored, encoded) if encoded else None)
+            for file, text in artefact.files.items():
+                if self.weights or not file.endswith(("_weights.c", "_file.c")):
                     output.write(f"/* ---- {file} ---- */\n{text}\n")

@@ -32,7 +32,7 @@ def test_the_body_is_sums_of_signs_and_comparisons(spec: Path):
         if isinstance(op, nn.DenseOp):
             weight = op.w.owner
             assert isinstance(weight, nn.WeightOp)
-            assert set(np.unique(scheduled.weights[weight.key.data]).tolist()) == {-1, 1}
+            assert set(np.unique(scheduled.decoded.weights[weight.key.data]).tolist()) == {-1, 1}
         if isinstance(op, num.ThresholdOp):
             element = element_type(op.result)
             assert isinstance(element, AffineType)
@@ -70,6 +70,13 @@ def test_the_weights_file_holds_signs_and_is_small():
     weights = hapir.load(BINARY).schedule(recipe="none").weights
     for layer in ("f1", "f2", "f3"):
         assert set(np.unique(weights[f"{layer}.weight"]).tolist()) == {-1, 1}
+
+
+def test_a_weight_of_a_hidden_layer_takes_one_bit():
+    report = hapir.load(BINARY).schedule().report(arrays_of(TEST_DATA), limit=20)
+    found = {layer.name: layer.compressed for layer in report.layers if layer.compressed is not None}
+    assert (found["f1"].bits_per_weight, found["f2"].bits_per_weight) == (1, 1)
+    assert found["f3"].weight_bytes == 96 * 10 / 8 + 4 * 10  # the last layer's scales give its reals
 
 
 def test_without_threshold_the_body_has_a_hole(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,30 @@ def test_the_compiled_file_is_the_parts_and_a_header_and_c_reads_it(tmp_path: Pa
         *(0, 2, 2, 2)
     ]
     assert WeightStore.load(tmp_path / "out" / "weights.safetensors").digest() == scheduled.weights.digest()
+
+
+@pytest.mark.parametrize("spec", ["digits_encoded.hap", "packed.hap"])
+def test_the_compiled_parts_read_the_compiled_weights(spec: str, tmp_path: Path):
+    (tmp_path / "packed.hap").write_text(QUANTIZED.format(specs=SPECS, encoding="smallest"), encoding="utf-8")
+    path = tmp_path / spec if spec == "packed.hap" else SPECS / spec
+    schedule = "packed_on_tiny" if spec == "packed.hap" else "encoded"
+    out = tmp_path / "out"
+    command = ("compile", path, "--schedule", schedule, "--target", "c", "-o", out, "--allow-outside")
+    assert run_main(*command).code == 0
+    body = out / "ir" / "body.mlir"
+    assert "enc.decode" in body.read_text(encoding="utf-8")
+    printed = run_main("opt", body, "--weights", out / "weights.safetensors", "-t", "c{weights=true}")
+    assert printed.code == 0, printed.err
+    compiled = {file.name: file.read_text(encoding="utf-8") for file in (out / "c").iterdir()}
+    chunks = (chunk.split(" ---- */\n", 1) for chunk in printed.out.split("/* ---- ")[1:])
+    assert {name: without_places(text) for name, text in chunks} == {
+        name: without_places(f"{text}\n") for name, text in compiled.items()
+    }
+
+
+def without_places(text: str) -> str:
+    """The text without the lines of sources that its comments name."""
+    return re.sub(r" \(\S+:\d+\)", "", text)
 
 
 def reads(folder: Path, data: bytes) -> int:

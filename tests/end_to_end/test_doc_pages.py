@@ -5,19 +5,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.doc_pages import ROOT, commands, fences, matches, run_page
 
-PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "```console" in path.read_text(encoding="utf-8"))
+PAGES = sorted(
+    path
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    if "```console" in path.read_text(encoding="utf-8")
+)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT / "docs").as_posix() for path in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 def test_a_page_tells_the_truth(page: Path, tmp_path: Path, request: pytest.FixtureRequest):
     folder = tmp_path / "page"
     folder.mkdir()
+    if page.parent == ROOT:  # its commands start at the root of the repository
+        shutil.copytree(ROOT / "spec_examples", folder / "spec_examples")
     text = page.read_text(encoding="utf-8")
     corrected, wrong = run_page(text, folder)
     if request.config.getoption("--update-golden"):
@@ -26,8 +33,8 @@ def test_a_page_tells_the_truth(page: Path, tmp_path: Path, request: pytest.Fixt
     assert wrong == [], "\n\n".join(wrong)
 
 
-def test_the_tutorial_is_among_them():
-    assert ROOT / "docs" / "pages" / "tutorial.md" in PAGES
+def test_the_tutorial_and_the_readme_are_among_them():
+    assert {ROOT / "docs" / "pages" / "tutorial.md", ROOT / "README.md"} <= set(PAGES)
 
 
 def test_pages_are_read_as_they_are_meant(tmp_path: Path):

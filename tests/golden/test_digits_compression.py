@@ -43,7 +43,7 @@ def assert_close(found: dict[str, tuple[float, int]], expected: dict[str, tuple[
 
 
 def test_the_golden_table_has_a_row_per_schedule() -> None:
-    assert list(rows(GOLDEN.read_text(encoding="utf-8"))) == list(hapir.load(SPEC).schedules)
+    assert list(rows(GOLDEN.read_text(encoding="utf-8"))) == list(hapir.load(SPEC).spec.default_schedules)
 
 
 def test_a_sample_of_the_table() -> None:

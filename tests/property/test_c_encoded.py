@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import Phase, given, settings
@@ -12,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
+from hapir.dialects.nn import NetworkOp
 from hapir.driver import used_keys
 from hapir.lowering.compress.coded_weights import code_weights
 from hapir.lowering.compress.encode import EncodePass
@@ -22,6 +24,7 @@ from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
 from hapir.lowering.network_edits import networks_of
 from hapir.targets.c.build import CModule, build_c_together
 from hapir.targets.c.emit import CArtefact, emit_c
+from hapir.weights import WeightStore
 from tests.property.integer_networks import IntegerSample, integer_networks
 from tests.property.strategies import Sample, networks
 from tests.property.test_c_sanitizers import run_sanitized
@@ -34,8 +37,9 @@ NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A network in C with weights to load, the loads, the file, and the same network with its weights as constants."""
+    """A network with weights to load: its IR, its C, the loads, the file, and its C with weights as constants."""
 
+    network: NetworkOp
     artefact: CArtefact
     loads: tuple[Load, ...]
     file: WeightsFile
@@ -55,7 +59,7 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     except HapirError:
         return None
     context.weights.retain(used_keys(module))
-    stored = context.weights.copy()
+    stored, coded = context.weights.copy(), network.clone()
     file = WeightsFile.of(stored, fold_constants(network, context.weights))
     artefact = emit_c(network, context.weights, f"net{number}", file)
     plain = emit_c(network, context.weights, f"plain{number}")
@@ -63,7 +67,7 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     loads = plan_loads(program, file)
     # every weight of every kernel is only moved, so all that is encoded can be loaded
     assert len(loads) == sum(t.source is not None and t.source.key in file.encoded for t in program.tables) > 0
-    return Encoded(artefact, loads, file, plain)
+    return Encoded(coded, artefact, loads, file, plain)
 
 
 class Context:
@@ -83,6 +87,19 @@ def load_of(module: CModule, name: str):
     function.restype = ctypes.c_int
     function.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
     return function
+
+
+def runs(module: CModule, context: Context) -> int:
+    """What the network says where nothing else is asked of it than whether weights are there."""
+    artefact = module.artefact
+    members = [np.zeros(layout.length, DTYPES[layout.ctype]) for layout in (*artefact.inputs, *artefact.results)]
+    pointers = [array.ctypes.data for array in members]
+    inputs, results = len(artefact.inputs), len(artefact.results)
+    function = module.library[f"{artefact.name}_run"]
+    function.restype = ctypes.c_int
+    function.argtypes = [ctypes.c_void_p] * 3
+    structs = (ctypes.c_void_p * inputs)(*pointers[:inputs]), (ctypes.c_void_p * results)(*pointers[inputs:])
+    return function(context.address, *map(ctypes.addressof, structs))
 
 
 def check(samples: list[tuple[Sample | IntegerSample, str | None, str]]) -> int:
@@ -109,6 +126,11 @@ def check_loads(case: Encoded, module: CModule) -> None:
     assert load(context.address, data, len(data)) == 0
     for planned in case.loads:
         np.testing.assert_array_equal(context.array(planned, artefact), planned.table.values)
+    ends = [planned.offset + planned.table.size_bytes for planned in case.loads]
+    assert all(planned.offset % ALIGNMENT == 0 for planned in case.loads)
+    assert all(end <= planned.offset for end, planned in zip(ends, case.loads[1:], strict=False))
+    assert load(context.address, data[:-1], len(data) - 1) == 2
+    assert runs(module, context) == 2  # what was there is gone
     other = Context(artefact)
     changed = bytearray(data)
     changed[-1] ^= 1
@@ -122,6 +144,56 @@ def check_loads(case: Encoded, module: CModule) -> None:
     assert plain.weight_bytes == artefact.weight_bytes + moved
     assert artefact.loaded_bytes >= moved
     assert artefact.file_bytes == len(data)
+
+
+def forged(case: Encoded, changed: bytes, name: str) -> CArtefact:
+    """The C as it would be for a file of other bytes: its checksum is right for them."""
+    crc = [f"0x{zlib.crc32(data):08X}U" for data in (case.file.data, changed)]
+    files = {key.replace(case.artefact.name, name): text for key, text in case.artefact.files.items()}
+    assert sum(crc[0] in text for text in files.values()) == 1
+    files = {key: text.replace(crc[0], crc[1]).replace(case.artefact.name, name) for key, text in files.items()}
+    return replace(case.artefact, name=name, files=files)
+
+
+@settings(max_examples=2, deadline=None, derandomize=True, phases=NO_SHRINKING)
+@given(st.data())
+def test_damage_behind_a_right_checksum_is_found_where_the_reference_finds_it(data: st.DataObject):
+    rules = st.sampled_from([None, *sorted(RULES)])
+    drawn = [(data.draw(networks(max_layers=3)), data.draw(rules), data.draw(st.sampled_from(CHOICES))) for _ in "1234"]
+    cases = [found for i, sample in enumerate(drawn) if (found := encoded(*sample, i)) is not None]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    damaged = [(case, damage(case, rng)) for case in cases for _ in range(8)]
+    artefacts = [forged(case, changed, f"forged{i}") for i, (case, changed) in enumerate(damaged)]
+    modules = build_c_together(artefacts, flags=FLAGS, cache=False)
+    for (case, changed), module in zip(damaged, modules, strict=True):
+        status = load_of(module, module.artefact.name)(Context(module.artefact).address, changed, len(changed))
+        assert status == (3 if refused(case, changed) else 0)
+
+
+def damage(case: Encoded, rng: np.random.Generator) -> bytes:
+    """The file with a part of one encoded weight changed."""
+    keys = [key for load in case.loads for key in load.weight.parts if case.file.weights[key].nbytes]
+    key = keys[rng.integers(len(keys))]
+    start, size = case.file.starts[key], case.file.weights[key].nbytes
+    changed = bytearray(case.file.data)
+    for _ in range(int(rng.integers(1, 4))):
+        changed[start + rng.integers(size)] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+def refused(case: Encoded, changed: bytes) -> bool:
+    """Whether the reference cannot read one of the weights that the C loads."""
+    arrays = {
+        key: np.frombuffer(changed, array.dtype, array.size, case.file.starts[key]).reshape(array.shape)
+        for key, array in case.file.weights.items()
+    }
+    try:
+        fold_constants(case.network.clone(), WeightStore(arrays))
+    except HapirError as error:
+        if error.diagnostics[0].code == "HAP0552":
+            return True
+        raise
+    return False
 
 
 @settings(max_examples=4, deadline=None, derandomize=True, phases=NO_SHRINKING)

@@ -7,14 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hapir.encodings.bitmap import Bitmap
 from hapir.encodings.bits import bytes_for, pack, unpack, unsigned_of, write_fields
+from hapir.encodings.codebook import Codebook
+from hapir.encodings.crs import Crs
 from hapir.encodings.dense import Dense
 from hapir.encodings.encoding import DamagedError, Encoding, Symbols, entropy_bits
 from hapir.encodings.gaps import entries_of, gap_histogram, positions_of, row_gaps, with_skips
 from hapir.encodings.huffman import Huffman
 from hapir.encodings.huffman_code import Book, code_lengths
+from hapir.encodings.ras import Ras
 from hapir.encodings.rle import Rle
 from hapir.encodings.smallest import Smallest
+from hapir.encodings.trits import Trits
 from hapir.registry import HAPIR
 from tests.property.encoded_symbols import ENCODINGS, symbols, symbols_from
 
@@ -85,6 +90,25 @@ def test_the_smallest_is_never_larger_than_packed_fields(given: Symbols):
     assert best == Dense(width=given.tensor.bits) or size < bytes_for(given.tensor.count * given.tensor.bits)
 
 
+def test_relative_columns_are_the_smallest_where_rows_end_in_zeros():
+    values = np.zeros((5, 132), np.uint8)
+    values[:, :3] = 1
+    given = symbols_from(values.reshape(-1), 1, shape=values.shape)
+    best = Smallest().fitted(given)
+    assert isinstance(best, Crs)
+    assert best.columns == "relative"
+
+
+@pytest.mark.parametrize("encoding", [Codebook(), Trits(), Ras(), Bitmap(levels=1), Rle(levels=1), Crs(levels=1)])
+def test_one_value_takes_no_bits_but_the_tables(encoding: Encoding):
+    given = symbols_from([7] * 12, 3, shape=(3, 4))
+    parts = encoding.fitted(given).part_bits(given)
+    rest = {"bitmap": 12, "words": 12 * 1, "pointers": None, "indices": None, "trits": 24}
+    for name, bits in parts.items():
+        assert bits == {"levels": 3, "values": 0, **rest}[name] or rest[name] is None
+    assert parts.get("indices", 0) == {"codebook": 0, "ras": 12 * 8, "crs": 12 * 2}.get(encoding.name, 0)
+
+
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60))
 def test_huffman_codes_are_complete_and_within_a_bit_of_the_entropy(counts: list[int]):
     array = np.array(counts, np.int64)
@@ -117,6 +141,46 @@ def test_streams_longer_than_a_chunk():
     distinct, counts = np.unique(values, return_counts=True)
     book = Book.of(distinct, counts)
     assert np.array_equal(book.read_stream(book.stream(values), len(values)), values)
+
+
+@pytest.mark.parametrize("count", [4, 60_001, 61_007])
+def test_codes_longer_than_the_table_at_every_place_of_a_chunk(count: int):
+    """31 symbols, the rarest of 30 bits: three chunks, and codes that begin in one and end in the next."""
+    rng = np.random.default_rng(count)
+    book = Book.of(np.arange(31, dtype=np.uint8), np.array([1, *(2**i for i in range(30))], np.int64))
+    assert book.longest == 30
+    values = rng.choice(np.array([0, 1, 5, 11, 13, 14, 15, 16, 29, 30], np.uint8), count)
+    data = book.stream(values)
+    assert np.array_equal(book.read_stream(data, count), values)
+    for wrong in (data[:-1], np.append(data, np.uint8(0))):
+        with pytest.raises(DamagedError, match="stream"):
+            book.read_stream(wrong, count)
+
+
+def test_code_words_of_a_stream_are_the_canonical_ones():
+    """RFC 1951, section 3.2.2: lengths 3 3 3 3 3 2 4 4 of A to H give these codes, first bit first."""
+    lengths = {"A": 3, "B": 3, "C": 3, "D": 3, "E": 3, "F": 2, "G": 4, "H": 4}
+    order = sorted(lengths, key=lambda name: (lengths[name], name))
+    book = Book(np.array([ord(s) for s in order], np.uint8), np.array([lengths[s] for s in order], np.uint8))
+    stream = book.stream(np.frombuffer(b"FABCDEGH", np.uint8))
+    bits = "".join(f"{byte:08b}"[::-1] for byte in stream.tolist())
+    assert bits == "00" + "010" + "011" + "100" + "101" + "110" + "1110" + "1111" + "0" * 7
+
+
+@given(symbols())
+def test_what_is_automatic_is_the_best_of_all_choices(given: Symbols):
+    counts = (0, len(given.nonzero_histogram[0]))
+    fitted = Rle().fitted(given), Crs(columns="relative").fitted(given)
+    best = (
+        min(size(Rle(gap_bits=width, levels=n), given) for width in range(1, 25) for n in counts),
+        min(size(Crs("relative", width, n), given) for width in range(1, 25) for n in counts),
+    )
+    assert tuple(size(encoding, given) for encoding in fitted) == best
+    assert size(Bitmap().fitted(given), given) == min(size(Bitmap(levels=n), given) for n in counts)
+
+
+def size(encoding: Encoding, given: Symbols) -> int:
+    return sum(encoding.part_bits(given).values())
 
 
 @given(st.integers(1, 6), st.data())

@@ -91,6 +91,8 @@ def test_which_layers_stay():
         compilation(single_conv(W)).apply(BsgPass(16, slice=(2, 2, 3, 3)))
     with pytest.raises(HapirError, match="HAP0571"):  # as many bits as the weights have
         compilation(single_conv(W)).apply(BsgPass(36 * 32, slice=(2, 2, 3, 3), keep_first=False))
+    with pytest.raises(HapirError, match="HAP0571"):  # 17 bits take two words
+        compilation(single_conv(W)).apply(BsgPass(17, slice=(1, 1, 1, 1), keep_first=False))
     with pytest.raises(HapirError, match="HAP0404"):
         compilation(single_conv(np.full((8, 8, 3, 3), np.nan))).apply(BsgPass(16, slice=(2, 2, 3, 3), keep_first=False))
     zeros = after(single_conv(np.zeros((4, 4, 3, 3))), BsgPass(16, slice=(2, 2, 3, 3), keep_first=False))

@@ -16,16 +16,17 @@ from hapir.diagnostics import HapirError
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import element_type
-from hapir.driver import used_keys
 from hapir.encodings.bits import bytes_for
 from hapir.lowering.compress.coded_weights import code_weights
 from hapir.lowering.compress.encode import EncodePass
 from hapir.lowering.constants import constant_value
+from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.lowering.fold_constants import FoldConstantsPass, has_constant_ops
-from hapir.lowering.network_edits import layer_name, networks_of
+from hapir.lowering.network_edits import layer_name, networks_of, used_keys
 from hapir.reference.enc import array_of, symbols_of
 from hapir.reference.interpret import run_network
 from hapir.registry import HAPIR
+from tests.property.integer_networks import IntegerSample, integer_networks
 from tests.property.strategies import Sample, networks
 from tests.property.test_pass_fold_constants import RULES, weight_slots_of
 
@@ -71,6 +72,41 @@ def test_encoding_changes_no_result(sample: Sample, rule: str | None, encoding: 
     assert not has_constant_ops(network)
     for name, found in run_network(network, context.weights, sample.inputs()).items():
         np.testing.assert_array_equal(found, before[name])
+
+
+@settings(max_examples=20, deadline=None)
+@given(integer_networks(), st.sampled_from(CHOICES))
+def test_a_network_can_be_cut_while_its_weights_are_encoded(sample: IntegerSample, encoding: str):
+    module, context = ModuleOp([sample.network.clone()]), HapirContext(weights=sample.weights.copy())
+    network = networks_of(module)[0]
+    if not weight_slots_of(network) or codes_of(EncodePass(encoding), module, context):
+        return
+    inputs = sample.inputs(2)
+    parts, plain = cut_of(network), cut_of(sample.network)
+    assert (parts is None) == (plain is None)
+    if parts is None or plain is None:
+        return
+    assert list(map(ends, parts.parts)) == list(map(ends, plain.parts))
+    for part in parts.parts:
+        part.verify()
+    assert len(decodes(network)) == sum(len(decodes(part)) for part in parts.parts) > 0
+    found = parts.run(inputs, lambda part, arrays: run_network(part, context.weights, arrays))
+    for name, array in run_network(network, context.weights, inputs).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def cut_of(network: NetworkOp) -> Cut | None:
+    """None where floats interrupt the body."""
+    try:
+        return cut(network)
+    except HapirError as error:
+        if error.diagnostics[0].code == "HAP0510":
+            return None
+        raise
+
+
+def ends(part: NetworkOp) -> list[str]:
+    return [name.data for name in (part.sym_name, *part.input_names, *part.result_names)]
 
 
 def check_file(module: ModuleOp, context: HapirContext) -> None:

@@ -107,6 +107,16 @@ def test_scales_per_tensor_lose_less_afterwards() -> None:
     assert error(EqualizePass(iterations=1)) != error(EqualizePass())
 
 
+@pytest.mark.parametrize(("before", "pairs"), [([0, 0, 1, 1], 1), ([0, 1, 0, 0], 0)])
+def test_pads_may_add_places_and_no_channels(before: list[int], pairs: int) -> None:
+    build = NetworkBuilder([], 5)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 6, 6))).result
+    x = build.conv2d(image, 2, Window((3, 3)))
+    x = build.append(nn.PadOp(x, before, [0, 0, 0, 0], layer="p1"))
+    network = build.finish("sample", image, [("y", build.conv2d(x, 3, Window((3, 3))))])
+    assert len(pairs_among(selected_layers(network, "*"))) == pairs
+
+
 def test_rounds_are_bounded() -> None:
     with pytest.raises(ValueError, match="iterations"):
         EqualizePass(iterations=0)

@@ -6,17 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.builtin import StringAttr, TensorType, f32
 
 from hapir.dialects import nn, num
 from hapir.dialects.formats import Fixed
-from hapir.dialects.num import AffineType, PerChannelType, element_type
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import AffineType, PerChannelType, element_type, signed, storage_of, unsigned
+from hapir.lowering.compress.annotations import asked_of
 from hapir.lowering.compress.coded_weights import scaled_of
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.weight_slots import WeightSlot, slots_of
 from hapir.lowering.compress.weights.fixed_point import FixedPointPass
+from hapir.lowering.compress.weights.precision import PrecisionPass
 from hapir.lowering.network_edits import real_weight_of, weight_op_of
 from hapir.registered import FORMAT, value_of
+from hapir.weights import WeightStore
+from tests.property.network_builder import NetworkBuilder
 from tests.property.pipelines import CALIBRATION, Compilation, compilation, quantize
 from tests.property.strategies import INTEGER_BODY, Sample, networks
 from tests.property.test_pass_quantize import Values, assert_within_half_a_step
@@ -84,3 +89,45 @@ def test_results_need_data_and_data_need_results() -> None:
     for options in ({"activation_bits": 8}, {"calibration": "d.npz"}):
         with pytest.raises(ValueError, match="need each other"):
             FixedPointPass(**options)  # pyright: ignore[reportArgumentType]  # one option each
+
+
+def conv_and_relu() -> Sample:
+    build = NetworkBuilder(["c1"], 1)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 4, 4))).result
+    y = build.append(nn.ReluOp(build.conv2d(image, 2, Window((3, 3))), layer="r1"))
+    return Sample(build.finish("sample", image, [("y", y)]), build.weights, (1, 2, 4, 4))
+
+
+def test_formats_that_are_asked_for_already_stay() -> None:
+    sample = conv_and_relu()
+    asked = compilation(sample, sample.inputs(batch=4)).apply(PrecisionPass("c1", activations="u3"))
+    asked.apply(FixedPointPass(8, activation_bits=6, calibration=CALIBRATION))
+    relus = [op for op in quantize(asked).network.walk() if isinstance(op, nn.ReluOp)]
+    assert [storage_of(element_type(op.result)) for op in relus] == [unsigned(3)]
+
+
+def test_one_bit_has_no_sign() -> None:
+    sample = conv_and_relu()
+    compiled = compilation(sample, sample.inputs(batch=4))
+    integers = quantize(compiled.apply(FixedPointPass(4, activation_bits=1, calibration=CALIBRATION))).network
+    types = [storage_of(element_type(op.result)) for op in integers.walk() if isinstance(op, num.QuantizeOp)]
+    assert types == [unsigned(1)]  # though the inputs are of both signs
+
+
+def test_inputs_share_the_format_that_holds_them_all() -> None:
+    """Between -0.4 and 0.4, and up to 100."""
+    shape = TensorType(f32, (1, 3))
+    network = nn.NetworkOp("n", [("small", shape), ("large", shape)], [("y", TensorType(f32, (1, 2)))])
+    join = nn.ConcatOp(list(network.body.block.args), axis=1, layer="j1")
+    w = nn.WeightOp("w", TensorType(f32, (2, 6)))
+    dense = nn.DenseOp(join.result, w.result, layer="f1")
+    network.body.block.add_ops([join, w, dense, nn.ReturnOp([dense.result])])
+    network.set_result_types()
+    data = {"small": np.array([[-0.4, 0.1, 0.4]], np.float32), "large": np.array([[0, 5, 100]], np.float32)}
+    compiled = compilation(Sample(network, WeightStore({"w": np.ones((2, 6), np.float32)}), (1, 3)), data)
+    compiled.apply(FixedPointPass(8, activation_bits=8, calibration=CALIBRATION))
+    request = asked_of(compiled.network)
+    assert request.storage == signed(8)
+    assert request.range is not None
+    assert request.range[0] <= -100
+    assert request.range[1] >= 100

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import TensorType, f32
+from xdsl.passes import ModulePass
 
 from hapir.diagnostics import HapirError
+from hapir.dialects import nn
+from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.factorizations import svd
 from hapir.factorizations.stages import cost_of
 from hapir.factorizations.svd import Split, Svd
+from hapir.lowering.compress.structure.alf_deploy import AlfDeployPass
+from hapir.lowering.compress.structure.crelu import CreluPass
 from hapir.lowering.compress.structure.factored_layers import target_of
 from hapir.lowering.compress.structure.low_rank import LowRankPass
+from hapir.lowering.compress.structure.separable import SeparablePass
+from hapir.lowering.compress.structure.tucker import TuckerPass
 from tests.property.factoring import (
     LAYERS,
     after,
@@ -24,6 +34,7 @@ from tests.property.factoring import (
     product_layers,
     single_conv,
 )
+from tests.property.network_builder import NetworkBuilder
 from tests.property.pipelines import compilation
 from tests.property.strategies import Sample
 
@@ -78,6 +89,15 @@ def test_a_budget_is_used_and_kept(split: Split, budget: float):
     assert now[1] * (rank + 1) / rank > budget * before[1]
 
 
+def test_a_budget_is_exact_to_the_rank_and_leaves_one() -> None:
+    """0.29 of 100 ranks is 29, whatever 0.29 * 100 is in binary; a budget below that of rank 1 gives rank 1."""
+    for budget, rank in ((0.29, 29), (0.57, 57), (0.001, 1)):
+        # a rank costs 200 of the 10 000 products of each place
+        sample = single_conv(np.random.default_rng(0).standard_normal((100, 100, 1, 1)), size=1)
+        wide = after(sample, LowRankPass(budget=2 * budget, veto="none"))
+        assert shape_of(chain_of(wide.network, "c")[0].w)[0] == rank
+
+
 def test_splits_differ_and_the_error_is_the_bound():
     sample = single_conv(W)
     errors: list[float] = []
@@ -96,6 +116,21 @@ def test_what_cannot_be_done_is_said():
         LowRankPass(rank=1, budget=0.5)
     with pytest.raises(HapirError, match="HAP0404"):
         compilation(single_conv(np.full((4, 4, 3, 3), np.inf))).apply(LowRankPass())
+
+
+@pytest.mark.parametrize(
+    "step", [LowRankPass, TuckerPass, SeparablePass, AlfDeployPass, CreluPass], ids=lambda step: step.name
+)
+def test_groups_are_refused_by_name_and_passed_over_by_pattern(step: Callable[..., ModulePass]):
+    build = NetworkBuilder(["plain", "grouped"], 0)
+    image = nn.WeightOp("image", TensorType(f32, (1, 4, 6, 6))).result
+    x = build.conv2d(image, 8, Window((3, 3)), groups=2)
+    y = build.conv2d(x, 8, Window((3, 3)))
+    sample = Sample(build.finish("sample", image, [("y", y)]), build.weights, (1, 4, 6, 6))
+    with pytest.raises(HapirError, match="HAP0570: `grouped` has 2 groups of filters"):
+        compilation(sample).apply(step(layers=("plain", "grouped")))
+    with pytest.raises(HapirError, match=r"HAP057[14]"):
+        compilation(sample).apply(step(layers="group*"))
 
 
 def test_a_layer_of_zeros_becomes_zeros_of_rank_one():

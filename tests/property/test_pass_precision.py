@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, StringAttr, f64
-from xdsl.dialects.test import TestOp
+from xdsl.dialects.builtin import ArrayAttr, FloatAttr, StringAttr, TensorType, f32, f64
+from xdsl.dialects.test import TestOp as AnyOp  # pytest collects what is called Test...
 
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn, num
-from hapir.dialects.num import AffineType, element_type, storage_of
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import AffineType, element_type, storage_of, unsigned
 from hapir.lowering.compress.annotations import ANNOTATIONS, asked_of, asked_weight_width, storage_named
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.fuse import FusePass
 from hapir.lowering.compress.weights.precision import PrecisionPass
+from tests.property.network_builder import NetworkBuilder
 from tests.property.pipelines import Compilation, compilation, quantize
 from tests.property.strategies import INTEGER_BODY, Sample, networks
 from tests.property.test_pass_quantize import Values, assert_within_half_a_step
@@ -86,6 +88,21 @@ def test_a_fixed_range_is_the_range(sample: Sample, high: float, format: str) ->
             assert element.scale.data == float(np.float32((high - low) / steps))
 
 
+def test_a_pattern_leaves_the_relu_to_its_layer() -> None:
+    """So that a layer may be asked for something else afterwards; named, the relu is meant itself."""
+    build = NetworkBuilder(["c2", "c1"], 1)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 4, 4))).result
+    relu = build.append(nn.ReluOp(build.conv2d(image, 2, Window((1, 1))), layer="r1"))
+    y = build.conv2d(relu, 2, Window((1, 1)))
+    sample = Sample(build.finish("sample", image, [("y", y)]), build.weights, (1, 2, 4, 4))
+    compiled = compilation(sample, sample.inputs(batch=4)).apply(PrecisionPass("*", activations="u8"))
+    first = quantize(compiled.apply(PrecisionPass("c1", activations="u3"))).network
+    assert [storage_of(element_type(op.result)) for op in first.walk() if isinstance(op, nn.ReluOp)] == [unsigned(3)]
+    named = compilation(sample, sample.inputs(batch=4)).apply(PrecisionPass("r1", activations="u2"))
+    relus = [op for op in quantize(named).network.walk() if isinstance(op, nn.ReluOp)]
+    assert [storage_of(element_type(op.result)) for op in relus] == [unsigned(2)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -102,7 +119,7 @@ def test_contradictions_are_refused(options: dict[str, float], message: str) -> 
 
 
 def test_annotations_must_mean_something() -> None:
-    op = TestOp()
+    op = AnyOp()
     for name, wrong in (
         ("activation_format", StringAttr("u99")),
         ("activation_range", ArrayAttr([FloatAttr(1.0, f64)])),

@@ -177,6 +177,33 @@ def test_the_criterion_changes_what_goes() -> None:
         assert w[0, 1 - first].any()
 
 
+def test_the_filters_of_a_transposed_convolution_lie_along_its_second_axis() -> None:
+    """2 of 3 input channels stay for each filter."""
+    build = NetworkBuilder([], 0)
+    image = nn.WeightOp("image", TensorType(f32, (1, 3, 2, 2))).result
+    w = build.weight("t1.weight", np.array([[1, 6], [2, 5], [3, 4]]).reshape(3, 2, 1, 1))
+    y = build.append(nn.TransposedConv2dOp(image, w, window=Window((1, 1)), layer="t1"))
+    sample = Sample(build.finish("n", image, [("y", y)]), build.weights, (1, 3, 2, 2))
+    (left,) = weights_of(compilation(sample).apply(PrunePass(grain="n_of_m", n=2, m=3)))
+    assert left.reshape(3, 2).tolist() == [[0, 6], [2, 5], [3, 0]]
+
+
+def test_no_layer_is_emptied() -> None:
+    """Of 2 + 2 filters at most 2 can go, and 1 of each layer stays."""
+    build = NetworkBuilder(["c3", "c2", "c1"], 5)
+    image = nn.WeightOp("image", TensorType(f32, (1, 1, 4, 4))).result
+    x = image
+    for _ in range(3):
+        x = build.conv2d(x, 2, Window((1, 1)))
+    sample = Sample(build.finish("n", image, [("y", x)]), build.weights, (1, 1, 4, 4))
+    kept = [
+        shape_of(op.w)[0] for op in layers(compilation(sample).apply(PrunePass(0.5, grain="filter", scope="global")))
+    ]
+    assert kept == [1, 1, 2]
+    with pytest.raises(HapirError, match="HAP0513"):
+        compilation(sample).apply(PrunePass(0.75, grain="filter", scope="global"))
+
+
 def test_options_that_do_not_go_together() -> None:
     for options in (
         {},

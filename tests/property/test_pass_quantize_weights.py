@@ -12,10 +12,12 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn, num
 from hapir.dialects.formats import Bipolar, Integer, Ternary
 from hapir.dialects.num import AffineType, PerChannelType, element_type
+from hapir.lowering.compress.annotations import WEIGHT_FORMAT
 from hapir.lowering.compress.coded_weights import insert_coded, scaled_of, source_of
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.weight_blocks import Granularity, largest_divisor, scale_blocks
 from hapir.lowering.compress.weight_slots import WeightSlot, slots_of
+from hapir.lowering.compress.weights.precision import PrecisionPass
 from hapir.lowering.compress.weights.quantize_weights import QuantizeWeightsPass
 from hapir.lowering.network_edits import decoded_weight_of, layer_name, real_weight_of, weight_op_of
 from hapir.quantizers.coded import Scaled, spread
@@ -124,12 +126,22 @@ def test_codes_of_every_set_become_integers(
             scales = scales_of(integers, op).astype(np.float64).reshape(-1, *[1] * (stored.ndim - 1))
             found = stored.astype(np.float64) * scales
             assert stored.dtype == np.int8
-            assert num.code_range(element_type(op.w))[0] <= stored.min()
+            first, last = num.code_range(element_type(op.w))
+            assert first <= stored.min() <= stored.max() <= last
             exact = reals[op.layer_name]
             tolerance = 1e-6 if fits else 0.5 / 127
             assert np.abs(found - exact).max() <= tolerance * max(float(np.abs(exact).max()), 1e-30) * (1 + 1e-6)
             if isinstance(format, Bipolar | Ternary):
                 assert num.code_bits(element_type(op.w)) == format.bits
+
+
+def test_annotations_go_before_the_option() -> None:
+    compiled = compilation(LAPLACE).apply(PrecisionPass("*", weights="i3"), QuantizeWeightsPass(weights="i8"))
+    ((slot,), network) = slots(compiled), compiled.network
+    coded = scaled_of(slot.value, compiled.ctx.weights)
+    assert coded is not None
+    assert coded.format == Integer(3)
+    assert not any(WEIGHT_FORMAT in op.attributes for op in network.walk())
 
 
 def test_better_methods_say_less_loss() -> None:

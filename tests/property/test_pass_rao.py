@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import hapir
 from hapir.diagnostics import HapirError
-from hapir.dialects.nn import NetworkOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.lowering.compress.search.judge import Judge
 from hapir.lowering.compress.search.rao import RaoPass
 from hapir.lowering.compress.weight_slots import weight_slots
@@ -29,6 +29,7 @@ from hapir.weights import WeightStore
 from tests.end_to_end.digits import DIGITS, SPECS
 from tests.property.pipelines import Compilation, compilation
 from tests.property.strategies import FEATURES, Sample, networks
+from tests.property.test_pass_filter_prune import chain
 
 SAMPLES = networks(max_layers=5, allow=FEATURES - {"argmax"})
 RAO = RaoPass("d.npz", at_least=0.5)
@@ -113,7 +114,7 @@ def loss(before: list[Array]):
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
-@given(SAMPLES, st.integers(1, 3), st.integers(2, 8))
+@given(SAMPLES, st.integers(1, 3), st.integers(2, 24))
 def test_shared_values_are_few_and_in_fixed_point(sample: Sample, bits: int, value_bits: int) -> None:
     compiled = compilation(sample)
     if not has_weights(compiled):
@@ -127,9 +128,28 @@ def test_shared_values_are_few_and_in_fixed_point(sample: Sample, bits: int, val
         if left * bits + (value_bits << bits) < 32 * left:
             values = np.unique(w[w != 0])
             assert len(values) <= 1 << bits
-            step = 2.0 ** (math.frexp(float(np.abs(w).max()))[1] - value_bits)
-            whole = values.astype(np.float64) / step
-            assert np.array_equal(whole, np.rint(whole))
+            assert any(
+                np.array_equal(whole, np.rint(whole))
+                and -1 << value_bits - 1 <= min(whole)
+                and max(whole) < 1 << value_bits - 1
+                for whole in (values / 2.0 ** (np.frexp(np.abs(values).max())[1] - value_bits + k) for k in (0, 1))
+            ), "whole numbers of so many bits, in steps of a power of two"
+        else:
+            assert isinstance(slot.value.owner, WeightOp), "no codes where they take more than they save"
+
+
+def test_codes_that_take_more_than_they_save_are_no_codes() -> None:
+    """Six weights of 32 bits: 6 indices of 3 bits and 8 values of 22 bits are 194, of 21 bits they are 186."""
+    for value_bits, coded in ((22, False), (21, True)):
+        compiled = compilation(chain(6, 2))
+        options = replace(RAO, layers="c1", min_bits=3, max_bits=3, value_bits=value_bits, eps=0.5)
+
+        def score(network: NetworkOp, arrays: Mapping[str, Array]) -> float:
+            return float(bool(weights_in(network, arrays)[0].all()))
+
+        options.compress(compiled.network, compiled.ctx.weights, score, 0.5)
+        (slot,) = weight_slots(compiled.network, "c1")
+        assert isinstance(slot.value.owner, WeightOp) != coded
 
 
 DATA = SPECS / "digits_calib.npz"

@@ -18,6 +18,7 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
+from hapir.lowering.compress.structure.drop_branches import branch_of, removable_branches
 from hapir.lowering.compress.structure.structure_prune import NOT_TOGETHER, ORDER, StructurePrunePass
 from hapir.lowering.network_edits import weight_of
 from tests.property.network_builder import NetworkBuilder
@@ -95,6 +96,20 @@ def test_columns_are_counted_exactly(sample: Sample, seed: int, sparsity: float)
     for old, new in zip(before, after, strict=True):
         taps = math.prod(shape_of(old.w)[1:])
         assert math.prod(shape_of(new.w)[1:]) == taps - math.floor(round(sparsity * taps, 9))
+
+
+@settings(max_examples=20, deadline=None)
+@given(INTEGRAL, st.integers(0, 50), SHARES)
+def test_gathered_taps_are_gathered_from_their_source(sample: Sample, seed: int, sparsity: float) -> None:
+    sample = integral(sample, seed)
+    assume(layers(compilation(sample)))
+    first, then = (
+        StructurePrunePass("column", 0.3, criterion="random", seed=seed),
+        StructurePrunePass("column", sparsity),
+    )
+    inputs = integral_inputs(sample)
+    small, masked = (compilation(sample).apply(first, replace(then, shrink=shrink)) for shrink in (True, False))
+    np.testing.assert_array_equal(exactly(small, inputs), exactly(masked, inputs))
 
 
 @settings(max_examples=25, deadline=None)
@@ -227,3 +242,62 @@ def test_branches_leave_in_exact_numbers(sparsity: float, left: int) -> None:
     np.testing.assert_allclose(small.run(inputs)["y"], masked.run(inputs)["y"], rtol=1e-4, atol=1e-5)
     everything = compilation(sample).apply(StructurePrunePass("layer", threshold=1e9))
     assert len(layers(everything)) == 2
+
+
+SAME = Window((3, 3), padding=(1, 1, 1, 1))
+
+
+def two_branches(join: type[nn.AddOp] | type[nn.ConcatOp]) -> Sample:
+    """c1, relu and c2 beside c3, both of the input, joined for c4."""
+    build = NetworkBuilder(["c4", "c3", "c2", "c1"], 3)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 5, 5))).result
+    inner = build.append(nn.ReluOp(build.conv2d(image, 3, SAME), layer="r1"))
+    left, right = build.conv2d(inner, 2, SAME), build.conv2d(image, 2, SAME)
+    joined = nn.AddOp(left, right, layer="j1") if join is nn.AddOp else nn.ConcatOp([left, right], layer="j1")
+    y = build.conv2d(build.append(joined), 2, Window((1, 1)))
+    return Sample(build.finish("n", image, [("y", y)]), build.weights, (1, 2, 5, 5))
+
+
+@pytest.mark.parametrize("join", [nn.AddOp, nn.ConcatOp])
+@pytest.mark.parametrize(("worth", "first"), [((5, 1, 3), "c2"), ((1, 5, 3), "c2"), ((5, 4, 3), "c3")])
+def test_a_branch_is_worth_its_least_layer_and_one_stays(
+    join: type[nn.AddOp] | type[nn.ConcatOp], worth: tuple[float, ...], first: str
+) -> None:
+    compiled = compilation(two_branches(join))
+    given = dict(zip(layers(compiled), worth, strict=False))  # c4 ends in no join
+    ((exit, value),) = removable_branches(compiled.network, given)
+    assert (exit.layer_name, value) == (first, min(worth))
+
+
+def test_what_a_branch_may_go_through() -> None:
+    """All that gives 0 of 0."""
+    build = NetworkBuilder([], 3)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2, 5, 5))).result
+    pads, window = ([0, 0, 1, 1], [0, 0, 1, 1]), Window((3, 3))
+    ends = [
+        nn.PadOp(build.conv2d(image, 2, window), *pads, layer="p1"),
+        nn.PadOp(build.conv2d(image, 2, window), *pads, mode=nn.PadMode.edge, layer="p2"),
+        nn.ClipOp(build.conv2d(image, 2, SAME), low=-1.0, high=1.0, layer="a1"),
+        nn.TanhOp(build.conv2d(image, 2, SAME), layer="a2"),
+        nn.PadOp(build.conv2d(image, 2, window), *pads, value=0.5, layer="p3"),
+        nn.ClipOp(build.conv2d(image, 2, SAME), low=0.25, high=1.0, layer="a3"),
+        nn.SigmoidOp(build.conv2d(image, 2, SAME), layer="a4"),
+    ]
+    x = image
+    for number, end in enumerate(ends):
+        x = build.append(nn.AddOp(build.append(end), x, layer=f"j{number}"))
+    network = build.finish("n", image, [("y", x)])
+    found = [branch_of(op) is not None for op in network.body.block.ops if isinstance(op, nn.ProductOp)]
+    assert found == [True] * 4 + [False] * 3
+
+
+@pytest.mark.parametrize("structure", ["column", "kernel_position", "kernel_slice", "layer"])
+def test_thresholds_of_psp_need_no_units(structure: Any) -> None:
+    sample = residual_and_dense()
+    wide = replace(sample, weights=sample.weights.copy())
+    for key in sample.weights:
+        if key.startswith("conv"):
+            wide.weights.put(key, np.float32(8) * sample.weights[key].astype(np.float32))
+    step = StructurePrunePass(structure, threshold=0.95, criterion="psp")
+    left = [[shape_of(op.w) for op in layers(compilation(drawn).apply(step))] for drawn in (sample, wide)]
+    assert left[0] == left[1] != [shape_of(op.w) for op in layers(compilation(sample))]

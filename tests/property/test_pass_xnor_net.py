@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import TensorType, f32
 
-from hapir.dialects import nn
+from hapir.dialects import nn, num
+from hapir.lowering.compress.quantize import QuantizePass
+from hapir.lowering.compress.weights.bwn import BwnPass
 from hapir.lowering.compress.weights.xnor_net import XnorNetPass
 from hapir.quantizers.bwn import bwn
 from hapir.quantizers.coded import Floats
 from tests.property.coded_layers import convolution, dense, reals, refused, slots
+from tests.property.network_builder import NetworkBuilder
 from tests.property.pipelines import CALIBRATION, compilation
 from tests.property.strategies import FEATURES, Sample, networks
 
@@ -101,6 +105,19 @@ def test_inputs_without_a_sign_are_refused():
         XnorNetPass(center=True)
 
 
+@pytest.mark.parametrize(("low", "refuses"), [(0.0, True), (0.5, True), (-1.0, False)])
+def test_clipped_inputs_without_a_sign_are_refused(low: float, refuses: bool):
+    build = NetworkBuilder([], 0)
+    image = nn.WeightOp("image", TensorType(f32, (1, 2))).result
+    x = build.append(nn.ClipOp(image, low=low, high=6.0, layer="a1"))
+    result = build.append(nn.DenseOp(x, build.weight("f1.weight", np.ones((3, 2))), layer="f1"))
+    sample = Sample(build.finish("sample", image, [("y", result)]), build.weights, (1, 2))
+    if refuses:
+        refused(sample, XnorNetPass(), "HAP0533")
+    else:
+        compilation(sample).apply(XnorNetPass())
+
+
 def test_pruned_weights_and_padding_are_refused():
     refused(dense(np.array([[0, 1.0, 0.5, -1]])), XnorNetPass(), "HAP0530")
     padded = convolution(np.ones((2, 1, 3, 3)), padding=1)
@@ -109,3 +126,12 @@ def test_pruned_weights_and_padding_are_refused():
     refused(padded, pass_, "HAP0534", {"image": image})
     found = compilation(convolution(np.ones((2, 1, 3, 3))), {"image": image}).apply(pass_).run({"image": image})["y"]
     np.testing.assert_allclose(found, np.full((1, 2, 1, 1), 36), rtol=1e-6)  # the two means keep the sum
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_the_last_sums_of_binary_layers_stay_as_they_are(signs: bool):
+    """Signs by signs are counted, and counts read as reals; sums of wider activations become codes."""
+    w, image = np.array([[1.0, -0.5, 0.25]]), np.array([[1, -1, 0.5], [-0.5, 1, 1]], np.float32)
+    compiled = compilation(dense(w), {"image": image}).apply(XnorNetPass() if signs else BwnPass())
+    kinds = {type(op) for op in compiled.apply(QuantizePass(CALIBRATION)).network.body.block.ops}
+    assert (num.ViewOp in kinds, num.RequantizeOp in kinds) == (signs, not signs)

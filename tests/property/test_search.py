@@ -12,7 +12,6 @@ from hapir.search.half_interval import (
     half_interval_evaluations,
     integer_evaluations,
     largest_accepted,
-    last_accepted,
     smallest_accepted,
 )
 
@@ -60,13 +59,6 @@ def test_the_smallest_of_integers(first: int, length: int, data: st.DataObject) 
     assert smallest_accepted(accepts, first, last) == (threshold if threshold <= last else None)
     assert len(asked) <= integer_evaluations(first, last)
     assert all(first <= value <= last for value in asked)
-
-
-@given(st.lists(st.booleans(), min_size=1))
-def test_steps_in_a_row(answers: list[bool]) -> None:
-    steps = last_accepted(lambda step: answers[step - 1], len(answers))
-    assert answers[:steps] == [True] * steps
-    assert steps == len(answers) or not answers[steps]
 
 
 def test_a_resolution_of_nothing_never_ends() -> None:

@@ -102,3 +102,35 @@ def test_many_plans_are_thinned_and_stay_exact(seed: int) -> None:
         assert optimum is not None
         assert whole.losses[optimum] <= thin.losses[place] * (1 + 1e-12)
     assert thin.losses[-1] == pytest.approx(whole.losses[-1])
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1 << 30))
+def test_what_fits_a_budget_is_found_among_many_plans(seed: int) -> None:
+    """Also by plans that were thinned: a few large parts and many small ones, and the least budget that fits."""
+    rng = np.random.default_rng(seed)
+    parts: Parts = [
+        {b: (int(10 ** rng.uniform(1, 6)) * b, float(4.0**-b * rng.random())) for b in (2, 4, 8)} for _ in range(10)
+    ]
+    least = sum(min(cost for cost, _ in choices.values()) for choices in parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allocation, "MOST_PLANS", 16)
+        for frontier in (
+            combined(frontiers(parts)),
+            combined(frontiers(parts), least),
+            combined(frontiers(parts), 2 * least),
+        ):
+            assert frontier.costs[0] == least
+            assert frontier.within(least) == 0
+            assert frontier.within(least - 1) is None
+            assert len(frontier) <= 16
+        assert greedy([combined(frontiers(parts))], least) is not None
+
+
+def test_a_part_that_can_only_lose_everything_has_a_plan() -> None:
+    """A score of minus infinity is an infinite loss; the cheapest of such choices is taken."""
+    parts: Parts = [{2: (2, np.inf), 4: (4, np.inf)}, {2: (2, 5.0), 4: (4, 1.0)}]
+    frontier = combined(frontiers(parts))
+    place = frontier.within(8)
+    assert place is not None
+    assert frontier.picks(place)["0"] == 2

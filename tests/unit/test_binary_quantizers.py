@@ -192,6 +192,11 @@ def test_weights_that_are_a_sum_of_their_bases_are_exact():
         np.testing.assert_allclose(abc_net(constant, bases, 3).reals(), constant, rtol=1e-6)
 
 
+def test_bases_that_differ_in_one_weight_are_two():
+    w = np.append(np.ones(1000), -40.0).reshape(1, -1)
+    np.testing.assert_allclose(abc_net(w, 2).reals(), w, rtol=1e-5)
+
+
 def test_the_sign_of_zero_is_positive():
     w = np.array([[-1.0, 0.0, 1.0]])
     assert bwn(w).codes.tolist() == dorefa(w, 1).codes.tolist() == [[-1, 1, 1]]

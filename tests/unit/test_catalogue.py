@@ -16,6 +16,7 @@ from hapir.catalogue.classes import class_entry
 from hapir.catalogue.docstrings import parse_docstring
 from hapir.catalogue.grammar import TERMINALS, rules, terminals
 from hapir.catalogue.library import parameters_of
+from hapir.catalogue.text import option_lines
 from hapir.catalogue.topics import TOPICS
 from hapir.catalogue.words import command_entry
 from hapir.cli.command import Command
@@ -121,6 +122,14 @@ def test_what_is_defined_in_python_says_where(kind: str) -> None:
 def test_every_option_is_described(kind: str) -> None:
     missing = [f"{e.name}.{o.name}" for e in entries(kind) for o in e.options if not o.description]
     assert missing == [], "describe an option by a line `name`: ... of the docstring"
+
+
+@pytest.mark.parametrize(("columns", "most"), [(70, 70), (100, 100), (300, 120)])
+def test_help_on_options_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, most: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = [option_lines(entry.options) for entry in entries("passes") if entry.options]
+    widest = max(len(line) for text in shown for line in text.splitlines())
+    assert most - 5 <= widest <= most
 
 
 def test_no_docstring_describes_an_option_that_is_none() -> None:

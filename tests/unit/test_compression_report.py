@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 import hapir
 from hapir.diagnostics import HapirError
-from hapir.report.compression import CompressionReport, Footprint
+from hapir.report import measure
+from hapir.report.compression import PACK, CompressionReport, Footprint
+from hapir.report.table import cell_text
 from tests.projects import run_main
 
 SPEC = """\
@@ -30,9 +33,11 @@ recipe int4 {
     fold_batch_norm()
     quantize(weights = i4, activations = u8, calibration = "d.npz")
 }
+recipe in_bits { int4(), encode(encoding = dense) }
 schedule pruned of n with half { }
 schedule folded of n with fold { }
 schedule narrow of n with int4 { }
+schedule packed of n with in_bits { }
 """
 
 
@@ -112,6 +117,12 @@ def test_integers_count_with_their_tables(project: Path) -> None:
     # 18 codes and 2 scales of f32; 2 biases of i32; a factor of u16 and a shift of u8 per channel
     assert (after.weight_bytes, after.disk_bytes, after.ram_bytes) == (18 + 8, 26 + 8 + 6, 18 + 8 + 6)
     assert (after.parameters, after.weights) == (20, 18)
+    # 18 codes of 4 bits fit 9 bytes; f1 has 96, and dense(width = 4) is what encode makes of them
+    assert (after.packable_bytes, found.compressed.packable_bytes) == (9, 9 + 48)
+    assert f"57 of the bytes on disk are padding: {PACK}" in found.to_text()
+    packed = report(project, "packed")
+    assert (packed.compressed.packable_bytes, PACK in packed.to_text()) == (0, False)
+    assert packed.compressed.disk_bytes == found.compressed.disk_bytes - 57
     scheduled = hapir.load(project / "n.hap").schedule("narrow")
     assert found.compressed.disk_bytes == sum(array.nbytes for array in scheduled.weights.values())
     assert found.compressed.ram_bytes < found.compressed.disk_bytes
@@ -119,6 +130,51 @@ def test_integers_count_with_their_tables(project: Path) -> None:
     assert found.total.sqnr_db is not None
     assert 10 < found.total.sqnr_db < 60
     assert all(row.sqnr_db is not None and row.sqnr_db < 80 for row in found.layers if row.compressed)
+
+
+def test_batches_of_layers_add_up(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratios are of all images, however many are compared at a time."""
+    whole = report(project, "pruned")
+    monkeypatch.setattr(measure, "BATCH_BYTES", 1)
+    for one, other in zip(whole.layers, report(project, "pruned").layers, strict=True):
+        assert one.sqnr_db == (None if other.sqnr_db is None else pytest.approx(other.sqnr_db))
+
+
+@pytest.mark.parametrize("schedule", ["pruned", "narrow", "packed"])
+def test_the_file_is_as_large_as_compile_makes_it(project: Path, schedule: str) -> None:
+    found = report(project, schedule)
+    hapir.load(project / "n.hap").schedule(schedule).compile(project / "out", ["c"])
+    written = (project / "out" / "weights.safetensors").stat().st_size
+    assert found.file_bytes[1] == written > found.compressed.disk_bytes
+    original = hapir.load(project / "n.hap").schedule(schedule, recipe="none").weights.to_bytes()
+    assert found.file_bytes[0] == len(original)
+    assert found.to_json()["file_bytes"] == {"original": len(original), "compressed": written}
+    assert f"{cell_text(len(original))} -> {cell_text(written)} bytes with names and shapes" in found.to_text()
+
+
+def test_large_numbers_are_written_as_everywhere(project: Path) -> None:
+    (found,) = hapir.load(project / "n.hap").report(project / "d.npz", ["pruned"]).reports
+    assert found.total.compressed is not None
+    large = replace(found.total, compressed=replace(found.total.compressed, disk_bytes=16238, macs=442854))
+    text = replace(found, total=large).to_text()
+    assert "500 -> 16 238 bytes on disk" in text
+    assert "442 854" in text.splitlines()[-1]
+
+
+def test_all_are_the_schedules_of_the_file_itself(project: Path) -> None:
+    (project / "own.hap").write_text('hap 1\nimport "n.hap"\nschedule own of n with half { }\n', encoding="utf-8")
+    (project / "bare.hap").write_text('hap 1\nimport "n.hap"\n', encoding="utf-8")
+
+    def shown(*arguments: str) -> list[str]:
+        outcome = run_main("report", *(project / arguments[0], *arguments[1:]), "--input", project / "d.npz", "--all")
+        assert outcome.code == 0, outcome.err
+        return [line.split()[0] for line in outcome.out.split("\n\n")[0].splitlines()[2:]]
+
+    assert shown("own.hap") == ["own"]
+    assert shown("own.hap", "--schedule", "*") == ["pruned", "folded", "narrow", "packed", "own"]
+    assert shown("bare.hap") == ["pruned", "folded", "narrow", "packed"]
+    reports = hapir.load(project / "own.hap").report(project / "d.npz").reports
+    assert [found.schedule for found in reports] == ["own"]
 
 
 def test_no_labels_no_report(project: Path) -> None:
@@ -148,11 +204,12 @@ def test_the_command_shows_layers_or_schedules(project: Path) -> None:
     assert one.code == 0, one.err
     assert "pruned with recipe half, 20 images" in one.out
     assert "accuracy 80.00 -> " in one.out
-    assert [line.split()[0] for line in one.out.splitlines()[7:]] == ["c1", "n1", "f1", "total"]
+    assert [line.split()[0] for line in one.out.splitlines()[8:]] == ["c1", "n1", "f1", "total"]
     table = run_main(*arguments, "--all")
-    assert [line.split()[0] for line in table.out.splitlines()[2:]] == ["pruned", "folded", "narrow"]
+    assert [line.split()[0] for line in table.out.splitlines()[2:6]] == ["pruned", "folded", "narrow", "packed"]
+    assert table.out.splitlines()[6:] == ["", "not packed: narrow: " + PACK]
     some = run_main(*arguments, "--all", "--schedule", "*o*")
-    assert [line.split()[0] for line in some.out.splitlines()[2:]] == ["folded", "narrow"]
+    assert [line.split()[0] for line in some.out.splitlines()[2:4]] == ["folded", "narrow"]
     none = run_main(*arguments, "--all", "--schedule", "prunned")
     assert none.code == 1
     assert "did you mean `pruned`?" in none.err

@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 import hapir
 from hapir.diagnostics import Diagnostic, HapirError, Span, fail
-from hapir.driver import used_keys
+from hapir.lowering.network_edits import used_keys
 from hapir.pipeline import Step, run_steps
 from hapir.registry import make_context
 from tests.projects import write_project

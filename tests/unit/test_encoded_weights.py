@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import FloatAttr, FloatData, IntAttr, ModuleOp, f32
 from xdsl.ir import Attribute
 from xdsl.parser import Parser
 
@@ -16,10 +16,10 @@ from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import WeightOp
-from hapir.dialects.num import BipolarType, TernaryType, signed, unsigned
+from hapir.dialects.num import AffineType, BipolarType, TernaryType, signed, unsigned
 from hapir.encodings.bits import Bytes, Unsigned, unsigned_of
 from hapir.encodings.encoding import NOTHING_SHARED, Encoding, Part, Shared, Symbols, Tensor
-from hapir.lowering.compress.encode import EncodePass
+from hapir.lowering.compress.encode import EncodePass, zero_code
 from hapir.lowering.constants import constant_value
 from hapir.lowering.fold_constants import fold_constants
 from hapir.lowering.kernel.plan_loads import WeightsFile
@@ -70,6 +70,71 @@ def test_a_code_outside_its_set_is_a_diagnostic():
     with pytest.raises(HapirError) as raised:
         constant_value(decode.result, weights)
     assert raised.value.diagnostics[0].code == "HAP0552"
+
+
+def test_an_index_past_the_levels_is_a_diagnostic():
+    text = NETWORK.replace('!num.scaled<!num.ternary, "s">', '!num.codebook<ui2, "s">')
+    module, context = Parser(make_context(), text).parse_module(), HapirContext()
+    context.weights.put("w", (CODES + 1).astype(np.uint8))
+    context.weights.put("s", np.array([-0.5, 0, 0.5], np.float32))
+    EncodePass("dense").apply(context, module)
+    (decode,) = (op for op in module.walk() if isinstance(op, DecodeOp))
+    np.testing.assert_array_equal(constant_value(decode.result, context.weights), CODES + 1)
+    context.weights.put(key_of(decode, 0), np.full(3, 0b11, np.uint8))
+    assert failure(decode, context.weights) == "HAP0552"
+    context.weights.retain([key_of(decode, 0)])
+    assert failure(decode, context.weights) == "HAP0423"
+
+
+def failure(decode: DecodeOp, weights: WeightStore) -> str:
+    with pytest.raises(HapirError) as raised:
+        constant_value(decode.result, weights)
+    return raised.value.diagnostics[0].code
+
+
+@pytest.mark.parametrize("bits", [0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001])
+def test_a_decoded_weight_that_is_not_finite_is_a_diagnostic(bits: int):
+    types = "(tensor<1x4xf32>, tensor<3x4xf32>) -> tensor<1x3xf32>"
+    text = f"""
+    nn.network @n (%x: tensor<1x4xf32>) -> (tensor<1x3xf32>) inputs ["x"] results ["y"] {{
+      %w = nn.weight "w" : tensor<3x4xf32>
+      %y = nn.dense %x, %w layer "f" : {types}
+      nn.return %y : tensor<1x3xf32>
+    }}"""
+    module, context = Parser(make_context(), text).parse_module(), HapirContext()
+    context.weights.put("w", CODES.astype(np.float32))
+    EncodePass("dense").apply(context, module)
+    (decode,) = (op for op in module.walk() if isinstance(op, DecodeOp))
+    np.testing.assert_array_equal(constant_value(decode.result, context.weights), CODES)
+    stored = context.weights[key_of(decode, 0)].view(np.uint32).copy()
+    stored[5] = bits
+    context.weights.put(key_of(decode, 0), stored.view(np.uint8))
+    assert failure(decode, context.weights) == "HAP0552"
+
+
+def test_what_is_known_of_a_weight_stays_with_it():
+    module = Parser(make_context(), NETWORK.replace('"w" :', '"w" {sqnr_db = 12.5 : f64} :')).parse_module()
+    context = HapirContext(weights=WeightStore({"w": CODES, "s": np.full((1, 1), 0.5, np.float32)}))
+    EncodePass("dense").apply(context, module)
+    (decode,) = (op for op in module.walk() if isinstance(op, DecodeOp))
+    assert set(decode.attributes) == {"sqnr_db", "bits", "entropy_bits"}
+    assert decode.attributes["sqnr_db"] == FloatAttr(12.5, 64)
+
+
+@pytest.mark.parametrize(
+    ("type_", "code"),
+    [
+        (AffineType(signed(8), FloatData(0.5), IntAttr(-3)), -3),
+        (AffineType(unsigned(4), FloatData(0.5), IntAttr(8)), 8),
+        (signed(4), 0),
+        (TernaryType(), 0),
+        (BipolarType(2), None),
+        (f32, 0),
+    ],
+    ids=str,
+)
+def test_the_code_that_means_zero(type_: Attribute, code: int | None):
+    assert zero_code(type_, WeightStore()) == code
 
 
 @dataclass(frozen=True)

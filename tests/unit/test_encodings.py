@@ -91,6 +91,16 @@ def test_how_many_activations_16_bits_add_up(bits: int, signed: bool, additions:
     assert additions * (2**bits - 1) < limit <= (additions + 1) * (2**bits - 1)
 
 
+def test_a_list_that_names_a_column_twice_is_damaged():
+    symbols = symbols_from(EXAMPLE, 2, shape=(3, 5))
+    encoding = Ras(index_bits=8).fitted(symbols)
+    levels, pointers, indices = (part.data.copy() for part in encoding.encode(symbols))
+    assert indices.tolist() == [1, 2, 3, 0, 4, 0, 1, 3, 4]
+    indices[1] = 1
+    with pytest.raises(DamagedError, match="ascend"):
+        encoding.decode([levels, pointers, indices], symbols.tensor)
+
+
 def test_rows_wider_than_an_index_are_cut_into_blocks():
     values = np.zeros(600, np.uint8)
     values[[255, 256, 511, 599]] = PLUS

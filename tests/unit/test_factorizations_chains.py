@@ -45,6 +45,12 @@ def test_the_rank_for_an_energy_is_the_least(shape: Shape4, split: Split, share:
     assert rank == 1 or 1 - found.lost(rank - 1) / total < share
 
 
+def test_a_value_that_is_zero_but_for_rounding_is_not_asked_for():
+    assert svd.rank_for_energy(np.array([1.0, 1e-7]), 1.0) == 1
+    assert svd.rank_for_energy(np.array([1.0, 1e-5]), 1.0) == 2
+    assert svd.rank_for_energy(np.zeros(3), 1.0) == 1
+
+
 def test_a_spatial_split_is_the_sum_of_the_thesis():
     """W_f = sum_r H_f^r (V_r)^T (UCSD thesis, L438-440)."""
     w = draw((3, 2, 3, 3), 1)
@@ -66,6 +72,22 @@ def test_tucker_at_full_rank_is_exact_and_hooi_does_not_lose(shape: Shape4, seed
     # HOSVD's bound: what the two unfoldings drop (De Lathauwer et al., SIAM J. Matrix Anal. Appl. 2000, property 10)
     dropped = sum(Svd.of(matrix).lost(rank) for matrix, rank in zip(tucker.unfolded(w), ranks, strict=True))
     assert errors[0] <= dropped + slack
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99))
+def test_hooi_ends_where_neither_factor_alone_can_do_better(seed: int):
+    w = draw((8, 7, 3, 3), seed)
+    inputs, core, outputs = (stage.filters[:, :, 0, 0] for stage in tucker.tucker2(w, (3, 2), 300))
+    del core
+    for along, kept, reduced in (
+        (0, outputs, np.einsum("kcrs,ic->kirs", w, inputs)),
+        (1, inputs.T, np.einsum("kcrs,ko->cors", w, outputs)),
+    ):
+        matrix = reduced.reshape(w.shape[along], -1)
+        held = ((kept.T @ matrix) ** 2).sum()
+        most = (np.linalg.svd(matrix, compute_uv=False)[: kept.shape[1]] ** 2).sum()
+        assert held == pytest.approx(most, rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -177,11 +199,11 @@ def test_deleting_zero_code_filters_changes_nothing(shape: Shape4, codes: int, s
 
 def test_opposite_filters_are_found_with_their_factor():
     w = draw((6, 2, 3, 3), 3)
-    w[4] = -0.5 * w[1]
+    w[4] = -2.0 * w[1]
     w[0] = -2.0 * w[5]
     w[2] = 0
     pairs = crelu.opposite_pairs(w, 1.0, 1e-9)
-    assert [(p.kept, p.shared) for p in pairs] == [(0, 5), (1, 4)]
+    assert [(p.kept, p.shared) for p in pairs] == [(0, 5), (4, 1)]
     assert [p.factor for p in pairs] == pytest.approx([0.5, 0.5])
     assert len(crelu.opposite_pairs(w, 0.34, 1e-9)) == 1
     assert crelu.opposite_pairs(w, 0, 1) == []

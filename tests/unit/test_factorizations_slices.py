@@ -95,6 +95,13 @@ def test_cropped_slices(bank: Shape, slice_shape: Shape, seed: int, code: int):
     assert ((w - generated(stored, 0, bank, slice_shape)) ** 2).sum() == pytest.approx(error, abs=1e-4)
 
 
+def test_a_direction_that_a_crop_hardly_shows_is_not_fitted():
+    """Of three numbers two are kept, and of the second direction they show 1e-5: no code of 1e5 for its sake."""
+    matrix = np.array([[1.0, 0.0], [0.0, 1e-5], [0.0, 1.0]])
+    (codes,) = csg.codes_for([np.ones((1, 2))], (1, 3), matrix)
+    np.testing.assert_allclose(codes, [[1, 0]], atol=1e-4)
+
+
 def test_a_given_matrix_gets_least_squares_codes():
     w, matrix = draw((4, 4, 3, 3), 1), draw((36, 5), 2)
     (codes,) = csg.codes_for([w], (2, 2, 3, 3), matrix)

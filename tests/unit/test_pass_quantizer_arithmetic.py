@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hapir.dialects.formats import Ternary
 from hapir.lowering.compress.accumulator_range import accumulator_bound
 from hapir.lowering.compress.calibration import (
+    BINS,
     Observed,
     affine_for,
     choose_range,
@@ -18,9 +20,10 @@ from hapir.lowering.compress.calibration import (
     quantization_noise,
     sqnr_db,
 )
-from hapir.lowering.compress.layer_parameters import quantize_parameters
+from hapir.lowering.compress.layer_parameters import keep_parameters, quantize_parameters
 from hapir.lowering.compress.requantization import RatioError, common_scale, fixed_point
 from hapir.pruners.magnitude import pruned_count, smallest
+from hapir.quantizers.coded import Scaled
 from hapir.quantizers.uniform import UniformRule
 
 
@@ -87,6 +90,19 @@ def test_methods_differ_on_an_outlier() -> None:
     assert 10 < choose_range(outlier(), "sqnr", 99.0, 0, 255)[1] <= 100
 
 
+@given(st.integers(0, 200), st.floats(60, 99.9))
+def test_percentiles_leave_out_no_more_than_their_share(seed: int, percentile: float) -> None:
+    """At each end; the bin that holds the percentile is covered whole."""
+    seen, values = Observed(), np.random.default_rng(seed).laplace(size=300)
+    seen.see(values)
+    seen.count(values)
+    low, high = choose_range(seen, "percentile", percentile, 0, 255)
+    left_out, width = 1 - percentile / 100, (values.max() - values.min()) / BINS
+    for beyond, further in ((values > high, values > high - width), (values < low, values < low + width)):
+        assert beyond.mean() <= left_out + 1e-9
+        assert further.mean() >= left_out - 1e-9
+
+
 def test_sqnr_clips_where_that_loses_less() -> None:
     """With 3 bits, 10 000 values spread over 0..1 outweigh one at 3."""
     seen = Observed()
@@ -110,6 +126,16 @@ def test_dead_channels_keep_their_bias() -> None:
     assert found.w.tolist() == [[0, 0], [127, -64]]
     assert found.bias is not None
     # bias in output steps: 0.75 / 0.01
+    assert found.bias[0] * found.ratios[0] == pytest.approx(75, abs=0.01)
+
+
+def test_dead_channels_of_codes_keep_their_bias() -> None:
+    """Whatever scale a coder gave to codes of 0 alone: a coarse one would round the bias away."""
+    codes, scales = np.array([[0, 0], [1, -1]], np.int8), np.array([[64.0], [0.5]], np.float32)
+    found = keep_parameters(Scaled(codes, Ternary(), scales), np.array([0.75, 0.0]), 0.1, 0.01)
+    assert found is not None
+    assert found.bias is not None
+    assert found.scales[1] == 0.5
     assert found.bias[0] * found.ratios[0] == pytest.approx(75, abs=0.01)
 
 

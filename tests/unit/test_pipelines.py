@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,47 @@ def test_pipelines_lead_to_their_targets(options: list[str], words: str) -> None
     outcome = run_main("opt", EXAMPLES / "digits.hap", *options)
     assert outcome.code == 0
     assert words in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        ("twn,float_c", "int digits_run("),
+        ("twn,encode,float_c", "int digits_load("),
+        ("k_means{bits=3},float_c", "int digits_run("),
+    ],
+)
+def test_the_c_target_takes_coded_weights(passes: str, words: str) -> None:
+    outcome = run_main("opt", EXAMPLES / "digits.hap", "-p", passes, "-t", "c")
+    assert outcome.code == 0, outcome.err
+    assert words in outcome.out
+    assert ("digits_load(" in outcome.out) == ("encode" in passes)
+    assert "digits_weights.c ----" not in outcome.out
+    assert "digits_file.c ----" not in outcome.out
+
+
+def test_the_c_is_for_the_weights_that_are_saved(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    outcome = run_main(
+        *("opt", EXAMPLES / "digits.hap", "-p", "fold_batch_norm,twn,encode,fuse", "-t", "c"), "--save-weights", file
+    )
+    assert outcome.code == 0, outcome.err
+    data = file.read_bytes()
+    assert f"#define DIGITS_FILE_BYTES {len(data)}\n" in outcome.out
+    assert f"hapir__crc(file, size) != 0x{zlib.crc32(data):08X}U" in outcome.out
+
+
+def test_encoded_weights_make_the_same_circuit() -> None:
+    integers = 'fold_batch_norm,quantize{calibration="digits_calib.npz" weights=i4}'
+    texts = [
+        run_main("opt", EXAMPLES / "digits.hap", "-p", f"{integers}{more},finish,lower_to_rtl", "-t", "verilog")
+        for more in ("", ",encode")
+    ]
+    assert [outcome.code for outcome in texts] == [0, 0], texts[1].err
+    assert texts[0].out == texts[1].out
+    outcome = run_main("opt", EXAMPLES / "digits.hap", "-p", 'fold_batch_norm,twn,rtl{calibration="digits_calib.npz"}')
+    assert outcome.code == 0, outcome.err
+    assert "hw.module @digits" in outcome.out
 
 
 def test_named_pipelines_cost_nothing_until_they_are_used() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapir.dialects.nn_shapes import Window
-from hapir.pruners.filters import filter_ranking, kept_filters, quantization_errors
+from hapir.pruners.filters import filter_worth, quantization_errors
 from hapir.pruners.magnitude import below, score, smallest
 from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.pruners.narrowing import grid_of, narrowed, slices_to_drop
+from hapir.pruners.structures import Amount, diagonal_blocks, halvings, pruned_columns
 
 DRAW = np.random.default_rng(0)
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
@@ -80,6 +81,27 @@ def test_blocks_are_pruned_whole(shape: tuple[int, ...], rows: int, columns: int
     assert number == len(scores)
 
 
+def test_cut_blocks_compete_by_weight() -> None:
+    w = np.array([[3.0, 4.0, 4.0], [0.0, 0.0, 2.0]])
+    assert block_scores(w, 2, 2, "magnitude", DRAW).tolist() == [7 / 4, 6 / 2]
+    np.testing.assert_allclose(block_scores(w, 2, 2, "l2", DRAW) ** 2, [25 / 4, 20 / 2])
+
+
+def test_the_best_columns_stay_beyond_a_multiple() -> None:
+    w = np.array([[5.0, 1.0, 3.0, 2.0, 9.0, 8.0]])
+    for multiple, kept in ((1, [4, 5]), (3, [0, 4, 5]), (4, [0, 2, 4, 5])):
+        pruned = pruned_columns(w, 1, Amount(0.7, None), "magnitude", DRAW, multiple)
+        assert np.flatnonzero(~pruned[0]).tolist() == kept
+
+
+def test_halvings_look_at_what_the_next_one_drops() -> None:
+    """The second halving drops kernels of the diagonal blocks only; what the first one dropped is gone."""
+    worth = np.where(diagonal_blocks(4, 4, 1, 2), 3.1, 0.1)
+    assert halvings(4, 4, 1, Amount(None, 1.5), worth) == 2
+    assert halvings(4, 4, 1, Amount(None, 4.0), worth) == 4
+    assert [halvings(8, 8, 1, Amount(share, None), np.ones((8, 8))) for share in (0.4, 0.5, 0.75, 0.8)] == [1, 2, 4, 4]
+
+
 def test_scores_by_hand() -> None:
     w = np.array([[3.0, -4.0], [0.0, 1.0]])
     assert score(w, (1,), "magnitude", DRAW).tolist() == [7, 1]
@@ -106,40 +128,16 @@ def test_filters_of_high_error_go_first(k: int, n: int, bits: int, seed: int) ->
             step = np.abs(w).max() / (2 ** (bits - 1) - 1)
             exact = np.mean([(round(v / step) * step - v) ** 2 for v in row])
         assert error == pytest.approx(exact, rel=1e-3, abs=1e-7)
-    ranked = errors[filter_ranking(w, "msqe", bits=bits)]
-    assert (np.diff(ranked) <= 0).all()
-    assert sorted(filter_ranking(w, "random", seed=3).tolist()) == list(range(k))
-    assert filter_ranking(w, "random", seed=3).tolist() == filter_ranking(w, "random", seed=3).tolist()
+    assert filter_worth(w, "msqe", bits, DRAW).tolist() == (-errors).tolist()
+    np.testing.assert_allclose(filter_worth(w, "magnitude", bits, DRAW), [sum(map(abs, row)) for row in w])
+    orders = [filter_worth(w, "random", bits, np.random.default_rng(3)).tolist() for _ in range(2)]
+    assert orders[0] == orders[1]
+    assert sorted(orders[0]) == list(range(k))
 
 
 def test_filters_of_zeros_have_no_error() -> None:
     assert quantization_errors(np.zeros((2, 3)), 1).tolist() == [0, 0]
     assert quantization_errors(np.zeros((2, 3)), 4).tolist() == [0, 0]
-
-
-def test_the_first_layer_of_alexnet_on_its_processing_elements() -> None:
-    """96 filters pruned by 30 and 40 % to 68 and 60; DSPs are 3 * N * 9 + 101 (Sydney thesis, L1097)."""
-    assert kept_filters(96, 0.3, 4) == 68
-    assert kept_filters(96, 0.4, 60) == 60
-    assert kept_filters(96, 0.4, 4, "up") == 60
-    assert kept_filters(96, 0.4, 4, "down") == 56
-    assert [3 * n * 9 + 101 for n in (96, 68, 60)] == [2693, 1937, 1721]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 80), st.floats(0, 0.99), st.integers(1, 16), st.sampled_from(("down", "up", "nearest")))
-def test_kept_filters_are_multiples(filters: int, sparsity: float, pe: int, rounding: str) -> None:
-    if filters < pe:
-        with pytest.raises(ValueError, match="no multiple"):
-            kept_filters(filters, sparsity, pe)
-        return
-    kept = kept_filters(filters, sparsity, pe, rounding)  # pyright: ignore[reportArgumentType]  # one of the three
-    exact = filters - math.floor(round(sparsity * filters, 9))
-    assert kept % pe == 0
-    assert pe <= kept <= filters
-    assert abs(kept - exact) < pe or kept == pe or kept == filters // pe * pe
-    if rounding == "nearest":
-        assert abs(kept - exact) <= pe / 2 or kept == pe or kept == filters // pe * pe
 
 
 WINDOWS = st.builds(
@@ -189,4 +187,5 @@ def test_slices_go_from_the_outside() -> None:
     assert slices_to_drop(worth, 3) == (slice(1, 3), slice(0, 3))
     assert slices_to_drop(worth, 5) == (slice(1, 3), slice(1, 3))
     assert slices_to_drop(worth, 8) == (slice(1, 2), slice(1, 2))
+    assert slices_to_drop(worth, 9, threshold=4 / 3) == (slice(0, 3), slice(0, 3))  # not worth less
     assert slices_to_drop(worth, 9, threshold=1.4) == (slice(1, 3), slice(0, 3))

@@ -68,6 +68,15 @@ def test_quantile_clustering(shares: tuple[float, ...], thresholds: tuple[float,
     np.testing.assert_allclose(edges[:2], -edges[:1:-1])
 
 
+def test_shares_that_leave_weights_out_are_scaled_up():
+    # 11, 22, 33, 22, 11 % are 99 % (Heidelberg thesis, Table 5.10)
+    found, ninths = (
+        NAry(2, 2, "quantile", shares=shares).edges(GAUSS)
+        for shares in ((0.11, 0.22, 0.33, 0.22, 0.11), (1 / 9, 2 / 9, 3 / 9, 2 / 9, 1 / 9))
+    )
+    np.testing.assert_allclose(found, ninths)
+
+
 @pytest.mark.parametrize(("density", "mean"), [(GAUSS, 0.798), (LAPLACE, 0.707)])
 def test_t_moves_the_innermost_threshold_and_the_outer_ones_follow(density: Density, mean: float):
     edges = NAry(2, 2, t=1.5).edges(density)

@@ -14,7 +14,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.lowering.constants import is_constant
 from hapir.report.results import Difference
 from hapir.report.summary import CheckReport, summarize
-from hapir.report.table import table
+from hapir.report.table import table, table_rows
 
 
 def test_a_table_is_aligned() -> None:
@@ -26,6 +26,17 @@ def test_a_table_is_aligned() -> None:
     ]
     with pytest.raises(ValueError, match="zip"):
         table(("a", "b"), [("only one",)])
+
+
+def test_a_table_that_is_too_wide_goes_on_in_further_lines() -> None:
+    rows = [("a", "one two three four five", 7), ("b", "six", 12345)]
+    assert table_rows(("x", "words", "n"), rows, 24) == [
+        "x  words               n",
+        "-  -------------  ------",
+        "a  one two three       7\n   four five",
+        "b  six            12 345",
+    ]
+    assert "\n".join(table_rows(("x", "words", "n"), rows, 100)) == table(("x", "words", "n"), rows)
 
 
 def test_differences_count_integers_and_measure_floats() -> None:

@@ -109,6 +109,14 @@ def test_each_evaluator_is_asked(project: Path) -> None:
     assert found.endswith("at least 60.00 dB was asked for")
 
 
+def test_a_score_just_below_the_bound_is_refused(project: Path) -> None:
+    found = outcome(project, "at_least = 60 dB, evaluator = sqnr")
+    assert found is not None
+    ratio = float(found.split(" to ")[1].split(" dB")[0])  # rounded to 0.01
+    assert outcome(project, f"at_least = {ratio - 0.01:.2f} dB, evaluator = sqnr") is None
+    assert outcome(project, f"at_least = {ratio + 0.01:.2f} dB, evaluator = sqnr") is not None
+
+
 def test_without_labels_accuracy_is_refused_and_agreement_is_not(project: Path) -> None:
     with np.load(project / "d.npz") as data:
         image = data["image"]

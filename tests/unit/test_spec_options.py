@@ -179,3 +179,4 @@ def test_place_of_a_finding():
 def test_describe():
     assert describe(int | tuple[int, int] | None) == "an integer or a list of 2 integers"
     assert describe(tuple[str, ...]) == "a list, each a name or a string"
+    assert describe(str | tuple[str, ...]) == 'a name, a string like "c*", or a list of these'

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hapir.dialects.formats import Fixed
@@ -115,9 +115,11 @@ def test_extremes_are_within_half_a_step(seed: int, width: int) -> None:
     assert (np.abs(quantized(w, scales, rule) - w) <= scales / 2 * (1 + 1e-12)).all()
 
 
-def test_clipping_is_the_best_of_all_64_points() -> None:
-    w, rule = drawn(3, (1, 50)), UniformRule(3, "sqnr")
-    w[0] = np.random.default_rng(3).standard_normal(50)
+@pytest.mark.parametrize("outlier", [1, 20])
+def test_clipping_is_the_best_of_all_64_points(outlier: int) -> None:
+    rule = UniformRule(3, "sqnr")
+    w = np.random.default_rng(3).standard_normal((1, 20_000))
+    w[0, 0] = outlier * np.abs(w).max()
     candidates = [np.abs(w).max() / 3 * n / 64 for n in range(1, 65)]
     best = min(noise(w, np.array([[c]]), rule) for c in candidates)
     assert noise(w, block_scales(w, (1, 1), rule), rule) == pytest.approx(best, rel=1e-12)
@@ -208,6 +210,21 @@ def test_the_best_ratio_is_no_worse_than_the_extremes(seed: int, bits: int) -> N
     assert error("sqnr") <= error("max_abs")
 
 
+@example(58, 2)  # the best point is 2 below that of the extremes
+@given(st.integers(0, 200), st.integers(2, 8))
+def test_the_best_ratio_is_the_best_of_all_points(seed: int, bits: int) -> None:
+    """By brute force, each value as often as its count says."""
+    rng = np.random.default_rng(seed)
+    x, counts = np.round(rng.laplace(size=30), 2), rng.integers(1, 9, 30)
+    error = {
+        format: float((counts * (fixed_codes(x, format, np.rint) * 2.0**-format.fraction - x) ** 2).sum())
+        for format in (format_for(point, bits, signed=True) for point in range(-12, 12))
+    }
+    found = choose_fixed(x, counts, bits, "sqnr", np.rint)
+    assert error[found] == min(error.values())
+    assert choose_fixed(np.repeat(x, counts), None, bits, "sqnr", np.rint) == found
+
+
 def test_one_more_bit_is_six_decibels() -> None:
     """HAPPi-Net notes, A4: 5.5 to 6.5 dB per bit on uniform noise."""
     x = np.random.default_rng(1).uniform(-0.75, 0.75, 20_000)
@@ -223,6 +240,8 @@ def test_outliers_move_the_point_by_the_ratio_only() -> None:
     x = np.append(np.random.default_rng(0).normal(size=5000) * 0.1, 3.0)
     assert choose_fixed(x, None, 3, "max_abs", np.rint).integer == 3
     assert choose_fixed(x, None, 3, "sqnr", np.rint).integer < 3
+    # of two bits 2 is the largest code of the point that holds 3.9, and 4 that of the next one
+    assert choose_fixed(np.array([3.9]), None, 2, "sqnr", np.rint) == format_for(3, 2, signed=True)
     assert integer_bits(0.0) == 0
     assert integer_bits(1e-300) == -48
 

@@ -4,10 +4,16 @@ Law: exact (the float network computes what it did); the annotations that `preci
 `quantize` carries them out. The weights of each layer, and each line of activations that layers read, are narrowed
 alone to each width they may have, and the evaluator says what that loses. Losses are taken to add up (for `sqnr` the
 noise does, for shares the drop), and costs add up exactly. So the best choice under a budget is a multiple-choice
-knapsack, solved exactly or by greedy steps. With `within` or `at_least` instead of a budget, plans are measured as a
-whole, by binary search from cheap to dear, and the plan that is kept was itself measured good enough.
+knapsack, solved exactly (for as many plans as `hapir.search.allocation` keeps) or by greedy steps.
 
-Costs: memory is the bits of all codes in whole bytes, and of one scale in f32 per output channel; performance is
+Losses add up while they are small; near 2 bits they do not. So that plan is one of a few: it is measured as a whole
+beside those without the narrowest formats, the greedy ones, and the widest format for all that fits. The best of them
+is improved once, layer by layer, again measured as a whole, so the plan that is kept scores at least as well as each of
+these, and it is never over the budget. With `within` or `at_least` instead of a budget, plans are measured as a whole,
+by binary search from cheap to dear, and the plan that is kept was itself measured good enough.
+
+Costs: memory is the bits of all codes in whole bytes, and of one scale in f32 per output channel, which is what
+quantize and then `encode(encoding = dense)` store (without `encode` each code takes a byte); performance is
 `multiply-accumulates * bits of weight * bits of activation`, the bit operations of a bit-serial machine. Ranges of
 activations are those of quantize's method min_max.
 
@@ -22,8 +28,7 @@ becomes with `mixed_precision(data = "digits_calib.npz", average_bits = 4)`
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,7 +37,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from hapir.bounds import bounded, check_bounds
+from hapir.bounds import bounded, check_bounds, whole_share
 from hapir.context import hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
@@ -50,6 +55,8 @@ from hapir.search.evaluator import Evaluator
 from hapir.search.half_interval import integer_evaluations, smallest_accepted
 from hapir.weights import WeightStore
 
+Picks = dict[str, int]
+"""A plan: the bits of each part and line by name."""
 ActivationWidth = Literal["u2", "u3", "u4", "u5", "u6", "u7", "u8"]
 TIE = 1e-3
 """What noise per signal of the rounded values counts beside the drop of a score that is a share."""
@@ -61,11 +68,13 @@ FULL = 8
 class MixedPrecisionPass(ModulePass):
     """Choose the bits of each layer's weights and activations for quantize. Exact: only annotations are written.
 
-    Give one of `size`, `average_bits` and `bit_operations`, or a bound by `within` or `at_least`.
+    Give one of `size`, `average_bits` and `bit_operations`, or a bound by `within` or `at_least`. Under a budget the
+    plan that is kept was measured as a whole and scores no worse than each uniform format that fits: losses of single
+    layers do not add up near 2 bits.
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `size`: what all chosen weights may take, in bytes, scales included.
+    `size`: what all chosen weights may take in bytes, scales included, once `encode` packs them.
     `average_bits`: the bits that a weight may take on average, scales not counted.
     `bit_operations`: the share of the bit operations with 8-bit weights and activations that may be left.
     `within`: instead of a budget, how far the score may fall below the float network's.
@@ -73,8 +82,8 @@ class MixedPrecisionPass(ModulePass):
     `goal`: what a bound is met with the least of: bytes of weights, or bit operations.
     `weights`: the formats that weights may have.
     `activations`: the formats that the layers' inputs may have; all stay as quantize has them where none is given.
-    `layers`: globs over layer names.
-    `method`: the best choice, or greedy steps down from the widest.
+    `layers`: names of layers, or patterns like `c*`.
+    `method`: the best choice, or greedy steps down from the widest; the plan that measuring starts from.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
 
@@ -133,6 +142,8 @@ class _Allocation:
     lines: list[Line]
     first: float = 0.0
     """The score of the network as it is."""
+    losses: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
+    """What each part and each line loses alone, by its bits."""
 
     @staticmethod
     def of(
@@ -151,12 +162,18 @@ class _Allocation:
     def _activation_widths(self) -> list[int]:
         return sorted({int(name[1:]) for name in self.options.activations})
 
+    @property
+    def _choices(self) -> dict[str, list[int]]:
+        """The widths of each part and line, by name."""
+        parts = {part.name: self._widths for part in self.parts}
+        return parts | {line.name: self._activation_widths for line in self.lines}
+
     def run(self) -> None:
-        single = len(self.parts) * len(self._widths) + len(self.lines) * len(self._activation_widths)
+        single = sum(map(len, self._choices.values()))
         with Progress(1 + single, f"evaluations of {self.options.name}") as self.trial.progress:
             self.first = self.trial.score("as it is", {})
-            frontiers = self._frontiers()
-        picks = self._cheapest(frontiers) if self._budget is None else self._within(frontiers, self._budget)
+            self._measure()
+        picks = self._cheapest() if self._budget is None else self._best(self._budget)
         for part in self.parts:
             for slot in part.slots:
                 ask_for(slot.op, weights=f"i{picks[part.name]}")
@@ -171,9 +188,9 @@ class _Allocation:
         if given.size is not None:
             return 8 * given.size
         if given.average_bits is not None:
-            return math.floor(given.average_bits * sum(part.size for part in self.parts))
+            return whole_share(given.average_bits, sum(part.size for part in self.parts))
         if given.bit_operations is not None:
-            return math.floor(given.bit_operations * FULL * FULL * sum(part.macs() for part in self.parts))
+            return whole_share(given.bit_operations, FULL * FULL * sum(part.macs() for part in self.parts))
         return None
 
     def _cost(self, part: Part, width: int, activation_width: int) -> int:
@@ -184,15 +201,23 @@ class _Allocation:
             return part.macs() * width * activation_width
         return part.stored_bits(width)
 
-    def _frontiers(self) -> list[Frontier]:
-        """The plans of each line with the parts that read it: their bit operations depend on each other."""
-        losses = {
-            part.name: {w: self._loss(f"{part.name} {w}", {part: w}, {}) for w in self._widths} for part in self.parts
-        }
+    def _measure(self) -> None:
+        """Narrow each part, then each line, alone to each of its widths."""
+        for part in self.parts:
+            self.losses[part.name] = {w: self._loss(f"{part.name} {w}", {part: w}, {}) for w in self._widths}
+        for line in self.lines:
+            widths = self._activation_widths
+            self.losses[line.name] = {a: self._loss(f"{line.name} {a}", {}, {line: a}) for a in widths}
+
+    def _frontiers(self, widths: Sequence[int]) -> list[Frontier]:
+        """The plans of each line with the parts that read it: their bit operations depend on each other.
+
+        `widths` are those that weights may have.
+        """
 
         def of_part(part: Part, activation_width: int) -> Frontier:
-            found = losses[part.name].items()
-            return options(part.name, {w: (self._cost(part, w, activation_width), loss) for w, loss in found})
+            found = self.losses[part.name]
+            return options(part.name, {w: (self._cost(part, w, activation_width), found[w]) for w in widths})
 
         chosen = set(self.lines)
         frontiers = [of_part(part, FULL) for part in self.parts if part.line not in chosen]
@@ -200,7 +225,7 @@ class _Allocation:
             readers = [part for part in self.parts if part.line is line]
             alternatives: dict[int, Frontier] = {}
             for a in self._activation_widths:
-                narrow = options("", {0: (0, self._loss(f"{line.name} {a}", {}, {line: a}))})
+                narrow = options("", {0: (0, self.losses[line.name][a])})
                 alternatives[a] = combined([narrow, *(of_part(part, a) for part in readers)])
             frontiers.append(either(line.name, alternatives))
         return frontiers
@@ -222,18 +247,60 @@ class _Allocation:
         network: NetworkOp | None = with_narrow_lines(self.trial.network, lines) if lines else None
         return self.trial.score(decision, arrays, network)
 
-    def _within(self, frontiers: list[Frontier], budget: int) -> dict[str, int]:
-        """The plan for a budget. Raises HapirError (HAP0583) where none fits."""
-        if self.options.method == "greedy":
-            picks = greedy(frontiers, budget)
-        else:
-            plans = combined(frontiers, budget)
-            place = plans.within(budget)
-            picks = None if place is None else plans.picks(place)
-        if picks is None:
-            least = sum(int(frontier.costs[0]) for frontier in frontiers)
+    def _best(self, budget: int) -> Picks:
+        """The plan that scores best as a whole, of those within the budget that are tried.
+
+        The best of `_plans` is improved once: each part and line in turn gets the width that scores best, the others
+        staying as they are. Of equal plans the first is taken. Raises HapirError (HAP0583) where none fits.
+        """
+        plans = self._plans(budget)
+        if not plans:
+            least = sum(int(frontier.costs[0]) for frontier in self._frontiers(self._widths))
             fail("HAP0583", self._too_small(least), at=self.trial.network, help="allow more, or narrower formats")
-        return picks
+        most = len(plans) + sum(map(len, self._choices.values()))
+        with Progress(most, "plans measured") as self.trial.progress:
+            best = max(plans, key=self._score_of)
+            for name, widths in self._choices.items():
+                others = (best | {name: width} for width in widths if width != best[name])
+                best = max((best, *(p for p in others if self._cost_of(p) <= budget)), key=self._score_of)
+        return best
+
+    def _plans(self, budget: int) -> list[Picks]:
+        """The plans within a budget that are compared as a whole, each once: the first is the one of the method.
+
+        Its own and the greedy ones, of all widths and then of those without the narrowest, and those of one width.
+        """
+        widths = self._widths
+        found: list[Picks | None] = []
+        for narrowest in range(len(widths)):
+            frontiers = self._frontiers(widths[narrowest:])
+            if self.options.method == "exact":
+                plans = combined(frontiers, budget)
+                place = plans.within(budget)
+                found.append(None if place is None else plans.picks(place))
+            found.append(greedy(frontiers, budget))
+        for activation_width in self._activation_widths or [FULL]:
+            lines = {line.name: activation_width for line in self.lines}
+            alike = [lines | {part.name: width for part in self.parts} for width in reversed(widths)]
+            found.append(next((picks for picks in alike if self._cost_of(picks) <= budget), None))
+        unique: dict[tuple[tuple[str, int], ...], Picks] = {}
+        for picks in found:
+            if picks is not None:
+                unique.setdefault(tuple(sorted((n, w) for n, w in picks.items() if n)), picks)
+        return list(unique.values())
+
+    def _cost_of(self, picks: Picks) -> int:
+        return sum(
+            self._cost(part, picks[part.name], FULL if part.line is None else picks.get(part.line.name, FULL))
+            for part in self.parts
+        )
+
+    def _score_of(self, picks: Picks) -> float:
+        """The score of a plan as a whole."""
+        narrow = {part: picks[part.name] for part in self.parts}
+        values = {line: picks[line.name] for line in self.lines}
+        decision = ", ".join(f"{name} {width}" for name, width in sorted(picks.items()) if name)
+        return self._score(f"plan {decision}", narrow, values)
 
     def _too_small(self, least: int) -> str:
         if self.options.size is not None:
@@ -246,21 +313,16 @@ class _Allocation:
         all_of_it = FULL * FULL * sum(part.macs() for part in self.parts)
         return f"the narrowest formats leave {100 * least / all_of_it:.3g} % of the bit operations"
 
-    def _cheapest(self, frontiers: list[Frontier]) -> dict[str, int]:
+    def _cheapest(self) -> Picks:
         """The cheapest plan that is measured good enough. Raises HapirError (HAP0583) where none is."""
-        plans = combined(frontiers)
-        parts, lines = {part.name: part for part in self.parts}, {line.name: line for line in self.lines}
+        plans = combined(self._frontiers(self._widths))
 
         def accepts(place: int) -> bool:
-            picks = plans.picks(place)
-            narrow = {part: picks[key] for key, part in parts.items()}
-            values = {line: picks[name] for name, line in lines.items()}
-            decision = ", ".join(f"{name} {width}" for name, width in sorted(picks.items()) if name)
-            return self._score(f"plan {decision}", narrow, values) >= self.trial.floor
+            return self._score_of(plans.picks(place)) >= self.trial.floor
 
         with Progress(integer_evaluations(0, len(plans) - 1), "plans measured") as self.trial.progress:
             place = smallest_accepted(accepts, 0, len(plans) - 1)
         if place is None:
-            what = "even with the widest of these formats the score misses the bound"
+            what = "even the plan that loses least misses the bound"
             fail("HAP0583", what, at=self.trial.network, help="allow more, or wider formats")
         return plans.picks(place)

@@ -40,7 +40,6 @@ from xdsl.passes import ModulePass
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
-from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
 from hapir.lowering.compress.coded_weights import insert_coded, losses
@@ -90,7 +89,7 @@ class RaoPass(ModulePass):
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `goal`: what is saved first: memory (layers with the most weights first) or time (the most multiply-accumulates).
     `order`: the layers in the order of the goal, or those that pruning hurts least first, or as `layers` names them.
     `eps`: how finely the share of pruned weights is searched.
@@ -162,10 +161,7 @@ class RaoPass(ModulePass):
         )
         total = 1 + len(units) * (per_layer + (self.order == "sensitivity"))
         with Progress(total, f"evaluations of {self.name}") as trial.progress:
-            first = trial.score("as it is", {})
-            if first < trial.floor:
-                what = f"the network scores {first:.4g} before the search, at least {trial.floor:.4g} is asked for"
-                fail("HAP0583", what, at=network, help="allow more, or put the search before what costs so much")
+            trial.begin()
             for unit in self._ordered(units, trial):
                 unit.prune(trial, self.eps)
             if self.cluster:

@@ -44,7 +44,8 @@ PARTS = ("encoder", "mask", "expansion")
 class AlfDeployPass(ModulePass):
     """Deploy autoencoder-based low-rank filter sharing (Frickenstein et al., DAC 2020). Lossy.
 
-    `layers`: globs over layer names; convolutions without groups and dense layers among them are changed.
+    `layers`: names of layers, or patterns like `c*`; convolutions without groups and dense layers among them are
+        changed.
     `codes`: code filters per layer; without it as many as `energy` needs, and no layer gets more than C_max.
     `energy`: the share of squared singular values that the code filters keep.
     `trained`: a file with the arrays `<layer>.encoder` (C_o x C_code), `<layer>.mask` (C_code) and `<layer>.expansion`

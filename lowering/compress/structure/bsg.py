@@ -53,7 +53,7 @@ class BsgPass(ModulePass):
     """Generate the weights of layers from bits (UCSD thesis, chapter 5). Lossy; fitted to trained weights, not trained.
 
     `code`: bits per slice; as many as a slice has weights, or more, give a fair fit.
-    `layers`: globs over layer names; those whose weights have as many axes as a slice are compressed.
+    `layers`: names of layers, or patterns like `c*`; those whose weights have as many axes as a slice are compressed.
     `slice`: the sizes of a slice: output channels, input channels, rows and columns of a convolution. Slices that reach
         beyond a layer are cropped.
     `iterations`: how often bits are flipped to a standstill and the layer's scale fitted again.

@@ -60,7 +60,7 @@ from hapir.weights import WeightStore
 class CreluPass(ModulePass):
     """Share the filters of convolutions that are opposite (Shang et al., ICML 2016). Lossy within a tolerance.
 
-    `layers`: globs over layer names; of those the convolutions without groups are searched for pairs.
+    `layers`: names of layers, or patterns like `c*`; of those the convolutions without groups are searched for pairs.
     `tolerance`: the largest squared relative error of a shared filter; 1 pairs all that point away from each other.
     `share`: the largest share of a layer's filters that may be in pairs, the best pairs first.
 

@@ -56,7 +56,7 @@ from hapir.weights import load_arrays
 class CsgPass(ModulePass):
     """Generate the weights of layers from codes and one matrix (UCSD thesis, chapter 5). Lossy; least squares.
 
-    `layers`: globs over layer names; those whose weights have as many axes as a slice are compressed.
+    `layers`: names of layers, or patterns like `c*`; those whose weights have as many axes as a slice are compressed.
     `slice`: the sizes of a slice: output channels, input channels, rows and columns of a convolution. Slices that reach
         beyond a layer are cropped.
     `code`: how many numbers a slice's code has; without it the cosine transform's coefficients that `psnr` needs.

@@ -22,7 +22,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from hapir.bounds import bounded, check_bounds
+from hapir.bounds import bounded, check_bounds, whole_share
 from hapir.context import hapir_context
 from hapir.factorizations import svd
 from hapir.factorizations.stages import cost_of
@@ -35,12 +35,14 @@ from hapir.lowering.network_edits import networks_of
 class LowRankPass(ModulePass):
     """Factor layers by a truncated singular value decomposition. Lossy; the best approximation of its rank.
 
-    `layers`: globs over layer names; convolutions without groups and dense layers among them are factored.
+    `layers`: names of layers, or patterns like `c*`; convolutions without groups and dense layers among them are
+        factored.
     `split`: how a convolution is taken apart: its filters and then 1 x 1 to the outputs, 1 x 1 from the inputs and then
         the filters, or a column of R x 1 and then a row of 1 x S. Dense layers have one way only.
     `energy`: the least rank that keeps this share of the squared singular values.
     `rank`: this rank in every layer, instead of `energy`.
-    `budget`: the largest rank whose multiply-accumulates are at most this share of the layer's, instead of `energy`.
+    `budget`: the largest rank whose multiply-accumulates are at most this share of the layer's, instead of `energy`;
+        rank 1 where even that takes more.
     `veto`: leave a layer as it is unless this gets less.
 
     Example: `low_rank(layers = "c*", energy = 90 %)`
@@ -74,4 +76,4 @@ class LowRankPass(ModulePass):
         if self.budget is None:
             return found.rank_for_energy(self.energy)
         one = cost_of(svd.chain_shape(target.filters, self.split, 1), target.maps).macs
-        return max(1, int(self.budget * target.cost.macs) // one)
+        return max(1, whole_share(self.budget, target.cost.macs) // one)

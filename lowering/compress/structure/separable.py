@@ -34,7 +34,8 @@ from hapir.lowering.network_edits import networks_of
 class SeparablePass(ModulePass):
     """Make convolutions depthwise separable. Lossy; the best form of its rank.
 
-    `layers`: globs over layer names; of those the convolutions with a window and without groups are changed.
+    `layers`: names of layers, or patterns like `c*`; of those the convolutions with a window and without groups are
+        changed.
     `rank`: depthwise filters per input channel.
     `energy`: the least rank of each layer that keeps this share of its squared weights, instead of `rank`.
     `veto`: leave a layer as it is unless this gets less.

@@ -84,7 +84,7 @@ class StructurePrunePass(ModulePass):
         kernel_position, kernel_slice, group, layer.
     `sparsity`: the share of the structures that goes, of each layer; of layers, of all selected ones that may leave.
     `threshold`: instead of a share, what a structure must be worth to stay.
-    `layers`: globs over layer names; convolutions and dense layers among them are pruned.
+    `layers`: names of layers, or patterns like `c*`; convolutions and dense layers among them are pruned.
     `criterion`: what a structure is worth: its magnitude (l1 norm), its l2 norm, its mean magnitude over that of the
         layer (psp, which needs no units: PSP's thresholds are 0.1 and 0.2), or what the seed says. Layers are compared
         per weight.
@@ -155,7 +155,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion = self.options.criterion
+        self.criterion: Criterion = self.options.criterion
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 

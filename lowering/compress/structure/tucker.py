@@ -35,7 +35,8 @@ from hapir.lowering.network_edits import networks_of
 class TuckerPass(ModulePass):
     """Factor convolutions along output and input channels at once. Lossy.
 
-    `layers`: globs over layer names; of those the convolutions with a window and without groups are factored.
+    `layers`: names of layers, or patterns like `c*`; of those the convolutions with a window and without groups are
+        factored.
     `method`: a full core between the two 1 x 1 convolutions, or a depthwise one (canonical polyadic form).
     `energy`: the least ranks that keep this share of the squared singular values of each unfolding.
     `output_rank`: this rank along the output channels instead; of method cp the rank.

@@ -42,7 +42,7 @@ class AbcNetPass(ModulePass):
     zeros is refused.
 
     `bases`: how many.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `granularity`: bases and factors for a tensor (of a recurrent layer, for each gate), or for each output channel (of
         a transposed convolution, for each input channel).
     `zeros`: refuse layers with many weights of 0, or let zeros become what the fit makes of them.

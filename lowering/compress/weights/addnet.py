@@ -64,7 +64,7 @@ class AddnetPass(ModulePass):
     puts the largest coefficient on the largest weight.
     `form`: codes as indices of levels, or as integers with a scale: the coefficients themselves.
     `granularity`: a scale for a tensor (of a recurrent layer, for each gate), or for each output channel.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `addnet(coefficients = three_add, layers = "c*")`
     """

@@ -65,7 +65,7 @@ class BiasCorrectionPass(ModulePass):
     """Correct biases for what coded weights do to the mean of each output channel. Lossy; means agree on the data.
 
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs, relative to the spec.
-    `layers`: globs over layer names; of these, the layers with coded weights are corrected.
+    `layers`: names of layers, or patterns like `c*`; of these, the layers with coded weights are corrected.
     `samples`: use only the first so many of the data, all of which are worked on at once.
 
     Example: `quantize_weights(weights = i3); bias_correction(calibration = "digits_calib.npz")`

@@ -39,7 +39,7 @@ class BwnPass(ModulePass):
 
     Signs have no zero, so weights that pruning made 0 would come back: a layer with more than 5 % of zeros is refused.
 
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `granularity`: one scale for each output channel (of a transposed convolution, for each input channel), or one for
         a tensor (of a recurrent layer, for each gate).
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive.

@@ -45,7 +45,7 @@ class DorefaPass(ModulePass):
     refused.
 
     `bits`: of a weight.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `scale`: how codes of 2 bits or more become reals: with the least squared error; with the largest magnitude of the
         layer as their end; or in -1..1, for networks that were trained with DoReFa's weights.
     `zeros`: refuse layers with many weights of 0, or let all zeros become positive.

@@ -71,7 +71,7 @@ _HOMOGENEOUS = (
 class EqualizePass(ModulePass):
     """Cross-layer equalization of convolutions and dense layers. Exact up to float rounding.
 
-    `layers`: globs over layer names; a pair is equalized where both of its layers are selected.
+    `layers`: names of layers, or patterns like `c*`; a pair is equalized where both of its layers are selected.
     `factors`: real factors, which make ranges equal, or powers of two, which change no digit of any result.
     `iterations`: how often all pairs are gone through at most; chains need more than one.
 

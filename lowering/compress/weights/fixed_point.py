@@ -50,7 +50,7 @@ from hapir.lowering.network_edits import (
     weight_op_of,
 )
 from hapir.quantizers.coded import Scaled
-from hapir.quantizers.fixed_point import Floats, PointMethod, choose_fixed, fixed_codes
+from hapir.quantizers.fixed_point import Floats, PointMethod, choose_fixed, fixed_codes, format_for
 from hapir.reference.num import round_real
 from hapir.registered import spell
 from hapir.weights import WeightStore
@@ -64,7 +64,7 @@ class FixedPointPass(ModulePass):
     """Give each layer a fixed-point format of its own. Lossy; the loss of each parameter is written to the IR.
 
     `bits`: of a weight, the sign among them.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `method`: the point is as far left as all values fit, or where the signal-to-quantization-noise ratio is best.
     `rounding`: of weights.
     `activation_bits`: bits of the layers' results and of the inputs; without it they are left to quantize.
@@ -128,7 +128,8 @@ class FixedPointPass(ModulePass):
                 self._ask(op, self._format_of(seen[line.last], bits), bits)
         inputs = [self._format_of(seen[value], bits) for value in network.body.block.args if value in seen]
         if inputs and not asked_of(network):
-            self._ask(network, max(inputs, key=lambda format: (format.signed, format.integer)), bits)
+            signed, point = any(f.signed for f in inputs), max(f.integer - f.signed for f in inputs)
+            self._ask(network, format_for(point, bits, signed=signed), bits)
 
     def _ask(self, op: Operation, format: Fixed, bits: int) -> None:
         ask_for(op, activations=f"{'i' if format.signed else 'u'}{bits}", range=format.range)

@@ -48,7 +48,7 @@ class KMeansPass(ModulePass):
     `centroids`: the number format that centroids are rounded to in the end.
     `iterations`: at most so many; it ends before where no weight moves any more.
     `granularity`: one codebook for a tensor (of a recurrent layer, for each gate), or for each output channel.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `k_means(bits = 4)`
     """

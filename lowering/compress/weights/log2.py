@@ -49,7 +49,7 @@ class Log2Pass(ModulePass):
     `form`: codes as indices of levels, or as integers with a scale: +-2^i in steps of the lowest power, of
     2^(bits - 1) bits; for those at most 6 `bits`.
     `granularity`: exponents chosen for a tensor (of a recurrent layer, for each gate), or for each output channel.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `log2(bits = 4, form = integers)`
     """

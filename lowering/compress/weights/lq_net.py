@@ -39,7 +39,7 @@ class LqNetPass(ModulePass):
     `bits`: how many bases.
     `iterations`: at most so many turns of codes and bases; it ends before where no weight changes its code.
     `granularity`: bases for a tensor (of a recurrent layer, for each gate), or for each output channel.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `lq_net(bits = 2, granularity = channel)`
     """

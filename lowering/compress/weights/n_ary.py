@@ -59,7 +59,7 @@ class NAryPass(ModulePass):
     `positive`: levels above 0, for `kind = custom`.
     `negative`: levels below 0, for `kind = custom`.
     `granularity`: one codebook for a tensor (of a recurrent layer, for each gate), or for each output channel.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
 
     Example: `n_ary(kind = quinary, t = 1.4)`
     """

@@ -43,7 +43,8 @@ from hapir.weights import WeightStore
 class PrecisionPass(ModulePass):
     """Annotate layers with formats for quantize to carry out. Exact: nothing else changes.
 
-    `layers`: globs over layer names; a ReLU or pool among others counts with the layer whose integers it keeps.
+    `layers`: names of layers, or patterns like `c*`; a ReLU or pool among others counts with the layer whose integers
+        it keeps.
     `weights`: the format of their weights.
     `activations`: the format of their results.
     `low`: the lower end of the results' range; needs `high`.

@@ -46,7 +46,7 @@ from hapir.quantizers.uniform import UniformRule, WeightMethod, uniform_codes
 class QuantizeWeightsPass(ModulePass):
     """Quantize weights only, to uniform codes. Lossy; the loss of each parameter is written to the IR.
 
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `weights`: the format of the codes, for layers that no annotation asks another one for.
     `granularity`: one scale per tensor, per output channel, per group of output channels, or per output channel and
         group of input channels.

@@ -48,7 +48,7 @@ class SyqPass(ModulePass):
 
     `granularity`: which weights share a scale.
     `kind`: signs, or signs and zeros.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `threshold`: the share of the layer's largest magnitude below which weights become 0 (eta); of ternary codes. The
         thesis trains with 0.05; the digits, trained in floats, keep more of their accuracy with 0.1.
     `tie`: what a magnitude equal to that threshold becomes; of ternary codes.
@@ -86,7 +86,7 @@ class SyqPass(ModulePass):
                 help="choose another granularity for this layer, or leave it out of `layers`",
             )
         if self.kind == "binary":
-            whole = self.granularity == "asymmetric"
-            scales = scale_shape(w.shape) if whole else syq_shape(w.shape, self.granularity)
+            of = self.granularity
+            scales = scale_shape(w.shape) if of == "asymmetric" else syq_shape(w.shape, of)
             check_signs(w, slot, self.zeros, scales)
         return syq(w, self.granularity, self.kind, self.threshold, self.tie, self.scale)

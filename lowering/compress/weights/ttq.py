@@ -38,7 +38,7 @@ class TtqPass(ModulePass):
     Without training, Wp and Wn are the mean magnitudes of what they stand for.
 
     `threshold`: the share of the largest magnitude up to which weights become 0; 0 keeps all, 1 none.
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `symmetric`: one scale for both signs, which integer layers can keep, instead of one each.
     `tie`: what a magnitude equal to the threshold becomes.
 

@@ -35,7 +35,7 @@ from hapir.quantizers.twn import twn
 class TwnPass(ModulePass):
     """Ternary weights with one scale, 2 bits each. Lossy; the loss of each parameter is written to the IR.
 
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `granularity`: a threshold and a scale for a tensor (of a recurrent layer, for each gate), or for each output
         channel (of a transposed convolution, for each input channel).
     `threshold`: a factor times the mean magnitude, or the one of the least squared error, found by sorting.

@@ -73,7 +73,7 @@ class XnorNetPass(ModulePass):
     Inputs of layers that are signs already stay; recurrent layers get binary weights alone. Padding of a convolution
     stays 0, between the two signs. As in the paper, leave out the first and the last layer.
 
-    `layers`: globs over layer names.
+    `layers`: names of layers, or patterns like `c*`.
     `calibration`: an .npz or .safetensors file with arrays named like the network's inputs: the mean of |x| over it
         scales the signs of x. Without it they are -1 and 1.
     `center`: split x at its mean instead of at 0 and give each side its mean, for inputs that are never negative, as

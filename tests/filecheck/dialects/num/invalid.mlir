@@ -300,3 +300,16 @@ nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
   %y = num.rescale %x, %s half_even bounds 0, 25 : tensor<1x4xsi32>, tensor<1xf32> -> tensor<1x5x!num.affine<ui8, 0.5 : 0>>
   nn.return
 }
+
+// -----
+
+nn.network @n (%x: tensor<1x4x!num.affine<si8, 0.5 : 0>>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{(q - 0) * 16777216 reaches 2147483648, more than si32 holds}}
+  %y = num.widen %x by 16777216 : tensor<1x4x!num.affine<si8, 0.5 : 0>> -> tensor<1x4xsi32>
+  nn.return
+}
+
+// -----
+
+// expected-error@+1 {{indices are ui1 to ui16, got ui17}}
+"test.op"() : () -> tensor<4x!num.codebook<ui17, "s">>

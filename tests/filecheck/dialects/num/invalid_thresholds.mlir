@@ -173,3 +173,11 @@ nn.network @n (%x: tensor<1x4x2x2x!num.affine<!num.bipolar<1>, 1.0 : 0>>) -> () 
   %y = nn.pad %x before [0, 0, 1, 1] after [0, 0, 1, 1] constant value 0.0 : tensor<1x4x2x2x!num.affine<!num.bipolar<1>, 1.0 : 0>> -> tensor<1x4x4x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>
   nn.return
 }
+
+// -----
+
+nn.network @n (%x: tensor<1x4x!num.affine<!num.ternary, 1.0 : 0>>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{does not hold all integers of !num.affine<!num.ternary, 1.0 : 0> as they lie in memory}}
+  %y = num.view %x : tensor<1x4x!num.affine<!num.ternary, 1.0 : 0>> -> tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>
+  nn.return
+}
