@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -40,9 +41,9 @@ class SlicedLayer:
     weights: WeightStore
 
     @property
-    def stored(self) -> Array:
+    def stored(self) -> npt.NDArray[np.float32]:
         """The weights as they are stored."""
-        return weight_of(self.op.w, self.weights)
+        return weight_of(self.op.w, self.weights).astype(np.float32, copy=False)
 
     @property
     def w(self) -> Floats:

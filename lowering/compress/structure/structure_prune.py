@@ -155,7 +155,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion = self.options.criterion
+        self.criterion: Criterion = self.options.criterion
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 
