@@ -68,7 +68,7 @@ def test_without_the_package_its_words_are_unknown(bare: Site, name: str):
     """In this process no plug-in is installed."""
     outcome = run_main("check", bare.project / f"{name}.hap")
     assert outcome.code == 1
-    assert any(code in outcome.err for code in ("HAP0203", "HAP0212", "HAP0217", "HAP0232", "HAP0233"))
+    assert any(code in outcome.err for code in ("HAP0203", "HAP0212", "HAP0217", "HAP0232", "HAP0233", "HAP0550"))
 
 
 @pytest.mark.parametrize(
