@@ -163,7 +163,7 @@ class Fixed(NumberFormat):
 
     name: ClassVar[str] = "fixed"
     integer: int
-    fraction: int = field(metadata=bounded(at_least=-64, at_most=64))
+    fraction: int = field(metadata=bounded(at_least=-128, at_most=64))
     signed: bool = True
 
     def __post_init__(self) -> None:

@@ -137,7 +137,7 @@ def _fail_interrupted(op: Operation, part_of: Mapping[SSAValue, int]) -> NoRetur
         "the integer body is interrupted: this op on integers depends on floats that depend on integers",
         at=op,
         labels=() if span is None else (Label(span, "these integers come from floats"),),
-        help="call threshold() after quantize()"
+        help="call threshold() after quantize(), or fold_batch_norm() before the step that codes or encodes the weights"
         if isinstance(source, num.QuantizeOp) and island_before(source) is not None
         else "only the beginning and the end of a quantized network may be floats",
     )

@@ -7,11 +7,11 @@ array stays in the store; parameters that nothing reads any more leave the IR.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import Float32Type, ModuleOp, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import fail
@@ -169,11 +169,26 @@ def parameter_key(value: SSAValue) -> str:
 def insert_weight(
     user: Operation, key: str, array: Array, element: Attribute, weights: WeightStore, hint: str | None = None
 ) -> SSAValue:
-    """Store an array under a new key and read it by a new `nn.weight` just before its user; returns the value."""
+    """Store an array under a new key and read it by a new `nn.weight` just before its user; returns the value.
+
+    Reals are stored as f32. Raises HapirError (HAP0596) where f32 cannot hold one.
+    """
+    if isinstance(element, Float32Type):
+        array = as_f32(array, key, user)
     op = WeightOp(weights.put_new(key, array), TensorType(element, array.shape))
     insert_before(user, [op])
     op.result.name_hint = hint
     return op.result
+
+
+def as_f32(array: npt.NDArray[Any], key: str, at: Operation) -> npt.NDArray[np.float32]:
+    """Numbers that a pass computed, as a parameter holds them; `key` names it. Raises HapirError (HAP0596)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = array.astype(np.float32)
+    if not np.isfinite(stored).all():
+        what = f"the new array `{key}` has numbers that f32 cannot hold"
+        fail("HAP0596", what, at=at, help="train with smaller weights, or leave this layer out")
+    return stored
 
 
 def insert_before(anchor: Operation, ops: Sequence[Operation], location_of: Operation | None = None) -> None:

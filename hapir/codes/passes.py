@@ -158,12 +158,25 @@ PASSES = {
         "would count the wrong level.",
         'xnor_net(center = true, calibration = "d.npz")    // and a convolution with padding',
     ),
+    "HAP0535": Code(
+        "batch norm left behind codes",
+        "A warning: a batch norm is folded by multiplying the weights in front of it, and codes take no factor. So it "
+        "stays: floats in the middle of integers, which only `threshold` can remove. Fold it first. In a binarized "
+        "network, one with signs, norm and sign become one comparison, and there is no warning.",
+        "recipe r { twn(), fold_batch_norm() }",
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "
         "undo what the step before it did. Prune and factor first, and code the weights last.",
         'recipe r { twn(); prune(layers = "c1", sparsity = 50 %) }',
         about_order=True,
+    ),
+    "HAP0596": Code(
+        "parameters beyond f32",
+        "What a pass makes of the weights (a folded batch norm, factors, scales, corrected biases) is larger than the "
+        "largest f32. Weights of a trained network are far from that.",
+        "fold_batch_norm()    // and weights of 3e38",
     ),
     "HAP0525": Code(
         "annotations contradict each other",

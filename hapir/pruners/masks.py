@@ -19,6 +19,7 @@ def n_of_m(w: Floats, n: int, m: int) -> Mask:
     The last channels count as a group filled up with zeros, so at most n of them stay.
     """
     k, c, *rest = w.shape
+    m = min(m, max(c, n))  # a group reaches no further than the channels
     groups = -(-c // m)
     magnitudes = np.full((k, groups * m, prod(rest)), -1.0)  # what fills up is less than any magnitude
     magnitudes[:, :c] = np.abs(w).reshape(k, c, -1)
@@ -42,7 +43,11 @@ def zero_band(w: Floats, threshold: float) -> Mask:
 def block_scores(
     w: Floats, rows: int, columns: int, criterion: Literal["magnitude", "l2", "random"], draw: np.random.Generator
 ) -> Floats:
-    """What the blocks of the matrix K x (C R S) are worth, in row-major order: per weight, so that cut ones compete."""
+    """What the blocks of the matrix K x (C R S) are worth, in row-major order: per weight, so that cut ones compete.
+
+    Blocks larger than the matrix are the matrix.
+    """
+    rows, columns = min(rows, len(w)), min(columns, prod(w.shape[1:]))
     blocks, counts = _blocks(w, rows, columns), _blocks(np.ones_like(w), rows, columns).sum(axis=(1, 3))
     scores = score(blocks, (1, 3), criterion, draw)
     divisor = {"magnitude": counts, "l2": np.sqrt(counts), "random": 1.0}[criterion]
@@ -52,6 +57,7 @@ def block_scores(
 def block_mask(pruned: Mask, shape: tuple[int, ...], rows: int, columns: int) -> Mask:
     """The weights of the blocks that are pruned, given in row-major order."""
     k, length = shape[0], prod(shape[1:])
+    rows, columns = min(rows, k), min(columns, length)
     grid = pruned.reshape(-(-k // rows), -(-length // columns))
     return grid.repeat(rows, axis=0).repeat(columns, axis=1)[:k, :length].reshape(shape)
 

@@ -26,6 +26,8 @@ PointMethod = Literal["max_abs", "sqnr"]
 RoundTo = Callable[[Floats], Floats]
 """Reals to whole reals."""
 
+LARGEST = float(np.finfo(np.float32).max)
+
 SMALLEST_POINT = -48
 """Values below `2^-48` count as zero: with 16 bits the steps stay within what a format can say."""
 
@@ -42,10 +44,10 @@ def format_for(integer_bits: int, bits: int, *, signed: bool) -> Fixed:
 
 
 def fixed_codes(values: Floats, format: Fixed, round_to: RoundTo) -> Floats:
-    """The codes of values as whole reals, saturating."""
-    low, high = format.range
+    """The codes of values as whole reals, saturating; those that mean more than the largest f32 are left out."""
+    low, high = np.clip(format.range, -LARGEST, LARGEST)
     scale = 2.0**format.fraction
-    return np.clip(round_to(values * scale), low * scale, high * scale) + 0.0
+    return np.clip(round_to(values * scale), np.ceil(low * scale), np.floor(high * scale)) + 0.0
 
 
 def choose_fixed(

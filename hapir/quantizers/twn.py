@@ -26,8 +26,8 @@ TwnThreshold = Literal["mean", "optimal"]
 
 def ternary_codes(w: Floats, threshold: Floats, tie: Tie) -> Codes:
     """-1, 0 and 1 by the sign of what is above the threshold of its block (see `coded.spread`)."""
-    magnitude, threshold = np.abs(w), spread(threshold, w.shape)
-    kept = magnitude > threshold if tie == "zero" else magnitude >= threshold
+    magnitude, delta = np.abs(w), spread(threshold, w.shape)
+    kept = magnitude > delta if tie == "zero" else magnitude >= delta
     return (np.sign(w) * kept).astype(np.int8)
 
 

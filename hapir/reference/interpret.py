@@ -185,8 +185,11 @@ def _check_values(op: Operation, what: str, array: Array, element: Attribute) ->
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             place: list[int] = bad[0].tolist()
-            message = f"{what} has {len(bad)} values that are not finite, the first ({array[tuple(place)]}) at {place}"
-            fail("HAP0422", message, at=op, help="clean the data: every value must be a finite number")
+            count = "a value that is" if len(bad) == 1 else f"{len(bad)} values that are"
+            where = f"({array[tuple(place)]}) at {place}"
+            message = f"{what} has {count} not finite, {where if len(bad) == 1 else f'the first {where}'}"
+            broken = "train or export them again" if isinstance(op, WeightOp) else "clean the data"
+            fail("HAP0422", message, at=op, help=f"{broken}: every value must be a finite number")
         return
     codes = codes_of(element)
     if codes is None or not array.size:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+FINEST = 2.0**-52
+"""Doubles near 1 are no closer: an interval that is halved to less never gets there."""
+
 
 def half_interval_evaluations(eps: float) -> int:
     """How often `largest_accepted` asks: `ceil(log2(1 / eps))`, without the rounding of a logarithm."""
     count, width = 0, 1.0
-    while width > eps:
+    while width > max(eps, FINEST):
         count, width = count + 1, width / 2
     return count
 
@@ -22,14 +25,14 @@ def largest_accepted(accepts: Callable[[float], bool], eps: float) -> float | No
     """The largest point of (0, 1) that was accepted, to a resolution of `eps`; None where none was.
 
     `low = 0, high = 1`; the middle becomes `low` where it is accepted and `high` where it is not, until the two are at
-    most `eps` apart (half-interval search of RAO, resource-aware optimization, CRV 2019). Asks
+    most `eps` apart, or `FINEST` (half-interval search of RAO, resource-aware optimization, CRV 2019). Asks
     `half_interval_evaluations(eps)` times. Raises ValueError where `eps` is not above 0.
     """
     if not eps > 0:
         raise ValueError(f"a resolution of {eps} never ends")
     low, high = 0.0, 1.0
     best: float | None = None
-    while high - low > eps:
+    while high - low > max(eps, FINEST):
         middle = (low + high) / 2
         if accepts(middle):
             low = best = middle

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_
 from xdsl.dialects.builtin import IntegerType
 from xdsl.utils.exceptions import VerifyException
 
+from hapir.bounds import bounds_of
 from hapir.diagnostics import Findings, HapirError, Label, Span, did_you_mean
 from hapir.registered import Registered
 from hapir.spec import foreign, syntax
@@ -215,21 +216,37 @@ def construct(
     except (ValueError, VerifyException) as error:
         named = [option for option in given if re.search(rf"\b{re.escape(option.name.text)}\b", str(error))]
         place = named[0].value.span if len(named) == 1 else at
-        help = _in_range(named[0], option_types(cls)[named[0].name.text]) if len(named) == 1 else None
+        help = _in_range(cls, named[0]) if len(named) == 1 else None
         findings.error("HAP0305", f"{what}: {error}", at=place, labels=labels,
-                       help=help or _other_value(named or given))  # fmt: skip
+                       help=help or _other_value(cls, str(error), named, given))  # fmt: skip
     return None
 
 
-def _other_value(named: Sequence[syntax.Option | syntax.Assign]) -> str:
-    names = " or ".join(f"`{option.name.text}`" for option in named)
-    return f"choose another {names}" if names else "choose values that fit"
+def _other_value(
+    cls: type[Any],
+    refusal: str,
+    named: Sequence[syntax.Option | syntax.Assign],
+    given: Sequence[syntax.Option | syntax.Assign],
+) -> str:
+    """A help line for options that do not fit together: those that are `named` in the refusal, or left out."""
+    there = {option.name.text for option in given}
+    absent = " or ".join(f"`{name}`" for name in option_types(cls) if f"`{name}`" in refusal and name not in there)
+    if absent and not named:
+        return f"give {absent}"
+    names = " or ".join(f"`{option.name.text}`" for option in named or given)
+    if not names:
+        return "choose values that fit"
+    return f"choose another {names}" + (f", or give {absent}" if absent else "")
 
 
-def _in_range(option: syntax.Option | syntax.Assign, hint: Any) -> str | None:
+def _in_range(cls: type[Any], option: syntax.Option | syntax.Assign) -> str | None:
     """A help line for a value that is out of range: a share may lack its `%`."""
-    value = option.value
-    if float in (hint, *get_args(hint)) and isinstance(value, syntax.Number) and 1 <= value.value < 100:
+    name, value = option.name.text, option.value
+    hint = option_types(cls)[name]
+    if not (float in (hint, *get_args(hint)) and isinstance(value, syntax.Number) and 1 <= value.value < 100):
+        return None
+    bounds = bounds_of(next(f for f in dataclasses.fields(cls) if f.name == name))
+    if bounds is None or value.value / 100 in bounds:
         return f"for a share write `{option.name.text} = {show(replace(value, origin=None))} %`"
     return None
 

@@ -28,6 +28,9 @@ CLIPPING_STEPS = 64
 FITTING_ROUNDS = 16
 """Rounds of least squares at most; the noise settles sooner."""
 
+LARGEST_SCALE = float(np.finfo(np.float32).max)
+"""A wider range saturates."""
+
 SMALLEST_RANGE = 1e-30
 """A range narrower than this counts as zero: its scale would leave f32."""
 
@@ -50,6 +53,8 @@ class Observed:
             # np.minimum propagates not-a-number, min() would lose it
             self.low = float(np.minimum(self.low, values.min()))
             self.high = float(np.maximum(self.high, values.max()))
+            if not self.finite:
+                return
             exact = values.astype(np.float64).ravel()
             self.size += exact.size
             self.total += float(exact.sum())
@@ -59,7 +64,8 @@ class Observed:
         """Add to the histogram over the extremes."""
         if self.high <= self.low:
             return
-        found, _ = np.histogram(values, bins=BINS, range=(self.low, self.high))
+        exact = values.astype(np.float64)  # in f32 the bins of a very wide or narrow range would not be finite
+        found, _ = np.histogram(exact, bins=BINS, range=(self.low, self.high))
         self.counts = found if self.counts is None else self.counts + found
 
     @property
@@ -101,7 +107,7 @@ def affine_for(low: float, high: float, first: int, last: int) -> Affine:
     low, high = min(low, 0.0), max(high, 0.0)
     if high - low < SMALLEST_RANGE:
         return Affine(1.0, min(max(0, first), last), first, last)
-    scale = float(np.float32((high - low) / (last - first)))
+    scale = float(np.float32(min((high - low) / (last - first), LARGEST_SCALE)))
     zero_point = min(max(round(first - low / scale), first), last)
     return Affine(scale, zero_point, first, last)
 

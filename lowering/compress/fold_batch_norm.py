@@ -58,6 +58,9 @@ from hapir.weights import WeightStore
 class FoldBatchNormPass(ModulePass):
     """Fold batch norms into the layer before them. Exact up to float rounding.
 
+    Comes before the weights are coded: codes take no factor, and a batch norm behind them stays. Quantizers warn of it
+    (HAP0535), but for networks with signs, where `threshold` makes norm and sign one comparison.
+
     `standalone`: what happens to one that cannot be folded: keep it, or make it a depthwise convolution.
     `strict`: one that cannot be folded is an error (HAP0503).
 
@@ -131,10 +134,8 @@ def fold_into(layer: Foldable, norm: BatchNormOp, weights: WeightStore) -> None:
     folded_bias = scale * bias + offset
     stem = key_stem(layer)
     bias_key = f"{stem}.bias" if layer.bias is None else weight_op_of(layer.bias).key.data
-    new_w = insert_weight(
-        layer, f"{weight_op_of(layer.w).key.data}.folded", folded_w.astype(np.float32), f32, weights, layer.w.name_hint
-    )
-    new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias.astype(np.float32), f32, weights)
+    new_w = insert_weight(layer, f"{weight_op_of(layer.w).key.data}.folded", folded_w, f32, weights, layer.w.name_hint)
+    new_bias = insert_weight(layer, f"{bias_key}.folded", folded_bias, f32, weights)
     folded = layer.on(layer.x, new_w, new_bias)
     folded.attributes.update(norm.attributes)  # what is asked of the norm's result is asked of what gives it now
     replace(layer, folded)
@@ -160,16 +161,16 @@ def batch_norm_to_convolution(norm: BatchNormOp, weights: WeightStore) -> Produc
     """
     scale, offset = scale_and_offset(norm, weights)
     shape = shape_of(norm.x)
-    stem, bias = key_stem(norm), offset.astype(np.float32)
+    stem = key_stem(norm)
     if len(shape) in (3, 4):
-        filters = scale.reshape(-1, *[1] * (len(shape) - 1)).astype(np.float32)
+        filters = scale.reshape(-1, *[1] * (len(shape) - 1))
         w = insert_weight(norm, f"{stem}.weight", filters, f32, weights)
-        b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)
+        b = insert_weight(norm, f"{stem}.bias", offset, f32, weights)
         kind = Conv2dOp if len(shape) == 4 else Conv1dOp
         new: ProductOp = kind(norm.x, w, b, window=Window((1, 1)), groups=shape[1], layer=norm.layer_name)
     elif len(shape) == 2:
-        w = insert_weight(norm, f"{stem}.weight", np.diag(scale).astype(np.float32), f32, weights)
-        b = insert_weight(norm, f"{stem}.bias", bias, f32, weights)
+        w = insert_weight(norm, f"{stem}.weight", np.diag(scale), f32, weights)
+        b = insert_weight(norm, f"{stem}.bias", offset, f32, weights)
         new = DenseOp(norm.x, w, b, layer=norm.layer_name)
     else:
         fail("HAP0503", f"a batch norm over {len(shape)} dimensions has no equal convolution", at=norm)

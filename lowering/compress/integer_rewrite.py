@@ -294,7 +294,7 @@ class IntegerRewrite:
     def _rescale(
         self, op: Operation, accumulator: SSAValue, ratios: npt.NDArray[np.float64], y_type: AffineType
     ) -> SSAValue:
-        scale = insert_weight(op, f"{key_stem(op)}.rescale", ratios.astype(np.float32), f32, self.weights)
+        scale = insert_weight(op, f"{key_stem(op)}.rescale", ratios, f32, self.weights)
         low, high = code_range(y_type)
         rescale = num.RescaleOp(
             accumulator,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
@@ -35,11 +36,13 @@ def labelled_data(network: NetworkOp, path: Path, samples: int | None) -> tuple[
         what = f"`{path.name}` holds no array `label`"
         fail("HAP0405", what, at=network, help="store the expected class of each sample")
     count = len(next(iter(inputs.values())))
-    label = arrays["label"].reshape(-1)[:count]
-    if len(label) != count or label.dtype.kind not in "iu":
-        what = f"`label` of `{path.name}` must hold {count} integers, has {len(label)} of {label.dtype}"
-        fail("HAP0405", what, at=network)
-    return inputs, label
+    label, images = arrays["label"], len(np.atleast_1d(arrays[next(iter(inputs))]))
+    if label.size != images or label.dtype.kind not in "iu":
+        what = (
+            f"`label` of `{path.name}` must hold {images} integers, one per sample, has {label.size} of {label.dtype}"
+        )
+        fail("HAP0405", what, at=network, help="store the index of each sample's class, counted from 0")
+    return inputs, label.reshape(-1)[:count]
 
 
 def calibration_data(network: NetworkOp, path: Path, samples: int | None) -> dict[str, Array]:
@@ -64,8 +67,11 @@ def _inputs(network: NetworkOp, arrays: Mapping[str, Array], file: str, samples:
             fail("HAP0405", what, at=network, help="axis 0 counts samples; reshape the array")
         if len(array) == 0:
             fail("HAP0405", f"`{name}` of `{file}` holds no samples", at=network, help="store at least one")
-        with np.errstate(over="ignore"):  # what f32 cannot hold is found as not finite when the network runs
+        with np.errstate(over="ignore"):
             inputs[name] = array.astype(np.float32) if is_float(argument) else array
+        if not np.isfinite(inputs[name]).all():
+            what = f"`{name}` of `{file}` holds values that are not finite in f32"
+            fail("HAP0405", what, at=network, help="remove infinities and not-a-number, or scale the values")
     if len({len(array) for array in inputs.values()}) > 1:
         what = f"the inputs in `{file}` have different numbers of samples"
         fail("HAP0405", what, at=network, help="store the same number of samples for each input")
@@ -100,11 +106,16 @@ def observe_activations(
     for value, observed in seen.items():
         if not observed.finite:
             owner = value.owner
-            place = owner if isinstance(owner, Operation) else network
-            fail("HAP0405", "this activation is not finite on the calibration data", at=place, help="check the data")
+            refuse_not_finite(owner if isinstance(owner, Operation) else network)
     if histograms:
         _run(network, weights, inputs, count)
     return seen
+
+
+def refuse_not_finite(at: Operation) -> NoReturn:
+    """Raise HapirError (HAP0405) at an op that gives infinities or not-a-number on data that are finite."""
+    help = "its sums leave f32: check the weights of the layers up to it, and how large the data are"
+    fail("HAP0405", "this activation is not finite on the calibration data", at=at, help=help)
 
 
 def _run(

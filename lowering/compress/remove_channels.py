@@ -66,7 +66,7 @@ def _edit_parameters(
             array = change(array, kept, axis)
         key = f"{weight_op_of(op.operands[index]).key.data}.{suffix}"
         hint = op.operands[index].name_hint
-        op.operands[index] = insert_weight(op, key, array.astype(np.float32), f32, weights, hint)
+        op.operands[index] = insert_weight(op, key, array, f32, weights, hint)
 
     for op in list(network.body.block.ops):
         match op:

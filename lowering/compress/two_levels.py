@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects.nn import NetworkOp
-from hapir.lowering.compress.observe_activations import batches
+from hapir.lowering.compress.observe_activations import batches, refuse_not_finite
 from hapir.quantizers.coded import Floats
 from hapir.reference.interpret import run_network
 from hapir.weights import Array, WeightStore
@@ -100,6 +100,8 @@ def _show(
     def after(op: Operation, results: tuple[Array, ...]) -> None:
         for value, array in zip(op.results, results, strict=True):
             if value in values:
+                if not np.isfinite(array).all():
+                    refuse_not_finite(op)
                 see(value, array)
 
     for batch in batches(data):

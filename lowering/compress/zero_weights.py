@@ -27,4 +27,4 @@ def set_weights(op: nn.ProductOp, w: Floats, suffix: str, weights: WeightStore) 
 
 def _set(slot: WeightSlot, w: Floats, suffix: str, weights: WeightStore) -> None:
     key, hint = f"{weight_op_of(slot.value).key.data}.{suffix}", slot.value.name_hint
-    slot.op.operands[slot.index] = insert_weight(slot.op, key, w.astype(np.float32), f32, weights, hint)
+    slot.op.operands[slot.index] = insert_weight(slot.op, key, w, f32, weights, hint)

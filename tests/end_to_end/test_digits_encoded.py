@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,35 @@ def test_the_compiled_file_is_the_parts_and_a_header_and_c_reads_it(tmp_path: Pa
         *(0, 2, 2, 2)
     ]
     assert WeightStore.load(tmp_path / "out" / "weights.safetensors").digest() == scheduled.weights.digest()
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 0x10
+    assert reads(tmp_path, bytes(flipped)) == 2
+    # bytes that pass for the file, by their CRC, and are none of an encoder
+    book = next(key for key in named if key.endswith(".huffman.book"))
+    begin, end = (header + offset for offset in named[book]["data_offsets"])
+    damaged = with_crc(data[:begin] + b"\xff" * (end - begin) + data[end:], zlib.crc32(data))
+    assert (len(damaged), zlib.crc32(damaged)) == (len(data), zlib.crc32(data))
+    assert reads(tmp_path, damaged) == 3
+
+
+def with_crc(data: bytes, wanted: int) -> bytes:
+    """The bytes with the last four changed so that they have a CRC-32, which is linear in the bits of these."""
+
+    def ending(bits: int) -> bytes:
+        return data[:-4] + bits.to_bytes(4, "little")
+
+    base, rows = zlib.crc32(ending(0)), dict[int, tuple[int, int]]()
+    for i in range(32):
+        change, bits = zlib.crc32(ending(1 << i)) ^ base, 1 << i
+        while change.bit_length() in rows:
+            known, own = rows[change.bit_length()]
+            change, bits = change ^ known, bits ^ own
+        rows[change.bit_length()] = change, bits
+    left, found = wanted ^ base, 0
+    while left:
+        change, bits = rows[left.bit_length()]
+        left, found = left ^ change, found ^ bits
+    return ending(found)
 
 
 @pytest.mark.parametrize("spec", ["digits_encoded.hap", "packed.hap"])

@@ -57,7 +57,7 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     if not weight_slots_of(network):
         return None
     if rule is not None and isinstance(sample, Sample):
-        code_weights(network, "*", context.weights, RULES[rule], rule)
+        code_weights(network, "*", context, RULES[rule], rule)
     try:
         EncodePass(encoding).apply(context, module)
     except HapirError:

@@ -298,7 +298,7 @@ def test_c_computes_what_the_reference_does(project: Path) -> None:
 
 def test_a_network_that_misses_the_bound_at_once_is_refused(project: Path) -> None:
     with pytest.raises(HapirError, match=r"HAP0583: the network scores .* before the search"):
-        compiled_with(project, "at_least = 1.1, samples = 48")
+        compiled_with(project, "at_least = 100 %")
 
 
 def test_weights_that_layers_share_stay_shared() -> None:

@@ -103,7 +103,10 @@ def test_columns_are_counted_exactly(sample: Sample, seed: int, sparsity: float)
 def test_gathered_taps_are_gathered_from_their_source(sample: Sample, seed: int, sparsity: float) -> None:
     sample = integral(sample, seed)
     assume(layers(compilation(sample)))
-    first, then = StructurePrunePass("column", 0.3, score="random", seed=seed), StructurePrunePass("column", sparsity)
+    first, then = (
+        StructurePrunePass("column", 0.3, criterion="random", seed=seed),
+        StructurePrunePass("column", sparsity),
+    )
     inputs = integral_inputs(sample)
     small, masked = (compilation(sample).apply(first, replace(then, shrink=shrink)) for shrink in (True, False))
     np.testing.assert_array_equal(exactly(small, inputs), exactly(masked, inputs))
@@ -295,6 +298,6 @@ def test_thresholds_of_psp_need_no_units(structure: Any) -> None:
     for key in sample.weights:
         if key.startswith("conv"):
             wide.weights.put(key, np.float32(8) * sample.weights[key].astype(np.float32))
-    step = StructurePrunePass(structure, threshold=0.95, score="psp")
+    step = StructurePrunePass(structure, threshold=0.95, criterion="psp")
     left = [[shape_of(op.w) for op in layers(compilation(drawn).apply(step))] for drawn in (sample, wide)]
     assert left[0] == left[1] != [shape_of(op.w) for op in layers(compilation(sample))]

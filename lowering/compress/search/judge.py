@@ -24,8 +24,14 @@ from hapir.registered import EVALUATOR, value_of
 from hapir.search.evaluator import Evaluator, Evidence
 from hapir.weights import Array
 
+_JUDGED = "choose another evaluator, or labels and results that it takes"
+
 SLACK = 1e-9
 """A score may be short of the bound by this: `0.99 - 0.01` is no exact binary fraction."""
+
+
+FEW = 5
+"""A loss of fewer samples than this says little about the network."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,13 @@ class Bound:
     at_least: float | None = None
 
     def check(self, name: str, evaluator: str) -> None:
-        """Raise ValueError where neither is given, or a share of more than 1 may be lost; `name` is the pass."""
+        """Raise ValueError where neither is given, or a share is none, not within 0 to 1; `name` is the pass."""
         if self.within is None and self.at_least is None:
             raise ValueError(f"{name} needs `within` (what may be lost) or `at_least` (what must be kept)")
         chosen: Evaluator = value_of(evaluator, EVALUATOR)
-        if self.within is not None and self.within > 1 and chosen.unit == "share":
-            raise ValueError(f"`within` of {name} is {self.within:g}, it must be 0 to 1")
+        for option, value in (("within", self.within), ("at_least", self.at_least)):
+            if value is not None and not 0 <= value <= 1 and chosen.unit == "share":
+                raise ValueError(f"`{option}` of {name} is {value:g}, it must be 0 to 1: {chosen.name} is a share")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,9 @@ class Judge:
     ) -> Judge:
         """The judge against a float network on arrays."""
         exact = run_in_batches(original, weights, inputs)
+        if not all(np.isfinite(array).all() for array in exact.values()):
+            what = "the float network's results are not finite on these data: there is nothing to compare with"
+            fail("HAP0405", what, at=original, help="check the weights, and how large the data are")
         unscored = Judge(evaluator, original, inputs, labels, exact, math.nan)
         return Judge(evaluator, original, inputs, labels, exact, unscored._score(exact))
 
@@ -101,13 +111,31 @@ class Judge:
             with at_work("evaluators", self.evaluator.name, self.network):
                 score = float(self.evaluator.score(Evidence(results, self.exact, self.labels)))
         except ValueError as error:
-            fail("HAP0581", f"`{self.evaluator.name}` cannot judge this network: {error}", at=self.network)
+            fail(
+                "HAP0581", f"`{self.evaluator.name}` cannot judge this network: {error}", at=self.network, help=_JUDGED
+            )
         if math.isnan(score):
-            fail("HAP0581", f"`{self.evaluator.name}` gave no number", at=self.network)
+            fail("HAP0581", f"`{self.evaluator.name}` gave no number", at=self.network, help=_JUDGED)
         return score
 
-    def floor(self, bound: Bound) -> float:
-        """The least score that is good enough. Raises HapirError (HAP0582) for `within` of an unbounded score."""
+    def floor(self, bound: Bound, context: HapirContext | None = None) -> float:
+        """The least score that is good enough. Raises HapirError (HAP0582) for `within` of an unbounded score.
+
+        Warns the context (HAP0585) where `within` is a share worth fewer than `FEW` of the samples.
+        """
+        samples = len(next(iter(self.inputs.values())))
+        if (
+            context is not None
+            and bound.within
+            and self.evaluator.unit == "share"
+            and bound.within * samples < FEW - SLACK
+        ):
+            context.warn(
+                "HAP0585",
+                f"`within` is worth {bound.within * samples:.3g} of {samples} samples: whether so few are right is "
+                "mostly chance",
+                help=f"use {math.ceil(FEW / bound.within - SLACK)} samples or more, or `evaluator = sqnr`",
+            )
         if bound.within is not None and not math.isfinite(self.baseline):
             fail(
                 "HAP0582",

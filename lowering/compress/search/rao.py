@@ -42,7 +42,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
-from hapir.lowering.compress.coded_weights import insert_coded, losses
+from hapir.lowering.compress.coded_weights import insert_coded, losses, warn_of_norms
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.compress.search.trial import Score, Trial, journal_of
@@ -61,7 +61,7 @@ from hapir.pipeline import pass_text
 from hapir.progress import Progress
 from hapir.pruners.magnitude import pruned_count
 from hapir.quantizers.coded import Codebook, Floats
-from hapir.quantizers.fixed_point import choose_fixed
+from hapir.quantizers.fixed_point import choose_fixed, fixed_codes
 from hapir.quantizers.k_means import KMeans, k_means
 from hapir.registered import EVALUATOR, EvaluatorText, canonical
 from hapir.search.half_interval import (
@@ -85,7 +85,8 @@ class RaoPass(ModulePass):
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01.
+    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01, and
+        where that is fewer than 5 images there is a warning (HAP0585).
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
@@ -137,7 +138,9 @@ class RaoPass(ModulePass):
         for network in networks_of(op):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
             journal = journal_of(network, context.weights, judge, pass_text(self))
-            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound), journal)
+            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound, context), journal)
+            if self.cluster:
+                warn_of_norms(network, self.layers, context)
             self.search(trial, context.weights)
 
     def compress(self, network: NetworkOp, weights: WeightStore, score: Score, floor: float) -> Trial:
@@ -291,7 +294,8 @@ def shared_values(kept: Floats, bits: int, options: RaoPass) -> Codebook:
     """At most `2^bits` shared values for the weights that are not 0, rounded to fixed point; zeros stay 0."""
     clustered = k_means(kept, KMeans(bits, options.start, options.seed))
     format = choose_fixed(clustered.levels.astype(np.float64), None, options.value_bits, "max_abs", np.rint)
-    rounded = format.round(clustered.levels.astype(np.float64)).astype(np.float32)
+    codes = fixed_codes(clustered.levels.astype(np.float64), format, np.rint)
+    rounded = (codes * 2.0**-format.fraction).astype(np.float32)
     levels, index = np.unique(rounded, return_inverse=True)
     return Codebook(index.astype(clustered.codes.dtype)[clustered.codes], levels)
 

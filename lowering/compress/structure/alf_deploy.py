@@ -36,6 +36,9 @@ from hapir.lowering.compress.structure.factored_layers import Chain, Target, fac
 from hapir.lowering.network_edits import networks_of
 from hapir.weights import Array, load_arrays
 
+PARTS = ("encoder", "mask", "expansion")
+"""What the arrays of a trained layer are called, behind its name."""
+
 
 @dataclass(frozen=True)
 class AlfDeployPass(ModulePass):
@@ -72,6 +75,9 @@ class AlfDeployPass(ModulePass):
         """Rewrite every network in place. Raises HapirError as `factor_layers`, and HAP0401, HAP0573 for the file."""
         context = hapir_context(ctx)
         arrays = None if self.trained is None else load_arrays(context.data_file(self.trained))
+        if arrays is not None and not any(name.endswith(tuple(f".{part}" for part in PARTS)) for name in arrays):
+            what = f"`{self.trained}` holds no array of a trained layer, such as `c1.encoder`"
+            fail("HAP0573", what, help=f"it holds {', '.join(arrays) or 'nothing'}")
 
         def rule(target: Target) -> Chain | None:
             chain = self._fitted(target) if arrays is None else self._trained(target, arrays)
@@ -88,7 +94,7 @@ class AlfDeployPass(ModulePass):
         return svd.chain(target.filters, "output", found, codes)
 
     def _trained(self, target: Target, arrays: Mapping[str, Array]) -> Chain | None:
-        names = {part: f"{target.name}.{part}" for part in ("encoder", "mask", "expansion")}
+        names = {part: f"{target.name}.{part}" for part in PARTS}
         if not any(name in arrays for name in names.values()):
             return None
         parts = {part: _array(arrays, name, self.trained or "") for part, name in names.items()}

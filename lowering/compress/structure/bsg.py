@@ -35,8 +35,9 @@ from hapir.factorizations import bsg
 from hapir.factorizations.slices import Shape, join, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.structure.sliced_layers import insert_shared, sliced_layers
+from hapir.lowering.compress.structure.sliced_layers import check_slice, insert_shared, sliced_layers
 from hapir.lowering.network_edits import (
+    as_f32,
     erase_unused_weights,
     insert_before,
     insert_weight,
@@ -65,7 +66,7 @@ class BsgPass(ModulePass):
     """
 
     name = "bsg"
-    code: int = field(metadata=bounded(at_least=1, at_most=1 << 16))
+    code: int = field(metadata=bounded(at_least=1, at_most=1 << 13))
     layers: str | tuple[str, ...] = "*"
     slice: tuple[int, ...] = field(default=(16, 16, 3, 3), metadata=bounded(at_least=1))
     iterations: int = field(default=2, metadata=bounded(at_least=0, at_most=100))
@@ -76,6 +77,7 @@ class BsgPass(ModulePass):
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
+        check_slice(self.slice)
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError as `sliced_layers`."""
@@ -99,7 +101,8 @@ class BsgPass(ModulePass):
             op = layer.op
             key = f"{parameter_key(op.w)}.codes"
             codes = insert_weight(op, key, bsg.pack(fitted.codes), unsigned(16), weights)
-            weight_op_of(codes).attributes.update(losses(w, self._weights(w.shape, fitted.codes, vector, scale)))
+            made = as_f32(self._weights(w.shape, fitted.codes, vector, scale), key, op)
+            weight_op_of(codes).attributes.update(losses(w, made))
             generate = BsgGenerateOp(
                 codes, shared, self.slice, w.shape, length=self.code, scale=scale, polarity=self.polarity
             )

@@ -62,6 +62,6 @@ def reorder(readers: Sequence[Reader], weights: WeightStore) -> None:
     """Store each parameter in its new order, and read that."""
     for reader in readers:
         old = reader.op.operands[reader.operand]
-        array = np.take(real_weight_of(old, weights), reader.order, reader.axis).astype(np.float32)
+        array = np.take(real_weight_of(old, weights), reader.order, reader.axis)
         key = f"{parameter_key(old)}.reordered"
         reader.op.operands[reader.operand] = insert_weight(reader.op, key, array, f32, weights, old.name_hint)

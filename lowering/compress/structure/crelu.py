@@ -123,7 +123,7 @@ def share_filters(
     key, stem = parameter_key(op.w), key_stem(op)
 
     def parameter(array: Floats, suffix: str) -> nn.WeightOp:
-        return weight_op_of(insert_weight(op, suffix, array.astype(np.float32), f32, weights))
+        return weight_op_of(insert_weight(op, suffix, array, f32, weights))
 
     kept_w = parameter(w[computed], f"{key}.shared")
     negating = parameter(-factors.reshape(-1, 1, 1, 1), f"{key}.negated")

@@ -39,8 +39,9 @@ from hapir.factorizations.dct import advise
 from hapir.factorizations.slices import Bank, Shape, csg_generated, join, slice_count
 from hapir.factorizations.stages import Floats
 from hapir.lowering.compress.coded_weights import losses
-from hapir.lowering.compress.structure.sliced_layers import SlicedLayer, insert_shared, sliced_layers
+from hapir.lowering.compress.structure.sliced_layers import SlicedLayer, check_slice, insert_shared, sliced_layers
 from hapir.lowering.network_edits import (
+    as_f32,
     erase_unused_weights,
     insert_before,
     insert_weight,
@@ -79,6 +80,7 @@ class CsgPass(ModulePass):
 
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
+        check_slice(self.slice)
         if self.code is not None and self.matrix is not None:
             raise ValueError("csg takes `code` or `matrix`: a matrix has the length of its codes")
 
@@ -131,12 +133,13 @@ class CsgPass(ModulePass):
 
     def _insert(self, layers: Sequence[SlicedLayer], generator: SliceGenerator, context: HapirContext) -> None:
         weights = context.weights
-        matrix = generator.matrix.astype(np.float32)
+        matrix = as_f32(generator.matrix, "csg.matrix", layers[0].op)
         shared = insert_shared(layers[0].op, "csg.matrix", matrix, f32, weights)
         for layer, codes in zip(layers, generator.codes, strict=True):
-            op, stored = layer.op, codes.astype(np.float32)
-            value = insert_weight(op, f"{parameter_key(op.w)}.codes", stored, f32, weights)
-            slices = csg_generated(stored.astype(np.float64), matrix.astype(np.float64)).astype(np.float32)
+            op, key = layer.op, f"{parameter_key(layer.op.w)}.codes"
+            stored = as_f32(codes, key, op)
+            value = insert_weight(op, key, stored, f32, weights)
+            slices = as_f32(csg_generated(stored.astype(np.float64), matrix.astype(np.float64)), key, op)
             weight_op_of(value).attributes.update(losses(layer.w, join(slices, shape_of(op.w), self.slice)))
             generate = CsgGenerateOp(value, shared, self.slice, shape_of(op.w))
             generate.result.name_hint = op.w.name_hint

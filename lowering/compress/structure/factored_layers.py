@@ -24,6 +24,7 @@ from hapir.factorizations.stages import Cost, Floats, Maps, Shape4, Stage, Stage
 from hapir.lowering.compress.coded_weights import losses
 from hapir.lowering.compress.selected_layers import globs_of, selected_layers
 from hapir.lowering.network_edits import (
+    as_f32,
     erase_unused_weights,
     insert_before,
     insert_weight,
@@ -149,12 +150,12 @@ def replace_by_chain(
 ) -> None:
     """Put the stages in the place of a layer; `names` are those taken, and grow."""
     exact = real_weight_of(op.w, weights)
-    rounded = [Stage(stage.shape, stage.filters.astype(np.float32).astype(np.float64)) for stage in chain]
-    lost = losses(exact, compose(rounded).astype(np.float32).reshape(exact.shape))
     key, stem, x = parameter_key(op.w), key_stem(op), op.x
-    for stage in chain:
-        shape, last = stage.shape, stage is chain[-1]
-        filters = stage.filters.astype(np.float32).reshape(_filters_of(op, shape.filters))
+    rounded = [Stage(s.shape, as_f32(s.filters, f"{key}.{s.shape.role}", op).astype(np.float64)) for s in chain]
+    lost = losses(exact, as_f32(compose(rounded), key, op).reshape(exact.shape))
+    for stage in rounded:
+        shape, last = stage.shape, stage is rounded[-1]
+        filters = stage.filters.reshape(_filters_of(op, shape.filters))
         w = insert_weight(op, f"{key}.{shape.role}", filters, f32, weights)
         weight_op_of(w).attributes.update(lost)
         name = op.layer_name if last else unused_name(f"{stem}.{shape.role}", names)

@@ -46,7 +46,7 @@ def gather_taps(op: nn.ProductOp, w: Floats, pruned: Mask, weights: WeightStore)
     matrices = np.where(pruned[:, None], 0.0, w.reshape(groups, len(w) // groups, length))
     rows = np.take_along_axis(matrices, chosen[:, None], axis=2).reshape(len(w), left, *[1] * (w.ndim - 2))
     key = f"{weight_op_of(op.w).key.data}.columns"
-    parameter = insert_weight(op, key, rows.astype(np.float32), f32, weights, op.w.name_hint)
+    parameter = insert_weight(op, key, rows, f32, weights, op.w.name_hint)
     gathered = _gathered(op, _numbers(chosen, length), weights)
     put(op, _over(op, gathered, parameter))
     return True

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
@@ -44,7 +43,7 @@ def narrow_window(
     if len(shape_of(op.w)) == 3:  # a sequence has one row
         kept = kept[:, :, 0]
     key = f"{weight_op_of(op.w).key.data}.narrow"
-    parameter = insert_weight(op, key, kept.astype(np.float32), f32, weights, op.w.name_hint)
+    parameter = insert_weight(op, key, kept, f32, weights, op.w.name_hint)
     rank = len(shape_of(op.x))
     x = _cut(op, _cut(op, op.x, rank - 2, top, bottom), rank - 1, left, right)
     smaller = type(op)(x, parameter, op.bias, window=found.window, groups=op.filter_groups, layer=op.layer_name)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -21,6 +23,15 @@ from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.network_edits import insert_before, real_weight_of, reject_fused, reject_quantized, weight_of
 from hapir.weights import Array, WeightStore
 
+MOST_NUMBERS = 1 << 14
+"""A slice has no more numbers: fitting takes the square of that in memory."""
+
+
+def check_slice(slice_shape: Sequence[int]) -> None:
+    """Raise ValueError for a slice that is too large."""
+    if prod(slice_shape) > MOST_NUMBERS:
+        raise ValueError(f"a `slice` of {prod(slice_shape)} numbers is too large, it may have {MOST_NUMBERS}")
+
 
 @dataclass(frozen=True, eq=False)
 class SlicedLayer:
@@ -30,9 +41,9 @@ class SlicedLayer:
     weights: WeightStore
 
     @property
-    def stored(self) -> Array:
+    def stored(self) -> npt.NDArray[np.float32]:
         """The weights as they are stored."""
-        return weight_of(self.op.w, self.weights)
+        return weight_of(self.op.w, self.weights).astype(np.float32, copy=False)
 
     @property
     def w(self) -> Floats:

@@ -110,6 +110,8 @@ class StructurePrunePass(ModulePass):
     def __post_init__(self) -> None:
         check_bounds(self, self.name)
         chosen = self.chosen
+        if not chosen:
+            raise ValueError("`structures` of structure_prune is empty: name what shall go")
         if self.groups is not None and "group" not in chosen:
             raise ValueError("`groups` says how structure group splits: no other structure takes it")
         amounts = [name for name in ("sparsity", "threshold") if getattr(self, name) is not None]
@@ -153,7 +155,7 @@ class _Pruning:
     names: list[str | None]
 
     def __post_init__(self) -> None:
-        self.criterion = self.options.criterion
+        self.criterion: Criterion = self.options.criterion
         self.amount = Amount(self.options.sparsity, self.options.threshold)
         self.draw = np.random.default_rng(self.options.seed)
 

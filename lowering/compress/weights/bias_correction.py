@@ -37,7 +37,7 @@ from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_products import ProductOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.coded_weights import source_of
-from hapir.lowering.compress.observe_activations import calibration_data
+from hapir.lowering.compress.observe_activations import calibration_data, refuse_not_finite
 from hapir.lowering.compress.selected_layers import selected_layers
 from hapir.lowering.constants import constant_value, is_constant, is_constant_op
 from hapir.lowering.network_edits import (
@@ -116,6 +116,8 @@ def mean_shifts(
                 operands[1:] = [source.astype(np.float32), *_bias_before(op, weights)]
             real = run_op(op, operands, weights)
         if isinstance(op, ProductOp) and op in layers and source is not None:
+            if not (np.isfinite(approximate[0]).all() and np.isfinite(real[0]).all()):
+                refuse_not_finite(op)
             shift = _channel_means(approximate[0]) - _channel_means(real[0])
             shifts[op] = shift
             approximate = (approximate[0] - shift.astype(np.float32).reshape(-1, *[1] * (approximate[0].ndim - 2)),)
@@ -175,7 +177,7 @@ def _correct(layer: ProductOp, shift: Floats, weights: WeightStore) -> None:
         key, bias = _uncorrected_key(layer.bias), decoded_weight_of(layer.bias, weights)
         key = parameter_key(layer.bias) if key is None else key
         stem = key or f"{key_stem(layer)}.bias"
-    corrected = insert_weight(layer, f"{stem}.corrected", (bias - shift).astype(np.float32), f32, weights)
+    corrected = insert_weight(layer, f"{stem}.corrected", bias - shift, f32, weights)
     weight_op_of(corrected).attributes.update(
         {"largest_shift": FloatAttr(float(np.abs(shift).max()), f64), STANDS_FOR: StringAttr(key)}
     )

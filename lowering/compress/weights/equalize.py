@@ -124,7 +124,7 @@ class _Parameters:
             if index in self.changed and array is not None:
                 old = layer.operands[index]
                 key = f"{weight_op_of(old).key.data}.equalized"
-                layer.operands[index] = insert_weight(layer, key, array.astype(np.float32), f32, weights, old.name_hint)
+                layer.operands[index] = insert_weight(layer, key, array, f32, weights, old.name_hint)
 
 
 @dataclass(frozen=True)

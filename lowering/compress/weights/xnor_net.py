@@ -44,6 +44,7 @@ from hapir.lowering.compress.observe_activations import calibration_data
 from hapir.lowering.compress.two_levels import Levels, centred_levels, symmetric_levels
 from hapir.lowering.compress.weight_slots import Granularity, WeightSlot, weight_slots
 from hapir.lowering.network_edits import (
+    as_f32,
     erase_unused_weights,
     insert_before,
     insert_weight,
@@ -149,7 +150,7 @@ class XnorNetPass(ModulePass):
         x, found = op.operands[0], levels[op.operands[0]]
         if x not in signs:
             signs[x] = _insert_sign(op, x, found.threshold, weights)
-        scaled = replace(coded, scales=(coded.scales * found.half).astype(np.float32))
+        scaled = replace(coded, scales=as_f32(coded.scales * np.float64(found.half), key_stem(op), op))
         w = insert_coded(slot, scaled, exact * found.half, weights, self.name)
         if found.middle != 0:
             sums = coded.reals().reshape(len(exact), -1).sum(axis=1, dtype=np.float64)
@@ -200,7 +201,7 @@ def _with_offset(op: Operation, offset: Floats, weights: WeightStore) -> Product
         )
     old = 0.0 if op.bias is None else real_weight_of(op.bias, weights)
     key = f"{key_stem(op)}.bias" if op.bias is None else weight_op_of(op.bias).key.data
-    bias = insert_weight(op, f"{key}.xnor_net", (old + offset).astype(np.float32), f32, weights)
+    bias = insert_weight(op, f"{key}.xnor_net", old + offset, f32, weights)
     new = op.on(op.x, op.w, bias)
     new.attributes.update(op.attributes)
     replace_op(op, new)
