@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class BulkEntry:
-    """What became of one spec: its folder below the output, its files, or why it failed."""
+    """What became of one spec: its folder below the output, its files and warnings about it, or why it failed."""
 
     spec: str
     folder: str
@@ -49,7 +49,7 @@ class BulkEntry:
     @property
     def failed(self) -> bool:
         """Whether nothing was written."""
-        return bool(self.diagnostics) or self.error is not None
+        return any(d.severity == "error" for d in self.diagnostics) or self.error is not None
 
     def to_json(self) -> dict[str, object]:
         """A JSON-ready dict."""
@@ -155,7 +155,7 @@ def compile_one(task: Task) -> BulkEntry:
         return BulkEntry(spec.as_posix(), folder.name, 0, error.diagnostics)
     except Exception as error:  # one spec that hits a bug must not cost the others
         return BulkEntry(spec.as_posix(), folder.name, 0, (), f"internal error: {type(error).__name__}: {error}")
-    return BulkEntry(spec.as_posix(), folder.name, len(report.files))
+    return BulkEntry(spec.as_posix(), folder.name, len(report.files), scheduled.warnings)
 
 
 def _in_process(tasks: Sequence[Task], done: Callable[[], None]) -> list[BulkEntry]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 
-from hapir.diagnostics import fail
+from hapir.diagnostics import Diagnostic, fail, span_of
 from hapir.weights import WeightStore
 
 
@@ -18,6 +19,7 @@ class HapirContext(Context):
 
     Passes read data inside `project` only; None allows every place.
     `original` is the module as the recipe found it, with `original_weights`: what `keep_accuracy` compares with.
+    `warnings` is what passes found odd but not wrong; those without a place are of the step that found them.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
@@ -25,6 +27,7 @@ class HapirContext(Context):
     project: Path | None = None
     original: ModuleOp | None = None
     original_weights: WeightStore = field(default_factory=WeightStore)
+    warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def data_file(self, path: str) -> Path:
         """The place of a data file that a pass's option names. Raises HapirError (HAP0214) where it lies outside."""
@@ -37,12 +40,17 @@ class HapirContext(Context):
             )
         return target
 
+    def warn(self, code: str, message: str, *, at: Operation | None = None, help: str | None = None) -> None:
+        """Note a warning of a pass, at an operation's `.hap` line or, without one, at the recipe's step."""
+        span = None if at is None else span_of(at.location)
+        self.warnings.append(Diagnostic(code, message, span, (), help, "warning"))
+
     def remember_original(self, module: ModuleOp) -> None:
         """Keep a copy of the module and of its weights as they are now, before a recipe."""
         self.original, self.original_weights = module.clone(), self.weights.copy()
 
     def clone(self) -> HapirContext:
-        """A context with the same dialects and a store of its own."""
+        """A context with the same dialects, a store of its own, and no warnings."""
         base = super().clone()
         return HapirContext(
             base.allow_unregistered,

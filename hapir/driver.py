@@ -192,6 +192,8 @@ class Compiled:
     stages: tuple[Stage, ...]
     snapshots: tuple[tuple[str, ModuleOp], ...]
     """The module after each stage, by the stage's name; the first is `built`."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What the passes found odd but not wrong, that no comment silences."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,9 @@ class Scheduled:
         with files_from(self.design.spec.folder):
             stages = run_steps(module, ctx, steps, lambda name, m: snapshots.append((name, m.clone())))
         ctx.weights.retain(used_keys(module))
-        return Compiled(module, ctx.weights, stages, tuple(snapshots))
+        spec = self.design.spec
+        warnings = spec.silencer.heard(placed(ctx.warnings, spec.folder))
+        return Compiled(module, ctx.weights, stages, tuple(snapshots), warnings)
 
     @property
     def float_weights(self) -> WeightStore:
@@ -255,6 +259,11 @@ class Scheduled:
     def stages(self) -> tuple[Stage, ...]:
         """The passes that ran, with their times."""
         return self.compiled.stages
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What the passes found odd but not wrong; what the checker found is `Design.warnings`."""
+        return self.compiled.warnings
 
     @property
     def network(self) -> NetworkOp:

@@ -108,7 +108,11 @@ def value_text(value: ParameterType) -> str:
 
 
 def run_step(step: Step, module: ModuleOp, ctx: HapirContext) -> None:
-    """Run one pass, without verifying what it leaves. Raises HapirError: what the pass says, or HAP0590."""
+    """Run one pass, without verifying what it leaves; its warnings, each once, get the step's place.
+
+    Raises HapirError: what the pass says, or HAP0590.
+    """
+    before = len(ctx.warnings)
     try:
         step.what.apply(ctx, module)
     except HapirError as error:
@@ -117,6 +121,7 @@ def run_step(step: Step, module: ModuleOp, ctx: HapirContext) -> None:
         cited = _cited(error)
         help = f"the operation is `{cited}`" if cited else None
         fail("HAP0590", f"the pass `{step.what.name}` cannot be applied: {_first_line(error)}", at=step.at, help=help)
+    ctx.warnings[before:] = dict.fromkeys(_placed(warning, step) for warning in ctx.warnings[before:])
 
 
 def verify_after(step: Step, module: ModuleOp) -> None:

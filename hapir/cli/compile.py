@@ -39,7 +39,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
 
     scheduled = load(args.specs[0], allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     report = scheduled.compile(Path(args.output), targets)
-    console.result(report.to_text, report.to_json())
+    console.result(report.to_text, report.to_json(), scheduled.warnings)
     return 0
 
 
@@ -54,12 +54,12 @@ def _compile_many(args: argparse.Namespace, targets: tuple[str, ...] | None, con
     with Progress(len(paths), "specs", enabled=console.format == "text") as progress:
         report = compile_many(paths, Path(args.output), choice, jobs=args.jobs or 1, done=progress.step)
     if console.format == "text":
-        _show_failures(report, console)
+        _show_diagnostics(report, console)
     console.result(report.to_text, report.to_json())
     return 0 if report.failed == 0 else 1
 
 
-def _show_failures(report: BulkReport, console: Console) -> None:
+def _show_diagnostics(report: BulkReport, console: Console) -> None:
     for entry in report.entries:
         if entry.diagnostics:
             console.diagnostics(entry.diagnostics)

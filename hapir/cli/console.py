@@ -47,11 +47,17 @@ class Console:
     format: Format = "text"
     colour: Colour = "auto"
 
-    def result(self, text: str | Callable[[], str], data: Mapping[str, object]) -> None:
-        """Print a result in the chosen format."""
+    def result(
+        self, text: str | Callable[[], str], data: Mapping[str, object], warnings: Iterable[Diagnostic] = ()
+    ) -> None:
+        """Print a result in the chosen format, with warnings about it: as `diagnostics` of the JSON, or before it."""
+        heard = tuple(warnings)
         if self.format == "json":
-            write_output(json.dumps(data, indent=2) + "\n")
+            said = {"diagnostics": [d.to_json() for d in heard]} if heard else {}
+            write_output(json.dumps({**data, **said}, indent=2) + "\n")
         else:
+            if heard:
+                self.diagnostics(heard)
             shown = text if isinstance(text, str) else text()
             if shown:
                 write_output(f"{shown}\n")

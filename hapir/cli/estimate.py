@@ -18,7 +18,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
 
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     report = scheduled.estimate()
-    console.result(report.to_text, report.to_json())
+    console.result(report.to_text, report.to_json(), scheduled.warnings)
     return 0
 
 

@@ -42,11 +42,11 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
         names = _schedules(args, design)
         with Progress(len(names), "schedules", enabled=console.format == "text") as progress:
             table = design.report(data, names, limit=args.limit, recipe=args.recipe, done=progress.step)
-        console.result(table.to_text, table.to_json())
+        console.result(table.to_text, table.to_json(), dict.fromkeys(w for r in table.reports for w in r.warnings))
     else:
         scheduled = design.schedule(args.schedule, recipe=args.recipe)
         report = scheduled.report(data, limit=args.limit)
-        console.result(report.to_text, report.to_json())
+        console.result(report.to_text, report.to_json(), report.warnings)
     return 0
 
 

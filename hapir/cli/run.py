@@ -38,7 +38,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache)
     if args.output is not None:
         _write(Path(args.output), result.outputs)
-    console.result(result.to_text, result.to_json())
+    console.result(result.to_text, result.to_json(), scheduled.warnings)
     return 0
 
 

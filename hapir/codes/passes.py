@@ -158,6 +158,13 @@ PASSES = {
         "would count the wrong level.",
         'xnor_net(center = true, calibration = "d.npz")    // and a convolution with padding',
     ),
+    "HAP0535": Code(
+        "batch norm left behind codes",
+        "A warning: a batch norm is folded by multiplying the weights in front of it, and codes take no factor. So it "
+        "stays: floats in the middle of integers, which only `threshold` can remove. Fold it first. In a binarized "
+        "network, one with signs, norm and sign become one comparison, and there is no warning.",
+        "recipe r { twn(), fold_batch_norm() }",
+    ),
     "HAP0595": Code(
         "weights are coded already",
         "A pass that changes real weights (prune, factor, fold a batch norm, another quantizer) meets codes: it would "

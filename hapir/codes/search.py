@@ -32,4 +32,11 @@ SEARCH = {
         "with, or the network's first result gives no class.",
         "hapir report net.hap --input images_without_labels.npz",
     ),
+    "HAP0585": Code(
+        "bound of few samples",
+        "A warning: `within` allows so small a share of the samples that fewer than five may go wrong. Accuracy moves "
+        "in steps of one sample, so a search fits those few, and a check says little. Score on more samples, or by "
+        "`sqnr`, which compares every number that the network gives.",
+        'rao(data = "hundred_images.npz", within = 1 point)',
+    ),
 }

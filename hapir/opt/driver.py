@@ -28,7 +28,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from hapir.cli.console import Console, write_output
 from hapir.context import HapirContext
-from hapir.diagnostics import Diagnostic, HapirError, did_you_mean, fail, files_from
+from hapir.diagnostics import Diagnostic, HapirError, did_you_mean, fail, files_from, placed
 from hapir.files import write_atomically
 from hapir.lowering.network_edits import used_keys
 from hapir.opt.arguments import KINDS, build_parser
@@ -220,6 +220,7 @@ class HapirOpt(xDSLOptMain):
                 with self.clock.measure("verify"):
                     self._verify_input(module)
                 self._run_passes(module, where)
+                result.diagnostics += placed(self.hapir_ctx.warnings, source.folder, {**source.texts, **pipeline})
                 with self.clock.measure("print"):
                     result.text = self._emitted(module)
                 if self.args.save_weights:

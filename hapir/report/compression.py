@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from hapir.diagnostics import Diagnostic
 from hapir.report.table import Cell, cell_text, table
 
 PACK = "codes lie in whole bytes until `encode()`, as the last step of the recipe, packs them"
@@ -92,6 +93,8 @@ class CompressionReport:
     total: LayerCompression
     activation_bytes: int | None
     file_bytes: tuple[int, int]
+    warnings: tuple[Diagnostic, ...] = ()
+    """What the passes found odd; not part of the report's JSON, but among the command's diagnostics."""
 
     @property
     def original(self) -> Footprint:

@@ -79,6 +79,7 @@ def measure(
         total,
         _activation_bytes(scheduled) if layers else None,
         (original_weights.file_bytes, scheduled.weights.file_bytes),
+        scheduled.warnings,
     )
 
 

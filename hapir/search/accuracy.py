@@ -17,7 +17,7 @@ class Accuracy(Evaluator):
 
     `top`: how many classes count as right; 1 is the usual accuracy.
 
-    Example: `keep_accuracy(within = 1 point, data = "digits_calib.npz", evaluator = accuracy(top = 2))`
+    Example: `keep_accuracy(within = 1 point, data = "digits_test.npz", evaluator = accuracy(top = 2))`
     """
 
     name: ClassVar[str] = "accuracy"

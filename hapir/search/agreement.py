@@ -15,7 +15,7 @@ class Agreement(Evaluator):
 
     `top`: in how many of the largest scores the float network's class may be.
 
-    Example: `keep_accuracy(within = 2 points, data = "digits_calib.npz", evaluator = agreement)`
+    Example: `keep_accuracy(within = 2 points, data = "digits_test.npz", evaluator = agreement)`
     """
 
     name: ClassVar[str] = "agreement"

@@ -23,11 +23,14 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import FloatAttr, StringAttr, f64
 from xdsl.ir import Attribute, SSAValue
 
+from hapir.context import HapirContext
+from hapir.diagnostics import some
 from hapir.dialects import num
 from hapir.dialects.formats import Bipolar, Integer, Ternary
-from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.nn import NetworkOp, SignOp, WeightOp
 from hapir.dialects.num import BipolarType, CodebookType, PlanesType, ScaledType, TernaryType, signed, unsigned
 from hapir.lowering.compress.calibration import sqnr_db
+from hapir.lowering.compress.fold_batch_norm import batch_norms, fold_target
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.network_edits import (
@@ -49,19 +52,37 @@ Rule = Callable[[Floats, WeightSlot], Coded]
 
 
 def code_weights(
-    network: NetworkOp, layers: str | Sequence[str], weights: WeightStore, rule: Rule, suffix: str
+    network: NetworkOp, layers: str | Sequence[str], context: HapirContext, rule: Rule, suffix: str
 ) -> None:
-    """Code the weights of the layers that globs name; keys end in `suffix`.
+    """Code the weights of the layers that globs name; keys end in `suffix`. Warns as `warn_of_norms` does.
 
     Raises HapirError: HAP0208 for a glob without a layer, HAP0404 for weights that are not finite, HAP0506 and HAP0516
     for a network that is quantized or fused, HAP0595 for weights that are coded already.
     """
     reject_fused(network)
     reject_quantized(network)
+    warn_of_norms(network, layers, context)
+    weights = context.weights
     for slot in weight_slots(network, layers):
         exact = real_weight_of(slot.value, weights)
         slot.op.operands[slot.index] = insert_coded(slot, rule(exact, slot), exact, weights, suffix)
     erase_unused_weights(network)
+
+
+def warn_of_norms(network: NetworkOp, layers: str | Sequence[str], context: HapirContext) -> None:
+    """Warn (HAP0535) where batch norms could be folded into layers whose weights are about to be coded.
+
+    Coded weights take no factor, so these norms would stay floats, or need `threshold`. In a binarized network, one
+    with signs, that is what is meant: norm and sign become one comparison.
+    """
+    if any(isinstance(op, SignOp) for op in network.walk()):
+        return
+    selected = {slot.op for slot in weight_slots(network, layers)}
+    left = [norm for norm in batch_norms(network) if fold_target(norm) in selected]
+    if left:
+        names = some([f"`{norm.layer_name or norm.name}`" for norm in left], 3)
+        what = f"coded weights take no factor, so the batch norm behind them stays: {names}"
+        context.warn("HAP0535", what, help="call fold_batch_norm() before this step")
 
 
 def insert_coded(slot: WeightSlot, coded: Coded, exact: Floats, weights: WeightStore, suffix: str) -> SSAValue:

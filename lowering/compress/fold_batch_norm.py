@@ -58,6 +58,9 @@ from hapir.weights import WeightStore
 class FoldBatchNormPass(ModulePass):
     """Fold batch norms into the layer before them. Exact up to float rounding.
 
+    Comes before the weights are coded: codes take no factor, and a batch norm behind them stays. Quantizers warn of it
+    (HAP0535), but for networks with signs, where `threshold` makes norm and sign one comparison.
+
     `standalone`: what happens to one that cannot be folded: keep it, or make it a depthwise convolution.
     `strict`: one that cannot be folded is an error (HAP0503).
 

@@ -34,7 +34,8 @@ class KeepAccuracyPass(ModulePass):
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01.
+    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01, and
+        where that is fewer than 5 images there is a warning (HAP0585).
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
@@ -63,7 +64,7 @@ class KeepAccuracyPass(ModulePass):
         context = hapir_context(ctx)
         for network in networks_of(op):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
-            floor = judge.floor(self._bound)
+            floor = judge.floor(self._bound, context)
             now = judge.score(network, context.weights)
             if now < floor:
                 name, shown = judge.evaluator.name, judge.evaluator.text

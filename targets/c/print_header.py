@@ -48,7 +48,9 @@ $UPPER_ALIGNED uint32_t loaded; /* whether those weights are there */
 _LOAD = """
 /* Decode the weights into the context; once, before the first run. `file` is all of the weights file that was written
  * with this source (`weights.safetensors` of `hapir compile`), read or mapped; it may go away afterwards. Returns 0; 1
- * where a pointer is null; 2 where the bytes are not that file; 3 where they are damaged. */
+ * where a pointer is null; 2 where the bytes are not that file, by length or CRC-32: cut short, or a bit flipped; 3
+ * where they pass for it and cannot be decoded, which takes bytes made to have that CRC-32. After 2 or 3 the context
+ * has no weights. */
 int $name_load(struct $name_ctx *ctx, const unsigned char *file, size_t size);
 
 /* The same bytes, in $name_file.c: compile it where there is no file to read. */

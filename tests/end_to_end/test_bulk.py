@@ -130,10 +130,10 @@ def test_a_bug_in_one_spec_is_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
 
     whole = emit.emit_c
 
-    def broken(network: object, *rest: object) -> object:
+    def broken(network: object, *rest: object, **named: object) -> object:
         if "n1" in str(network):
             raise RuntimeError("unexpected")
-        return whole(network, *rest)  # pyright: ignore[reportArgumentType]  # passed on as they came
+        return whole(network, *rest, **named)  # pyright: ignore[reportArgumentType]  # passed on as they came
 
     monkeypatch.setattr(emit, "emit_c", broken)
     report = compile_many(_write_specs(tmp_path, 3), tmp_path / "out", Choice(("c",)))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 
 import hapir
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.nn import WeightOp
 from hapir.encodings.bits import bytes_for
+from hapir.lowering.network_edits import used_keys
 from hapir.targets.c.build import find_compiler
 from hapir.weights import WeightStore
 from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
@@ -73,6 +75,7 @@ def test_the_compiled_file_is_the_parts_and_a_header_and_c_reads_it(tmp_path: Pa
     scheduled = hapir.load(ENCODED).schedule("encoded")
     decodes = [op for op in scheduled.module.walk() if isinstance(op, DecodeOp)]
     assert len(decodes) == 4
+    assert set(scheduled.decoded.weights) == used_keys(ModuleOp([scheduled.decoded.network.clone()]))
     sizes = {key: v["data_offsets"][1] - v["data_offsets"][0] for key, v in named.items()}
     assert len(data) == header + sum(sizes.values())
     for op in decodes:
@@ -85,6 +88,35 @@ def test_the_compiled_file_is_the_parts_and_a_header_and_c_reads_it(tmp_path: Pa
         *(0, 2, 2, 2)
     ]
     assert WeightStore.load(tmp_path / "out" / "weights.safetensors").digest() == scheduled.weights.digest()
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 0x10
+    assert reads(tmp_path, bytes(flipped)) == 2
+    # bytes that pass for the file, by their CRC, and are none of an encoder
+    book = next(key for key in named if key.endswith(".huffman.book"))
+    begin, end = (header + offset for offset in named[book]["data_offsets"])
+    damaged = with_crc(data[:begin] + b"\xff" * (end - begin) + data[end:], zlib.crc32(data))
+    assert (len(damaged), zlib.crc32(damaged)) == (len(data), zlib.crc32(data))
+    assert reads(tmp_path, damaged) == 3
+
+
+def with_crc(data: bytes, wanted: int) -> bytes:
+    """The bytes with the last four changed so that they have a CRC-32, which is linear in the bits of these."""
+
+    def ending(bits: int) -> bytes:
+        return data[:-4] + bits.to_bytes(4, "little")
+
+    base, rows = zlib.crc32(ending(0)), dict[int, tuple[int, int]]()
+    for i in range(32):
+        change, bits = zlib.crc32(ending(1 << i)) ^ base, 1 << i
+        while change.bit_length() in rows:
+            known, own = rows[change.bit_length()]
+            change, bits = change ^ known, bits ^ own
+        rows[change.bit_length()] = change, bits
+    left, found = wanted ^ base, 0
+    while left:
+        change, bits = rows[left.bit_length()]
+        left, found = left ^ change, found ^ bits
+    return ending(found)
 
 
 @pytest.mark.parametrize("spec", ["digits_encoded.hap", "packed.hap"])

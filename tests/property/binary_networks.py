@@ -18,12 +18,13 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.weights import Array
 from tests.property.network_builder import NetworkBuilder
+from tests.property.printed import PrintedByRepr
 from tests.property.strategies import Sample
 from tests.property.windows import windows
 
 
 @dataclass(frozen=True)
-class BinarySample:
+class BinarySample(PrintedByRepr):
     """A network and images for it; the first holds the extremes."""
 
     sample: Sample

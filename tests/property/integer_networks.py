@@ -28,6 +28,7 @@ from hapir.dialects.num import (
 from hapir.reference.values import Array, dtype_of
 from hapir.weights import WeightStore
 from tests.property.network_builder import NetworkBuilder
+from tests.property.printed import PrintedByRepr
 from tests.property.strategies import NASTY_NAMES
 from tests.property.windows import windows
 
@@ -35,7 +36,7 @@ Draw = st.DrawFn
 
 
 @dataclass(frozen=True)
-class IntegerSample:
+class IntegerSample(PrintedByRepr):
     """A drawn network, its weights, and its input's type."""
 
     network: nn.NetworkOp

@@ -24,6 +24,7 @@ from hapir.dialects.num import (
     signed,
     unsigned,
 )
+from tests.property.printed import PrintedByRepr
 from tests.property.strategies import NASTY_NAMES
 
 KEYS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12)
@@ -252,7 +253,7 @@ def schedules(draw: st.DrawFn, symbol: str) -> dataflow.ScheduleOp:
 
 
 @dataclass(frozen=True)
-class DrawnModule:
+class DrawnModule(PrintedByRepr):
     """A module that shows as its text."""
 
     module: ModuleOp

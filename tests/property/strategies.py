@@ -22,6 +22,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.weights import WeightStore
 from tests.property.network_builder import NetworkBuilder
+from tests.property.printed import PrintedByRepr
 from tests.property.wider_layers import FLOAT_ONLY, MOVING, wider_step
 from tests.property.windows import windows
 
@@ -55,7 +56,7 @@ All are names of the spec language, which are ASCII.
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(PrintedByRepr):
     """A drawn network, its weights, and the declared shape of its only input (named `image`)."""
 
     network: nn.NetworkOp

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.parser import Parser
 
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
@@ -22,6 +25,7 @@ from hapir.lowering.kernel.plan_loads import Load, WeightsFile, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
 from hapir.lowering.network_edits import networks_of
+from hapir.registry import make_context
 from hapir.targets.c.build import CModule, build_c_together
 from hapir.targets.c.emit import CArtefact, emit_c
 from hapir.weights import WeightStore
@@ -53,7 +57,7 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     if not weight_slots_of(network):
         return None
     if rule is not None and isinstance(sample, Sample):
-        code_weights(network, "*", context.weights, RULES[rule], rule)
+        code_weights(network, "*", context, RULES[rule], rule)
     try:
         EncodePass(encoding).apply(context, module)
     except HapirError:
@@ -168,6 +172,26 @@ def test_damage_behind_a_right_checksum_is_found_where_the_reference_finds_it(da
     for (case, changed), module in zip(damaged, modules, strict=True):
         status = load_of(module, module.artefact.name)(Context(module.artefact).address, changed, len(changed))
         assert status == (3 if refused(case, changed) else 0)
+
+
+@pytest.mark.parametrize("bits", [0x7F800000, 0xFF800000, 0x7FC00000])
+def test_a_float_that_is_not_finite_is_damage(bits: int):
+    text = """
+    nn.network @n (%x: tensor<1x4xf32>) -> (tensor<1x3xf32>) inputs ["x"] results ["y"] {
+      %w = nn.weight "w" : tensor<3x4xf32>
+      %y = nn.dense %x, %w layer "f" : (tensor<1x4xf32>, tensor<3x4xf32>) -> tensor<1x3xf32>
+      nn.return %y : tensor<1x3xf32>
+    }"""
+    weights = WeightStore({"w": np.arange(12, dtype=np.float32).reshape(3, 4)})
+    network = networks_of(Parser(make_context(), text).parse_module())[0]
+    case = encoded(Sample(network, weights, (1, 4)), None, "dense", 0)
+    assert case is not None
+    changed = bytearray(case.file.data)
+    (key,) = case.loads[0].weight.parts
+    changed[case.file.starts[key] + 20 : case.file.starts[key] + 24] = struct.pack("<I", bits)
+    (module,) = build_c_together([forged(case, bytes(changed), "forged")], flags=FLAGS, cache=False)
+    assert load_of(module, "forged")(Context(module.artefact).address, bytes(changed), len(changed)) == 3
+    assert refused(case, bytes(changed))
 
 
 def damage(case: Encoded, rng: np.random.Generator) -> bytes:

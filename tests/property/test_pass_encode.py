@@ -58,7 +58,7 @@ def test_encoding_changes_no_result(sample: Sample, rule: str | None, encoding: 
     if not weight_slots_of(network):
         return
     if rule is not None:
-        code_weights(network, "*", context.weights, RULES[rule], rule)
+        code_weights(network, "*", context, RULES[rule], rule)
     before = run_network(network, context.weights, sample.inputs())
     if refused := codes_of(EncodePass(encoding), module, context):
         assert refused == ["HAP0551"]  # the encoding asks for zeros or for few values
@@ -165,7 +165,7 @@ def test_the_smallest_file_is_no_larger_than_the_packed_one(sample: Sample, rule
         network = networks_of(module)[0]
         if not weight_slots_of(network):
             return
-        code_weights(network, "*", context.weights, RULES[rule], rule)
+        code_weights(network, "*", context, RULES[rule], rule)
         EncodePass(encoding).apply(context, module)
         keys = [part.owner for op in decodes(network) for part in op.parts]
         sizes[encoding] = sum(context.weights[op.key.data].nbytes for op in keys if isinstance(op, WeightOp))

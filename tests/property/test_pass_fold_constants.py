@@ -64,7 +64,7 @@ def test_folding_changes_no_result(sample: Sample, rule: str):
     if not weight_slots_of(network):
         return
     exact = [real_weight_of(slot.value, sample.weights) for slot in weight_slots_of(network)]
-    code_weights(network, "*", context.weights, RULES[rule], rule)
+    code_weights(network, "*", context, RULES[rule], rule)
     module.verify()
     assert has_constant_ops(network)
     for slot, w in zip(weight_slots_of(network), exact, strict=True):

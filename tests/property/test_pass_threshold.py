@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -106,25 +106,42 @@ def rounded(value: Decimal, rounding: Rounding) -> int:
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@example(  # the end of the clip is a tie that goes down
+    [(1.0, 0.0, 0.0, 1.0)] * CHANNELS,
+    [0.0] * CHANNELS,
+    [0.125] * CHANNELS,
+    None,
+    0.0,
+    "clip",
+    (signed(3), 0.5, 0),
+    Rounding.half_away,
+)
 @given(
     st.lists(st.tuples(REALS, REALS, REALS, VARIANCES), min_size=CHANNELS, max_size=CHANNELS),
     st.lists(REALS, min_size=CHANNELS, max_size=CHANNELS),
     st.lists(st.sampled_from([0.125, 0.5, 1.0, 0.3]), min_size=CHANNELS, max_size=CHANNELS),
+    st.sampled_from([None, None, 0, 5]),
     st.sampled_from([0.0, 0.25, 1e-5]),
     st.sampled_from(["sign", "relu", "clip", "nothing"]),
-    st.sampled_from([(unsigned(2), 0.5, 0), (unsigned(3), 1.0, 2), (signed(3), 0.3, -1), (unsigned(1), 2.0, 0)]),
+    st.sampled_from(
+        [(unsigned(2), 0.5, 0), (unsigned(3), 1.0, 2), (signed(3), 0.3, -1), (signed(3), 0.5, 0), (unsigned(1), 2.0, 0)]
+    ),
     st.sampled_from(list(Rounding)),
 )
 def test_thresholds_are_the_island_in_real_arithmetic(
     norms: list[tuple[float, float, float, float]],
     biases: list[float],
     scales: list[float],
+    shared_point: int | None,
     epsilon: float,
     activation: str,
     target: tuple[Attribute, float, int],
     rounding: Rounding,
 ):
-    """Every code of si8 in three channels: a bias as a batch norm of its own, a batch norm, an activation, codes."""
+    """Every code of si8 in three channels: a bias as a batch norm of its own, a batch norm, an activation, codes.
+
+    The codes have a scale per channel, or share one and a zero point.
+    """
     codes, scale, zero_point = target
     assume(not (activation == "clip" and scale > 1))  # one code alone: diagnosed
     result = AffineType(codes, FloatData(scale), zero_point)
@@ -133,9 +150,12 @@ def test_thresholds_are_the_island_in_real_arithmetic(
         scale, zero_point = 1.0, 0
     weights = WeightStore({"s": np.array(scales)})
     shape = (1, CHANNELS)
+    element: Attribute = PerChannelType(signed(8), 1, StringAttr("s"))
+    if shared_point is not None:
+        scales, element = [scales[0]] * CHANNELS, AffineType(signed(8), FloatData(scales[0]), shared_point)
     network = nn.NetworkOp(
         "n",
-        [("x", TensorType(PerChannelType(signed(8), 1, StringAttr("s")), shape))],
+        [("x", TensorType(element, shape))],
         [("y", TensorType(result, shape))],
     )
     block = network.body.block
@@ -184,7 +204,7 @@ def test_thresholds_are_the_island_in_real_arithmetic(
         ):
             deviation = (variance + Decimal(epsilon)).sqrt()
             for i, q in enumerate(every.tolist()):
-                inner = Decimal(scales[k]) * q + Decimal(float(np.float32(biases[k]))) - mean
+                inner = Decimal(scales[k]) * (q - (shared_point or 0)) + Decimal(float(np.float32(biases[k]))) - mean
                 y = gamma * inner / deviation + beta
                 steps = y / Decimal(scale) + (Decimal("0.5") if rounding != Rounding.floor else 0)
                 distance = abs(y) if activation == "sign" else abs(steps - steps.to_integral_value()) * Decimal(scale)
@@ -199,6 +219,20 @@ def test_thresholds_are_the_island_in_real_arithmetic(
     np.testing.assert_array_equal(found, expected)
     floats = run_network(network, weights, inputs)["y"]
     assert ((floats == expected) | near).all()
+
+
+def test_only_signs_become_bipolar_codes():
+    """Other reals may round to even numbers, which bipolar codes have not got: such an island stays."""
+    result = TensorType(AffineType(num.BipolarType(1), FloatData(1.0), 0), (1, 2))
+    network = nn.NetworkOp("n", [("x", TensorType(AffineType(signed(8), FloatData(0.5), 0), (1, 2)))], [("y", result)])
+    dequantize = num.DequantizeOp(network.body.block.args[0])
+    clip = nn.ClipOp(dequantize.result, low=-1.0, high=1.0, layer="a1")
+    quantize = num.QuantizeOp(clip.result, result, Rounding.half_up)
+    network.body.block.add_ops([dequantize, clip, quantize, nn.ReturnOp([quantize.result])])
+    network.set_result_types()
+    module = ModuleOp([network])
+    ThresholdPass().apply(HapirContext(weights=WeightStore()), module)
+    assert num.QuantizeOp in {type(op) for op in networks_of(module)[0].body.block.ops}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,12 +22,13 @@ from hapir.encodings.encoding import NOTHING_SHARED, Encoding, Part, Shared, Sym
 from hapir.lowering.compress.encode import EncodePass, zero_code
 from hapir.lowering.constants import constant_value
 from hapir.lowering.fold_constants import fold_constants
-from hapir.lowering.kernel.plan_loads import WeightsFile
+from hapir.lowering.kernel.plan_loads import Axis, WeightsFile, plan_loads
+from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.enc import array_of, symbols_of
 from hapir.registry import make_context
 from hapir.targets.c.emit import emit_c
-from hapir.weights import WeightStore
+from hapir.weights import Array, WeightStore
 
 NETWORK = """
 nn.network @n (%x: tensor<1x4xf32>) -> (tensor<1x3xf32>) inputs ["x"] results ["y"] {
@@ -135,6 +136,28 @@ def test_what_is_known_of_a_weight_stays_with_it():
 )
 def test_the_code_that_means_zero(type_: Attribute, code: int | None):
     assert zero_code(type_, WeightStore()) == code
+
+
+def test_where_the_elements_of_a_table_go_is_a_sum_over_axes_or_it_is_no_load():
+    module, weights, _ = encoded("dense")
+    network, stored = networks_of(module)[0], weights.copy()
+    file = WeightsFile.of(stored, fold_constants(network, weights))
+    program = plan_program(network, weights)
+    (table,) = (table for table in program.tables if table.source is not None and table.source.key in file.encoded)
+    assert table.source is not None
+
+    def loads(arrange: Callable[[Array], Array]) -> tuple[tuple[Axis, ...], ...]:
+        moved = replace(table, source=replace(table.source, arrange=arrange))
+        return tuple(load.axes for load in plan_loads(replace(program, tables=(moved,)), file))
+
+    assert loads(lambda w: w.T) == ((Axis(3, 3, 0, 1), Axis(4, 4, 0, 3)),)
+    assert loads(lambda w: np.pad(w, ((0, 0), (0, 4)))) == ((Axis(3, 3, 0, 8), Axis(4, 4, 0, 1)),)
+    assert loads(lambda w: w[[0, 2, 1]]) == ((Axis(3, 2, 4, 8), Axis(4, 4, 0, 1)),)
+    assert loads(lambda w: w[:, [0, 3, 1, 2]]) == ((Axis(3, 3, 0, 4), Axis(4, 1, 0, 0, (0, 2, 3, 1))),)
+    assert loads(lambda w: np.stack([w[0], np.roll(w[1], 1), w[2]])) == ()
+    assert loads(lambda w: w[::-1]) == ()  # the first element does not come first
+    assert loads(lambda w: np.concatenate([w, w])) == ()
+    assert loads(lambda w: w[:2]) == ()
 
 
 @dataclass(frozen=True)

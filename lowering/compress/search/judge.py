@@ -30,6 +30,10 @@ SLACK = 1e-9
 """A score may be short of the bound by this: `0.99 - 0.01` is no exact binary fraction."""
 
 
+FEW = 5
+"""A loss of fewer samples than this says little about the network."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """How good is good enough: at most `within` below the float network's score, and at least `at_least`."""
@@ -112,8 +116,24 @@ class Judge:
             fail("HAP0581", f"`{self.evaluator.name}` gave no number", at=self.network, help=_JUDGED)
         return score
 
-    def floor(self, bound: Bound) -> float:
-        """The least score that is good enough. Raises HapirError (HAP0582) for `within` of an unbounded score."""
+    def floor(self, bound: Bound, context: HapirContext | None = None) -> float:
+        """The least score that is good enough. Raises HapirError (HAP0582) for `within` of an unbounded score.
+
+        Warns the context (HAP0585) where `within` is a share worth fewer than `FEW` of the samples.
+        """
+        samples = len(next(iter(self.inputs.values())))
+        if (
+            context is not None
+            and bound.within
+            and self.evaluator.unit == "share"
+            and bound.within * samples < FEW - SLACK
+        ):
+            context.warn(
+                "HAP0585",
+                f"`within` is worth {bound.within * samples:.3g} of {samples} samples: whether so few are right is "
+                "mostly chance",
+                help=f"use {math.ceil(FEW / bound.within - SLACK)} samples or more, or `evaluator = sqnr`",
+            )
         if bound.within is not None and not math.isfinite(self.baseline):
             fail(
                 "HAP0582",

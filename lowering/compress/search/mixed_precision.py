@@ -77,7 +77,8 @@ class MixedPrecisionPass(ModulePass):
     `size`: what all chosen weights may take in bytes, scales included, once `encode` packs them.
     `average_bits`: the bits that a weight may take on average, scales not counted.
     `bit_operations`: the share of the bit operations with 8-bit weights and activations that may be left.
-    `within`: instead of a budget, how far the score may fall below the float network's.
+    `within`: instead of a budget, how far the score may fall below the float network's; a share worth fewer than 5
+        images gives a warning (HAP0585).
     `at_least`: instead of a budget, the score that must be kept, such as `95 %` or `25 dB`.
     `goal`: what a bound is met with the least of: bytes of weights, or bit operations.
     `weights`: the formats that weights may have.
@@ -128,7 +129,7 @@ class MixedPrecisionPass(ModulePass):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
             journal = journal_of(network, context.weights, judge, pass_text(self))
             bound = Bound(self.within, self.at_least)
-            trial = Trial(network, context.weights, judge.score, judge.floor(bound), journal)
+            trial = Trial(network, context.weights, judge.score, judge.floor(bound, context), journal)
             _Allocation.of(self, trial, judge.inputs, context.weights).run()
 
 

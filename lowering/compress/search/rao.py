@@ -42,7 +42,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_macs import macs
-from hapir.lowering.compress.coded_weights import insert_coded, losses
+from hapir.lowering.compress.coded_weights import insert_coded, losses, warn_of_norms
 from hapir.lowering.compress.quantize import reject_quantized
 from hapir.lowering.compress.search.judge import Bound, Judge
 from hapir.lowering.compress.search.trial import Score, Trial, journal_of
@@ -85,7 +85,8 @@ class RaoPass(ModulePass):
 
     `data`: a file with the network's inputs, and an integer array `label` where the evaluator needs one, relative to
         the spec.
-    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01.
+    `within`: how far the score may fall below the float network's; for shares of images, 1 point is 0.01, and
+        where that is fewer than 5 images there is a warning (HAP0585).
     `at_least`: the score that must be kept, such as `95 %` or `25 dB`.
     `evaluator`: what is scored.
     `samples`: use only the first so many of the data.
@@ -137,7 +138,9 @@ class RaoPass(ModulePass):
         for network in networks_of(op):
             judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
             journal = journal_of(network, context.weights, judge, pass_text(self))
-            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound), journal)
+            trial = Trial(network, context.weights, judge.score, judge.floor(self._bound, context), journal)
+            if self.cluster:
+                warn_of_norms(network, self.layers, context)
             self.search(trial, context.weights)
 
     def compress(self, network: NetworkOp, weights: WeightStore, score: Score, floor: float) -> Trial:

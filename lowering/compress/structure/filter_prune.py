@@ -70,7 +70,7 @@ class FilterPrunePass(ModulePass):
     `shrink`: whether filters leave the network or become zero in it; under a budget or a bound they leave.
     `seed`: the order of criterion random.
     `within`: instead of a sparsity, how far the score may fall below the float network's; for shares of images, 1 point
-        is 0.01. A run that is stopped goes on where it was.
+        is 0.01, and less than 5 images gives a warning (HAP0585). A run that is stopped goes on where it was.
     `at_least`: instead of a sparsity, the score that must be kept, such as `95 %` or `25 dB`.
     `data`: for a bound, a file with the network's inputs, and an integer array `label` where the evaluator needs one,
         relative to the spec.
@@ -133,7 +133,8 @@ class FilterPrunePass(ModulePass):
             if self.data is not None:
                 judge = Judge.of(network, context, self.evaluator, self.data, self.samples)
                 journal = journal_of(network, weights, judge, pass_text(self))
-                self.search(Trial(network, weights, judge.score, judge.floor(self._bound), journal), weights)
+                floor = judge.floor(self._bound, context)
+                self.search(Trial(network, weights, judge.score, floor, journal), weights)
             elif self.budget is not None:
                 self._fit_budget(network, layers, weights)
             else:

@@ -61,9 +61,9 @@ class AbcNetPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError: HAP0530, and those of `code_weights`."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
         for network in networks_of(op):
-            code_weights(network, self.layers, weights, self._rule, self.name)
+            code_weights(network, self.layers, context, self._rule, self.name)
 
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
         if self.zeros == "refuse":

@@ -86,7 +86,7 @@ class AddnetPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError (see `code_weights`)."""
         for network in networks_of(op):
-            code_weights(network, self.layers, hapir_context(ctx).weights, self._coded, self.name)
+            code_weights(network, self.layers, hapir_context(ctx), self._coded, self.name)
 
     def _coded(self, w: Floats, slot: WeightSlot) -> Coded:
         magnitudes, blocks = self._set_for(w), slot.blocks(self.granularity)

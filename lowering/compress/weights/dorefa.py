@@ -69,9 +69,9 @@ class DorefaPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError: HAP0530, HAP0531, and those of `code_weights`."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
         for network in networks_of(op):
-            code_weights(network, self.layers, weights, self._rule, self.name)
+            code_weights(network, self.layers, context, self._rule, self.name)
             if self.activation_bits is not None:
                 for layer in {slot.op: None for slot in weight_slots(network, self.layers)}:
                     ask_for(layer, activations=f"u{self.activation_bits}", range=(0.0, self.high))

@@ -37,7 +37,7 @@ from hapir.dialects.num import DequantizeOp, Rounding
 from hapir.lowering.compress.activation_types import line_from
 from hapir.lowering.compress.annotations import ask_for, asked_of
 from hapir.lowering.compress.calibration import Observed
-from hapir.lowering.compress.coded_weights import insert_coded
+from hapir.lowering.compress.coded_weights import insert_coded, warn_of_norms
 from hapir.lowering.compress.observe_activations import calibration_data, observe_activations
 from hapir.lowering.compress.selected_layers import selected_ops
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
@@ -95,6 +95,7 @@ class FixedPointPass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
+            warn_of_norms(network, self.layers, context)
             slots = weight_slots(network, self.layers)
             if self.activation_bits is not None:
                 self._annotate(network, context, self.activation_bits)

@@ -56,7 +56,7 @@ class LqNetPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError (see `code_weights`)."""
         for network in networks_of(op):
-            code_weights(network, self.layers, hapir_context(ctx).weights, self._coded, self.name)
+            code_weights(network, self.layers, hapir_context(ctx), self._coded, self.name)
 
     def _coded(self, w: Floats, slot: WeightSlot) -> Coded:
         return lq_net(w, self.bits, slot.blocks(self.granularity), self.iterations)

@@ -94,7 +94,7 @@ class NAryPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError (see `code_weights`)."""
         for network in networks_of(op):
-            code_weights(network, self.layers, hapir_context(ctx).weights, self._coded, self.name)
+            code_weights(network, self.layers, hapir_context(ctx), self._coded, self.name)
 
     def _coded(self, w: Floats, slot: WeightSlot) -> Coded:
         clusters, blocks = self._clusters, slot.blocks(self.granularity)

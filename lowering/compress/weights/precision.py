@@ -43,6 +43,9 @@ from hapir.weights import WeightStore
 class PrecisionPass(ModulePass):
     """Annotate layers with formats for quantize to carry out. Exact: nothing else changes.
 
+    Where several steps say something of one layer, the last one counts, option by option: so write what holds for most
+    layers first, and then the exceptions.
+
     `layers`: names of layers, or patterns like `c*`; a ReLU or pool among others counts with the layer whose integers
         it keeps.
     `weights`: the format of their weights.

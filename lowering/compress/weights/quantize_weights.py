@@ -28,7 +28,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.dialects.nn import WeightOp
 from hapir.lowering.compress.annotations import WEIGHT_FORMAT, WeightFormat, asked_weight_width, drop_annotations
-from hapir.lowering.compress.coded_weights import insert_coded
+from hapir.lowering.compress.coded_weights import insert_coded, warn_of_norms
 from hapir.lowering.compress.weight_blocks import Granularity, scale_blocks
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
 from hapir.lowering.network_edits import (
@@ -71,10 +71,12 @@ class QuantizeWeightsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Code the weights of every network. Raises HapirError (HAP0208, HAP0404, HAP0506, HAP0526)."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
+        weights = context.weights
         for network in networks_of(op):
             reject_fused(network)
             reject_quantized(network)
+            warn_of_norms(network, self.layers, context)
             for slot in weight_slots(network, self.layers):
                 if isinstance(slot.value.owner, WeightOp):
                     exact = real_weight_of(slot.value, weights)

@@ -73,9 +73,9 @@ class SyqPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError: HAP0530 to HAP0532, and those of `code_weights`."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
         for network in networks_of(op):
-            code_weights(network, self.layers, weights, self._rule, self.name)
+            code_weights(network, self.layers, context, self._rule, self.name)
 
     def _rule(self, w: Floats, slot: WeightSlot) -> Coded:
         if self.granularity == "group" and len(w) % GROUP_FILTERS:
@@ -86,7 +86,7 @@ class SyqPass(ModulePass):
                 help="choose another granularity for this layer, or leave it out of `layers`",
             )
         if self.kind == "binary":
-            of = self.granularity
-            scales = scale_shape(w.shape) if of == "asymmetric" else syq_shape(w.shape, of)
+            shape = w.shape
+            scales = scale_shape(shape) if self.granularity == "asymmetric" else syq_shape(shape, self.granularity)
             check_signs(w, slot, self.zeros, scales)
         return syq(w, self.granularity, self.kind, self.threshold, self.tie, self.scale)

@@ -56,12 +56,12 @@ class TtqPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError as `code_weights` does."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
         for network in networks_of(op):
             code_weights(
                 network,
                 self.layers,
-                weights,
+                context,
                 lambda w, _: ttq(w, self.threshold, symmetric=self.symmetric, tie=self.tie),
                 self.name,
             )

@@ -57,12 +57,12 @@ class TwnPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite every network in place. Raises HapirError as `code_weights` does."""
-        weights = hapir_context(ctx).weights
+        context = hapir_context(ctx)
         for network in networks_of(op):
             code_weights(
                 network,
                 self.layers,
-                weights,
+                context,
                 lambda w, slot: twn(w, slot.blocks(self.granularity), self.threshold, self.factor, self.tie),
                 self.name,
             )

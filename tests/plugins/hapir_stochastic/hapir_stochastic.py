@@ -68,7 +68,7 @@ class StochasticPass(ModulePass):
             return stochastic(w, self.bits, random)
 
         for network in networks_of(op):
-            code_weights(network, self.layers, hapir_context(ctx).weights, rule, self.name)
+            code_weights(network, self.layers, hapir_context(ctx), rule, self.name)
 
 
 UNIVERSE = HapirUniverse(all_passes={"stochastic": lambda: StochasticPass})
