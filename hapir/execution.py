@@ -10,12 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hapir.data import Array, Dataset, accuracy
 from hapir.diagnostics import fail
 from hapir.dialects.nn import NetworkOp
-from hapir.reference.interpret import run_network
+from hapir.reference.interpret import check_finite, run_network
 from hapir.report.results import Difference, RunResult
 from hapir.witnesses import BodyRunner, body_runner
 
@@ -82,8 +80,5 @@ def _reference(part: NetworkOp, scheduled: Scheduled, inputs: Mapping[str, Array
             at=part,
             help="calibrate on data like this, or use narrower weights or activations",
         )
-    for name, value in values.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            what = f"`{name}` of `{part.sym_name.data}` is not finite on this input: its sums leave the range of f32"
-            fail("HAP0422", what, at=part, help="scale the input, or train smaller weights")
+    check_finite(part, values)
     return values

@@ -25,4 +25,9 @@ THRESHOLDS = {
         "batch norms of which at most one has an irrational deviation. A code that is always the same needs none.",
         "two batch norms in a row, then a sign",
     ),
+    "HAP0544": Code(
+        "thresholds in a network of floats",
+        "threshold compares the integer sums of layers; a network that is not quantized has none.",
+        "recipe r { fold_batch_norm(), threshold() }",
+    ),
 }

@@ -257,7 +257,7 @@ class _Table:
         self,
         padded: Bytes,
         origin: int,
-        pattern: npt.NDArray[np.uint32],
+        pattern: npt.NDArray[np.integer],
         places: npt.NDArray[np.int32],
         lengths: npt.NDArray[np.uint8],
     ) -> None:

@@ -72,6 +72,14 @@ def run_network(
     return {name.data: result for name, result in zip(network.result_names, results, strict=True)}
 
 
+def check_finite(network: NetworkOp, results: Mapping[str, Array]) -> None:
+    """Raise HapirError (HAP0422) where results of a network are not finite, though its input and weights are."""
+    for name, value in results.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            what = f"`{name}` of `{network.sym_name.data}` is not finite on this input: its sums leave the range of f32"
+            fail("HAP0422", what, at=network, help="scale the input, or train smaller weights")
+
+
 def run_op(op: Operation, operands: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
     """What one op gives for its operands' arrays; parameters, and the tables of what it gives, are checked first.
 

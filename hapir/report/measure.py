@@ -23,7 +23,7 @@ from hapir.lowering.compress.sqnr import results_by_layer
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.network_edits import layer_name, networks_of
 from hapir.pipeline import ir_text
-from hapir.reference.interpret import run_network
+from hapir.reference.interpret import check_finite, run_network
 from hapir.report.compression import CompressionReport, Footprint, LayerCompression
 from hapir.report.footprint import footprints
 from hapir.search.agreement import Agreement
@@ -58,6 +58,7 @@ def measure(
     decoded = scheduled.decoded
     exact = _exact_results(original, original_weights, data, {} if known is None else known)
     results = run_network(decoded.network, decoded.weights, data.inputs)
+    check_finite(decoded.network, results)
     before, after = accuracy(exact, data.labels), accuracy(results, data.labels)
     if before is None or after is None:
         what = f"the first result of `{original.sym_name.data}` gives no class"
@@ -86,6 +87,7 @@ def _exact_results(network: NetworkOp, weights: WeightStore, data: Dataset, know
     key = key_of((ir_text(network), weights.digest()))
     if key not in known:
         known[key] = run_network(network, weights, data.inputs)
+        check_finite(network, known[key])
     return known[key]
 
 

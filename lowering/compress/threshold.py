@@ -42,7 +42,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
 from hapir.diagnostics import did_you_mean, fail, some
 from hapir.dialects import num
-from hapir.dialects.nn import NetworkOp
+from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.nn_products import ProductOp
 from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, unsigned
 from hapir.lowering.compress.accumulator_range import integers_within
@@ -50,6 +50,7 @@ from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.float_islands import Island, bounds_of, island_before, lines_of
 from hapir.lowering.compress.requantized_signs import requantize_signs
 from hapir.lowering.compress.selected_layers import globs_of
+from hapir.lowering.constants import is_constant_op
 from hapir.lowering.network_edits import (
     erase_unused_weights,
     insert_before,
@@ -100,6 +101,7 @@ class ThresholdPass(ModulePass):
         for network in networks_of(op):
             reject_fused(network)
             self._check_globs(network)
+            _reject_floats(network)
             for old in list(network.body.block.ops):
                 if isinstance(old, num.QuantizeOp) and (island := island_before(old)):
                     self._replace_island(island, weights)
@@ -150,6 +152,15 @@ class ThresholdPass(ModulePass):
                 help=f"quantize to fewer bits, or threshold(max_bits = {len(bounds).bit_length()})",
             )
         _insert(island.quantize, island.codes, lines_of(island, weights), bounds, low, weights, island.named)
+
+
+def _reject_floats(network: NetworkOp) -> None:
+    """Raise HapirError (HAP0544) for a network without any integers, coded weights aside."""
+    computing = (op for op in network.body.block.ops if not isinstance(op, WeightOp) and not is_constant_op(op))
+    activations = [*network.body.block.args, *(result for op in computing for result in op.results)]
+    if all(num.is_float(value) for value in activations):
+        what = "the network computes on floats, and thresholds compare integers"
+        fail("HAP0544", what, at=network, help="call quantize() before threshold()")
 
 
 def _insert(

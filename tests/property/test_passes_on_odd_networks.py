@@ -202,6 +202,12 @@ NETWORKS_EACH, DATA_EACH = 8, 8
 """Cases per pipeline of the default run."""
 
 
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches keep nothing."""
+    monkeypatch.setenv("HAPIR_NO_CACHE", "1")
+
+
 def test_every_pass_is_here() -> None:
     assert set(STEPS) == set(HAPIR.all_passes)
     for name, steps in STEPS.items():

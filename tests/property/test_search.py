@@ -61,6 +61,14 @@ def test_the_smallest_of_integers(first: int, length: int, data: st.DataObject) 
     assert all(first <= value <= last for value in asked)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_resolution_finer_than_numbers_ends(share: float) -> None:
+    asked = list[float]()
+    found = largest_accepted(lambda point: asked.append(point) is None and point <= share, 1e-300)
+    assert len(asked) == half_interval_evaluations(1e-300) == 52
+    assert (found or 0.0) == pytest.approx(share, abs=1e-15)
+
+
 def test_a_resolution_of_nothing_never_ends() -> None:
     with pytest.raises(ValueError, match="never ends"):
         largest_accepted(lambda _: True, 0.0)

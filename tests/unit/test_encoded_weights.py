@@ -144,10 +144,11 @@ def test_where_the_elements_of_a_table_go_is_a_sum_over_axes_or_it_is_no_load():
     file = WeightsFile.of(stored, fold_constants(network, weights))
     program = plan_program(network, weights)
     (table,) = (table for table in program.tables if table.source is not None and table.source.key in file.encoded)
-    assert table.source is not None
+    source = table.source
+    assert source is not None
 
     def loads(arrange: Callable[[Array], Array]) -> tuple[tuple[Axis, ...], ...]:
-        moved = replace(table, source=replace(table.source, arrange=arrange))
+        moved = replace(table, source=replace(source, arrange=arrange))
         return tuple(load.axes for load in plan_loads(replace(program, tables=(moved,)), file))
 
     assert loads(lambda w: w.T) == ((Axis(3, 3, 0, 1), Axis(4, 4, 0, 3)),)

@@ -19,7 +19,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.lowering.compress.observe_activations import batches, calibration_data, labelled_data
 from hapir.lowering.network_edits import networks_of
 from hapir.plugin_failures import at_work
-from hapir.reference.interpret import run_network
+from hapir.reference.interpret import check_finite, run_network
 from hapir.registered import EVALUATOR, value_of
 from hapir.search.evaluator import Evaluator, Evidence
 from hapir.weights import Array
@@ -94,9 +94,7 @@ class Judge:
     ) -> Judge:
         """The judge against a float network on arrays."""
         exact = run_in_batches(original, weights, inputs)
-        if not all(np.isfinite(array).all() for array in exact.values()):
-            what = "the float network's results are not finite on these data: there is nothing to compare with"
-            fail("HAP0405", what, at=original, help="check the weights, and how large the data are")
+        check_finite(original, exact)
         unscored = Judge(evaluator, original, inputs, labels, exact, math.nan)
         return Judge(evaluator, original, inputs, labels, exact, unscored._score(exact))
 
