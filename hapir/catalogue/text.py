@@ -47,8 +47,8 @@ def option_lines(options: Sequence[Option]) -> str:
     for option, line in zip(options, lines, strict=True):
         shown.append(line)
         if option.description:
-            indent = {"initial_indent": "    ", "subsequent_indent": "    "}
-            shown.append(textwrap.fill(option.description, _width(_PROSE), **indent))
+            width = _width(_PROSE)
+            shown.append(textwrap.fill(option.description, width, initial_indent="    ", subsequent_indent="    "))
     return "\n".join(shown)
 
 
