@@ -146,7 +146,7 @@ X = np.zeros((1, 2), np.float32)
         ({"x": np.zeros(2, np.float32)}, "HAP0421", ["shape 2", "float32 of shape Nx2"]),
         ({"x": np.array(1, np.float32)}, "HAP0421", ["shape scalar", "float32 of shape Nx2"]),
         ({"x": np.zeros((0, 2), np.float32)}, "HAP0421", ["holds 0 items"]),
-        ({"x": np.array([[0, np.nan]], np.float32)}, "HAP0422", ["`x`", "1 values", "nan", "[0, 1]"]),
+        ({"x": np.array([[0, np.nan]], np.float32)}, "HAP0422", ["`x`", "a value that is not finite", "nan", "[0, 1]"]),
         ({"x": np.array([[0, 0], [-np.inf, 0]], np.float32)}, "HAP0422", ["-inf", "[1, 0]"]),
     ],
 )  # fmt: skip
