@@ -116,7 +116,7 @@ def test_known_values():
     assert finite(Bipolar(2)).tolist() == [-3, -1, 1, 3]
     # Faraone (Sydney 2021), Table 6.2: 15, 59 and 207 coefficients
     assert finite(Rccm("two_add")).tolist()[7:] == [0, 1, 2, 8, 28, 36, 44, 92]
-    assert [len(finite(Rccm(f"{n}_add"))) for n in ("two", "three", "four")] == [15, 59, 207]
+    assert [len(finite(Rccm(circuit))) for circuit in ("two_add", "three_add", "four_add")] == [15, 59, 207]
     assert Float32().round(np.array([0.1, 1e300])).tolist() == [float(np.float32(0.1)), float(np.finfo(np.float32).max)]
     assert Float32().encode(np.array([1.0])).tolist() == [0x3F800000]
 
