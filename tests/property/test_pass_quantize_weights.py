@@ -118,7 +118,8 @@ def test_codes_of_every_set_become_integers(
         )
     reals = {layer_name(slot.op): decoded_weight_of(slot.value, compiled.ctx.weights) for slot in slots(compiled)}
     fits = low >= -128 and high <= 127
-    integers = quantize(compiled, weights="i8")
+    # signs may cancel to a result of next to nothing, which takes a large factor
+    integers = quantize(compiled, weights="i8", multiplier_bits=31)
     for op in integers.network.walk():
         if isinstance(op, nn.ProductOp) and not num.is_float(op.w):
             assert isinstance(op.w.owner, nn.WeightOp)
