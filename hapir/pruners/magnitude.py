@@ -27,7 +27,7 @@ def pruned_count(groups: int, sparsity: float) -> int:
     return whole_share(sparsity, groups)
 
 
-def smallest(scores: Floats, sparsity: float) -> Mask:
+def smallest(scores: npt.NDArray[np.floating], sparsity: float) -> Mask:
     """A mask of the `pruned_count` smallest scores; of equal ones those that come first. Linear in the scores."""
     count = pruned_count(len(scores), sparsity)
     if not count:

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,7 @@ from hapir.pruners.masks import block_mask, block_scores, n_of_m, zero_band
 from hapir.weights import WeightStore
 
 T = TypeVar("T", bound=np.generic)
+Reals: TypeAlias = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ class PrunePass(ModulePass):
         draw = np.random.default_rng(self.seed)
         if self.scope == "global" and self.sparsity is not None:
             shapes: list[tuple[int, ...]] = []
-            scores: list[Floats] = []
+            scores: list[Reals] = []
             for w in arrays:
                 shapes.append(w.shape)
-                scores.append(self._scores(w, draw))
+                scores.append(self._scores_to_keep(w, draw))
             ends = np.cumsum([len(part) for part in scores])[:-1]
             for part, shape in zip(np.split(_smallest_of(scores, self.sparsity), ends), shapes, strict=True):
                 yield self._spread(part, shape)
@@ -172,6 +173,11 @@ class PrunePass(ModulePass):
         groups = w.size if self.grain == "weight" else w.shape[0] * w.shape[1]  # a dense layer's kernels are weights
         return score(w.reshape(groups, -1), (1,), self.criterion, draw)
 
+    def _scores_to_keep(self, w: Floats, draw: np.random.Generator) -> Reals:
+        """The scores of a layer in as few bytes as hold them: the magnitude of one f32 weight is an f32."""
+        scores = self._scores(w, draw)
+        return scores.astype(np.float32) if self.grain == "weight" and self.criterion != "random" else scores
+
     def _spread(self, pruned: Mask, shape: tuple[int, ...]) -> Mask:
         """A mask over groups as one over weights."""
         if self.grain == "block":
@@ -179,7 +185,7 @@ class PrunePass(ModulePass):
         return pruned.repeat(prod(shape) // len(pruned)).reshape(shape)
 
 
-def _smallest_of(scores: list[Floats], sparsity: float) -> Mask:
+def _smallest_of(scores: list[Reals], sparsity: float) -> Mask:
     """A mask of the smallest of all scores; the list is emptied, as a large network's scores are not held twice."""
     joined = np.concatenate(scores)
     scores.clear()
