@@ -54,12 +54,18 @@ def find_compiler(cc: str | None = None) -> Compiler:
 
 @cache
 def _version(command: tuple[str, ...]) -> str:
-    # the target matters with -march=native: a cache on a shared disk may meet another machine
-    text = ""
-    for arguments in (("--version",), ("-march=native", "-E", "-v", "-x", "c", os.devnull)):
+    """What the compiler is, and what `-march=native` means here: a cache on a shared disk may meet another machine.
+
+    Of the second only the instruction sets count. The compiler also asks the core that it happens to run on for the
+    sizes of its caches, and these may change under a virtual machine.
+    """
+
+    def said(*arguments: str) -> str:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        text += done.stdout + done.stderr
-    return text
+        return done.stdout + done.stderr
+
+    native = said("-march=native", "-E", "-v", "-x", "c", os.devnull).split()
+    return "\n".join((said("--version"), *sorted({word for word in native if word.startswith(("-m", "+"))})))
 
 
 class CModule:
