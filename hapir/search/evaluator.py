@@ -7,6 +7,7 @@ that uses it is deterministic and can be resumed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ class Evidence:
     labels: Array | None = None
 
 
-class Evaluator:
+class Evaluator(ABC):
     """The base of evaluators: frozen dataclasses whose fields are their options."""
 
     name: ClassVar[str]
@@ -38,9 +39,9 @@ class Evaluator:
     """What a score counts: a share of the samples, or `dB`."""
     needs_labels: ClassVar[bool] = False
 
+    @abstractmethod
     def score(self, evidence: Evidence) -> float:
         """The score of the results, never NaN. Raises ValueError for results that it cannot judge."""
-        raise NotImplementedError
 
     def text(self, score: float) -> str:
         """A score for people."""
