@@ -20,6 +20,7 @@ from hapir.lowering.kernel.c_types import DTYPES as DTYPES
 from hapir.lowering.kernel.c_types import CType as CType
 from hapir.lowering.kernel.c_types import size_of as size_of
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.depthwise import Blocking
 from hapir.weights import Array
 
 ALIGNMENT = 64
@@ -344,15 +345,22 @@ class Reframe(Step):
 
 @dataclass(frozen=True)
 class Depthwise(Step):
-    """One filter per channel; weights lie `[r][s][channel]`, the inner loop runs over channels."""
+    """Each channel times its own filters (as many for each), 16 filters in lanes; `blocking` says how.
+
+    Weights lie as `pack_depthwise` packs them. The zero point is folded into the bias. The source lies in `frame`,
+    which holds the padding, and `lift` says that its signed bytes are read as unsigned ones, 128 higher; the result
+    lies in `to` where it is given.
+    """
 
     source: int
+    frame: Frame
     geometry: Geometry
+    blocking: Blocking
     weights: Table
     bias: Table | None
-    zero_point: int
-    sums: int
-    pool: Pooled | None = None
+    sums: CType
+    lift: bool = False
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -580,9 +588,9 @@ def reads(step: Step) -> tuple[int, ...]:
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found: list[int] = []
-    if isinstance(step, Depthwise | Pool):
+    if isinstance(step, Pool):
         found.append(step.sums)
-    if isinstance(step, Convolution | Depthwise) and step.pool is not None:
+    if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
     if isinstance(step, Recurrent):
         found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]
