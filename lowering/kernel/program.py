@@ -329,11 +329,16 @@ class Convolution(Step):
     to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+    maps: tuple[int, int, int] | None = None
+    """Images, rows and columns of the result where the geometry has all its pixels in one row and `to` is given."""
 
 
 @dataclass(frozen=True)
 class Reframe(Step):
-    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned."""
+    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned.
+
+    The map lies in `frame` where it is given.
+    """
 
     source: int
     batch: int
@@ -341,6 +346,7 @@ class Reframe(Step):
     width: int
     to: Frame
     lift: int = 0
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -365,7 +371,10 @@ class Depthwise(Step):
 
 @dataclass(frozen=True)
 class Pool(Step):
-    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats)."""
+    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats).
+
+    The source lies in `frame` and the result in `to` where they are given.
+    """
 
     source: int
     geometry: Geometry
@@ -373,36 +382,46 @@ class Pool(Step):
     zero_point: int
     count_padding: bool
     sums: int
+    frame: Frame | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A buffer read by an elementwise step, and what happens to each element on the way in."""
+    """A buffer read by an elementwise step, what happens to each element on the way in, and the frame it lies in."""
 
     buffer: int
     stages: tuple[Stage, ...] = ()
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Elementwise(Step):
-    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner."""
+    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner.
+
+    Where an operand or the result (`to`) lies in a frame, `outer` is images x rows x columns, which `pixels` gives.
+    """
 
     operands: tuple[Operand, ...]
     outer: int
     channels: int
     inner: int
     operator: Literal["+", "-", "*"] = "+"
+    pixels: tuple[int, int, int] | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Relayout(Step):
-    """N C H W to N H W C (`channels_last`) or back."""
+    """N C H W to N H W C (`channels_last`) or back; the result lies in `to`, `width` pixels a row, where given."""
 
     source: int
     batch: int
     channels: int
     pixels: int
     channels_last: bool
+    width: int = 0
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from itertools import product
 
 from hapir.lowering.kernel.depthwise import LANES, TAPS_OF_A_WORD
 from hapir.lowering.kernel.program import CType, Depthwise, Program
-from hapir.targets.c.print_convolution import border_arguments, print_border
+from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols, print_stages
 from hapir.targets.c.text import Printed, c, function, listed, offset, sink, source, times
 
@@ -188,9 +188,7 @@ def _layer(step: Depthwise, name: str, text: _Text, y: CType, symbols: Symbols) 
             first=_reaching_back(f"block * {LANES}", g.filters, LANES),
             inner=inner,
         )
-    if step.to is None:
-        return inner
-    return f"{print_border(symbols, y)}(y, {border_arguments(step.to, g.batch, g.rows, g.columns)});\n{inner}"
+    return bordered(symbols, y, step.to, (g.batch, g.rows, g.columns), inner)
 
 
 def _passes(index: str, length: int, step: int, body: str) -> str:
