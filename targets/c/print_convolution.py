@@ -74,7 +74,7 @@ def _finish(step: Convolution, target: CType, symbols: Symbols) -> str:
         "count",
         symbols,
         bias=step.bias,
-        rest=per_group % LANES,
+        of=per_group,
     )
     return body if re.search(r"\bfirst\b", body) else f"{body}\n(void)first;"
 

@@ -46,16 +46,16 @@ def print_vectors(
     symbols: Symbols,
     *,
     bias: Table | None = None,
-    rest: int | None = None,
+    of: int | None = None,
 ) -> str:
     """C that sends `count` elements from `read` on through stages to `write`, 16 at a time.
 
-    Element i belongs to channel `channel + i`. A `count` known when the program runs needs `rest`, what it leaves over
-    where it is no multiple of 16 (0: it always is one). Neither side is touched outside the elements.
+    Element i belongs to channel `channel + i`. A `count` known only when the program runs is a multiple of 16, or the
+    last of `of` elements that are counted in multiples of 16. Neither side is touched outside the elements.
     """
-    if isinstance(count, int):
-        rest = count % LANES
-    assert rest is not None
+    total = of if of is not None else count
+    assert isinstance(total, int)
+    rest = total % LANES
     if not has_vectors(source, stages):
         at = f"({channel} + i)" if channel else "i"
         value = f"({read})[i]" if " " in read else f"{read}[i]"
@@ -74,11 +74,11 @@ def print_vectors(
         return chain.text()
 
     parts: list[str] = []
-    if not isinstance(count, int) or count >= 2 * LANES:
+    if total >= (2 * LANES if isinstance(count, int) else LANES):
         whole = f"i + {LANES} <= {count}" if rest else f"i < {count}"
         loop = "for (int32_t i = 0; $whole; i += $lanes) {\n    $body\n}"
         parts.append(c(loop, whole=whole, lanes=LANES, body=body(LANES, "i")))
-    elif count >= LANES:
+    elif total >= LANES:
         parts.append(f"{{\n{_indented(body(LANES, ''))}\n}}")
     if rest and isinstance(count, int):
         parts.append(f"{{\n{_indented(body(rest, str(count - rest)))}\n}}")
