@@ -78,9 +78,10 @@ def _written(writer: Step, copy: Reframe) -> Step | None:
     if _padding(copy) == 0:
         return lies
     maps = (copy.batch, copy.height, copy.width)
+    if isinstance(lies, Relayout):
+        same = (lies.batch, lies.pixels, lies.channels) == (copy.batch, copy.height * copy.width, copy.to.channels)
+        return replace(lies, to=copy.to, width=copy.width) if same and lies.channels_last else None
     if maps_of(lies) == (maps, copy.to.channels):
-        if isinstance(lies, Relayout):
-            return replace(lies, to=copy.to, width=copy.width) if lies.channels_last else None
         return replace(lies, to=copy.to)
     in_one_row = (1, 1, prod(maps)), copy.to.channels
     if isinstance(lies, Convolution) and lies.pool is None and maps_of(lies) == in_one_row:
@@ -96,16 +97,12 @@ def _padding(copy: Reframe) -> int:
 
 
 def maps_of(step: Step) -> tuple[tuple[int, int, int], int] | None:
-    """Images, rows and columns, and channels, of a step's result."""
-    match step:
-        case Convolution() | Depthwise() | Pool():
-            g, pool = step.geometry, getattr(step, "pool", None)
-            rows, columns = (g.rows, g.columns) if pool is None else (pool.rows, pool.columns)
-            return (g.batch, rows, columns), g.filters
-        case Relayout(to=None):
-            return None
-        case _:
-            return None
+    """Images, rows and columns, and channels, of the result of a step with a geometry."""
+    if not isinstance(step, Convolution | Depthwise | Pool):
+        return None
+    g = step.geometry
+    pool = step.pool if isinstance(step, Convolution) else None
+    return (g.batch, *((g.rows, g.columns) if pool is None else (pool.rows, pool.columns))), g.filters
 
 
 def lifted(stages: Sequence[Stage], lift: int) -> tuple[Stage, ...] | None:

@@ -1,52 +1,114 @@
 """Depthwise convolutions as C: 16 filters in lanes, several rows and columns of results per pass.
 
-For a layer `d1` the text is `d1__finish` (bias and stages of one vector of results) and `d1`: blocks of filters, whose
-weights stay in registers, then passes over the map. The last pass of a row and the last rows reach back where they are
-no multiple of a pass, so every pass is whole. Two underscores keep the names apart from every mangled name.
+The loops run over blocks of filters, whose weights stay in registers, then over passes of the map. The last pass of a
+row and the last rows reach back where they are no multiple of a pass, so every pass is whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import product
 
 from hapir.lowering.kernel.depthwise import LANES, TAPS_OF_A_WORD
-from hapir.lowering.kernel.program import CType, Depthwise, Program
+from hapir.lowering.kernel.program import CType, Depthwise, Program, Table
 from hapir.targets.c.print_convolution import bordered
-from hapir.targets.c.print_stages import Symbols, print_stages
+from hapir.targets.c.print_stages import Symbols
+from hapir.targets.c.simd_memory import load, store
 from hapir.targets.c.text import Printed, c, function, listed, offset, sink, source, times
+from hapir.targets.c.vector_stages import Chain, has_vectors, print_vectors
 
 
 def print_depthwise(step: Depthwise, name: str, program: Program, symbols: Symbols) -> Printed:
     """The functions of a depthwise convolution."""
     buffers = program.buffers
-    x, y, sums = buffers[step.source].ctype, buffers[step.target].ctype, step.sums
+    x, y = buffers[step.source].ctype, buffers[step.target].ctype
     text = _Text(step, x, symbols)
     parameters = [source(x, "x"), sink(y, "y"), *symbols.parameters(step.weights)]
-    finish = function(
-        f"{name}__finish",
-        [source(sums, "sums"), sink(y, "y"), "int32_t first"],
-        _finish(step, symbols),
-    )
-    body = _layer(step, name, text, y, symbols)
-    parts = (finish, function(name, parameters, body, step.origin))
-    return Printed("\n\n".join(parts), name, (step.source, step.target), symbols.taken(step.weights))
+    body = _layer(step, text, y, symbols)
+    text = function(name, parameters, body, step.origin)
+    return Printed(text, name, (step.source, step.target), symbols.taken(step.weights))
 
 
-def _finish(step: Depthwise, symbols: Symbols) -> str:
-    """`count` results: whole vectors, but where there are fewer filters than lanes; then pixel by pixel."""
-    g, pixels = step.geometry, step.blocking.pixels
-    bias = "" if step.bias is None else f" + {symbols.of(step.bias)}[first + i]"
-    value = print_stages(f"sums[i]{bias}", step.sums, step.stages, "(first + i)", symbols)
-    body = c("for (int32_t i = 0; i < $count; ++i) {\n    y[i] = $value;\n}", count=min(g.filters, LANES), value=value)
-    if pixels > 1:
-        body = c(
-            "for (int32_t pixel = 0; pixel < $pixels; ++pixel, sums += $k, y += $k) {\n    $body\n}",
-            pixels=pixels,
-            k=g.filters,
-            body=body,
-        )
-    return f"{body}\n(void)first;"
+class _Finish:
+    """Bias and stages of one vector of results, and the constants that they need before the loops."""
+
+    def __init__(self, step: Depthwise, target: CType, symbols: Symbols):
+        self.step, self.target, self.symbols = step, target, symbols
+        self.periods: dict[int, tuple[Table, str]] = {}
+
+    def text(self, value: str, to: str) -> str:
+        """The statements that send a vector to `to`."""
+        g, pixels = self.step.geometry, self.step.blocking.pixels
+        if pixels == 1:
+            first = "first" if g.filters > LANES else "0"
+            chain = Chain(self.symbols, first, min(g.filters, LANES))
+            return self._through(chain, value, to)
+        chain = _Periodic(self.symbols, _NO_CHANNEL, g.filters * pixels, periods=self.periods)
+        text = self._through(chain, value, to)
+        return text if _NO_CHANNEL not in text else self._by_pixel(value, to)
+
+    def _through(self, chain: Chain, value: str, to: str) -> str:
+        if not has_vectors(self.step.sums, self.step.stages):
+            return self._by_pixel(value, to)
+        if self.step.bias is not None:
+            value = chain.name(self.step.sums, f"{self._kind}__add({value}, {chain.row(self.step.bias)})")
+        value = chain.through(value, self.step.sums, self.step.stages)
+        chain.lines.append(f"{store(self.target, to, value, chain.lanes)};")
+        return chain.text()
+
+    @property
+    def _kind(self) -> str:
+        return "f32x16" if self.step.sums == "float" else "i32x16"
+
+    def _by_pixel(self, value: str, to: str) -> str:
+        """The results of one pixel after the other, where a stage needs to know the channel of each lane."""
+        g, pixels = self.step.geometry, self.step.blocking.pixels
+        count = min(g.filters, LANES)
+        save = self.symbols.named(f"{self._kind}__store")
+        first = "first" if g.filters > LANES else ""
+        lines = [f"_Alignas(64) {self.step.sums} sums[{LANES}];", f"{save}(sums, {value});"]
+        for pixel in range(pixels):
+            read, write = offset("sums", str(pixel * count)), offset(to, str(pixel * count))
+            given = (self.step.sums, write, self.target, self.step.stages, first, count, self.symbols)
+            lines.append("{\n" + _indented(print_vectors(read, *given, bias=self.step.bias)) + "\n}")
+        return "\n".join(lines)
+
+    def declarations(self) -> list[str]:
+        """Rows of channels, repeated for the pixels of a vector."""
+        k = self.step.geometry.filters
+        return [
+            c(
+                """
+                $type $name[$lanes];
+                for (int32_t i = 0; i < $lanes; ++i) {
+                    $name[i] = $table[i % $k];
+                }
+                """.replace("$name", name),
+                type=table.ctype,
+                lanes=LANES,
+                table=self.symbols.of(table),
+                k=k,
+            )
+            for table, name in self.periods.values()
+        ]
+
+
+_NO_CHANNEL = "$channel"
+"""Stands where a text would need the channel of lane 0."""
+
+
+@dataclass
+class _Periodic(Chain):
+    """A chain whose lanes hold several pixels: rows of channels are read from copies that repeat them."""
+
+    periods: dict[int, tuple[Table, str]] = field(default_factory=dict[int, tuple[Table, str]])
+
+    def row(self, table: Table) -> str:
+        _, name = self.periods.setdefault(id(table), (table, f"row{len(self.periods)}"))
+        if table.ctype == "uint32_t":
+            return load("int32_t", f"(const int32_t *){name}")
+        return load(table.ctype, name)
 
 
 class _Text:
@@ -106,9 +168,9 @@ class _Text:
         start = offset("from", str(place))
         if self.gathers:
             return f"{self.use('f32x16__gather')}({start}, {self._table('places', 'int32_t', self._lanes())})"
-        wide = self.x in ("float", "int32_t", "uint32_t")
-        read = "load" if wide else f"from_{self.x.removesuffix('_t')}"
-        return f"{self.use(f'{self.kind}__{read}')}({start})"
+        read = load("int32_t" if self.x == "uint32_t" else self.x, start)
+        self.use(read.split("(")[0])
+        return read
 
     @property
     def gathers(self) -> bool:
@@ -137,7 +199,7 @@ class _Text:
         return [text.replace("%", name) for text, name in self.tables.items()]
 
 
-def _layer(step: Depthwise, name: str, text: _Text, y: CType, symbols: Symbols) -> str:
+def _layer(step: Depthwise, text: _Text, y: CType, symbols: Symbols) -> str:
     """Every block of filters over every image."""
     g, frame, blocking = step.geometry, step.frame, step.blocking
     per_block = step.weights.values.size // -(-g.filters // LANES)
@@ -150,7 +212,8 @@ def _layer(step: Depthwise, name: str, text: _Text, y: CType, symbols: Symbols) 
     base = offset("x", str(start), image, down, across, first if many else "")
     byte = "uint8_t" if blocking.packed else text.x
     cast = "(const uint8_t *)(" if byte != text.x else ""
-    body = _pass(step, name, text)
+    finish = _Finish(step, y, symbols)
+    body = _pass(step, text, finish)
     lane = ""
     if text.per_filter > 1:
         lane = c(
@@ -171,11 +234,9 @@ def _layer(step: Depthwise, name: str, text: _Text, y: CType, symbols: Symbols) 
     inner = _passes("p", g.rows, blocking.rows, inner)
     if g.batch > 1:
         inner = c("for (int32_t n = 0; n < $batch; ++n) {\n    $inner\n}", batch=g.batch, inner=inner)
-    inner = "\n".join(
-        t
-        for t in (*text.declarations(), f"const {step.weights.ctype} *restrict w = {weights};", lane, *hold, inner)
-        if t
-    )
+    first_weight = f"const {step.weights.ctype} *restrict w = {weights};"
+    constants = [*text.declarations(), *finish.declarations(), first_weight, lane, *hold]
+    inner = "\n".join((*filter(None, constants), inner))
     if many:
         inner = c(
             """
@@ -225,7 +286,7 @@ def _held(step: Depthwise, text: _Text) -> list[str]:
     return [f"const {text.vector} w{i} = {text.load_weights(offset('w', str(i * size)))};" for i in sorted(text.held)]
 
 
-def _pass(step: Depthwise, name: str, text: _Text) -> str:
+def _pass(step: Depthwise, text: _Text, finish: _Finish) -> str:
     """The sums of one pass, and their way out."""
     g, b = step.geometry, step.blocking
     results = [(p, q, j) for p in range(b.rows) for q in range(b.columns) for j in range(b.shared)]
@@ -257,13 +318,10 @@ def _pass(step: Depthwise, name: str, text: _Text) -> str:
     to = offset("y", str(base), times("n", image) if g.batch > 1 else "")
     to = offset(to, times("p", pitch) if g.rows > b.rows else "", times("q", g.filters) if g.columns > b.width else "")
     to = offset(to, "first" if g.filters > LANES else "")
-    store = text.use(f"{text.kind}__store")
-    first = "first" if g.filters > LANES else "0"
-    ends = [f"_Alignas(64) {step.sums} sums[{len(results) * LANES}];"]
-    ends += [f"{store}({offset('sums', str(i * LANES))}, {_sum(*r)});" for i, r in enumerate(results)]
-    for i, (p, q, j) in enumerate(results):
+    ends: list[str] = []
+    for p, q, j in results:
         place = p * pitch + (q * b.shared + j) * b.pixels * g.filters
-        ends.append(f"{name}__finish({offset('sums', str(i * LANES))}, {offset(to, str(place))}, {first});")
+        ends.append("{\n" + _indented(finish.text(_sum(p, q, j), offset(to, str(place)))) + "\n}")
     return "\n".join((*starts, *work, *ends))
 
 

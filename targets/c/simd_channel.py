@@ -110,19 +110,6 @@ for (int i = 0; i < 16; ++i) {
 return sum;""",
 }
 
-_NEON_FOUR = "{call}(p), {call}(p + 4), {call}(p + 8), {call}(p + 12)"
-
-
-def _widen(ctype: str, avx512: str, avx2: str, neon: str) -> Primitive:
-    """16 elements of an integer type as lanes of 32 bits."""
-    return function(
-        f"i32x16__from_{ctype.removesuffix('_t')}",
-        _I,
-        f"const {ctype} *p",
-        {"avx512": avx512, "avx2": avx2, "neon": neon, "c": lanes("(int32_t)p[i]")},
-    )
-
-
 PRIMITIVES = (
     Primitive(
         "hapir__zip_rows",
@@ -196,52 +183,6 @@ PRIMITIVES = (
             "sum.c = vmlaq_s32(sum.c, x.c, w.c);\nsum.d = vmlaq_s32(sum.d, x.d, w.d);\nreturn sum;",
             "c": "for (int i = 0; i < 16; ++i) {\n    sum.v[i] += x.v[i] * w.v[i];\n}\nreturn sum;",
         },
-    ),
-    _widen(
-        "uint8_t",
-        "return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));",
-        "const __m128i x = _mm_loadu_si128((const void *)p);\n"
-        "return (hapir__i32x16){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_srli_si128(x, 8))};",
-        "const uint8x16_t x = vld1q_u8(p);\n"
-        "const uint16x8_t low = vmovl_u8(vget_low_u8(x)), high = vmovl_u8(vget_high_u8(x));\n"
-        "return (hapir__i32x16){\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(low))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(high)))};",
-    ),
-    _widen(
-        "int8_t",
-        "return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));",
-        "const __m128i x = _mm_loadu_si128((const void *)p);\n"
-        "return (hapir__i32x16){_mm256_cvtepi8_epi32(x), _mm256_cvtepi8_epi32(_mm_srli_si128(x, 8))};",
-        "const int8x16_t x = vld1q_s8(p);\n"
-        "const int16x8_t low = vmovl_s8(vget_low_s8(x)), high = vmovl_s8(vget_high_s8(x));\n"
-        "return (hapir__i32x16){\n"
-        "    vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),\n"
-        "    vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))};",
-    ),
-    _widen(
-        "uint16_t",
-        "return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p));",
-        "return (hapir__i32x16){\n    _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)),\n"
-        "    _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(p + 8)))};",
-        "const uint16x8_t low = vld1q_u16(p), high = vld1q_u16(p + 8);\n"
-        "return (hapir__i32x16){\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(low))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high))),\n"
-        "    vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(high)))};",
-    ),
-    _widen(
-        "int16_t",
-        "return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const void *)p));",
-        "return (hapir__i32x16){\n    _mm256_cvtepi16_epi32(_mm_loadu_si128((const void *)p)),\n"
-        "    _mm256_cvtepi16_epi32(_mm_loadu_si128((const void *)(p + 8)))};",
-        "const int16x8_t low = vld1q_s16(p), high = vld1q_s16(p + 8);\n"
-        "return (hapir__i32x16){\n"
-        "    vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),\n"
-        "    vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))};",
     ),
     function(
         "i32x16__repeat",
