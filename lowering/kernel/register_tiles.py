@@ -7,6 +7,7 @@ in flight to hide the latency of each. The costs are cycles of one word.
 
 from __future__ import annotations
 
+from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.program import LANES, Tiles
 
@@ -21,25 +22,32 @@ LATENCY = 4.0
 def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
     """The blocks for rows of `pixels` results of `filters` (one group)."""
     vectors = -(-filters // LANES)
-    wide, superblock = min(
-        (
-            (candidate, -(-vectors // strips))
-            for strips in range(1, vectors + 1)
-            if -(-vectors // strips) <= WIDEST["avx512"]
-            for candidate in _pixels("avx512", pixels, -(-vectors // strips), contraction)
-        ),
-        key=lambda c: (_cost(pixels, c[0], c[1], -(-vectors // c[1])), -c[1]),
-    )
-    registers = {"avx512": (wide, superblock)}
-    for path in ("avx2", "neon", "c"):
+    superblocks = dict.fromkeys(-(-vectors // strips) for strips in range(1, vectors + 1))
+    options = [
+        (size, blocks)
+        for blocks in superblocks
+        if blocks <= WIDEST["avx512"]
+        for size in _pixels("avx512", pixels, blocks, contraction)
+    ]
+    _, superblock = min(options, key=lambda o: (_cost(pixels, *o, -(-vectors // o[1])), -o[1]))
+    return with_pixels(Tiles("filters", superblock, {}), pixels, filters, contraction)
+
+
+def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
+    """The blocks for rows of another length, over weights that are packed already."""
+    strips = -(-filters // (LANES * tiles.superblock))
+    registers: dict[str, tuple[int, int]] = {}
+    for path in PATHS:
         options = [
-            (candidate, blocks)
-            for blocks in range(1, min(superblock, WIDEST[path]) + 1)
-            if superblock % blocks == 0
-            for candidate in _pixels(path, pixels, blocks, contraction)
+            (size, blocks)
+            for blocks in range(1, min(tiles.superblock, WIDEST[path]) + 1)
+            if tiles.superblock % blocks == 0
+            for size in _pixels(path, pixels, blocks, contraction)
         ]
-        registers[path] = min(options, key=lambda c: (_cost(pixels, *c, superblock // c[1]), c[1]))
-    return Tiles("filters", superblock, registers)
+        registers[path] = min(
+            options, key=lambda o: (_cost(pixels, *o, strips * tiles.superblock // o[1]), -o[1] * o[0])
+        )
+    return Tiles(tiles.order, tiles.superblock, registers)
 
 
 def _pixels(path: str, pixels: int, blocks: int, contraction: Contraction) -> range:
