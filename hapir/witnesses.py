@@ -125,22 +125,23 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
 
 
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
-    return _as_bytes(_c(scheduled).files)
+    return _as_bytes(c_artefact(scheduled).files)
 
 
-def _c(scheduled: Scheduled) -> CArtefact:
+def c_artefact(scheduled: Scheduled, name: str | None = None) -> CArtefact:
+    """The body of a schedule as C, under the network's name by default. Raises HapirError (HAP07xx)."""
     from hapir.lowering.kernel.plan_loads import WeightsFile
     from hapir.targets.c.emit import emit_c
 
     decoded = scheduled.decoded
     file = WeightsFile.of(scheduled.weights, decoded.encoded) if decoded.encoded else None
-    return emit_c(scheduled.cut.body, decoded.weights, file=file)
+    return emit_c(scheduled.cut.body, decoded.weights, name, file)
 
 
 def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     from hapir.targets.c.build import build_c
 
-    artefact = _c(scheduled)
+    artefact = c_artefact(scheduled)
     sizes = {
         "arena_bytes": artefact.arena_bytes,
         "live_bytes": artefact.live_bytes,
