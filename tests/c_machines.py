@@ -6,7 +6,6 @@ whose compiler, emulator or instructions are missing says so in `missing`.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -117,7 +116,7 @@ def run_on(machine: Machine, jobs: Sequence[Job], optimize: str = "-O1") -> list
         command = [machine.compiler, optimize, *BASE, *machine.flags, "-o", "main", *sources, "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        program = [*machine.emulator, os.path.join(folder, "main")]
+        program = [*machine.emulator, str(Path(folder) / "main")]
         found = subprocess.run(program, input=fed, capture_output=True, check=False)
     assert found.returncode == 0, found.stderr.decode()
     return _results(jobs, found.stdout)
