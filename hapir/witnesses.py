@@ -125,7 +125,16 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
 
 
 def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
-    return _as_bytes(c_artefact(scheduled).files)
+    import json
+
+    from hapir.report.memory import memory_json, memory_text
+
+    artefact = c_artefact(scheduled)
+    reports = {
+        f"{artefact.name}_report.txt": f"{memory_text(artefact)}\n",
+        f"{artefact.name}_report.json": json.dumps(memory_json(artefact), indent=2) + "\n",
+    }
+    return _as_bytes(artefact.files | reports)
 
 
 def c_artefact(scheduled: Scheduled, name: str | None = None) -> CArtefact:

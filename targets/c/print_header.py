@@ -7,6 +7,7 @@ from math import prod
 
 from hapir.dialects.nn_shapes import text as shape_text
 from hapir.lowering.kernel.program import ALIGNMENT, CType, Port, Program
+from hapir.targets.c import layer_time
 from hapir.targets.c.text import c, comment_text
 
 
@@ -122,6 +123,10 @@ def print_header(
         /* Run the network once. Returns 0, or 1 where a pointer is null (then nothing is written)$unloaded. */
         int $name_run(struct $name_ctx *ctx, const struct $name_in *in, struct $name_out *out);
 
+        #define $UPPER_LAYERS $layers
+
+        $hook
+
         #ifdef __cplusplus
         }
         #endif
@@ -140,6 +145,8 @@ def print_header(
             load_sizes=load_sizes,
             members=members,
             load=load,
+            layers=len(program.steps),
+            hook=named(layer_time.DECLARATION),
             unloaded=f", 2 before {name}_load" if sizes.file else "",
             **{"in": _members(program.inputs, inputs, "const ")},
             out=_members(program.results, results, ""),

@@ -21,6 +21,12 @@ extern const uint8_t tiny_c_1_shift[2];
 extern const int8_t tiny_c_1_weight_2[64];
 extern const int32_t tiny_c_1_bias_2[3];
 
+#ifdef HAPIR_LAYER_TIME
+#define HAPIR__LAYER(number, call) (tiny_layer_time(number, 0), call, tiny_layer_time(number, 1))
+#else
+#define HAPIR__LAYER(number, call) call
+#endif
+
 static inline int64_t requantize__half_up(int32_t v, uint32_t multiplier, uint32_t shift, int64_t zero_point,
         int64_t low, int64_t high)
 {
@@ -253,11 +259,11 @@ int tiny_run(struct tiny_ctx *ctx, const struct tiny_in *in, struct tiny_out *ou
             || out->int_2 == NULL) {
         return 1;
     }
-    layer_image(in->image, (int8_t *)(void *)(ctx->arena + 192));
-    layer_c_1((int8_t *)(void *)(ctx->arena + 192), (uint8_t *)(void *)(ctx->arena + 320),
+    HAPIR__LAYER(0, layer_image(in->image, (int8_t *)(void *)(ctx->arena + 192)));
+    HAPIR__LAYER(1, layer_c_1((int8_t *)(void *)(ctx->arena + 192), (uint8_t *)(void *)(ctx->arena + 320),
             (uint8_t *)(void *)ctx->arena, (int32_t *)(void *)(ctx->arena + 128),
-            (uint8_t *)(void *)(ctx->arena + 256));
-    layer_c_1_2((uint8_t *)(void *)(ctx->arena + 320), out->int_2, (uint8_t *)(void *)ctx->arena,
-            (int32_t *)(void *)(ctx->arena + 64));
+            (uint8_t *)(void *)(ctx->arena + 256)));
+    HAPIR__LAYER(2, layer_c_1_2((uint8_t *)(void *)(ctx->arena + 320), out->int_2, (uint8_t *)(void *)ctx->arena,
+            (int32_t *)(void *)(ctx->arena + 64)));
     return 0;
 }

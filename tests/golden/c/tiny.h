@@ -40,6 +40,14 @@ struct tiny_out {
 /* Run the network once. Returns 0, or 1 where a pointer is null (then nothing is written). */
 int tiny_run(struct tiny_ctx *ctx, const struct tiny_in *in, struct tiny_out *out);
 
+#define TINY_LAYERS 3
+
+#ifdef HAPIR_LAYER_TIME
+/* Write this one to see where time goes: it is called with `end` 0 before layer number `layer` and with 1 after it, by
+ * the thread that runs the network. tiny_report.txt names the layers. */
+void tiny_layer_time(int layer, int end);
+#endif
+
 #ifdef __cplusplus
 }
 #endif
