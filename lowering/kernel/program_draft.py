@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import (
+    SLACK,
     Bilinear,
     Buffer,
     Convolution,
@@ -116,7 +117,7 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     share_in_place(draft)
     steps = tuple(s for s in draft.steps if s is not None)
     lifetimes = _lifetimes(steps, draft.buffers)
-    blocks = [Block(draft.buffers[b].size_bytes, *span) for b, span in lifetimes.items()]
+    blocks = [Block(draft.buffers[b].size_bytes + SLACK, *span) for b, span in lifetimes.items()]
     plan: Placement = place(blocks)
     buffers = list(draft.buffers)
     for b, offset in zip(lifetimes, plan.offsets, strict=True):
@@ -147,7 +148,7 @@ def _lifetimes(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[int, tu
 def live_blocks(program: Program) -> list[Block]:
     """The blocks of a program's arena."""
     buffers = program.buffers
-    return [Block(buffers[b].size_bytes, *span) for b, span in _lifetimes(program.steps, buffers).items()]
+    return [Block(buffers[b].size_bytes + SLACK, *span) for b, span in _lifetimes(program.steps, buffers).items()]
 
 
 def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, ...]:
