@@ -69,6 +69,8 @@ def _x86(compiler: str) -> tuple[Machine, ...]:
         machine("native", "-march=native"),
         machine("avx2", "-mavx2", "-mfma", needs="avx2 fma"),
         machine("sse2", "-march=x86-64"),
+        machine("avx512", "-march=skylake-avx512", needs="avx512f avx512bw avx512vl avx512dq avx512cd"),
+        machine("avx2-vnni", "-mavx2", "-mfma", "-mavxvnni", needs="avx2 fma avx_vnni"),
         machine("plain", "-march=native", "-DHAPIR_PLAIN_C"),
     )
 
@@ -84,6 +86,7 @@ OFTEN = (*GCC, CLANG[0])
 FOREIGN = (
     _qemu("aarch64", "aarch64", cpu="cortex-a53"),
     _qemu("aarch64-dotprod", "aarch64", "-march=armv8.2-a+dotprod", cpu="max"),
+    _qemu("aarch64-i8mm", "aarch64", "-march=armv8.2-a+dotprod+i8mm", cpu="max"),
     _qemu("riscv64", "riscv64"),
 )
 MACHINES = (*GCC, *CLANG, *FOREIGN)
@@ -112,7 +115,7 @@ def run_on(machine: Machine, jobs: Sequence[Job], optimize: str = "-O1") -> list
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        sources = [name for name in files if name.endswith(".c")]
+        sources = ["main.c", *(unit for artefact, _ in jobs for unit in artefact.units)]
         command = [machine.compiler, optimize, *BASE, *machine.flags, "-o", "main", *sources, "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

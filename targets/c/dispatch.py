@@ -106,17 +106,18 @@ def unit_flags(name: str, source: str) -> dict[str, tuple[str, ...]]:
 
 
 def _unit(name: str, path: Path) -> str:
-    """One path."""
-    include = f'#define {name}_run {name}_run_{path.name}\n#include "{name}.c"\n'
+    """One path; where there are no such processors its unit holds declarations only."""
+    rename = f"#define {name}_run {name}_run_{path.name}\n"
+    include = f'#include "{name}.c"\n'
     if not path.features:
-        return f"/* {name}, path {path.name}: what any processor runs that the compiler's own flags fit. */\n{include}"
+        return f"/* {name}, path {path.name}: what the compiler's own flags allow. */\n{rename}{include}"
     missing = listed("#if ", [f"!defined({f.macro})" for f in path.features], "").replace(",", " ||")
     missing = missing.replace("\n", " \\\n")
     flags = " ".join(path.flags)
     return (
         f"/* {name}, path {path.name}: on x86 compile with {flags} */\n"
-        f'#include "{name}.h"\n\n#if {X86}\n{missing}\n#error "compile this file with {flags}"\n#endif\n'
-        f"#define HAPIR__ONE_PATH\n{include}#endif\n"
+        f'#define HAPIR__ONE_PATH\n{rename}#include "{name}.h"\n\n#if {X86}\n'
+        f'{missing}\n#error "compile this file with {flags}"\n#endif\n{include}#endif\n'
     )
 
 
@@ -180,14 +181,14 @@ def _chooser(name: str, paths: tuple[Path, ...]) -> str:
         #if $x86
         #include <cpuid.h>
 
-        /* Those of the bits `wanted` that a register of CPUID has; `leaf` and `subleaf` say where, `which` is 0 to 3. */
-        static uint32_t hapir__cpuid(uint32_t leaf, uint32_t subleaf, int which, uint32_t wanted)
+        /* Those of the bits `wanted` that are set in a register of CPUID, number 0 to 3. */
+        static uint32_t hapir__cpuid(uint32_t leaf, uint32_t subleaf, int number, uint32_t wanted)
         {
             unsigned found[4] = {0, 0, 0, 0};
             if (__get_cpuid_count(leaf, subleaf, &found[0], &found[1], &found[2], &found[3]) == 0) {
                 return 0;
             }
-            return found[which] & wanted;
+            return found[number] & wanted;
         }
 
         /* Which registers the system saves; the instruction is there only where CPUID says so. */
@@ -282,8 +283,8 @@ def _check(path: Path, upper: str) -> str:
         wanted[key] = wanted.get(key, 0) | 1 << feature.bit
     terms = [f"(saved & {path.state:#x}) == {path.state:#x}"]
     for (leaf, subleaf, register), bits in wanted.items():
-        which = ("eax", "ebx", "ecx", "edx").index(register)
+        number = ("eax", "ebx", "ecx", "edx").index(register)
         value = f"0x{bits:08X}U"
-        terms.append(f"hapir__cpuid({leaf}, {subleaf}, {which}, {value}) == {value}")
+        terms.append(f"hapir__cpuid({leaf}, {subleaf}, {number}, {value}) == {value}")
     condition = "\n        && ".join(terms)
     return f"if ({condition}) {{\n    paths |= UINT32_C(1) << {upper}_PATH_{path.name.upper()};\n}}"
