@@ -116,12 +116,7 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     """Place the arena and freeze the program; buffers that no step uses are kept with their home only."""
     share_in_place(draft)
     steps = tuple(s for s in draft.steps if s is not None)
-    lifetimes: dict[int, tuple[int, int]] = {}
-    for t, step in enumerate(steps):
-        for b in (*reads(step), step.target, *scratch(step)):
-            if draft.buffers[b].home == "arena":
-                first, _ = lifetimes.get(b, (t, t))
-                lifetimes[b] = (first, t)
+    lifetimes = _lifetimes(steps, draft.buffers)
     blocks = [Block(draft.buffers[b].size_bytes + SLACK, *span) for b, span in lifetimes.items()]
     plan: Placement = place(blocks)
     buffers = list(draft.buffers)
@@ -137,6 +132,23 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
         arena_bytes=aligned(max(plan.arena_bytes, 1)),
         live_bytes=plan.live_bytes,
     )
+
+
+def _lifetimes(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[int, tuple[int, int]]:
+    """The first and last step of each buffer of the arena."""
+    lifetimes: dict[int, tuple[int, int]] = {}
+    for t, step in enumerate(steps):
+        for b in (*reads(step), step.target, *scratch(step)):
+            if buffers[b].home == "arena":
+                first, _ = lifetimes.get(b, (t, t))
+                lifetimes[b] = (first, t)
+    return lifetimes
+
+
+def live_blocks(program: Program) -> list[Block]:
+    """The blocks of a program's arena."""
+    buffers = program.buffers
+    return [Block(buffers[b].size_bytes + SLACK, *span) for b, span in _lifetimes(program.steps, buffers).items()]
 
 
 def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, ...]:
