@@ -232,7 +232,7 @@ class _Planner:
         v, result = activation_of(op), op.results[0]
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
-        stages = stages_of(op, self.weights, origin.layer)
+        stages = stages_of(op, self.weights, origin.layer, x.bounds)
         bounds = bounds_after(op, x.bounds, element_type(result))
         index = self.open_step(v, x)
         step = None if index is None else self.draft.steps[index]

@@ -8,14 +8,17 @@ apart from every mangled name.
 
 from __future__ import annotations
 
+import re
+
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_pooled import print_pooled
 from hapir.targets.c.print_product import print_product
-from hapir.targets.c.print_stages import Symbols, integer, print_stages
+from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.vector_stages import print_vectors
 
 
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -29,7 +32,7 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
         function(
             f"{name}__finish",
             [source(contraction.sums, "sums"), y, "int32_t first", "int32_t count"],
-            _finish(step, symbols),
+            _finish(step, row, symbols),
         ),
         function(f"{name}__strip", [x, w, y, "int32_t first", "int32_t count"], _strip(step, name)),
     ]
@@ -59,17 +62,21 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
     return "\n".join((*lines, "#endif"))
 
 
-def _finish(step: Convolution, symbols: Symbols) -> str:
-    bias = "" if step.bias is None else f" + {symbols.of(step.bias)}[first + i]"
-    return c(
-        """
-        for (int32_t i = 0; i < count; ++i) {
-            y[i] = $value;
-        }
-        (void)first;
-        """,
-        value=print_stages(f"sums[i]{bias}", step.contraction.sums, step.stages, "(first + i)", symbols),
+def _finish(step: Convolution, target: CType, symbols: Symbols) -> str:
+    per_group = step.geometry.filters // step.geometry.groups
+    body = print_vectors(
+        "sums",
+        step.contraction.sums,
+        "y",
+        target,
+        step.stages,
+        "first",
+        "count",
+        symbols,
+        bias=step.bias,
+        of=per_group,
     )
+    return body if re.search(r"\bfirst\b", body) else f"{body}\n(void)first;"
 
 
 def _strip(step: Convolution, name: str) -> str:
