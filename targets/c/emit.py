@@ -27,6 +27,7 @@ from hapir.lowering.kernel.program import (
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_draft import arena_of, tables_of
+from hapir.lowering.kernel.program_sparse import SparseStep, SparseVector
 from hapir.targets.c.mangle import Names, mangle
 from hapir.targets.c.print_header import PortLayout, Sizes, print_header
 from hapir.targets.c.print_loads import LOADED, PrintedLoads, has_decoder, print_loads
@@ -288,7 +289,7 @@ def _weights(name: str, constants: Sequence[Table], size: int, tables: dict[int,
 
 def _row(step: Step, program: Program) -> LayerRow:
     macs = 0
-    if isinstance(step, Convolution | Depthwise):
+    if isinstance(step, Convolution | Depthwise | SparseStep | SparseVector):
         g = step.geometry
         taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
         macs = g.batch * g.rows * g.columns * g.filters * taps
