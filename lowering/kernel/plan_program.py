@@ -31,6 +31,7 @@ from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_products
+from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS, algorithm_of
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -223,7 +224,8 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
+        plan = SPARSE_PLANS.get(algorithm_of(op), plan_products)
+        step, bounds = plan(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 

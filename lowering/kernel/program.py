@@ -337,6 +337,21 @@ class Step:
     target: int
     stages: tuple[Stage, ...]
 
+    @property
+    def own_reads(self) -> tuple[int, ...]:
+        """The buffers that a step of another file reads."""
+        return ()
+
+    @property
+    def own_scratch(self) -> tuple[int, ...]:
+        """The buffers that a step of another file uses while it runs."""
+        return ()
+
+    @property
+    def own_tables(self) -> tuple[Table | None, ...]:
+        """The constants of a step of another file, but for those of its stages."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Convolution(Step):
@@ -604,13 +619,12 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
-    assert isinstance(step, _OneSource)
-    return (step.source,)
+    return (step.source,) if isinstance(step, _OneSource) else step.own_reads
 
 
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
-    found: list[int] = []
+    found = list(step.own_scratch)
     if isinstance(step, Depthwise | Pool):
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:

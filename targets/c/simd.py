@@ -56,10 +56,10 @@ def everywhere(name: str, text: str, *needs: str) -> Primitive:
 @cache
 def primitives() -> Mapping[str, Primitive]:
     """All primitives by name."""
-    from hapir.targets.c import simd_base, simd_memory, simd_stages
+    from hapir.targets.c import simd_base, simd_memory, simd_sparse, simd_stages
 
     found: dict[str, Primitive] = {}
-    for table in (simd_base.PRIMITIVES, simd_memory.PRIMITIVES, simd_stages.PRIMITIVES):
+    for table in (simd_base.PRIMITIVES, simd_memory.PRIMITIVES, simd_sparse.PRIMITIVES, simd_stages.PRIMITIVES):
         for primitive in table:
             assert primitive.name not in found, f"two primitives are called {primitive.name}"
             found[primitive.name] = primitive
