@@ -26,6 +26,7 @@ from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_bits import plan_bits
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
@@ -221,7 +222,9 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
+        origin = self.origin(op, words)
+        planned = plan_bits(op, x, self.draft, self.weights, origin)
+        step, bounds = planned or plan_products(op, x, self.draft, self.weights, origin)
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 
