@@ -354,6 +354,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Borders:
+    """What is added to sums whose window reaches into padding.
+
+    `rows` and `columns` hold the case of each row and column of the result, 0 where all taps read the map; `values` has
+    a row of all filters per case of rows and, within it, of columns, of which there are `column_cases`.
+    """
+
+    rows: Table
+    columns: Table
+    column_cases: int
+    values: Table
+
+
+@dataclass(frozen=True)
 class Convolution(Step):
     """Outer products of pixels and filters; a dense layer is the 1x1 case over a row of N pixels.
 
@@ -374,6 +388,25 @@ class Convolution(Step):
     to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+    borders: Borders | None = None
+
+
+@dataclass(frozen=True)
+class PackBits(Step):
+    """A channels-last map of bytes as bit planes in a frame of words: `[group][word of 32 channels][plane]` per pixel.
+
+    A plane is one bit of each byte after `low` was taken from it, `positions` says which.
+    """
+
+    source: int
+    batch: int
+    height: int
+    width: int
+    channels: int
+    groups: int
+    low: int
+    positions: tuple[int, ...]
+    to: Frame
 
 
 @dataclass(frozen=True)
@@ -608,7 +641,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 

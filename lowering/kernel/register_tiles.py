@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.contraction_bits import Bits
 from hapir.lowering.kernel.program import LANES, Tiles
 
 ACCUMULATORS = {"avx512": 28, "avx2": 6, "neon": 6, "c": 2}
@@ -66,3 +67,25 @@ def _cost(pixels: int, size: int, blocks: int, strips: int) -> float:
 
 def _block(size: int, blocks: int) -> float:
     return max(size * blocks / 2, LATENCY, (size + blocks) / 2) + 0.75
+
+
+COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
+"""Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
+
+
+def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    vectors = -(-filters // LANES)
+    widest = 1 if pixels > 4 and contraction.sums_per_result > 2 else 2 if pixels > 1 else 8
+    superblock = -(-vectors // -(-vectors // widest))
+    registers = {
+        path: _bit_tile(pixels, superblock if path == "avx512" else 1, most // contraction.sums_per_result)
+        for path, most in COUNTS.items()
+    }
+    return Tiles("filters", superblock, registers)
+
+
+def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
+    most = max(1, min(cells // blocks, 4 if blocks > 1 else 8, pixels))
+    strips = -(-pixels // most)
+    return -(-pixels // strips), blocks

@@ -14,6 +14,7 @@ from hapir.lowering.kernel.program import (
     Matmul,
     Move,
     Norm,
+    PackBits,
     Pool,
     Program,
     Recurrent,
@@ -25,6 +26,7 @@ from hapir.lowering.kernel.program import (
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
+from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise
 from hapir.targets.c.print_float_layers import (
@@ -45,6 +47,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
     match step:
         case Convolution():
             return print_convolution(step, name, program, symbols)
+        case PackBits():
+            return print_pack_bits(step, name, program, symbols)
         case Reframe():
             return print_reframe(step, name, program, symbols)
         case Depthwise():
