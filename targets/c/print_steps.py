@@ -12,6 +12,7 @@ from hapir.lowering.kernel.program import (
     Matmul,
     Move,
     Norm,
+    PackBits,
     Pool,
     Program,
     Recurrent,
@@ -22,8 +23,11 @@ from hapir.lowering.kernel.program import (
     Step,
     TransposedConvolution,
 )
+from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
+from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import bordered, print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise
+from hapir.targets.c.print_elementwise import print_elementwise
 from hapir.targets.c.print_float_layers import (
     print_bilinear,
     print_norm,
@@ -33,7 +37,8 @@ from hapir.targets.c.print_float_layers import (
 )
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
-from hapir.targets.c.print_stages import Symbols, print_stages
+from hapir.targets.c.print_sparse import print_sparse, print_sparse_vector
+from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 
 
@@ -42,14 +47,20 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
     match step:
         case Convolution():
             return print_convolution(step, name, program, symbols)
+        case PackBits():
+            return print_pack_bits(step, name, program, symbols)
         case Reframe():
             return print_reframe(step, name, program, symbols)
         case Depthwise():
             return print_depthwise(step, name, program, symbols)
         case Pool():
             return print_pool(step, name, program, symbols)
+        case SparseConvolution() | ReduceAndScale():
+            return print_sparse(step, name, program, symbols)
+        case SparseVector():
+            return print_sparse_vector(step, name, program, symbols)
         case Elementwise():
-            return _elementwise(step, name, program, symbols)
+            return print_elementwise(step, name, program, symbols)
         case Relayout():
             return _relayout(step, name, program, symbols)
         case Concat():
@@ -79,40 +90,6 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
 def _one_to_one(step: Step, x: int, name: str, program: Program, body: str) -> Printed:
     parameters = [source(program.buffers[x].ctype, "x"), sink(program.buffers[step.target].ctype, "y")]
     return Printed(function(name, parameters, body, step.origin), name, (x, step.target))
-
-
-def _elementwise(step: Elementwise, name: str, program: Program, symbols: Symbols) -> Printed:
-    """One loop nest; a buffer that is read and written is one parameter, so that `restrict` stays true."""
-    length = step.outer * step.channels * step.inner
-    by_channel = step.channels > 1
-    index = offset("o", *([times("k", step.inner)] if by_channel else []), *(["i"] if step.inner > 1 else []))
-    parameters: dict[int, str] = {step.target: sink(program.buffers[step.target].ctype, "y")}
-    names: dict[int, str] = {step.target: "y"}
-    for operand in step.operands:
-        if operand.buffer not in names:
-            names[operand.buffer] = f"x{len(names)}"
-            parameters[operand.buffer] = source(program.buffers[operand.buffer].ctype, names[operand.buffer])
-    values = [
-        print_stages(f"{names[o.buffer]}[{index}]", program.buffers[o.buffer].ctype, o.stages, "k", symbols)
-        for o in step.operands
-    ]
-    ctype = step.operands[0].stages[-1].ctype if step.operands[0].stages else None
-    ctype = ctype or program.buffers[step.operands[0].buffer].ctype
-    text = print_stages(f" {step.operator} ".join(values), ctype, step.stages, "k", symbols)
-    body = f"y[{index}] = {text};"
-    if step.inner > 1:
-        body = c("for (int32_t i = 0; i < $inner; ++i) {\n    $body\n}", inner=step.inner, body=body)
-    if by_channel:
-        body = c("for (int32_t k = 0; k < $channels; ++k) {\n    $body\n}", channels=step.channels, body=body)
-    elif "[k]" in body:
-        body = f"const int32_t k = 0;\n{body}"
-    body = c(
-        "for (int32_t o = 0; o < $length; o += $step) {\n    $body\n}",
-        length=length,
-        step=step.channels * step.inner,
-        body=body,
-    )
-    return Printed(function(name, list(parameters.values()), body, step.origin), name, tuple(parameters))
 
 
 RELAYOUT_BLOCK = 16
