@@ -37,6 +37,7 @@ HAPIR = HapirUniverse(
         "enc": lazy("dialects.enc", "Enc"),
         "machine": lazy("dialects.machine", "Machine"),
         "dataflow": lazy("dialects.dataflow", "Dataflow"),
+        "kernel": lazy("dialects.kernel", "Kernel"),
         "rtl": lazy("dialects.rtl", "Rtl"),
     },
     all_passes={
