@@ -56,10 +56,10 @@ def everywhere(name: str, text: str, *needs: str) -> Primitive:
 @cache
 def primitives() -> Mapping[str, Primitive]:
     """All primitives by name."""
-    from hapir.targets.c import simd_base
+    from hapir.targets.c import simd_base, simd_winograd
 
     found: dict[str, Primitive] = {}
-    for table in (simd_base.PRIMITIVES,):
+    for table in (simd_base.PRIMITIVES, simd_winograd.table()):
         for primitive in table:
             assert primitive.name not in found, f"two primitives are called {primitive.name}"
             found[primitive.name] = primitive
