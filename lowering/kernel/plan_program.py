@@ -27,9 +27,9 @@ from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
-from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -221,7 +221,7 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
+        step, bounds = plan_kernel(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 

@@ -308,6 +308,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class KernelStep(Step):
+    """A step of a family of kernels with files of its own: it says itself what it uses."""
+
+    source: int
+    geometry: Geometry
+
+    @property
+    def own_scratch(self) -> tuple[int, ...]:
+        """Buffers used while it runs."""
+        return ()
+
+    @property
+    def own_tables(self) -> tuple[Table, ...]:
+        """Constants that it reads, but for those of its stages."""
+        return ()
+
+
+@dataclass(frozen=True)
 class Convolution(Step):
     """Outer products of pixels and filters; a dense layer is the 1x1 case over a row of N pixels.
 
@@ -562,7 +580,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(KernelStep, Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 
@@ -580,6 +598,8 @@ def reads(step: Step) -> tuple[int, ...]:
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found: list[int] = []
+    if isinstance(step, KernelStep):
+        found += step.own_scratch
     if isinstance(step, Depthwise | Pool):
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Depthwise,
     Elementwise,
+    KernelStep,
     Move,
     Norm,
     Port,
@@ -151,6 +152,8 @@ def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, 
 def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     """The tables a step reads, in order."""
     found = [buffers[b].table for b in reads(step)]
+    if isinstance(step, KernelStep):
+        found += step.own_tables
     if isinstance(step, Convolution | Depthwise):
         found += [step.weights, step.bias]
     if isinstance(step, Elementwise):

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     ALIGNMENT,
     Convolution,
     Depthwise,
+    KernelStep,
     Matmul,
     Port,
     Program,
@@ -288,7 +289,7 @@ def _weights(name: str, constants: Sequence[Table], size: int, tables: dict[int,
 
 def _row(step: Step, program: Program) -> LayerRow:
     macs = 0
-    if isinstance(step, Convolution | Depthwise):
+    if isinstance(step, KernelStep | Convolution | Depthwise):
         g = step.geometry
         taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
         macs = g.batch * g.rows * g.columns * g.filters * taps

@@ -9,7 +9,7 @@ apart from every mangled name.
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe
+from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_pooled import print_pooled
 from hapir.targets.c.print_product import print_product
@@ -26,11 +26,7 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
     parts = [
         _blocks(step, name, symbols, product),
-        function(
-            f"{name}__finish",
-            [source(contraction.sums, "sums"), y, "int32_t first", "int32_t count"],
-            _finish(step, symbols),
-        ),
+        print_finish(name, contraction.sums, row, step.bias, step.stages, symbols),
         function(f"{name}__strip", [x, w, y, "int32_t first", "int32_t count"], _strip(step, name)),
     ]
     taken = symbols.parameters(step.weights)
@@ -59,17 +55,22 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
     return "\n".join((*lines, "#endif"))
 
 
-def _finish(step: Convolution, symbols: Symbols) -> str:
-    bias = "" if step.bias is None else f" + {symbols.of(step.bias)}[first + i]"
-    return c(
+def print_finish(
+    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], symbols: Symbols
+) -> str:
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring filters of one pixel."""
+    added = "" if bias is None else f" + {symbols.of(bias)}[first + i]"
+    body = c(
         """
         for (int32_t i = 0; i < count; ++i) {
             y[i] = $value;
         }
         (void)first;
         """,
-        value=print_stages(f"sums[i]{bias}", step.contraction.sums, step.stages, "(first + i)", symbols),
+        value=print_stages(f"sums[i]{added}", sums, stages, "(first + i)", symbols),
     )
+    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
+    return function(f"{name}__finish", parameters, body)
 
 
 def _strip(step: Convolution, name: str) -> str:

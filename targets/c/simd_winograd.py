@@ -15,7 +15,7 @@ from math import gcd
 from hapir.lowering.kernel.winograd import integer_transform, integers, transform
 from hapir.targets.c.simd import Primitive, everywhere
 from hapir.targets.c.simd_base import function, lanes
-from hapir.targets.c.text import c
+from hapir.targets.c.text import c, listed
 from hapir.weights import Array
 
 _PLAIN_16 = """
@@ -241,8 +241,8 @@ def _shifted(name: str, bit: int, how: _Arithmetic) -> str:
     return f"{how.prefix}__shl{bit}({name})" if bit else name
 
 
-def transform_lines(matrix: Array, how: _Arithmetic, result: str = "y[$ * step]") -> list[str]:
-    """Statements for `result` = matrix x, over the names x0, x1, ...
+def transform_lines(matrix: Array, how: _Arithmetic) -> list[str]:
+    """Statements for `y` = matrix x, its elements `step` apart, over the names x0, x1, ...
 
     Two columns equal up to signs are added and subtracted first; two rows that differ in signs share their halves.
     """
@@ -274,7 +274,7 @@ def transform_lines(matrix: Array, how: _Arithmetic, result: str = "y[$ * step]"
         terms = [(x, name) for x, name in zip(row, names, strict=True) if x]
         pair = next((j for j in range(i + 1, len(rows)) if _mirrored(row, rows[j])), None)
         if pair is None or len(terms) < 2:
-            lines.append(f"{result.replace('$', str(i))} = {_sum(terms, how)};")
+            lines.append(f"{_element(i)} = {_sum(terms, how)};")
             continue
         halves = [
             named(
@@ -289,10 +289,14 @@ def transform_lines(matrix: Array, how: _Arithmetic, result: str = "y[$ * step]"
             )
             for same in (True, False)
         ]
-        lines.append(f"{result.replace('$', str(i))} = {how.call('add', *halves)};")
-        lines.append(f"{result.replace('$', str(pair))} = {how.call('sub', *halves)};")
+        lines.append(f"{_element(i)} = {how.call('add', *halves)};")
+        lines.append(f"{_element(pair)} = {how.call('sub', *halves)};")
         done.add(pair)
     return lines
+
+
+def _element(index: int) -> str:
+    return "y[0]" if index == 0 else "y[step]" if index == 1 else f"y[{index} * step]"
 
 
 def _mirrored(row: list[int], other: list[int]) -> bool:
@@ -303,17 +307,15 @@ def _mirrored(row: list[int], other: list[int]) -> bool:
 
 def _along(name: str, matrix: Array, how: _Arithmetic) -> Primitive:
     """`name(y, step, x0, x1, ...)`: the matrix along one axis, results `step` vectors apart."""
-    parameters = ", ".join(f"{how.vector} x{i}" for i in range(matrix.shape[1]))
+    parameters = [f"{how.vector} *y", "int step", *(f"{how.vector} x{i}" for i in range(matrix.shape[1]))]
     text = c(
         """
-        HAPIR__INLINE void $name($vector *y, int step, $parameters)
+        $head
         {
             $lines
         }
         """,
-        name=name,
-        vector=how.vector,
-        parameters=parameters,
+        head=listed(f"HAPIR__INLINE void {name}(", parameters, ")"),
         lines="\n".join(transform_lines(matrix, how)),
     )
     return everywhere(name, text, "types", *how.needs)
@@ -325,20 +327,21 @@ def _calls(name: str, rows: int, columns: int, made: int, both: bool, load: str)
     `load` reads element `$`. The first pass leaves `made` x `columns` in `a`, the second `made` x `made` in `b`.
     """
     if not both:
-        values = ", ".join(load.replace("$", str(j)) for j in range(columns))
-        return [f"{name}(b, 1, {values});"], f"b[{made}]"
+        return [
+            listed(f"{name}(", ["b", "1", *(load.replace("$", str(j)) for j in range(columns))], ");")
+        ], f"b[{made}]"
     lines: list[str] = []
     for j in range(columns):
-        values = ", ".join(load.replace("$", str(i * columns + j)) for i in range(rows))
-        lines.append(f"{name}({f'a + {j}' if j else 'a'}, {columns}, {values});")
+        values = [load.replace("$", str(i * columns + j)) for i in range(rows)]
+        lines.append(listed(f"{name}(", [f"a + {j}" if j else "a", str(columns), *values], ");"))
     for i in range(made):
-        values = ", ".join(f"a[{i * columns + j}]" for j in range(columns))
-        lines.append(f"{name}({f'b + {i * made}' if i else 'b'}, 1, {values});")
+        values = [f"a[{i * columns + j}]" for j in range(columns)]
+        lines.append(listed(f"{name}(", [f"b + {i * made}" if i else "b", "1", *values], ");"))
     return lines, f"a[{made * columns}], b[{made * made}]"
 
 
 def _tile(name: str, along: str, n: int, both: bool, how: _Arithmetic, source: str, load: str, store: str) -> Primitive:
-    """`name(at, c, v, plane)`: a vector of channels of a tile, whose pixels lie `at`, to planes of transformed words."""
+    """`name(at, c, v, plane)`: a vector of channels of a tile, whose pixels lie `at`, to planes of words."""
     lines, arrays = _calls(along, n, n, n, both, load)
     word = "float" if how.floats else "int16_t"
     places = [f"v + {i} * plane" if i > 1 else "v + plane" if i else "v" for i in range(n * n if both else n)]
