@@ -56,6 +56,7 @@ VECTORIZED = {
         ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store"),
     ),
 }
+VECTORIZED["i16_modular"] = VECTORIZED["i16"]  # the instructions wrap
 """By name of the contraction."""
 
 
@@ -108,8 +109,14 @@ def _plain(name: str, contraction: Contraction, pixels: int, blocks: int, produc
             weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
             cast = f"({kind})" if kind != contraction.x else ""
             value = f"from[{place}]"
-            terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
-        adds.append(f"s{i}[j] += {' + '.join(terms)};")
+            if contraction.modular:
+                terms.append(f"(uint32_t)({value} * {weight})")
+            else:
+                terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
+        if contraction.modular:
+            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
+        else:
+            adds.append(f"s{i}[j] += {' + '.join(terms)};")
     return _frame(
         name,
         contraction,
