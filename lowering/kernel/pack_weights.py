@@ -10,25 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hapir.lowering.kernel.program import LANES, Runs
 from hapir.weights import Array
 
 Int64 = npt.NDArray[np.int64]
 
 INT32_MAX = (1 << 31) - 1
-DOT_ALIGNMENT = 32
-"""Weight rows of integer kernels are zero padded to a multiple: the bytes of one 256-bit vector."""
-SHORT_DOT_ALIGNMENT = 16
-"""The same for rows of at most this many elements."""
 
 
 def round_up(value: int, multiple: int) -> int:
     """`value` rounded up to a multiple."""
     return -(-value // multiple) * multiple
-
-
-def dot_length(elements: int) -> int:
-    """The padded length of a weight row of integer kernels."""
-    return round_up(elements, DOT_ALIGNMENT if elements > SHORT_DOT_ALIGNMENT else SHORT_DOT_ALIGNMENT)
 
 
 def channels_last(weights: Array) -> Array:
@@ -44,23 +36,19 @@ def dense_rows(weights: Array, order: tuple[int, int, int] | None) -> Array:
     return np.ascontiguousarray(weights.reshape(k, *order).transpose(0, 2, 3, 1)).reshape(k, -1)
 
 
-def pack_dot_rows(rows: Array, groups: int, block: int, length: int) -> Array:
-    """K x E -> groups x (K/groups rounded up to `block`) x `length`, zero padded, flat."""
-    k, elements = rows.shape
-    per_group = k // groups
-    packed = np.zeros((groups, round_up(per_group, block), length), rows.dtype)
-    packed[:, :per_group, :elements] = rows.reshape(groups, per_group, elements)
-    return packed.reshape(-1)
+def pack_words(rows: Array, groups: int, runs: Runs, elements: int, superblock: int) -> Array:
+    """K x E -> groups x strips x words x `superblock` x 16 x `elements`, zero padded, flat.
 
-
-def pack_outer_blocks(rows: Array, groups: int, block: int) -> Array:
-    """K x E -> groups x filter blocks x E x `block`, zero padded, flat: the inner loop runs over filters."""
-    k, elements = rows.shape
-    per_group = k // groups
-    packed = np.zeros((groups, round_up(per_group, block), elements), rows.dtype)
-    packed[:, :per_group] = rows.reshape(groups, per_group, elements)
-    blocks = packed.reshape(groups, -1, block, elements).transpose(0, 1, 3, 2)
-    return np.ascontiguousarray(blocks).reshape(-1)
+    E is the window in (r, s, c) order, which `runs` cuts into runs of as many elements; each is filled up to whole
+    words. A strip holds the weights of 16 * `superblock` filters, word by word.
+    """
+    k, window = rows.shape
+    count = runs.rows * runs.columns
+    per_group, strip = k // groups, superblock * LANES
+    padded = np.zeros((groups, round_up(per_group, strip), count, runs.words * elements), rows.dtype)
+    padded[:, :per_group, :, : window // count] = rows.reshape(groups, per_group, count, window // count)
+    words = padded.reshape(groups, -1, strip, runs.total_words, elements).transpose(0, 1, 3, 2, 4)
+    return np.ascontiguousarray(words).reshape(-1)
 
 
 @dataclass(frozen=True)

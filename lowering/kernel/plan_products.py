@@ -1,14 +1,14 @@
 """Convolutions and dense layers: which kernel, which register block, how the weights are packed.
 
-Integers run as dot products of bytes along (r, s, c), the form for which compilers have instructions (vpdpbusd, udot,
-pmaddwd). They multiply unsigned by signed bytes, so signed activations are lifted by 128; lift and zero point fold into
-the bias. Floats run with 4..16 output channels in the inner loop. One filter per channel is a kernel of its own.
+All but depthwise convolutions are outer products of pixels and filters over words of a window (`contraction`). Bytes
+multiply as unsigned by signed, so signed activations are lifted by 128 where they are copied into a frame; lift and
+zero point fold into the bias. One filter per channel is a kernel of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -18,27 +18,38 @@ from hapir.dialects import nn
 from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
+from hapir.lowering.kernel.c_types import DTYPES
+from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
     channels_last,
     dense_rows,
-    dot_length,
     folded_bias,
-    pack_dot_rows,
-    pack_outer_blocks,
-    round_up,
+    pack_words,
     sum_range,
 )
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
-from hapir.lowering.kernel.program import Convolution, CType, Depthwise, Geometry, Origin, Product, Source, Table, Tile
+from hapir.lowering.kernel.program import (
+    Convolution,
+    CType,
+    Depthwise,
+    Frame,
+    Geometry,
+    Origin,
+    Product,
+    Reframe,
+    Runs,
+    Source,
+    Table,
+    Tiles,
+)
 from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.lowering.kernel.register_tiles import default_tiles
 from hapir.multipliers.model import Multiplier, product_range, product_table
 from hapir.plugin_failures import at_work
 from hapir.registered import MULTIPLIER, value_at
 from hapir.weights import Array, WeightStore
 
-INTEGER_TILE = Tile(4, 4)
-"""16 running sums: with AVX-512 all stay in registers."""
 LIFT = 128
 """What makes a signed byte unsigned."""
 
@@ -104,31 +115,10 @@ def plan_modelled(
     partial = int(np.maximum(-lows, highs).sum(axis=1).max() + np.abs(folded).max())
     if partial > INT32_MAX:
         fail("HAP0710", f"a sum of products can reach {partial}, more than si32 holds", at=op, help="use fewer bits")
-    # the kernel starts from the raw products: what is left over of a row meets 0 * 0, which a model gives as 0
-    ctype = draft.buffers[x.buffer].ctype
-    tile = Tile(1, 1)
-    step = Convolution(
-        origin,
-        _target(geometry, "int32_t", draft),
-        (),
-        source=x.buffer,
-        geometry=geometry,
-        weights=weights.packed(
-            f"{origin.layer}.weight",
-            ctype_of(element_type(op.w), op),
-            lambda array: pack_dot_rows(array, geometry.groups, tile.filters, array.shape[1]),
-        ),
-        bias=Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32)),
-        tile=tile,
-        row_length=rows.shape[1],
-        patch=None if _reads_in_place(geometry) else draft.buffer(ctype, rows.shape[1]),
-        patch_ctype=ctype,
-        lift=False,
-        pad_value=zero_point,
-        sums=draft.buffer("int32_t", _sums_length(geometry, tile)),
-        product=Product(op.multiplier_text, body),
-    )
-    return step, (low, high)
+    contraction = modelled(draft.buffers[x.buffer].ctype, ctype_of(element_type(op.w), op))
+    bias_table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
+    step = _direct(geometry, contraction, weights, bias_table, x, zero_point, 0, draft, origin)
+    return replace(step, product=Product(op.multiplier_text, body)), (low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,47 +148,97 @@ def _target(geometry: Geometry, ctype: CType, draft: Draft) -> int:
     return draft.buffer(ctype, geometry.batch * geometry.rows * geometry.columns * geometry.filters)
 
 
-def _reads_in_place(geometry: Geometry) -> bool:
-    """Whether a patch is a pixel's own channels."""
-    window = geometry.window
-    return window.kernel == (1, 1) and not any(window.padding)
+def _direct(
+    geometry: Geometry,
+    contraction: Contraction,
+    weights: Rows,
+    bias: Table | None,
+    x: Value,
+    fill: float,
+    lift: int,
+    draft: Draft,
+    origin: Origin,
+) -> Convolution:
+    """The outer-product kernel of a layer, after a copy of its input into a frame where it needs one.
 
-
-def _sums_length(geometry: Geometry, tile: Tile) -> int:
-    """Sums of one block of pixels; the last group is rounded up to whole filter blocks."""
+    `fill` is what padding holds, after `lift` was added to signed bytes.
+    """
+    source, frame = x.buffer, Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
+    padding = geometry.window.padding
+    ragged = geometry.channels // geometry.groups % contraction.elements != 0
+    if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
+        source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
+    else:
+        geometry = one_row(geometry)
+        frame = Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
+    runs = runs_of(geometry, frame, contraction.elements)
     per_group = geometry.filters // geometry.groups
-    return tile.pixels * ((geometry.groups - 1) * per_group + round_up(per_group, tile.filters))
+    tiles = default_tiles(geometry.columns, per_group, contraction)
+    return Convolution(
+        origin,
+        _target(geometry, contraction.sums, draft),
+        (),
+        source=source,
+        frame=frame,
+        geometry=geometry,
+        contraction=contraction,
+        runs=runs,
+        tiles=tiles,
+        weights=packed_words(f"{origin.layer}.weight", weights, geometry.groups, runs, contraction, tiles),
+        bias=bias,
+    )
+
+
+def packed_words(role: str, weights: Rows, groups: int, runs: Runs, contraction: Contraction, tiles: Tiles) -> Table:
+    """The weights as an outer-product kernel reads them."""
+    dtype = DTYPES[contraction.w]
+
+    def pack(array: Array) -> Array:
+        return pack_words(array.astype(dtype, copy=False), groups, runs, contraction.elements, tiles.superblock)
+
+    return weights.packed(role, contraction.w, pack)
+
+
+def reframed(
+    source: int,
+    geometry: Geometry,
+    padding: tuple[int, int, int, int],
+    fill: float,
+    lift: int,
+    ctype: CType,
+    draft: Draft,
+    origin: Origin,
+) -> tuple[int, Frame]:
+    """A copy of a layer's input with padding around each map, and its frame."""
+    frame = Frame.around(geometry.height, geometry.width, geometry.channels, padding, fill)
+    buffer = draft.buffer(ctype, geometry.batch * frame.image)
+    draft.add(Reframe(origin, buffer, (), source, geometry.batch, geometry.height, geometry.width, frame, lift))
+    return buffer, frame
+
+
+def runs_of(geometry: Geometry, frame: Frame, elements: int) -> Runs:
+    """How a window lies in a frame: runs of whole rows where its columns are neighbours, else of pixels."""
+    window, per_group = geometry.window, geometry.channels // geometry.groups
+    (r, s), (down, right) = window.kernel, window.dilation
+    whole = geometry.groups == 1 and right == 1
+    columns, length = (1, s * per_group) if whole else (s, per_group)
+    return Runs(r, down * frame.pitch, columns, right * geometry.channels, -(-length // elements))
+
+
+def one_row(geometry: Geometry) -> Geometry:
+    """The same layer over all pixels of all images as one row, where it reads pixel by pixel in their order."""
+    window = geometry.window
+    if window.kernel != (1, 1) or window.stride != (1, 1) or any(window.padding):
+        return geometry
+    pixels = geometry.batch * geometry.height * geometry.width
+    return replace(geometry, batch=1, height=1, width=pixels, rows=1, columns=pixels)
 
 
 def _float(
     geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
 ) -> Convolution:
-    per_group = geometry.filters // geometry.groups
-    # one pixel alone needs many filters in flight to hide the latency of its sums
-    blocks = (4, 8, 16, 32, 64) if geometry.columns == 1 else (4, 8, 16)
-    tile = Tile(min(4, geometry.columns), next((b for b in blocks if per_group <= b), blocks[-1]))
-    elements = weights.array.shape[1]
-    patch = None if _reads_in_place(geometry) else draft.buffer("float", tile.pixels * elements)
-    return Convolution(
-        origin,
-        _target(geometry, "float", draft),
-        (),
-        source=x.buffer,
-        geometry=geometry,
-        weights=weights.packed(
-            f"{origin.layer}.weight",
-            "float",
-            lambda array: pack_outer_blocks(array, geometry.groups, tile.filters),
-        ),
-        bias=None if bias is None else Table(f"{origin.layer}.bias", "float", bias),
-        tile=tile,
-        row_length=elements,
-        patch=patch,
-        patch_ctype="float",
-        lift=False,
-        pad_value=0,
-        sums=draft.buffer("float", _sums_length(geometry, tile)),
-    )
+    table = None if bias is None else Table(f"{origin.layer}.bias", "float", bias)
+    return _direct(geometry, F32, weights, table, x, 0.0, 0, draft, origin)
 
 
 def _integer(
@@ -210,37 +250,22 @@ def _integer(
     draft: Draft,
     origin: Origin,
 ) -> tuple[Convolution, tuple[int, int]]:
-    source_ctype = draft.buffers[x.buffer].ctype
-    lift = source_ctype == "int8_t"
-    offset = LIFT if lift else 0
-    rows, zero_point = weights.array, zero_point_of(element_type(op.x))
-    folded, bounds = _proven_bias(op, rows, bias, x, zero_point, offset)
-    elements = rows.shape[1]
-    length = dot_length(elements)
-    in_place = _reads_in_place(geometry) and not lift and length == elements
-    tile = Tile(min(INTEGER_TILE.pixels, geometry.columns), INTEGER_TILE.filters)
-    patch_ctype: CType = "uint8_t" if lift else source_ctype
-    step = Convolution(
-        origin,
-        _target(geometry, "int32_t", draft),
-        (),
-        source=x.buffer,
-        geometry=geometry,
-        weights=weights.packed(
-            f"{origin.layer}.weight",
-            ctype_of(element_type(op.w), op),
-            lambda array: pack_dot_rows(array, geometry.groups, tile.filters, length),
-        ),
-        bias=Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32)),
-        tile=tile,
-        row_length=length,
-        patch=None if in_place else draft.buffer(patch_ctype, tile.pixels * length),
-        patch_ctype=patch_ctype,
-        lift=lift,
-        pad_value=zero_point + offset,
-        sums=draft.buffer("int32_t", _sums_length(geometry, tile)),
-    )
-    return step, bounds
+    contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
+    zero_point = zero_point_of(element_type(op.x))
+    folded, bounds = _proven_bias(op, weights.array, bias, x, zero_point, lift)
+    table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
+    return _direct(geometry, contraction, weights, table, x, zero_point + lift, lift, draft, origin), bounds
+
+
+def integer_contraction(x: CType, rows: Array) -> tuple[Contraction, int]:
+    """The fastest exact contraction of inputs of a type and these weights, and what is added to the inputs for it."""
+    low, high = int(rows.min(initial=0)), int(rows.max(initial=0))
+    if x in ("uint8_t", "int8_t") and low >= -LIFT and high < LIFT:
+        return U8_I8, LIFT if x == "int8_t" else 0
+    if x == "int16_t" and low >= -(1 << 15) and high < 1 << 15:
+        return I16, 0
+    bits = next(b for b in (8, 16, 32) if (low >= -(1 << b - 1) and high < 1 << b - 1) or b == 32)
+    return integer(x, cast(CType, f"int{bits}_t")), 0
 
 
 def _proven_bias(

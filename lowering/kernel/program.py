@@ -10,36 +10,20 @@ integer sum was proven to fit 32 bits with the weights at hand, so the C text ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
+from hapir.lowering.kernel.c_types import DTYPES as DTYPES
+from hapir.lowering.kernel.c_types import CType as CType
+from hapir.lowering.kernel.c_types import size_of as size_of
+from hapir.lowering.kernel.contraction import Contraction
 from hapir.weights import Array
 
 ALIGNMENT = 64
 """Bytes; every buffer and table starts at a multiple (one cache line, one 512-bit vector)."""
-
-CType = Literal["uint8_t", "int8_t", "uint16_t", "int16_t", "uint32_t", "int32_t", "float", "double"]
-
-DTYPES: dict[CType, np.dtype[np.generic]] = {
-    "uint8_t": np.dtype(np.uint8),
-    "int8_t": np.dtype(np.int8),
-    "uint16_t": np.dtype(np.uint16),
-    "int16_t": np.dtype(np.int16),
-    "uint32_t": np.dtype(np.uint32),
-    "int32_t": np.dtype(np.int32),
-    "float": np.dtype(np.float32),
-    "double": np.dtype(np.float64),
-}
-
-
-def size_of(ctype: CType) -> int:
-    """Bytes of one element."""
-    return DTYPES[ctype].itemsize
 
 
 @dataclass(frozen=True)
@@ -66,6 +50,47 @@ class Table:
     def size_bytes(self) -> int:
         """Bytes in the weights unit."""
         return self.values.size * size_of(self.ctype)
+
+
+SLACK = 64
+"""Bytes behind every buffer of the arena that kernels may read: whole words and vectors at the end of a row."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a channels-last map lies in a larger buffer, all in elements.
+
+    `pitch` is from row to row and `image` from map to map, `start` where the first map begins; what lies around the
+    maps is `fill`, written by the step that writes the maps. `rows` and `columns` are those of the frame.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    top: int
+    left: int
+    fill: int | float
+
+    @staticmethod
+    def around(height: int, width: int, channels: int, padding: tuple[int, int, int, int], fill: float) -> Frame:
+        """The frame of a map with padding top, left, bottom, right."""
+        top, left, bottom, right = padding
+        return Frame(height + top + bottom, width + left + right, channels, top, left, fill)
+
+    @property
+    def pitch(self) -> int:
+        """From row to row."""
+        return self.columns * self.channels
+
+    @property
+    def image(self) -> int:
+        """From map to map: the elements of one frame."""
+        return self.rows * self.pitch
+
+    @property
+    def start(self) -> int:
+        """Where the first map begins."""
+        return self.top * self.pitch + self.left * self.channels
 
 
 @dataclass(frozen=True)
@@ -219,12 +244,40 @@ class Geometry:
     groups: int = 1
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A register block: `pixels` x `filters` sums are kept in registers."""
+LANES = 16
+"""Filters of a vector: sums of 32 bits in 512 bits, as one register or several."""
 
-    pixels: int
-    filters: int
+
+@dataclass(frozen=True)
+class Tiles:
+    """How an outer-product kernel is blocked.
+
+    Weights are packed for strips of `superblock` vectors of filters. `registers` holds, per SIMD path, the pixels and
+    vectors whose sums stay in registers; `order` is the outermost loop.
+    """
+
+    order: Literal["filters", "rows"]
+    superblock: int
+    registers: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A window as it lies: rows x columns of runs of `words`, with the elements between them.
+
+    A run is what is contiguous: a pixel's channels of one group, or a whole row of the window.
+    """
+
+    rows: int
+    row_stride: int
+    columns: int
+    column_stride: int
+    words: int
+
+    @property
+    def total_words(self) -> int:
+        """Words of a whole window."""
+        return self.rows * self.columns * self.words
 
 
 @dataclass(frozen=True)
@@ -256,27 +309,37 @@ class Step:
 
 @dataclass(frozen=True)
 class Convolution(Step):
-    """Dot products of weight rows with patches of the input; a dense layer is the 1x1 case over a row of N pixels.
+    """Outer products of pixels and filters; a dense layer is the 1x1 case over a row of N pixels.
 
-    Integers: weights lie `[group][filter][row_length]`, zero padded; the patch is copied to `patch` (zero padded, and
-    lifted by 128 to unsigned where `lift`), or read in place where `patch` is None. The zero point is folded into the
-    bias, and padding writes `pad_value`. `product` takes the place of `*` where it is given. Floats: weights lie
-    `[group][filter block][patch element][filter]`.
+    Weights lie `[group][strip][word][vector of the strip][filter][element]`, zero padded, a strip being a superblock of
+    filters. `contraction` says what a word is and how it is multiplied. The zero point is folded into the bias. The
+    source lies in `frame`, which holds the padding; the result in `to` where it is given. `product` takes the place of
+    `*` where it is given.
     """
 
     source: int
+    frame: Frame
     geometry: Geometry
+    contraction: Contraction
+    runs: Runs
+    tiles: Tiles
     weights: Table
     bias: Table | None
-    tile: Tile
-    row_length: int
-    patch: int | None
-    patch_ctype: CType
-    lift: bool
-    pad_value: int
-    sums: int
+    to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+
+
+@dataclass(frozen=True)
+class Reframe(Step):
+    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned."""
+
+    source: int
+    batch: int
+    height: int
+    width: int
+    to: Frame
+    lift: int = 0
 
 
 @dataclass(frozen=True)
@@ -499,7 +562,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 
@@ -517,9 +580,7 @@ def reads(step: Step) -> tuple[int, ...]:
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found: list[int] = []
-    if isinstance(step, Convolution) and step.patch is not None:
-        found.append(step.patch)
-    if isinstance(step, Convolution | Depthwise | Pool):
+    if isinstance(step, Depthwise | Pool):
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:
         found.append(step.pool.rows_buffer)

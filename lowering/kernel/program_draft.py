@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import (
+    SLACK,
     Bilinear,
     Buffer,
     Convolution,
@@ -121,7 +122,7 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
             if draft.buffers[b].home == "arena":
                 first, _ = lifetimes.get(b, (t, t))
                 lifetimes[b] = (first, t)
-    blocks = [Block(draft.buffers[b].size_bytes, *span) for b, span in lifetimes.items()]
+    blocks = [Block(draft.buffers[b].size_bytes + SLACK, *span) for b, span in lifetimes.items()]
     plan: Placement = place(blocks)
     buffers = list(draft.buffers)
     for b, offset in zip(lifetimes, plan.offsets, strict=True):

@@ -33,6 +33,7 @@ from hapir.targets.c.print_loads import LOADED, PrintedLoads, has_decoder, print
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_steps import print_step
 from hapir.targets.c.print_weights import declare_table, print_table
+from hapir.targets.c.simd import print_primitives
 from hapir.targets.c.text import c, comment_text, listed
 from hapir.weights import WeightStore
 
@@ -175,7 +176,9 @@ def _source(
 ) -> str:
     run = _run(name, program, inputs, results, steps, symbols, loads)
     load = [] if printed is None else [*printed.functions, printed.load]
-    body = "\n\n".join([*symbols.helpers.values(), *steps.functions, *load, run])
+    simd = print_primitives(symbols.primitives.values())
+    parts = [*([simd] if simd else []), *symbols.helpers.values(), *steps.functions, *load, run]
+    body = "\n\n".join(parts)
     constants = [t for t in program.tables if id(t) not in symbols.loaded]
     declarations = "\n".join(declare_table(t, symbols.of(t)) for t in constants)
     return (
@@ -209,7 +212,8 @@ def _source(
 
 _INLINE = """\
 #if defined(__GNUC__)
-#define HAPIR__INLINE static inline __attribute__((always_inline)) /* so that lengths are constants */
+/* Inlined, so that lengths are constants. */
+#define HAPIR__INLINE static inline __attribute__((always_inline, unused))
 #else
 #define HAPIR__INLINE static inline
 #endif

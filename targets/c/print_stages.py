@@ -25,6 +25,7 @@ from hapir.lowering.kernel.program import (
     Threshold,
     Widen,
 )
+from hapir.targets.c.simd import Primitive, joined
 from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
@@ -54,8 +55,16 @@ class Symbols:
 
     tables: Mapping[int, str]
     helpers: dict[str, str] = field(default_factory=dict[str, str])
+    primitives: dict[str, Primitive] = field(default_factory=dict[str, Primitive])
+    """Pieces of SIMD that are used, by name."""
     loaded: frozenset[int] = frozenset()
     """Tables, by object, that lie in the context: functions take them as parameters of the same identifier."""
+
+    def use(self, primitive: Primitive) -> str:
+        """Ask for a primitive; returns its name."""
+        known = self.primitives.get(primitive.name)
+        self.primitives[primitive.name] = primitive if known is None else joined(known, primitive)
+        return primitive.name
 
     def of(self, table: Table) -> str:
         """The identifier of a table."""

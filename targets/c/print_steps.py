@@ -17,13 +17,15 @@ from hapir.lowering.kernel.program import (
     Pool,
     Program,
     Recurrent,
+    Reframe,
     Relayout,
     ResponseNorm,
     Softmax,
     Step,
     TransposedConvolution,
 )
-from hapir.targets.c.print_convolution import print_convolution
+from hapir.targets.c.print_convolution import print_convolution, print_reframe
+from hapir.targets.c.print_depthwise import print_depthwise
 from hapir.targets.c.print_float_layers import (
     print_bilinear,
     print_norm,
@@ -39,8 +41,12 @@ from hapir.targets.c.text import Printed, c, function, minus, offset, sink, sour
 def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Printed:
     """The functions of any step; `name` is that of the one to call."""
     match step:
-        case Convolution() | Depthwise():
+        case Convolution():
             return print_convolution(step, name, program, symbols)
+        case Reframe():
+            return print_reframe(step, name, program, symbols)
+        case Depthwise():
+            return print_depthwise(step, name, program, symbols)
         case Pool():
             return _pool(step, name, program, symbols)
         case Elementwise():

@@ -1,0 +1,45 @@
+"""What outer-product kernels multiply: reductions run over words of 32 bits, one per filter in each lane of a vector.
+
+A contraction says how many elements of a window a word holds and of which types they are; how a word is multiplied on
+each SIMD path is the printer's (`targets/c/contractions.py`). Plain data, no IR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hapir.lowering.kernel.c_types import CType
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """Words of `elements` inputs of type `x` times as many weights of type `w`, added to sums of type `sums`."""
+
+    name: str
+    x: CType
+    w: CType
+    sums: CType
+    elements: int
+
+    @property
+    def per_vector(self) -> int:
+        """Weights that a vector of 16 filters takes of a word."""
+        return 16 * self.elements
+
+
+F32 = Contraction("f32", "float", "float", "float", 1)
+"""One float; sums in f32, in the order of the window."""
+U8_I8 = Contraction("u8_i8", "uint8_t", "int8_t", "int32_t", 4)
+"""Four unsigned bytes times four signed ones: vpdpbusd, or its exact equivalent."""
+I16 = Contraction("i16", "int16_t", "int16_t", "int32_t", 2)
+"""Two pairs of 16 bits: vpdpwssd, pmaddwd."""
+
+
+def integer(x: CType, w: CType) -> Contraction:
+    """Any integers, one product of 32 bits at a time."""
+    return Contraction(f"{x.removesuffix('_t')}_{w.removesuffix('_t')}", x, w, "int32_t", 1)
+
+
+def modelled(x: CType, w: CType) -> Contraction:
+    """Products of a multiplier model, one at a time."""
+    return Contraction("model", x, w, "int32_t", 1)

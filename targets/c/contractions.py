@@ -1,0 +1,155 @@
+"""Register blocks of outer-product kernels as C: the sums of pixels x vectors of filters over the words of a window.
+
+A block is an inline function with constant lengths, `tile__CONTRACTION_PIXELSxVECTORS`: the sums stay in registers,
+each named, so no compiler has to find that out. On a path without vectors, and for contractions that no instruction
+serves, the lanes are a loop that compilers vectorize as they can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.program import LANES
+from hapir.targets.c.simd import Primitive
+from hapir.targets.c.text import c, listed, sink, source
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A contraction on the paths with vectors: how a word of x is broadcast, a vector of w loaded, both multiplied.
+
+    `vector` is the type of sums and operands; the expressions are over `from` and `w` (pointers) and `sum`, `x`, `w`.
+    """
+
+    vector: str
+    broadcast: str
+    load: str
+    multiply: str
+    needs: tuple[str, ...]
+
+
+VECTORIZED = {
+    "f32": Texts(
+        "f32x16",
+        "f32x16__set(*($from))",
+        "f32x16__load($w)",
+        "f32x16__fma($sum, $x, $w)",
+        ("f32x16__zero", "f32x16__set", "f32x16__load", "f32x16__fma", "f32x16__store"),
+    ),
+    "u8_i8": Texts(
+        "i32x16",
+        "i32x16__word($from)",
+        "i32x16__load($w)",
+        "i32x16__dot_u8_i8($sum, $x, $w)",
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i8", "i32x16__store"),
+    ),
+    "i16": Texts(
+        "i32x16",
+        "i32x16__word($from)",
+        "i32x16__load($w)",
+        "i32x16__dot_i16($sum, $x, $w)",
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store"),
+    ),
+}
+"""By name of the contraction."""
+
+
+def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product: str = "") -> Primitive:
+    """The register block of a contraction on a path; `product` is the function that takes the place of `*`."""
+    name = f"tile__{product or contraction.name}_{pixels}x{blocks}"
+    texts = VECTORIZED.get(contraction.name)
+    if path == "c" or texts is None:
+        return Primitive(name, {path: _plain(name, contraction, pixels, blocks, product)})
+    return Primitive(name, {path: _vector(name, contraction, texts, pixels, blocks)}, texts.needs)
+
+
+PARAMETERS = (
+    "int32_t w_step",
+    "int32_t rows",
+    "int32_t row_stride",
+    "int32_t columns",
+    "int32_t column_stride",
+    "int32_t words",
+)
+"""Elements between words of weights; the runs of a window."""
+
+
+def _frame(name: str, contraction: Contraction, start: str, word: str, store: str, unused: str) -> str:
+    """The loops around a word."""
+    parameters = [source(contraction.x, "x"), "int32_t x_stride", source(contraction.w, "w")]
+    parameters += [*PARAMETERS, sink(contraction.sums, "sums")]
+    return c(
+        """
+        $head
+        {
+            $unused
+            $start
+            for (int32_t r = 0; r < rows; ++r) {
+                for (int32_t s = 0; s < columns; ++s) {
+                    const $x *from = x + r * row_stride + s * column_stride;
+                    for (int32_t i = 0; i < words; ++i, from += $elements, w += w_step) {
+                        $word
+                    }
+                }
+            }
+            $store
+        }
+        """,
+        head=listed(f"HAPIR__INLINE void {name}(", parameters, ")"),
+        unused=unused,
+        start=start,
+        x=contraction.x,
+        elements=contraction.elements,
+        word=word,
+        store=store,
+    )
+
+
+def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, blocks: int) -> str:
+    rows, columns = range(pixels), range(blocks)
+    vector, zero = f"hapir__{texts.vector}", f"{texts.vector}__zero()"
+    starts = [f"{vector} " + ", ".join(f"s{i}_{j} = {zero}" for j in columns) + ";" for i in rows]
+    loads = [f"const {vector} w{j} = {c(texts.load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
+    products: list[str] = []
+    for i in rows:
+        place = "from" if i == 0 else "from + x_stride" if i == 1 else f"from + {i} * x_stride"
+        adds = [f"s{i}_{j} = {c(texts.multiply, sum=f's{i}_{j}', x=f'x{i}', w=f'w{j}')};" for j in columns]
+        products += [f"const {vector} x{i} = {c(texts.broadcast, **{'from': place})};", *adds]
+    stores = [
+        f"{texts.vector}__store({_plus('sums', (i * blocks + j) * LANES)}, s{i}_{j});" for i in rows for j in columns
+    ]
+    unused = "(void)x_stride;" if pixels == 1 else ""
+    return _frame(name, contraction, "\n".join(starts), "\n".join((*loads, *products)), "\n".join(stores), unused)
+
+
+def _plus(pointer: str, offset: int) -> str:
+    return f"{pointer} + {offset}" if offset else pointer
+
+
+def _plain(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+    lanes, elements = blocks * LANES, contraction.elements
+    kind = contraction.sums
+    adds: list[str] = []
+    for i in range(pixels):
+        terms: list[str] = []
+        for e in range(elements):
+            place = " + ".join(t for t in ("" if i == 0 else times_stride(i), str(e) if e or i == 0 else "") if t)
+            weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
+            cast = f"({kind})" if kind != contraction.x else ""
+            value = f"from[{place}]"
+            terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
+        adds.append(f"s{i}[j] += {' + '.join(terms)};")
+    return _frame(
+        name,
+        contraction,
+        "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
+        c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
+        "\n".join(f"memcpy({_plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
+        "(void)x_stride;" if pixels == 1 else "",
+    )
+
+
+def times_stride(index: int) -> str:
+    """The distance of a pixel from the first."""
+    return "x_stride" if index == 1 else f"{index} * x_stride"

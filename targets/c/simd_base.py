@@ -1,0 +1,285 @@
+"""The primitives that all kernels share: vectors of 16 lanes of 32 bits, and the products of outer-product kernels.
+
+A dot product adds to each lane the products of one word: four bytes, two halves. Where a path has no instruction for
+it the same sum is made of exact steps; no intermediate saturates.
+"""
+
+from __future__ import annotations
+
+from hapir.dialects.kernel import PATHS
+from hapir.targets.c.simd import Primitive
+
+_TYPES = {
+    "avx512": "typedef __m512i hapir__i32x16;\ntypedef __m512 hapir__f32x16;",
+    "avx2": """
+typedef struct {
+    __m256i a, b;
+} hapir__i32x16;
+typedef struct {
+    __m256 a, b;
+} hapir__f32x16;""",
+    "neon": """
+typedef struct {
+    int32x4_t a, b, c, d;
+} hapir__i32x16;
+typedef struct {
+    float32x4_t a, b, c, d;
+} hapir__f32x16;""",
+    "c": """
+typedef struct {
+    int32_t v[16];
+} hapir__i32x16;
+typedef struct {
+    float v[16];
+} hapir__f32x16;""",
+}
+
+
+def _function(name: str, result: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
+    """An inline function by path."""
+    texts = {
+        path: f"HAPIR__INLINE {result} {name}({parameters})\n{{\n"
+        + "\n".join(f"    {line}" if line else "" for line in body.strip("\n").split("\n"))
+        + "\n}"
+        for path, body in bodies.items()
+    }
+    return Primitive(name, texts, ("types", *needs))
+
+
+def function(name: str, result: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
+    """An inline function of vectors by path, for tables of other files."""
+    return _function(name, result, parameters, bodies, *needs)
+
+
+_LANES = "hapir__i32x16 r;\nfor (int i = 0; i < 16; ++i) {\n    r.v[i] = $;\n}\nreturn r;"
+
+
+def lanes(expression: str, *, floats: bool = False) -> str:
+    """The plain C of a vector whose lane i is an expression of i."""
+    text = _LANES.replace("$", expression)
+    return text.replace("i32x16", "f32x16") if floats else text
+
+
+_DOT_U8_I8 = {
+    "avx512": """
+#if defined(__AVX512VNNI__)
+return _mm512_dpbusd_epi32(sum, x, w);
+#else
+const __m512i x_even = _mm512_and_si512(x, _mm512_set1_epi32(0x00FF00FF)), x_odd = _mm512_srli_epi16(x, 8);
+const __m512i w_even = _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), w_odd = _mm512_srai_epi16(w, 8);
+sum = _mm512_add_epi32(sum, _mm512_madd_epi16(x_even, w_even));
+return _mm512_add_epi32(sum, _mm512_madd_epi16(x_odd, w_odd));
+#endif""",
+    "avx2": """
+#if defined(__AVXVNNI__)
+sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
+sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
+#else
+const __m256i low = _mm256_set1_epi32(0x00FF00FF);
+const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
+const __m256i a_even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), a_odd = _mm256_srai_epi16(w.a, 8);
+const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(w.b, 8), 8), b_odd = _mm256_srai_epi16(w.b, 8);
+sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_even, a_even));
+sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_odd, a_odd));
+sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_even, b_even));
+sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_odd, b_odd));
+#endif
+return sum;""",
+    "neon": """
+sum.a = hapir__dot_u8_i8(sum.a, x.a, w.a);
+sum.b = hapir__dot_u8_i8(sum.b, x.a, w.b);
+sum.c = hapir__dot_u8_i8(sum.c, x.a, w.c);
+sum.d = hapir__dot_u8_i8(sum.d, x.a, w.d);
+return sum;""",
+}
+
+_NEON_DOT_U8_I8 = """
+/* Unsigned bytes times signed ones, four to a lane. */
+HAPIR__INLINE int32x4_t hapir__dot_u8_i8(int32x4_t sum, int32x4_t x, int32x4_t w)
+{
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+    return vusdotq_s32(sum, vreinterpretq_u8_s32(x), vreinterpretq_s8_s32(w));
+#else
+    const uint8x16_t bytes = vreinterpretq_u8_s32(x);
+    const int8x16_t weights = vreinterpretq_s8_s32(w);
+    const int16x8_t x_low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
+    const int16x8_t x_high = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(bytes)));
+    const int16x8_t w_low = vmovl_s8(vget_low_s8(weights)), w_high = vmovl_s8(vget_high_s8(weights));
+    const int32x4_t first = vpaddq_s32(
+        vmull_s16(vget_low_s16(x_low), vget_low_s16(w_low)), vmull_s16(vget_high_s16(x_low), vget_high_s16(w_low)));
+    const int32x4_t second = vpaddq_s32(
+        vmull_s16(vget_low_s16(x_high), vget_low_s16(w_high)),
+        vmull_s16(vget_high_s16(x_high), vget_high_s16(w_high)));
+    return vaddq_s32(sum, vpaddq_s32(first, second));
+#endif
+}"""
+
+_DOT_I16 = {
+    "avx512": """
+#if defined(__AVX512VNNI__)
+return _mm512_dpwssd_epi32(sum, x, w);
+#else
+return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w));
+#endif""",
+    "avx2": """
+sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, w.a));
+sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, w.b));
+return sum;""",
+    "neon": """
+sum.a = hapir__dot_i16(sum.a, x.a, w.a);
+sum.b = hapir__dot_i16(sum.b, x.a, w.b);
+sum.c = hapir__dot_i16(sum.c, x.a, w.c);
+sum.d = hapir__dot_i16(sum.d, x.a, w.d);
+return sum;""",
+}
+
+_NEON_DOT_I16 = """
+/* Pairs of 16 bits. */
+HAPIR__INLINE int32x4_t hapir__dot_i16(int32x4_t sum, int32x4_t x, int32x4_t w)
+{
+    const int16x8_t a = vreinterpretq_s16_s32(x), b = vreinterpretq_s16_s32(w);
+    const int32x4_t low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+    return vaddq_s32(sum, vpaddq_s32(low, vmull_s16(vget_high_s16(a), vget_high_s16(b))));
+}"""
+
+
+def _each(call: str, parts: str = "ab") -> str:
+    """The same call on every register: `%` stands for its name."""
+    return "\n".join(f"r.{part} = {call.replace('%', part)};" for part in parts)
+
+
+def _vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
+    """The bodies of a function of whole vectors: an expression per register, `%` being its name."""
+    result = f"hapir__{kind} r;\n"
+    return {
+        "avx512": f"return {avx512};",
+        "avx2": f"{result}{_each(avx2)}\nreturn r;",
+        "neon": f"{result}{_each(neon, 'abcd')}\nreturn r;",
+        "c": lanes(plain, floats=kind == "f32x16"),
+    }
+
+
+PRIMITIVES = (
+    Primitive("types", _TYPES),
+    _function(
+        "f32x16__zero",
+        "hapir__f32x16",
+        "void",
+        _vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
+    ),
+    _function(
+        "f32x16__set",
+        "hapir__f32x16",
+        "float x",
+        _vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
+    ),
+    _function(
+        "f32x16__load",
+        "hapir__f32x16",
+        "const float *p",
+        {
+            "avx512": "return _mm512_loadu_ps(p);",
+            "avx2": "return (hapir__f32x16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};",
+            "neon": "return (hapir__f32x16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};",
+            "c": "hapir__f32x16 r;\nmemcpy(r.v, p, sizeof(r.v));\nreturn r;",
+        },
+    ),
+    _function(
+        "f32x16__store",
+        "void",
+        "float *p, hapir__f32x16 x",
+        {
+            "avx512": "_mm512_storeu_ps(p, x);",
+            "avx2": "_mm256_storeu_ps(p, x.a);\n_mm256_storeu_ps(p + 8, x.b);",
+            "neon": "vst1q_f32(p, x.a);\nvst1q_f32(p + 4, x.b);\nvst1q_f32(p + 8, x.c);\nvst1q_f32(p + 12, x.d);",
+            "c": "memcpy(p, x.v, sizeof(x.v));",
+        },
+    ),
+    _function(
+        "f32x16__fma",
+        "hapir__f32x16",
+        "hapir__f32x16 sum, hapir__f32x16 x, hapir__f32x16 w",
+        _vector(
+            "f32x16",
+            "_mm512_fmadd_ps(x, w, sum)",
+            "_mm256_fmadd_ps(x.%, w.%, sum.%)",
+            "vfmaq_f32(sum.%, x.%, w.%)",
+            "sum.v[i] + x.v[i] * w.v[i]",
+        ),
+    ),
+    _function(
+        "i32x16__zero",
+        "hapir__i32x16",
+        "void",
+        _vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
+    ),
+    _function(
+        "i32x16__set",
+        "hapir__i32x16",
+        "int32_t x",
+        _vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
+    ),
+    _function(
+        "i32x16__word",
+        "hapir__i32x16",
+        "const void *p",
+        dict.fromkeys(PATHS, "int32_t word;\nmemcpy(&word, p, sizeof(word));\nreturn i32x16__set(word);"),
+        "i32x16__set",
+    ),
+    _function(
+        "i32x16__load",
+        "hapir__i32x16",
+        "const void *p",
+        {
+            "avx512": "return _mm512_loadu_si512(p);",
+            "avx2": """
+const uint8_t *q = (const uint8_t *)p;
+return (hapir__i32x16){_mm256_loadu_si256((const void *)q), _mm256_loadu_si256((const void *)(q + 32))};""",
+            "neon": """
+const uint8_t *q = (const uint8_t *)p;
+return (hapir__i32x16){
+    vreinterpretq_s32_u8(vld1q_u8(q)), vreinterpretq_s32_u8(vld1q_u8(q + 16)),
+    vreinterpretq_s32_u8(vld1q_u8(q + 32)), vreinterpretq_s32_u8(vld1q_u8(q + 48))};""",
+            "c": "hapir__i32x16 r;\nmemcpy(r.v, p, sizeof(r.v));\nreturn r;",
+        },
+    ),
+    _function(
+        "i32x16__store",
+        "void",
+        "int32_t *p, hapir__i32x16 x",
+        {
+            "avx512": "_mm512_storeu_si512(p, x);",
+            "avx2": "_mm256_storeu_si256((void *)p, x.a);\n_mm256_storeu_si256((void *)(p + 8), x.b);",
+            "neon": "vst1q_s32(p, x.a);\nvst1q_s32(p + 4, x.b);\nvst1q_s32(p + 8, x.c);\nvst1q_s32(p + 12, x.d);",
+            "c": "memcpy(p, x.v, sizeof(x.v));",
+        },
+    ),
+    _function(
+        "i32x16__add",
+        "hapir__i32x16",
+        "hapir__i32x16 x, hapir__i32x16 y",
+        _vector(
+            "i32x16",
+            "_mm512_add_epi32(x, y)",
+            "_mm256_add_epi32(x.%, y.%)",
+            "vaddq_s32(x.%, y.%)",
+            "x.v[i] + y.v[i]",
+        ),
+    ),
+    Primitive("hapir__dot_u8_i8", {"neon": _NEON_DOT_U8_I8}),
+    _function(
+        "i32x16__dot_u8_i8",
+        "hapir__i32x16",
+        "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
+        _DOT_U8_I8,
+        "hapir__dot_u8_i8",
+    ),
+    Primitive("hapir__dot_i16", {"neon": _NEON_DOT_I16}),
+    _function(
+        "i32x16__dot_i16",
+        "hapir__i32x16",
+        "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
+        _DOT_I16,
+        "hapir__dot_i16",
+    ),
+)
