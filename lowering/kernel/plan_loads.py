@@ -81,8 +81,15 @@ def loaded_bytes(loads: tuple[Load, ...]) -> int:
 
 
 def _axes(arranged: Array, weight: EncodedWeight) -> tuple[Axis, ...] | None:
-    """The places of all elements as a sum over axes; None where they are no such sum. `arranged` counts from 1."""
+    """The places of all elements as a sum over axes; None where they are no such sum. `arranged` counts from 1.
+
+    Where neighbouring elements of a window share a word, all axes but the first are taken as one.
+    """
     shape = weight.tensor.shape
+    return _sum_over(arranged, shape) or (_sum_over(arranged, (shape[0], prod(shape[1:]))) if shape else None)
+
+
+def _sum_over(arranged: Array, shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
     count = prod(shape)
     flat = arranged.reshape(-1).astype(np.int64)
     filled = np.flatnonzero(flat)

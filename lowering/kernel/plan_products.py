@@ -141,7 +141,8 @@ class Rows:
 
     def packed(self, role: str, ctype: CType, pack: Callable[[Array], Array]) -> Table:
         """The table of the rows as a kernel reads them."""
-        return Table(role, ctype, pack(self.array), Source(self.key, lambda array: pack(self.arrange(array))))
+        values = pack(self.array).astype(DTYPES[ctype], copy=False)
+        return Table(role, ctype, values, Source(self.key, lambda array: pack(self.arrange(array))))
 
 
 def _target(geometry: Geometry, ctype: CType, draft: Draft) -> int:
@@ -191,10 +192,9 @@ def _direct(
 
 def packed_words(role: str, weights: Rows, groups: int, runs: Runs, contraction: Contraction, tiles: Tiles) -> Table:
     """The weights as an outer-product kernel reads them."""
-    dtype = DTYPES[contraction.w]
 
     def pack(array: Array) -> Array:
-        return pack_words(array.astype(dtype, copy=False), groups, runs, contraction.elements, tiles.superblock)
+        return pack_words(array, groups, runs, contraction.elements, tiles.superblock)
 
     return weights.packed(role, contraction.w, pack)
 
