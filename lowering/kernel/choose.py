@@ -5,13 +5,12 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import NoReturn
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, ModuleOp, StringAttr, i64
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.ir import Attribute
 
 from hapir.diagnostics import Label, fail, span_of
@@ -238,5 +237,3 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
         return f"there is no arithmetic `{arithmetic}` for its formats"
     return "no kernel has these options"
-
-
