@@ -61,7 +61,8 @@ def lanes(expression: str, *, floats: bool = False) -> str:
 
 
 _IN_PLACE = """
-/* A product that adds to its operand: GCC else copies each sum of a loop, and spills what no longer fits. */
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
 #else
@@ -281,6 +282,30 @@ return (hapir__i32x16){
         ),
     ),
     Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),
+    _function(
+        "f32x16__kept",
+        "hapir__f32x16",
+        "hapir__f32x16 x",
+        {
+            "avx512": "HAPIR__IN_PLACE(x);\nreturn x;",
+            "avx2": "HAPIR__IN_PLACE(x.a);\nHAPIR__IN_PLACE(x.b);\nreturn x;",
+            "neon": "return x;",
+            "c": "return x;",
+        },
+        "in_place",
+    ),
+    _function(
+        "i32x16__kept",
+        "hapir__i32x16",
+        "hapir__i32x16 x",
+        {
+            "avx512": "HAPIR__IN_PLACE(x);\nreturn x;",
+            "avx2": "HAPIR__IN_PLACE(x.a);\nHAPIR__IN_PLACE(x.b);\nreturn x;",
+            "neon": "return x;",
+            "c": "return x;",
+        },
+        "in_place",
+    ),
     Primitive("hapir__dot_u8_i8", {"neon": _NEON_DOT_U8_I8}),
     _function(
         "i32x16__dot_u8_i8",
