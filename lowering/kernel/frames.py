@@ -1,8 +1,8 @@
 """Maps written straight into the frames that their readers want, instead of copied there.
 
-Law: exact; only places change. A `Reframe` disappears where the step that makes its source can write into a frame, and
-every other reader of the source can read from one; where the copy lifts signed bytes, the maker gives them lifted. Where
-several frames of one map are wanted, the first is written and the others are copied from it.
+Law: exact; only places change. A `Reframe` disappears where the step that makes its source can write into a frame,
+and every other reader of the source can read from one; where the copy lifts signed bytes, the maker gives them lifted.
+Where several frames of one map are wanted, the first is written and the others are copied from it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hapir.lowering.kernel.plan_products import one_row
 from hapir.lowering.kernel.program import (
     Convolution,
     Depthwise,
@@ -185,12 +186,11 @@ def lifted(stages: tuple[Stage, ...], lift: int) -> tuple[Stage, ...] | None:
 
 def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads them in their order."""
-    g, window = step.geometry, step.geometry.window
-    plain = window.kernel == (1, 1) and window.stride == (1, 1) and step.frame.image == g.height * g.width * g.channels
-    if not plain or step.pool is not None or g.batch * g.height == 1:
+    g, geometry = step.geometry, one_row(step.geometry)
+    plain = step.frame.image == g.height * g.width * g.channels
+    if geometry == g or not plain or step.pool is not None:
         return step
-    pixels = g.batch * g.height * g.width
-    geometry = replace(g, batch=1, height=1, width=pixels, rows=1, columns=pixels)
+    pixels = geometry.columns
     frame = Frame.around(1, pixels, g.channels, (0, 0, 0, 0), step.frame.fill)
     per_group = g.filters // g.groups
     return replace(

@@ -44,7 +44,7 @@ def _has_vectors(step: Elementwise, ctypes: dict[int, CType]) -> bool:
 
 
 def _vectors(step: Elementwise, names: dict[int, str], ctypes: dict[int, CType], symbols: Symbols) -> str:
-    """Runs of contiguous elements: all of them, or rows where something lies in a frame; pixels where channels count."""
+    """Runs of contiguous elements: all, or rows where something lies in a frame; pixels where channels count."""
     target = ctypes[step.target]
     frames: dict[str, Frame | None] = {names[o.buffer]: o.frame for o in step.operands} | {"y": step.to}
     rows = step.pixels if any(frames.values()) else None

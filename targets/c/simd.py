@@ -41,6 +41,7 @@ FAMILIES = (
     "memory",
     "sparse",
     "stages",
+    "winograd",
 )
 """Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""
 
