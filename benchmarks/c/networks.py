@@ -102,10 +102,12 @@ def compile_case(
     folder: Path,
     recipe: str | None = None,
     weights: Mapping[str, Array] | None = None,
+    *,
+    graph_too: bool = True,
 ) -> Case:
-    """Compile a workload under the recipe of an arithmetic, or another `recipe` that has no graph for other tools.
+    """Compile a workload under the recipe of an arithmetic, or another `recipe`.
 
-    `weights` replaces float parameters before the recipe.
+    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
@@ -118,10 +120,9 @@ def compile_case(
     name = f"{workload.name}_{arithmetic}"
     x = images[: workload.shape[0]]
     graph = None
-    if recipe is None:
-        unfused = dict(scheduled.compiled.snapshots)
-        flat = unfused["quantize" if arithmetic == INT8 else "fold_batch_norm"]
-        graph = read_graph(networks_of(flat)[0], scheduled.weights)
+    if graph_too:
+        # the stage before the last, `fuse`, has plain operators
+        graph = read_graph(networks_of(scheduled.compiled.snapshots[-2][1])[0], scheduled.weights)
     parts, store = scheduled.cut, scheduled.decoded.weights
     given = {workload.input_name: x}
     if parts.prologue is not None:
