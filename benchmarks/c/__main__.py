@@ -47,7 +47,6 @@ def main() -> None:
                 contest = row.build(setting)
                 results[row.name] = Result(contest, race(contest, workers, settings, folder))
                 print_lines(row_lines(results[row.name]))
-                contest.case = None
     print()
     for line in goal_lines(GOALS, results):
         print(f"{line[0]:<26}{line[1]:<58}{line[2]:<28}{line[3]:<16}{line[4]}")

@@ -31,7 +31,9 @@ LEVELS = {BINARY: (BipolarType(1), (-1, 1), (0,)), TERNARY: (TernaryType(), (-1,
 class _Dense:
     """A dense layer under construction: as many outputs as inputs."""
 
-    def __init__(self, name: str, workload: Workload, x: Attribute, result: Attribute, weights: Array, codes: Attribute):
+    def __init__(
+        self, name: str, workload: Workload, x: Attribute, result: Attribute, weights: Array, codes: Attribute
+    ):
         ends = TensorType(x, workload.shape), TensorType(result, workload.shape)
         self.case_name, self.workload, self.result_type = name, workload, ends[1]
         self.store, self.ops = WeightStore(), list[Operation]()
