@@ -58,7 +58,8 @@ class _Dense:
         module.verify()
         (fused,) = networks_of(module)
         expected = run_network(fused, self.store, {"x": x})["y"]
-        return Case(self.workload, self.case_name, emit_c(fused, self.store), x, expected)
+        weights = self.store["y.weight"]
+        return Case(self.workload, self.case_name, emit_c(fused, self.store), x, expected, weights=weights)
 
 
 def few_levels_case(kind: str, workload: Workload) -> Case:

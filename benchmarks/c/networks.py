@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,8 @@ class Case:
     expected: Array
     """What hapir's reference makes of it."""
     graph: Graph | None = None
-    float_x: Array = field(default_factory=lambda: np.zeros(0))
+    weights: Array | None = None
+    """Of a single layer that has no graph."""
 
     @property
     def name(self) -> str:
@@ -131,7 +132,7 @@ def compile_case(
     (key,) = (n.data for n in parts.body.input_names)
     expected = run_network(parts.body, store, {key: given[key]})
     artefact = emit_c(parts.body, store, name)
-    return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph, x)
+    return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph)
 
 
 def _scheduled(workload: Workload, recipe: str, folder: Path) -> Scheduled:

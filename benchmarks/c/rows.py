@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.c.c_libraries import gemmbitserial_library
 from benchmarks.c.contests import Contest, Entry, hapir_entry, litert_entry, network_contest, own_contest
 from benchmarks.c.few_bits import BINARY, TERNARY, bits_case, few_levels_case, levels_case, zeros_case
 from benchmarks.c.goals import OWN_FLOAT, OWN_INT8, WIDTHS, XOR
@@ -35,6 +36,8 @@ class Setting:
     wanted: frozenset[str]
     """The tools that take part."""
     peaks: Mapping[str, Peak]
+    gemmbitserial: Path | None = None
+    """A checkout of its sources."""
     rivals: dict[str, Entry] = field(default_factory=dict[str, Entry])
     """Dense layers that several rows compare with."""
 
@@ -87,11 +90,28 @@ def _litert(setting: Setting, workload: str) -> dict[str, Entry]:
     return {"litert int8": setting.rival(f"{workload} litert", make)} if "litert" in setting.wanted else {}
 
 
+def _gemmbitserial(setting: Setting, case: Case, contest: Contest) -> None:
+    if setting.gemmbitserial is None:
+        contest.skipped["gemmbitserial"] = "no checkout is given (--gemmbitserial)"
+        return
+    assert case.weights is not None
+    folder = setting.folder / f"{case.workload.name}_gemmbitserial"
+    try:
+        path = gemmbitserial_library(setting.gemmbitserial, case.weights, len(case.x), folder)
+    except RuntimeError as error:
+        contest.skipped["gemmbitserial"] = str(error)
+        return
+    contest.entries["gemmbitserial"] = Entry("gemmbitserial", path, case.x, case.expected)
+
+
 def _few_levels(kind: str, workload: str) -> Row:
     def build(setting: Setting) -> Contest:
         case = few_levels_case(kind, WORKLOADS[workload])
         rivals = {OWN_INT8: _own_int8(setting, workload), **_litert(setting, workload)}
-        return own_contest(case, setting.folder / workload, rivals, setting.peaks, XOR)
+        contest = own_contest(case, setting.folder / workload, rivals, setting.peaks, XOR)
+        if kind == BINARY:
+            _gemmbitserial(setting, case, contest)
+        return contest
 
     return Row(f"{workload}/{kind}", build)
 
