@@ -176,9 +176,14 @@ class Widen:
 
 @dataclass(frozen=True)
 class Steps:
-    """A quantizer by a factor: one float that becomes the lowest code, one that becomes the highest, in f32."""
+    """A quantizer as `nearest(v * factor + added)`, or the floor of that, `first` <= v <= `last`: the outermost steps.
+
+    It makes no difference whether the product is rounded before the addition.
+    """
 
     factor: float
+    added: float
+    floor: bool
     first: float
     last: float
 
@@ -187,8 +192,7 @@ class Steps:
 class Quantize:
     """`clamp(round(v / scale) + zero_point, low, high)`, the division in double.
 
-    Where `steps` is given, `round(min(max(v, steps.first), steps.last) * steps.factor) + zero_point` is the same for
-    every float.
+    Where `steps` is given, it gives the same codes, less the zero point, for every float.
     """
 
     scale: Table | float

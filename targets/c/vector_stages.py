@@ -314,11 +314,14 @@ def _quantize(chain: Chain, v: str, ctype: CType, stage: Quantize, last: bool) -
         return _real_codes(chain, real, stage)
     v = chain.name("float", f"f32x16__number_at_least({v}, f32x16__set({float32(steps.first)}))")
     v = chain.name("float", f"f32x16__at_most({v}, f32x16__set({float32(steps.last)}))")
-    real = chain.doubles(f"f64x16__mul(f64x16__from_f32({v}), f64x16__set({float_text(steps.factor)}))")
-    if stage.rounding == Rounding.half_even:
-        value = chain.name("int32_t", f"f64x16__nearest_i32({real})")
+    factor = f"f64x16__set({float_text(steps.factor)})"
+    if steps.added:
+        added = f"f64x16__set({float_text(steps.added)})"
+        real = chain.doubles(f"f64x16__fma({added}, f64x16__from_f32({v}), {factor})")
     else:
-        value = chain.name("int32_t", f"f64x16__to_i32(f64x16__{stage.rounding}({real}))")
+        real = chain.doubles(f"f64x16__mul(f64x16__from_f32({v}), {factor})")
+    whole = f"f64x16__to_i32(f64x16__floor({real}))" if steps.floor else f"f64x16__nearest_i32({real})"
+    value = chain.name("int32_t", whole)
     if stage.zero_point:
         value = chain.name("int32_t", f"i32x16__add({value}, {_set(stage.zero_point)})")
     return value
