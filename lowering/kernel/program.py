@@ -341,6 +341,35 @@ class Step:
     target: int
     stages: tuple[Stage, ...]
 
+    @property
+    def own_reads(self) -> tuple[int, ...]:
+        """The buffers that a step of another file reads."""
+        return ()
+
+    @property
+    def own_scratch(self) -> tuple[int, ...]:
+        """The buffers that a step of another file uses while it runs."""
+        return ()
+
+    @property
+    def own_tables(self) -> tuple[Table | None, ...]:
+        """The constants of a step of another file, but for those of its stages."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Borders:
+    """What is added to sums whose window reaches into padding.
+
+    `rows` and `columns` hold the case of each row and column of the result, 0 where all taps read the map; `values` has
+    a row of all filters per case of rows and, within it, of columns, of which there are `column_cases`.
+    """
+
+    rows: Table
+    columns: Table
+    column_cases: int
+    values: Table
+
 
 @dataclass(frozen=True)
 class Convolution(Step):
@@ -363,6 +392,25 @@ class Convolution(Step):
     to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+    borders: Borders | None = None
+
+
+@dataclass(frozen=True)
+class PackBits(Step):
+    """A channels-last map of bytes as bit planes in a frame of words: `[group][word of 32 channels][plane]` per pixel.
+
+    A plane is one bit of each byte after `low` was taken from it, `positions` says which.
+    """
+
+    source: int
+    batch: int
+    height: int
+    width: int
+    channels: int
+    groups: int
+    low: int
+    positions: tuple[int, ...]
+    to: Frame
 
 
 @dataclass(frozen=True)
@@ -597,7 +645,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 
@@ -608,13 +656,12 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
-    assert isinstance(step, _OneSource)
-    return (step.source,)
+    return (step.source,) if isinstance(step, _OneSource) else step.own_reads
 
 
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
-    found: list[int] = []
+    found = list(step.own_scratch)
     if isinstance(step, Depthwise | Pool):
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:
