@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from hapir.lowering.kernel.plan_products import one_row
-from hapir.lowering.kernel.program import Convolution, Frame, Reframe, Step, reads
+from hapir.lowering.kernel.program import Convolution, Frame, Join, Reframe, Step, joins, reads
 from hapir.lowering.kernel.program_draft import Draft
 from hapir.lowering.kernel.register_tiles import with_pixels
 
@@ -67,8 +67,10 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
     for i, step in enumerate(draft.steps):
         if step is None or i == at or source not in reads(step):
             continue
+        joined = _joined(step, source, target, copy.to)
         read = READERS.get(type(step))
-        other = read(step, target, copy.to) if read is not None else None
+        only_joins = source not in reads(joined)
+        other = joined if only_joins else read(joined, target, copy.to) if read is not None else None
         if other is None:
             return
         changed[i] = None if isinstance(other, Reframe) else other
@@ -83,11 +85,23 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
         draft.steps[i] = step
 
 
+def _joined(step: Step, old: int, new: int, frame: Frame) -> Step:
+    """The step, reading what it joins from a frame in another buffer."""
+    if not any(join.buffer == old for join in joins(step)):
+        return step
+    stages = (
+        replace(stage, buffer=new, frame=frame) if isinstance(stage, Join) and stage.buffer == old else stage
+        for stage in step.stages
+    )
+    return replace(step, stages=tuple(stages))
+
+
 def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads and writes them in their order."""
     g, geometry = step.geometry, one_row(step.geometry)
     plain = step.frame.image == g.height * g.width * g.channels
-    if geometry == g or not plain or step.to is not None or step.pool is not None:
+    framed = step.to is not None or any(join.frame is not None for join in joins(step))
+    if geometry == g or not plain or framed or step.pool is not None:
         return step
     pixels = geometry.columns
     frame = Frame.around(1, pixels, g.channels, (0, 0, 0, 0), step.frame.fill)

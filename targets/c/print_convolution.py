@@ -9,10 +9,21 @@ apart from every mangled name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
+from hapir.lowering.kernel.program import (
+    LANES,
+    Convolution,
+    CType,
+    Frame,
+    Geometry,
+    Program,
+    Reframe,
+    Stage,
+    Table,
+    joins,
+)
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled
@@ -31,24 +42,30 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
+    others = [source(join.source, name) for join, name in zip(joins(step), _joined(step), strict=True)]
     parts = [
         _blocks(step, name, symbols, product),
         print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
         function(
             f"{name}__strip",
-            [x, w, y, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
+            [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
             _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
-    parameters, scratch = [x, sink(buffers[step.target].ctype, "y")], list[int]()
+    parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
     if step.pool:
         place = ["int32_t p"] if step.borders else []
-        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", "y", "p")))
+        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
+
+
+def _joined(step: Convolution) -> list[str]:
+    """What the maps are called that the stages read."""
+    return [f"z{i}" for i in range(len(joins(step)))]
 
 
 def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str:
@@ -86,7 +103,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, y + {times('(q + i)', g.filters)}, first, count);"
+    places = ", ".join(offset(map_, times("(q + i)", g.filters)) for map_ in ("y", *_joined(step)))
+    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -136,8 +154,13 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
 
 
-def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
-    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside."""
+def _strips(
+    step: Convolution, name: str, symbols: Symbols, x: str, maps: Sequence[str], p: str, rows: _Loops | None = None
+) -> str:
+    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside.
+
+    `maps` are where the result's row and those of what it is joined with begin.
+    """
     g, contraction = step.geometry, step.contraction
     per_group = g.filters // g.groups
     strip = step.tiles.superblock * LANES
@@ -148,7 +171,7 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
     call = f"$name__strip($x, w, $y, $first, count{f', {p}' if step.borders else ''});"
     values = {
         "x": offset(x, times("group", step.frame.channels // g.groups) if g.groups > 1 else ""),
-        "y": offset(y, times("group", per_group) if g.groups > 1 else "", "k"),
+        "y": ", ".join(offset(map_, times("group", per_group) if g.groups > 1 else "", "k") for map_ in maps),
         "first": f"group * {per_group} + k" if g.groups > 1 else "k",
     }
     body = c(
@@ -189,14 +212,8 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
         place = ", row" if step.borders else ""
         rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});")
         return c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
-    pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
-    if to is not None:
-        pitch, batch_pitch, base = to.pitch, to.image, to.start
-    y = offset(
-        f"y + {base}" if base else "y",
-        times("n", batch_pitch) if g.batch > 1 else "",
-        times("p", pitch) if g.rows > 1 else "",
-    )
+    framed = zip(("y", *_joined(step)), (to, *(join.frame for join in joins(step))), strict=True)
+    maps = [_row_of(map_, frame, g) for map_, frame in framed]
 
     def over_rows(body: str) -> str:
         body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
@@ -206,13 +223,25 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
-        body = over_rows(_strips(step, name, symbols, x("p"), y, p))
+        body = over_rows(_strips(step, name, symbols, x("p"), maps, p))
     else:
-        body = _strips(step, name, symbols, x("p"), y, p, over_rows)
+        body = _strips(step, name, symbols, x("p"), maps, p, over_rows)
     border = (
         "" if to is None else f"{print_border(symbols, row)}(y, {border_arguments(to, g.batch, g.rows, g.columns)});"
     )
     return f"{border}\n{body}" if border else body
+
+
+def _row_of(map_: str, frame: Frame | None, g: Geometry) -> str:
+    """Where row p of map n begins."""
+    plain = Frame.around(g.rows, g.columns, g.filters, (0, 0, 0, 0), 0)
+    lies = frame or plain
+    return offset(
+        map_,
+        str(lies.start),
+        times("n", lies.image) if g.batch > 1 else "",
+        times("p", lies.pitch) if g.rows > 1 else "",
+    )
 
 
 def border_arguments(frame: Frame, batch: int, height: int, width: int) -> str:

@@ -148,7 +148,7 @@ PRIMITIVES = (
             "_mm512_sub_epi32(x, y)",
             "_mm256_sub_epi32(x.%, y.%)",
             "vsubq_s32(x.%, y.%)",
-            "x.v[i] - y.v[i]",
+            "(int32_t)((uint32_t)x.v[i] - (uint32_t)y.v[i])",
         ),
     ),
     function(

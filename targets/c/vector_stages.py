@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     Clamp,
     CType,
     Dequantize,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -47,11 +48,13 @@ def print_vectors(
     *,
     bias: Table | None = None,
     of: int | None = None,
+    joined: Sequence[str] = (),
 ) -> str:
     """C that sends `count` elements from `read` on through stages to `write`, 16 at a time.
 
     Element i belongs to channel `channel + i`. A `count` known only when the program runs is a multiple of 16, or the
-    last of `of` elements that are counted in multiples of 16. Neither side is touched outside the elements.
+    last of `of` elements that are counted in multiples of 16. `joined` are the maps that the stages read, in order.
+    Neither side is touched outside the elements.
     """
     total = of if of is not None else count
     assert isinstance(total, int)
@@ -65,7 +68,8 @@ def print_vectors(
         return c("for (int32_t i = 0; i < $count; ++i) {\n    $text\n}", count=count, text=text)
 
     def body(lanes: int, i: str) -> str:
-        chain = Chain(symbols, offset(channel, i) if channel else i or "0", lanes)
+        places = [offset(place, i) for place in joined]
+        chain = Chain(symbols, offset(channel, i) if channel else i or "0", lanes, places)
         value = chain.name(source, load(source, offset(read, i), lanes))
         if bias is not None:
             value = chain.name(source, f"{_kind(source)}__add({value}, {chain.row(bias)})")
@@ -109,6 +113,8 @@ class Chain:
     symbols: Symbols
     channel: str
     lanes: int = LANES
+    joined: list[str] = field(default_factory=list[str])
+    """Where the maps lie that stages read, in order."""
     lines: list[str] = field(default_factory=list[str])
 
     def text(self) -> str:
@@ -140,10 +146,10 @@ class Chain:
         # multipliers of 32 bits are read as lanes of the same bits
         return (f"(const int32_t *){_grouped(place)}" if table.ctype == "uint32_t" else place), self.lanes
 
-    def through(self, value: str, ctype: CType, stages: Sequence[Stage]) -> str:
-        """The value after all stages; the last one's may lie outside its type where a store brings it back."""
+    def through(self, value: str, ctype: CType, stages: Sequence[Stage], *, stored: bool = True) -> str:
+        """The value after all stages; what is `stored` may lie outside its type, as a store brings it back."""
         for i, stage in enumerate(stages):
-            last = i + 1 == len(stages)
+            last = stored and i + 1 == len(stages)
             print_stage = _STAGES.get(type(stage))
             found = print_stage(self, value, ctype, stage, last) if print_stage else None
             value = self._lane_by_lane(value, ctype, stage) if found is None else found
@@ -391,6 +397,13 @@ def _threshold(chain: Chain, v: str, ctype: CType, stage: Threshold, last: bool)
     return chain.name("int32_t", f"i32x16__add({reached}, {_set(stage.low)})") if stage.low else reached
 
 
+def _join(chain: Chain, v: str, ctype: CType, stage: Join, last: bool) -> str | None:
+    other = chain.name(stage.source, load(stage.source, chain.joined.pop(0), chain.lanes))
+    # what the store would bring back must be in place before the sum
+    other = chain.through(other, stage.source, stage.stages, stored=False)
+    return chain.name(stage.ctype, f"{_kind(stage.ctype)}__add({v}, {other})")
+
+
 UNROLLED_LEVELS = 16
 """More thresholds than these are a loop."""
 
@@ -425,5 +438,6 @@ _STAGES: Mapping[type[Stage], Callable[..., str | None]] = {
     ScaleShift: _scale_shift,
     Threshold: _threshold,
     Apply: _apply,
+    Join: _join,
 }
 """Per stage its text on vectors: None where this one runs lane by lane."""
