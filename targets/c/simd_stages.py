@@ -13,8 +13,14 @@ _I, _F, _D = "hapir__i32x16", "hapir__f32x16", "hapir__f64x16"
 
 
 _INTEGERS = [
+    each("i32x16__sub", _I, "i32 a, i32 b", "_mm512_sub_epi32(a@, b@)", "_mm256_sub_epi32(a@, b@)", "vsubq_s32(a@, b@)",
+         "(int32_t)((uint32_t)a@ - (uint32_t)b@)"),
     each("i32x16__mul", _I, "i32 a, i32 b", "_mm512_mullo_epi32(a@, b@)", "_mm256_mullo_epi32(a@, b@)",
          "vmulq_s32(a@, b@)", "(int32_t)((uint32_t)a@ * (uint32_t)b@)"),
+    each("i32x16__and", _I, "i32 a, i32 b", "_mm512_and_si512(a@, b@)", "_mm256_and_si256(a@, b@)", "vandq_s32(a@, b@)",
+         "a@ & b@"),
+    each("i32x16__xor", _I, "i32 a, i32 b", "_mm512_xor_si512(a@, b@)", "_mm256_xor_si256(a@, b@)", "veorq_s32(a@, b@)",
+         "a@ ^ b@"),
     each("i32x16__min", _I, "i32 a, i32 b", "_mm512_min_epi32(a@, b@)", "_mm256_min_epi32(a@, b@)", "vminq_s32(a@, b@)",
          "a@ < b@ ? a@ : b@"),
     each("i32x16__max", _I, "i32 a, i32 b", "_mm512_max_epi32(a@, b@)", "_mm256_max_epi32(a@, b@)", "vmaxq_s32(a@, b@)",
@@ -106,6 +112,8 @@ _PARTS = [
 ]  # fmt: skip
 
 _FLOATS = [
+    each("f32x16__add", _F, "f32 a, f32 b", "_mm512_add_ps(a@, b@)", "_mm256_add_ps(a@, b@)", "vaddq_f32(a@, b@)",
+         "a@ + b@"),
     each("f32x16__sub", _F, "f32 a, f32 b", "_mm512_sub_ps(a@, b@)", "_mm256_sub_ps(a@, b@)", "vsubq_f32(a@, b@)",
          "a@ - b@"),
     each("f32x16__mul", _F, "f32 a, f32 b", "_mm512_mul_ps(a@, b@)", "_mm256_mul_ps(a@, b@)", "vmulq_f32(a@, b@)",
