@@ -6,6 +6,7 @@ Both generators are called from C, as their users do. Every object has `bench_pr
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import shutil
@@ -18,7 +19,7 @@ from string import Template
 
 import numpy as np
 
-from benchmarks.c.graph import Graph
+from benchmarks.c.graph import Array, Graph
 from hapir.targets.c.build import FAST_FLAGS, find_compiler
 from hapir.targets.c.emit import CArtefact
 
@@ -153,3 +154,21 @@ def emx_library(model: Path, graph: Graph, folder: Path) -> Library:
     )
     renamed = {name.replace("_data", "_weights"): text for name, text in texts.items()}
     return compile_c(folder, renamed | {"driver.c": driver}, EMX_FLAGS)
+
+
+def gemmbitserial_library(checkout: Path, weights: Array, rows: int, folder: Path) -> Path:
+    """gemmbitserial, from a checkout of its sources, on weights of -1 and 1. Raises RuntimeError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs, inputs = weights.shape
+    table = folder / "weights.bytes"
+    table.write_bytes(weights.astype(np.int8).tobytes())
+    sizes = [f"-DROWS={rows}", f"-DINPUTS={inputs}", f"-DOUTPUTS={outputs}", f'-DWEIGHTS="{table.resolve()}"']
+    source = Path(__file__).with_name("gemmbitserial.cpp")
+    command = [os.environ.get("CXX", "g++"), "-O3", "-march=native", "-std=c++11", "-shared", "-fPIC", *sizes]
+    target = folder / "bench.so"
+    done = subprocess.run(
+        [*command, "-I", str(checkout), "-o", str(target), str(source)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[:2000])
+    return target
