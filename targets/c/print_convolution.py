@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Frame,
     Geometry,
+    Join,
     Program,
     Reframe,
     Stage,
@@ -42,7 +43,7 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
-    others = [source(join.source, name) for join, name in zip(joins(step), _joined(step), strict=True)]
+    others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
         print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
@@ -63,8 +64,13 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
 
 
+def joined_sources(stages: Sequence[Stage]) -> list[str]:
+    """The parameters that are the maps which stages read: z0, z1, ..."""
+    joined = [stage for stage in stages if isinstance(stage, Join)]
+    return [source(join.source, f"z{i}") for i, join in enumerate(joined)]
+
+
 def _joined(step: Convolution) -> list[str]:
-    """What the maps are called that the stages read."""
     return [f"z{i}" for i in range(len(joins(step)))]
 
 
@@ -87,11 +93,18 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 def print_finish(
     name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
 ) -> str:
-    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel."""
-    body = print_vectors("sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters)
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
+
+    The maps that stages read come behind y.
+    """
+    others = joined_sources(stages)
+    joined = [f"z{i}" for i in range(len(others))]
+    body = print_vectors(
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+    )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
     return function(f"{name}__finish", parameters, body)
 
 
