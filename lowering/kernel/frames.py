@@ -17,6 +17,7 @@ from hapir.lowering.kernel.program import (
     Depthwise,
     Elementwise,
     Frame,
+    Join,
     Operand,
     Pool,
     Reframe,
@@ -24,6 +25,7 @@ from hapir.lowering.kernel.program import (
     Requantize,
     Stage,
     Step,
+    joins,
     reads,
 )
 from hapir.lowering.kernel.program_draft import Draft
@@ -144,12 +146,29 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
             changed[i] = None
             continue
         read = READERS.get(type(step))
-        other = read(step, copy) if read is not None and not copy.lift else None
+        joined = _joined(step, copy)
+        only_joins = copy.source not in reads(joined)
+        other = None
+        if not copy.lift:
+            other = joined if only_joins else read(joined, copy) if read is not None else None
         if other is None or i in changed:
             return
         changed[i] = other
     for i, step in changed.items():
         draft.steps[i] = step
+
+
+def _joined(step: Step, copy: Reframe) -> Step:
+    """The step, reading what it joins from the copy."""
+    if not any(join.buffer == copy.source for join in joins(step)):
+        return step
+    stages = (
+        replace(stage, buffer=copy.target, frame=copy.to)
+        if isinstance(stage, Join) and stage.buffer == copy.source
+        else stage
+        for stage in step.stages
+    )
+    return replace(step, stages=tuple(stages))
 
 
 def _renamed(user: Step, old: int, new: int) -> Step | None:
@@ -188,6 +207,7 @@ def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads them in their order."""
     g, geometry = step.geometry, one_row(step.geometry)
     plain = step.frame.image == g.height * g.width * g.channels
+    framed = step.to is not None or any(join.frame is not None for join in joins(step))
     if geometry == g or not plain or step.pool is not None:
         return step
     pixels = geometry.columns
@@ -198,5 +218,5 @@ def _as_one_row(step: Convolution) -> Convolution:
         geometry=geometry,
         frame=frame,
         tiles=with_pixels(step.tiles, pixels, per_group, step.contraction),
-        maps=None if step.to is None else (g.batch, g.rows, g.columns),
+        maps=(g.batch, g.rows, g.columns) if framed else None,
     )
