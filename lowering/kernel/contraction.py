@@ -6,7 +6,7 @@ each SIMD path is the printer's (`targets/c/contractions.py`). Plain data, no IR
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hapir.lowering.kernel.c_types import CType
 
@@ -23,7 +23,7 @@ class Contraction:
     w: CType
     sums: CType
     elements: int
-    modular: bool = False
+    modular: bool = field(default=False, kw_only=True)
 
     @property
     def per_vector(self) -> int:

@@ -169,9 +169,6 @@ def _direct(
     ragged = geometry.channels // geometry.groups % contraction.elements != 0
     if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
-    else:
-        geometry = one_row(geometry)
-        frame = Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
     runs = runs_of(geometry, frame, contraction.elements)
     per_group = geometry.filters // geometry.groups
     tiles = default_tiles(geometry.columns, per_group, contraction)
@@ -223,15 +220,6 @@ def runs_of(geometry: Geometry, frame: Frame, elements: int) -> Runs:
     whole = geometry.groups == 1 and right == 1
     columns, length = (1, s * per_group) if whole else (s, per_group)
     return Runs(r, down * frame.pitch, columns, right * geometry.channels, -(-length // elements))
-
-
-def one_row(geometry: Geometry) -> Geometry:
-    """The same layer over all pixels of all images as one row, where it reads pixel by pixel in their order."""
-    window = geometry.window
-    if window.kernel != (1, 1) or window.stride != (1, 1) or any(window.padding):
-        return geometry
-    pixels = geometry.batch * geometry.height * geometry.width
-    return replace(geometry, batch=1, height=1, width=pixels, rows=1, columns=pixels)
 
 
 def _float(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, KernelStep, Table, Tiles
+from hapir.lowering.kernel.program import LANES, Frame, Geometry, Step, Table, Tiles
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class Winograd(KernelStep):
+class Winograd(Step):
     """A convolution 3 x 3 or 1 x 3 of stride 1 as one matrix product per element of the transform.
 
     The source lies in `frame`, which holds the padding; the result in `to` where it is given. Weights lie
@@ -67,7 +67,9 @@ class Winograd(KernelStep):
     further apart than they are long, so that they do not meet in one set of a cache.
     """
 
+    source: int
     frame: Frame
+    geometry: Geometry
     contraction: Contraction
     tiling: Tiling
     tiles: Tiles
@@ -82,14 +84,19 @@ class Winograd(KernelStep):
         return replace(self, inputs=inputs, products=products)
 
     @property
+    def own_reads(self) -> tuple[int, ...]:
+        """The map."""
+        return (self.source,)
+
+    @property
     def own_scratch(self) -> tuple[int, ...]:
         """The transformed inputs and the products of a block of tiles."""
         return (self.inputs, self.products)
 
     @property
-    def own_tables(self) -> tuple[Table, ...]:
+    def own_tables(self) -> tuple[Table | None, ...]:
         """Weights and bias."""
-        return (self.weights,) if self.bias is None else (self.weights, self.bias)
+        return (self.weights, self.bias)
 
     @property
     def words(self) -> int:

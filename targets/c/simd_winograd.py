@@ -7,7 +7,6 @@ the 32 halves of a vector. Plain C transforms lane by lane.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from hapir.lowering.kernel.program import LANES
 from hapir.lowering.kernel.winograd import integer_transform, integers, transform
@@ -77,9 +76,6 @@ _STORE_HALVES = {
 }
 
 OPERATIONS = (
-    _binary("f32x16__add", _FLOATS, "add_ps", "vaddq_f32"),
-    _binary("f32x16__sub", _FLOATS, "sub_ps", "vsubq_f32"),
-    _binary("f32x16__mul", _FLOATS, "mul_ps", "vmulq_f32"),
     _binary("u32x16__add", _INTEGERS, "add_epi32", "vaddq_s32"),
     _binary("u32x16__sub", _INTEGERS, "sub_epi32", "vsubq_s32"),
     _binary("u32x16__mul", _INTEGERS, "mullo_epi32", "vmulq_s32"),
@@ -291,7 +287,4 @@ def _family(size: int) -> list[Primitive]:
     return found
 
 
-@cache
-def table() -> tuple[Primitive, ...]:
-    """All primitives of this file."""
-    return (*OPERATIONS, *(primitive for size in (2, 4) for primitive in _family(size)))
+PRIMITIVES = (*OPERATIONS, *(primitive for size in (2, 4) for primitive in _family(size)))
