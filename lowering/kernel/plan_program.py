@@ -27,12 +27,10 @@ from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
-from hapir.lowering.kernel.plan_bits import plan_bits
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
-from hapir.lowering.kernel.plan_products import plan_products
-from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS, algorithm_of
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -41,7 +39,6 @@ from hapir.lowering.kernel.plan_stages import (
     range_of,
     stages_of,
 )
-from hapir.lowering.kernel.plan_winograd import WINOGRAD_PLANS
 from hapir.lowering.kernel.program import (
     Argmax,
     Concat,
@@ -70,10 +67,6 @@ def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
     Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
     """
     return _Planner(network, weights).run()
-
-
-CHOSEN: dict[str, Callable[..., tuple[Step, tuple[int, int] | None]]] = SPARSE_PLANS | WINOGRAD_PLANS
-"""How layers of the algorithms other than outer products are planned."""
 
 
 class _Planner:
@@ -230,10 +223,7 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        origin = self.origin(op, words)
-        chosen = CHOSEN.get(algorithm_of(op))
-        planned = None if chosen else plan_bits(op, x, self.draft, self.weights, origin)
-        step, bounds = planned or (chosen or plan_products)(op, x, self.draft, self.weights, origin)
+        step, bounds = plan_kernel(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import IntegerAttr
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.num import element_type, is_float, zero_point_of
 from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR, Contraction
@@ -35,14 +33,14 @@ INT16 = 1 << 15
 
 
 def plan_winograd(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, size: int
 ) -> tuple[Winograd, tuple[int, int] | None]:
-    """The step of a layer in the tiles that its choice names (`tile`), and the range of its integer sums.
+    """The step of a layer in tiles of `size`, and the range of its integer sums.
 
     Its new buffers are added to `draft`. Raises HapirError: HAP0719 where the layer has no such kernel, HAP0710 where a
     sum is not proven to fit.
     """
-    geometry, size = geometry_of(op), tile_of(op)
+    geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
     ctype = draft.buffers[x.buffer].ctype
     inputs_range = None
@@ -87,17 +85,6 @@ def plan_winograd(
     inputs = draft.buffer(contraction.x, tiling.planes * step.input_plane * contraction.elements)
     products = draft.buffer(contraction.sums, tiling.planes * step.product_plane)
     return step.on(inputs, products), bounds
-
-
-WINOGRAD_PLANS = {"winograd": plan_winograd}
-"""How the layers of this file's algorithm are planned."""
-
-
-def tile_of(op: nn.ProductOp) -> int:
-    """The size of the tiles that a layer's choice asks for."""
-    choice = op.attributes.get("kernel")
-    tile = choice.options.data.get("tile") if isinstance(choice, ChoiceAttr) else None
-    return tile.value.data if isinstance(tile, IntegerAttr) else SIZES[-1]
 
 
 def refusal(geometry: Geometry, ctype: str, kernel: Array, bounds: tuple[int, int] | None, size: int) -> str | None:

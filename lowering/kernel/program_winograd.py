@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, Step, Table, Tiles
+from hapir.lowering.kernel.program import LANES, Frame, Geometry, KernelStep, Table, Tiles
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class Winograd(Step):
+class Winograd(KernelStep):
     """A convolution 3 x 3 or 1 x 3 of stride 1 as one matrix product per element of the transform.
 
     The source lies in `frame`, which holds the padding; the result in `to` where it is given. Weights lie
@@ -67,9 +67,7 @@ class Winograd(Step):
     further apart than they are long, so that they do not meet in one set of a cache.
     """
 
-    source: int
     frame: Frame
-    geometry: Geometry
     contraction: Contraction
     tiling: Tiling
     tiles: Tiles
@@ -82,11 +80,6 @@ class Winograd(Step):
     def on(self, inputs: int, products: int) -> Winograd:
         """The same step with its scratch."""
         return replace(self, inputs=inputs, products=products)
-
-    @property
-    def own_reads(self) -> tuple[int, ...]:
-        """The map."""
-        return (self.source,)
 
     @property
     def own_scratch(self) -> tuple[int, ...]:

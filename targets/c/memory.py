@@ -15,6 +15,7 @@ from hapir.lowering.kernel.program import (
     Convolution,
     CType,
     Depthwise,
+    KernelStep,
     Matmul,
     Program,
     Recurrent,
@@ -24,7 +25,6 @@ from hapir.lowering.kernel.program import (
 )
 from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
 from hapir.lowering.kernel.program_sparse import SparseStep, SparseVector
-from hapir.lowering.kernel.program_winograd import Winograd
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
-    if isinstance(step, Convolution | Depthwise | SparseStep | SparseVector | Winograd):
+    if isinstance(step, Convolution | Depthwise | KernelStep | SparseStep | SparseVector):
         g = step.geometry
         taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
         return g.batch * g.rows * g.columns * g.filters * taps

@@ -6,17 +6,14 @@ what is left over of a block of tiles), `c1__inputs`, `c1__products`, `c1__finis
 
 from __future__ import annotations
 
-import re
-
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.program import LANES, CType, Program
 from hapir.lowering.kernel.program_winograd import Winograd
 from hapir.targets.c.contractions import tile
-from hapir.targets.c.print_convolution import border_arguments, print_border
+from hapir.targets.c.print_convolution import border_arguments, print_border, print_finish
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.simd import primitives
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
-from hapir.targets.c.vector_stages import print_vectors
 
 
 def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -27,25 +24,17 @@ def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols
     inputs = [source(x, "x"), sink(contraction.x, "v"), "int32_t first", "int32_t count"]
     products = [source(contraction.x, "v"), sink(contraction.sums, "m"), "int32_t count", *taken]
     outputs = [source(contraction.sums, "m"), sink(y, "y"), "int32_t first", "int32_t count"]
-    finish = [source(contraction.sums, "sums"), sink(y, "y"), "int32_t first", "int32_t count"]
     scratch = [sink(contraction.x, "v"), sink(contraction.sums, "m")]
     parts = [
         _blocks(step, name, symbols),
         function(f"{name}__inputs", inputs, _inputs(step, x, symbols)),
         function(f"{name}__products", products, _products(step, name, symbols)),
-        function(f"{name}__finish", finish, _finish(step, y, symbols)),
+        print_finish(name, contraction.sums, y, step.bias, step.stages, step.geometry.filters, symbols),
         function(f"{name}__outputs", outputs, _outputs(step, name, y, symbols)),
         function(name, [source(x, "x"), sink(y, "y"), *scratch, *taken], _layer(step, name, symbols, y), step.origin),
     ]
     arguments = (step.source, step.target, step.inputs, step.products)
     return Printed("\n\n".join(parts), name, arguments, symbols.taken(step.weights))
-
-
-def _finish(step: Winograd, target: CType, symbols: Symbols) -> str:
-    """Bias and stages over neighbouring filters of one pixel."""
-    filters, sums = step.geometry.filters, step.contraction.sums
-    body = print_vectors("sums", sums, "y", target, step.stages, "first", "count", symbols, bias=step.bias, of=filters)
-    return body if re.search(r"\bfirst\b", body) else f"{body}\n(void)first;"
 
 
 def _stem(step: Winograd) -> str:

@@ -288,3 +288,4 @@ def _family(size: int) -> list[Primitive]:
 
 
 PRIMITIVES = (*OPERATIONS, *(primitive for size in (2, 4) for primitive in _family(size)))
+"""Those that Winograd kernels use."""
