@@ -29,10 +29,11 @@ from hapir.lowering.kernel.program import (
     reads,
 )
 from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.program_winograd import Winograd
 from hapir.lowering.kernel.register_tiles import with_pixels
 
 
-def _mapped_writes(step: Convolution | Depthwise | Pool, copy: Reframe) -> Step | None:
+def _mapped_writes(step: Convolution | Depthwise | Pool | Winograd, copy: Reframe) -> Step | None:
     """Steps whose geometry says what map they make."""
     g, pool = step.geometry, step.pool if isinstance(step, Convolution) else None
     rows, columns = (g.rows, g.columns) if pool is None else (pool.rows, pool.columns)
@@ -64,7 +65,7 @@ def _convolution_reads(step: Convolution, copy: Reframe) -> Step | None:
     return replace(step, source=copy.target, frame=copy.to, runs=runs)
 
 
-def _depthwise_reads(step: Depthwise, copy: Reframe) -> Step | None:
+def _framed_reads(step: Depthwise | Winograd, copy: Reframe) -> Step | None:
     return replace(step, source=copy.target, frame=copy.to) if _same_map(step.frame, copy) else None
 
 
@@ -96,6 +97,7 @@ WRITERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
     Convolution: _mapped_writes,
     Depthwise: _mapped_writes,
     Pool: _mapped_writes,
+    Winograd: _mapped_writes,
     Relayout: _relayout_writes,
     Elementwise: _elementwise_writes,
 }
@@ -103,7 +105,8 @@ WRITERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
 
 READERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
     Convolution: _convolution_reads,
-    Depthwise: _depthwise_reads,
+    Depthwise: _framed_reads,
+    Winograd: _framed_reads,
     Pool: _pool_reads,
     Reframe: _reframe_reads,
     Elementwise: _elementwise_reads,
@@ -173,7 +176,8 @@ def _joined(step: Step, copy: Reframe) -> Step:
 
 def _renamed(user: Step, old: int, new: int) -> Step | None:
     """A reader of one copy that reads an equal one."""
-    return replace(user, source=new) if isinstance(user, Convolution | Depthwise) and user.source == old else None
+    reads_one = isinstance(user, Convolution | Depthwise | Winograd) and user.source == old
+    return replace(user, source=new) if reads_one else None
 
 
 def _written(maker: Step, copy: Reframe, draft: Draft) -> Step | None:
