@@ -116,12 +116,7 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     """Place the arena and freeze the program; buffers that no step uses are kept with their home only."""
     share_in_place(draft)
     steps = tuple(s for s in draft.steps if s is not None)
-    lifetimes: dict[int, tuple[int, int]] = {}
-    for t, step in enumerate(steps):
-        for b in (*reads(step), step.target, *scratch(step)):
-            if draft.buffers[b].home == "arena":
-                first, _ = lifetimes.get(b, (t, t))
-                lifetimes[b] = (first, t)
+    lifetimes = _lifetimes(steps, draft.buffers)
     blocks = [Block(draft.buffers[b].size_bytes + SLACK, *span) for b, span in lifetimes.items()]
     plan: Placement = place(blocks)
     buffers = list(draft.buffers)
@@ -139,6 +134,23 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     )
 
 
+def _lifetimes(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[int, tuple[int, int]]:
+    """The first and last step of each buffer of the arena."""
+    lifetimes: dict[int, tuple[int, int]] = {}
+    for t, step in enumerate(steps):
+        for b in (*reads(step), step.target, *scratch(step)):
+            if buffers[b].home == "arena":
+                first, _ = lifetimes.get(b, (t, t))
+                lifetimes[b] = (first, t)
+    return lifetimes
+
+
+def live_blocks(program: Program) -> list[Block]:
+    """The blocks of a program's arena."""
+    buffers = program.buffers
+    return [Block(buffers[b].size_bytes + SLACK, *span) for b, span in _lifetimes(program.steps, buffers).items()]
+
+
 def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, ...]:
     """Every table once, in the order of first use."""
     found: dict[int, Table] = {}
@@ -150,9 +162,11 @@ def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, 
 
 def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     """The tables a step reads, in order."""
-    found = [buffers[b].table for b in reads(step)]
+    found = [buffers[b].table for b in reads(step)] + list(step.own_tables)
     if isinstance(step, Convolution | Depthwise):
         found += [step.weights, step.bias]
+    if isinstance(step, Convolution) and step.borders is not None:
+        found += [step.borders.rows, step.borders.columns, step.borders.values]
     if isinstance(step, Elementwise):
         for operand in step.operands:
             found += stage_tables(operand.stages)

@@ -10,10 +10,11 @@ one core (Zen 5, gcc 12).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
 from hapir.lowering.kernel.offers import Bound, Cost
 from hapir.lowering.kernel.program import LANES, Tiles
@@ -73,7 +74,11 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     """What a product of a contraction takes on a host: the texts of `targets/c/simd_base.py` in instructions."""
     n = host.registers_per_vector
     name = contraction.name
-    if host.path == "c" or name not in ("f32", "u8_i8", "i16"):
+    if isinstance(contraction, Lookup) and host.path != "c":
+        dot, words = _bytes(host, n), contraction.words
+        lookups = words * (dot.per_weights + 3 * n)
+        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, dot.registers + 2 * n)
+    if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
@@ -165,6 +170,19 @@ def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
     return tiles_for(loops, contraction, DEFAULT)
 
 
+def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
+    """The blocks for rows of another length, over weights that are packed already."""
+    loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
+    hosts = {**TYPICAL, DEFAULT.path: DEFAULT}
+    return replace(tiles, registers={path: _within(tiles, loops, contraction, host) for path, host in hosts.items()})
+
+
+def _within(tiles: Tiles, loops: Loops, contraction: Contraction, host: Host) -> tuple[int, int]:
+    """The best block whose vectors divide those that the weights are packed for."""
+    fitting = [b for b in _blocks(loops, tiles.superblock, contraction, host) if tiles.superblock % b[1] == 0]
+    return min(fitting, key=lambda b: (_cost(loops, contraction, (*b, tiles.order), host).cycles, b[1]))
+
+
 USUAL_WORDS = 144
 """Words of a window of which nothing is known: 3 x 3 x 16 floats."""
 
@@ -192,12 +210,9 @@ def tiles_for(
         return _cost(loops, contraction, block, host).cycles, -block[1]
 
     pixels, blocks, order = min(((*block, order) for block in own for order in orders), key=cycles)
-    registers: dict[str, tuple[int, int]] = {host.path: (pixels, blocks)}
-    for path, typical in TYPICAL.items():
-        if path != host.path:
-            fitting = [b for b in _blocks(loops, blocks, contraction, typical) if blocks % b[1] == 0]
-            registers[path] = min(fitting, key=lambda b: (_cost(loops, contraction, (*b, order), typical).cycles, b[1]))
-    return Tiles(order, blocks, registers)
+    tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
+    others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
+    return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
 
 
 def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) -> Iterator[tuple[int, int]]:
@@ -221,3 +236,27 @@ PLAIN_PIXELS = 2
 
 def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
     return said.get("pixels", block[0]) == block[0] and said.get("blocks", block[1]) == block[1]
+
+
+# --- counts of bits -------------------------------------------------------------------------------------------------
+
+COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
+"""Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
+
+
+def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    vectors = -(-filters // LANES)
+    widest = 1 if pixels > 4 and contraction.sums_per_result > 2 else 2 if pixels > 1 else 8
+    superblock = -(-vectors // -(-vectors // widest))
+    registers = {
+        path: _bit_tile(pixels, superblock if path == "avx512" else 1, most // contraction.sums_per_result)
+        for path, most in COUNTS.items()
+    }
+    return Tiles("filters", superblock, registers)
+
+
+def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
+    most = max(1, min(cells // blocks, 4 if blocks > 1 else 8, pixels))
+    strips = -(-pixels // most)
+    return -(-pixels // strips), blocks
