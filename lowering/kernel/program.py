@@ -243,6 +243,12 @@ class Geometry:
     window: Window
     groups: int = 1
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a layer that has a weight for each element of a window."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.channels // self.groups)
+        return self.batch * self.rows * self.columns * self.filters * taps
+
 
 LANES = 16
 """Filters of a vector: sums of 32 bits in 512 bits, as one register or several."""

@@ -96,9 +96,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
     if isinstance(step, Convolution | Depthwise):
-        g = step.geometry
-        taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
-        return g.batch * g.rows * g.columns * g.filters * taps
+        return step.geometry.macs
     if isinstance(step, TransposedConvolution):
         g = step.geometry
         return g.batch * g.height * g.width * step.weights.values.size

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe
+from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_pooled import print_pooled
 from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 
 
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -86,6 +88,7 @@ def _strip(step: Convolution, name: str) -> str:
         """
         #ifdef $name__rest
         {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             for (int32_t i = 0; i < $columns - q; ++i) {
@@ -94,6 +97,8 @@ def _strip(step: Convolution, name: str) -> str:
         }
         #endif
         """.replace("$name", name),
+        sums=step.contraction.sums,
+        lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
@@ -101,8 +106,9 @@ def _strip(step: Convolution, name: str) -> str:
     )
     return c(
         """
-        _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
-        for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             for (int32_t i = 0; i < $name__pixels; ++i) {
                 $finish
@@ -110,6 +116,7 @@ def _strip(step: Convolution, name: str) -> str:
         }
         $rest
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         sums=step.contraction.sums,
         lanes=LANES,
         columns=g.columns,
@@ -137,12 +144,14 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, insi
     }
     body = c(
         """
+        $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
             const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
         """.replace("$name", name),
+        threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
         type=contraction.w,
@@ -153,8 +162,15 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, insi
         call=c(call.replace("$name", name), **values),
     )
     if g.groups > 1:
-        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+        loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
+        body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _threads(step: Convolution, loop: str) -> str:
+    """What goes before a loop: that threads share it, where it is that loop."""
+    shared = shared_loop(step)
+    return threads(shared.macs) if shared.loop == loop else ""
 
 
 def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
@@ -182,10 +198,14 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     )
 
     def over_rows(body: str) -> str:
-        body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
-        return (
-            c("for (int32_t n = 0; n < $batch; ++n) {\n    $body\n}", batch=g.batch, body=body) if g.batch > 1 else body
-        )
+        shared = _threads(step, "rows")
+        if g.rows > 1:
+            loop = "$threads\nfor (int32_t p = 0; p < $rows; ++p) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows >= g.batch else "", rows=g.rows, body=body)
+        if g.batch > 1:
+            loop = "$threads\nfor (int32_t n = 0; n < $batch; ++n) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
+        return body
 
     if step.tiles.order == "rows":
         body = over_rows(_strips(step, name, symbols, x("p"), y))

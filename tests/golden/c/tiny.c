@@ -573,8 +573,8 @@ static void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict 
 static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
         int32_t first, int32_t count)
 {
-    _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
-    for (int32_t q = 0; q + layer_c_1_2__pixels <= 4; q += layer_c_1_2__pixels) {
+    for (int32_t q = 0; q <= 4 - layer_c_1_2__pixels; q += layer_c_1_2__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
         layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums);
         for (int32_t i = 0; i < layer_c_1_2__pixels; ++i) {
             layer_c_1_2__finish(sums + i * layer_c_1_2__blocks * 16, y + (q + i) * 2, first, count);
@@ -647,8 +647,8 @@ static void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict 
 static void layer_c_1_3__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
         int32_t first, int32_t count)
 {
-    _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
-    for (int32_t q = 0; q + layer_c_1_3__pixels <= 1; q += layer_c_1_3__pixels) {
+    for (int32_t q = 0; q <= 1 - layer_c_1_3__pixels; q += layer_c_1_3__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
         layer_c_1_3__tile(x + q * 8, 8, w, 64, 1, 8, 1, 8, 2, sums);
         for (int32_t i = 0; i < layer_c_1_3__pixels; ++i) {
             layer_c_1_3__finish(sums + i * layer_c_1_3__blocks * 16, y + (q + i) * 3, first, count);
