@@ -169,9 +169,6 @@ def _direct(
     ragged = geometry.channels // geometry.groups % contraction.elements != 0
     if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
-    else:
-        geometry = one_row(geometry)
-        frame = Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
     runs = runs_of(geometry, frame, contraction.elements)
     per_group = geometry.filters // geometry.groups
     tiles = default_tiles(geometry.columns, per_group, contraction)
@@ -225,15 +222,6 @@ def runs_of(geometry: Geometry, frame: Frame, elements: int) -> Runs:
     return Runs(r, down * frame.pitch, columns, right * geometry.channels, -(-length // elements))
 
 
-def one_row(geometry: Geometry) -> Geometry:
-    """The same layer over all pixels of all images as one row, where it reads pixel by pixel in their order."""
-    window = geometry.window
-    if window.kernel != (1, 1) or window.stride != (1, 1) or any(window.padding):
-        return geometry
-    pixels = geometry.batch * geometry.height * geometry.width
-    return replace(geometry, batch=1, height=1, width=pixels, rows=1, columns=pixels)
-
-
 def _float(
     geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
 ) -> Convolution:
@@ -252,7 +240,7 @@ def _integer(
 ) -> tuple[Convolution, tuple[int, int]]:
     contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
     zero_point = zero_point_of(element_type(op.x))
-    folded, bounds = _proven_bias(op, weights.array, bias, x, zero_point, lift)
+    folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
     table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
     return _direct(geometry, contraction, weights, table, x, zero_point + lift, lift, draft, origin), bounds
 
@@ -268,7 +256,7 @@ def integer_contraction(x: CType, rows: Array) -> tuple[Contraction, int]:
     return integer(x, cast(CType, f"int{bits}_t")), 0
 
 
-def _proven_bias(
+def proven_bias(
     op: nn.ProductOp, rows: Array, bias: Array | None, x: Value, zero_point: int, offset: int
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], tuple[int, int]]:
     """The bias with zero point and lift folded in, and the range of the sums.

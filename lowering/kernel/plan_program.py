@@ -24,12 +24,15 @@ from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_bits import plan_bits
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_products
+from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS, algorithm_of
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -109,6 +112,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        write_frames(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)
 
     def block(self, block: Block) -> None:
@@ -221,7 +225,10 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        step, bounds = plan_products(op, x, self.draft, self.weights, self.origin(op, words))
+        origin = self.origin(op, words)
+        sparse = SPARSE_PLANS.get(algorithm_of(op))
+        planned = None if sparse else plan_bits(op, x, self.draft, self.weights, origin)
+        step, bounds = planned or (sparse or plan_products)(op, x, self.draft, self.weights, origin)
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 
@@ -230,7 +237,7 @@ class _Planner:
         v, result = activation_of(op), op.results[0]
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
-        stages = stages_of(op, self.weights, origin.layer)
+        stages = stages_of(op, self.weights, origin.layer, x.bounds)
         bounds = bounds_after(op, x.bounds, element_type(result))
         index = self.open_step(v, x)
         step = None if index is None else self.draft.steps[index]

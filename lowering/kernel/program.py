@@ -110,11 +110,26 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How lanes of 32 bits find `round(v * multiplier / 2^shift)`; proven exact for every v that can occur.
+
+    `low`: the product fits 32 bits. `high`: v is lifted by 2^lift, and the result stands in the upper half of the
+    product of 64 bits, shifted right by shift + lift - 32 more: by nothing in all channels, or by at least 1. `wide`:
+    multipliers may reach 2^32.
+    """
+
+    half: Literal["low", "high"]
+    lift: int
+    wide: bool
+
+
+@dataclass(frozen=True)
 class Requantize:
     """`clamp(round(v * multiplier / 2^shift) + zero_point, low, high)`, the product exact in 64 bits.
 
     `multiplier` and `shift` are one number or a table with one entry per channel. `narrow` says that every multiplier
-    is below 2^31, so that half of 2^shift can be added to the product without overflow.
+    is below 2^31, so that half of 2^shift can be added to the product without overflow. Without `scaling` lanes of 32
+    bits do not suffice.
     """
 
     multiplier: Table | int
@@ -125,6 +140,7 @@ class Requantize:
     high: int
     narrow: bool
     ctype: CType
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -159,8 +175,21 @@ class Widen:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """A quantizer by a factor: one float that becomes the lowest code, one that becomes the highest, in f32."""
+
+    factor: float
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
 class Quantize:
-    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double."""
+    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double.
+
+    Where `steps` is given, `round(min(max(v, steps.first), steps.last) * steps.factor) + zero_point` is the same for
+    every float.
+    """
 
     scale: Table | float
     zero_point: int
@@ -168,14 +197,16 @@ class Quantize:
     low: int
     high: int
     ctype: CType
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True)
 class Dequantize:
-    """`(v - zero_point) * scale`, in double and rounded once to float."""
+    """`(v - zero_point) * scale`, in double and rounded once to float; `single`: a product of floats is the same."""
 
     scale: Table | float
     zero_point: int
+    single: bool = False
     ctype: CType = "float"
 
 
@@ -192,7 +223,7 @@ class ScaleShift:
 class Threshold:
     """`low + step * n`, n how many of the channel's thresholds v has reached, or `count` minus that where it flips.
 
-    `thresholds` has `count` entries per channel, or in all where `shared`; flips are 0 or 1.
+    `thresholds` has a row of channels per level, or one entry per level where `shared`; flips are 0 or 1.
     """
 
     thresholds: Table
@@ -312,6 +343,35 @@ class Step:
     target: int
     stages: tuple[Stage, ...]
 
+    @property
+    def own_reads(self) -> tuple[int, ...]:
+        """The buffers that a step of another file reads."""
+        return ()
+
+    @property
+    def own_scratch(self) -> tuple[int, ...]:
+        """The buffers that a step of another file uses while it runs."""
+        return ()
+
+    @property
+    def own_tables(self) -> tuple[Table | None, ...]:
+        """The constants of a step of another file, but for those of its stages."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Borders:
+    """What is added to sums whose window reaches into padding.
+
+    `rows` and `columns` hold the case of each row and column of the result, 0 where all taps read the map; `values` has
+    a row of all filters per case of rows and, within it, of columns, of which there are `column_cases`.
+    """
+
+    rows: Table
+    columns: Table
+    column_cases: int
+    values: Table
+
 
 @dataclass(frozen=True)
 class Convolution(Step):
@@ -334,6 +394,25 @@ class Convolution(Step):
     to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+    borders: Borders | None = None
+
+
+@dataclass(frozen=True)
+class PackBits(Step):
+    """A channels-last map of bytes as bit planes in a frame of words: `[group][word of 32 channels][plane]` per pixel.
+
+    A plane is one bit of each byte after `low` was taken from it, `positions` says which.
+    """
+
+    source: int
+    batch: int
+    height: int
+    width: int
+    channels: int
+    groups: int
+    low: int
+    positions: tuple[int, ...]
+    to: Frame
 
 
 @dataclass(frozen=True)
@@ -568,7 +647,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 
@@ -579,13 +658,12 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
-    assert isinstance(step, _OneSource)
-    return (step.source,)
+    return (step.source,) if isinstance(step, _OneSource) else step.own_reads
 
 
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
-    found: list[int] = []
+    found = list(step.own_scratch)
     if isinstance(step, Depthwise | Pool):
         found.append(step.sums)
     if isinstance(step, Convolution | Depthwise) and step.pool is not None:

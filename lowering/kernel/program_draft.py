@@ -162,9 +162,11 @@ def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, 
 
 def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     """The tables a step reads, in order."""
-    found = [buffers[b].table for b in reads(step)]
+    found = [buffers[b].table for b in reads(step)] + list(step.own_tables)
     if isinstance(step, Convolution | Depthwise):
         found += [step.weights, step.bias]
+    if isinstance(step, Convolution) and step.borders is not None:
+        found += [step.borders.rows, step.borders.columns, step.borders.values]
     if isinstance(step, Elementwise):
         for operand in step.operands:
             found += stage_tables(operand.stages)

@@ -7,7 +7,9 @@ in flight to hide the latency of each. The costs are cycles of one word.
 
 from __future__ import annotations
 
+from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.contraction_bits import Bits
 from hapir.lowering.kernel.program import LANES, Tiles
 
 ACCUMULATORS = {"avx512": 28, "avx2": 6, "neon": 6, "c": 2}
@@ -21,25 +23,32 @@ LATENCY = 4.0
 def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
     """The blocks for rows of `pixels` results of `filters` (one group)."""
     vectors = -(-filters // LANES)
-    wide, superblock = min(
-        (
-            (candidate, -(-vectors // strips))
-            for strips in range(1, vectors + 1)
-            if -(-vectors // strips) <= WIDEST["avx512"]
-            for candidate in _pixels("avx512", pixels, -(-vectors // strips), contraction)
-        ),
-        key=lambda c: (_cost(pixels, c[0], c[1], -(-vectors // c[1])), -c[1]),
-    )
-    registers = {"avx512": (wide, superblock)}
-    for path in ("avx2", "neon", "c"):
+    superblocks = dict.fromkeys(-(-vectors // strips) for strips in range(1, vectors + 1))
+    options = [
+        (size, blocks)
+        for blocks in superblocks
+        if blocks <= WIDEST["avx512"]
+        for size in _pixels("avx512", pixels, blocks, contraction)
+    ]
+    _, superblock = min(options, key=lambda o: (_cost(pixels, *o, -(-vectors // o[1])), -o[1]))
+    return with_pixels(Tiles("filters", superblock, {}), pixels, filters, contraction)
+
+
+def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
+    """The blocks for rows of another length, over weights that are packed already."""
+    strips = -(-filters // (LANES * tiles.superblock))
+    registers: dict[str, tuple[int, int]] = {}
+    for path in PATHS:
         options = [
-            (candidate, blocks)
-            for blocks in range(1, min(superblock, WIDEST[path]) + 1)
-            if superblock % blocks == 0
-            for candidate in _pixels(path, pixels, blocks, contraction)
+            (size, blocks)
+            for blocks in range(1, min(tiles.superblock, WIDEST[path]) + 1)
+            if tiles.superblock % blocks == 0
+            for size in _pixels(path, pixels, blocks, contraction)
         ]
-        registers[path] = min(options, key=lambda c: (_cost(pixels, *c, superblock // c[1]), c[1]))
-    return Tiles("filters", superblock, registers)
+        registers[path] = min(
+            options, key=lambda o: (_cost(pixels, *o, strips * tiles.superblock // o[1]), -o[1] * o[0])
+        )
+    return Tiles(tiles.order, tiles.superblock, registers)
 
 
 def _pixels(path: str, pixels: int, blocks: int, contraction: Contraction) -> range:
@@ -58,3 +67,25 @@ def _cost(pixels: int, size: int, blocks: int, strips: int) -> float:
 
 def _block(size: int, blocks: int) -> float:
     return max(size * blocks / 2, LATENCY, (size + blocks) / 2) + 0.75
+
+
+COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
+"""Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
+
+
+def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    vectors = -(-filters // LANES)
+    widest = 1 if pixels > 4 and contraction.sums_per_result > 2 else 2 if pixels > 1 else 8
+    superblock = -(-vectors // -(-vectors // widest))
+    registers = {
+        path: _bit_tile(pixels, superblock if path == "avx512" else 1, most // contraction.sums_per_result)
+        for path, most in COUNTS.items()
+    }
+    return Tiles("filters", superblock, registers)
+
+
+def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
+    most = max(1, min(cells // blocks, 4 if blocks > 1 else 8, pixels))
+    strips = -(-pixels // most)
+    return -(-pixels // strips), blocks

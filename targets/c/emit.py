@@ -239,7 +239,7 @@ def _source(
         $body
         """.replace("$name", name),
             includes="\n".join(f"#include <{header}>" for header in _includes(body)),
-            inline=_INLINE if "HAPIR__INLINE" in body else "",
+            inline=INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
             if "requantize__" in body or "product__" in body
@@ -253,7 +253,7 @@ def _source(
     )
 
 
-_INLINE = """\
+INLINE = """\
 #if defined(__GNUC__)
 /* Inlined, so that lengths are constants. */
 #define HAPIR__INLINE static inline __attribute__((always_inline, unused))

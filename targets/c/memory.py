@@ -23,6 +23,7 @@ from hapir.lowering.kernel.program import (
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
+from hapir.lowering.kernel.program_sparse import SparseStep, SparseVector
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
-    if isinstance(step, Convolution | Depthwise):
+    if isinstance(step, Convolution | Depthwise | SparseStep | SparseVector):
         return step.geometry.macs
     if isinstance(step, TransposedConvolution):
         g = step.geometry

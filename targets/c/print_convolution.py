@@ -8,16 +8,23 @@ apart from every mangled name.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
+from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled
 from hapir.targets.c.print_product import print_product
-from hapir.targets.c.print_stages import Symbols, integer, print_stages
+from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
+from hapir.targets.c.vector_stages import print_vectors
+
+_Loops = Callable[[str], str]
 
 
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -31,14 +38,19 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
         function(
             f"{name}__finish",
             [source(contraction.sums, "sums"), y, "int32_t first", "int32_t count"],
-            _finish(step, symbols),
+            _finish(step, row, symbols),
         ),
-        function(f"{name}__strip", [x, w, y, "int32_t first", "int32_t count"], _strip(step, name)),
+        function(
+            f"{name}__strip",
+            [x, w, y, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
+            _strip(step, name, symbols),
+        ),
     ]
     taken = symbols.parameters(step.weights)
     parameters, scratch = [x, sink(buffers[step.target].ctype, "y")], list[int]()
     if step.pool:
-        parts.append(function(f"{name}__row", [x, y, *taken], _strips(step, name, symbols, "x", "y")))
+        place = ["int32_t p"] if step.borders else []
+        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", "y", "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
@@ -61,28 +73,38 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
     return "\n".join((*lines, "#endif"))
 
 
-def _finish(step: Convolution, symbols: Symbols) -> str:
-    bias = "" if step.bias is None else f" + {symbols.of(step.bias)}[first + i]"
-    return c(
-        """
-        for (int32_t i = 0; i < count; ++i) {
-            y[i] = $value;
-        }
-        (void)first;
-        """,
-        value=print_stages(f"sums[i]{bias}", step.contraction.sums, step.stages, "(first + i)", symbols),
+def _finish(step: Convolution, target: CType, symbols: Symbols) -> str:
+    per_group = step.geometry.filters // step.geometry.groups
+    body = print_vectors(
+        "sums",
+        step.contraction.sums,
+        "y",
+        target,
+        step.stages,
+        "first",
+        "count",
+        symbols,
+        bias=step.bias,
+        of=per_group,
     )
+    return body if re.search(r"\bfirst\b", body) else f"{body}\n(void)first;"
 
 
-def _strip(step: Convolution, name: str) -> str:
+def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     """Blocks of pixels of one row, then those that are left over."""
     g, runs = step.geometry, step.runs
-    x_stride = g.window.stride[1] * g.channels
+    x_stride = g.window.stride[1] * step.frame.channels
     window = (
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
     finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, y + {times('(q + i)', g.filters)}, first, count);"
+
+    def borders(pixels: str) -> str:
+        if step.borders is None:
+            return ""
+        return print_borders(step.borders, g.filters, pixels, f"{name}__blocks", symbols)
+
     rests = any(g.columns % pixels for pixels, _ in step.tiles.registers.values())
     rest = c(
         """
@@ -91,6 +113,7 @@ def _strip(step: Convolution, name: str) -> str:
             _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
+            $borders
             for (int32_t i = 0; i < $columns - q; ++i) {
                 $finish
             }
@@ -102,6 +125,7 @@ def _strip(step: Convolution, name: str) -> str:
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
+        borders=borders(f"{g.columns} - q"),
         finish=finish,
     )
     return c(
@@ -110,6 +134,7 @@ def _strip(step: Convolution, name: str) -> str:
         for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
             _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
+            $borders
             for (int32_t i = 0; i < $name__pixels; ++i) {
                 $finish
             }
@@ -122,13 +147,14 @@ def _strip(step: Convolution, name: str) -> str:
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
+        borders=borders(f"{name}__pixels"),
         finish=finish,
         rest=rest if rests else "",
     )
 
 
-def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, inside: str = "") -> str:
-    """All strips of filters, group by group; `inside` takes the place of one row's call."""
+def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
+    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside."""
     g, contraction = step.geometry, step.contraction
     per_group = g.filters // g.groups
     strip = step.tiles.superblock * LANES
@@ -136,9 +162,9 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, insi
     words = step.runs.total_words * contraction.per_vector * step.tiles.superblock
     weights = symbols.of(step.weights)
     group = times("group", strips * words) if g.groups > 1 else ""
-    call = inside or "$name__strip($x, w, $y, $first, count);"
+    call = f"$name__strip($x, w, $y, $first, count{f', {p}' if step.borders else ''});"
     values = {
-        "x": offset(x, times("group", g.channels // g.groups) if g.groups > 1 else ""),
+        "x": offset(x, times("group", step.frame.channels // g.groups) if g.groups > 1 else ""),
         "y": offset(y, times("group", per_group) if g.groups > 1 else "", "k"),
         "first": f"group * {per_group} + k" if g.groups > 1 else "k",
     }
@@ -158,8 +184,8 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, insi
         weights=offset(weights, group),
         strip=strip,
         words=words,
-        elements=contraction.elements,
-        call=c(call.replace("$name", name), **values),
+        elements=contraction.per_vector // LANES,
+        call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
         loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
@@ -186,7 +212,8 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
 
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
-        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{handed});")
+        place = ", row" if step.borders else ""
+        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});")
         return c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
     pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
     if to is not None:
@@ -207,10 +234,11 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
             body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
         return body
 
+    p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
-        body = over_rows(_strips(step, name, symbols, x("p"), y))
+        body = over_rows(_strips(step, name, symbols, x("p"), y, p))
     else:
-        body = _strips(step, name, symbols, x("p"), y, over_rows("$name__strip($x, w, $y, $first, count);"))
+        body = _strips(step, name, symbols, x("p"), y, p, over_rows)
     border = (
         "" if to is None else f"{print_border(symbols, row)}(y, {border_arguments(to, g.batch, g.rows, g.columns)});"
     )

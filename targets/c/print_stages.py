@@ -172,23 +172,23 @@ def _threshold(value: str, stage: Threshold, channel: str, symbols: Symbols) -> 
             (
                 listed(
                     f"static inline int32_t {name}(",
-                    ["int32_t v", f"const {ctype} *thresholds", "int32_t count", "int32_t flip"],
+                    ["int32_t v", f"const {ctype} *thresholds", "int32_t channels", "int32_t count", "int32_t flip"],
                     ")",
                 ),
                 "{",
                 "    int32_t reached = 0;",
                 "    for (int32_t i = 0; i < count; ++i) {",
-                "        reached += v >= thresholds[i];",
+                "        reached += v >= thresholds[i * channels];",
                 "    }",
                 "    return flip ? count - reached : reached;",
                 "}",
             )
         ),
     )
-    row = symbols.of(stage.thresholds)
+    row, channels = symbols.of(stage.thresholds), stage.thresholds.values.size // stage.count
     if not stage.shared:
-        row = offset(row, times(channel, stage.count))
-    count = f"{name}({value}, {row}, {stage.count}, {symbols.parameter(stage.flips, channel)})"
+        row = offset(row, channel)
+    count = f"{name}({value}, {row}, {channels}, {stage.count}, {symbols.parameter(stage.flips, channel)})"
     return f"({stage.ctype})({stage.low} + {times(count, stage.step)})"
 
 

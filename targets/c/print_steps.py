@@ -14,6 +14,7 @@ from hapir.lowering.kernel.program import (
     Matmul,
     Move,
     Norm,
+    PackBits,
     Pool,
     Program,
     Recurrent,
@@ -24,6 +25,8 @@ from hapir.lowering.kernel.program import (
     Step,
     TransposedConvolution,
 )
+from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
+from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise
 from hapir.targets.c.print_float_layers import (
@@ -34,6 +37,7 @@ from hapir.targets.c.print_float_layers import (
     print_transposed_convolution,
 )
 from hapir.targets.c.print_moves import print_matmul, print_move
+from hapir.targets.c.print_sparse import print_sparse, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
@@ -43,12 +47,18 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
     match step:
         case Convolution():
             return print_convolution(step, name, program, symbols)
+        case PackBits():
+            return print_pack_bits(step, name, program, symbols)
         case Reframe():
             return print_reframe(step, name, program, symbols)
         case Depthwise():
             return print_depthwise(step, name, program, symbols)
         case Pool():
             return _pool(step, name, program, symbols)
+        case SparseConvolution() | ReduceAndScale():
+            return print_sparse(step, name, program, symbols)
+        case SparseVector():
+            return print_sparse_vector(step, name, program, symbols)
         case Elementwise():
             return _elementwise(step, name, program, symbols)
         case Relayout():

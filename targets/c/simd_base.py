@@ -148,7 +148,7 @@ def _each(call: str, parts: str = "ab") -> str:
     return "\n".join(f"r.{part} = {call.replace('%', part)};" for part in parts)
 
 
-def _vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
+def vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
     """The bodies of a function of whole vectors: an expression per register, `%` being its name."""
     result = f"hapir__{kind} r;\n"
     return {
@@ -165,13 +165,13 @@ PRIMITIVES = (
         "f32x16__zero",
         "hapir__f32x16",
         "void",
-        _vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
+        vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
     ),
     _function(
         "f32x16__set",
         "hapir__f32x16",
         "float x",
-        _vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
+        vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
     ),
     _function(
         "f32x16__load",
@@ -199,7 +199,7 @@ PRIMITIVES = (
         "f32x16__fma",
         "hapir__f32x16",
         "hapir__f32x16 sum, hapir__f32x16 x, hapir__f32x16 w",
-        _vector(
+        vector(
             "f32x16",
             "_mm512_fmadd_ps(x, w, sum)",
             "_mm256_fmadd_ps(x.%, w.%, sum.%)",
@@ -211,13 +211,13 @@ PRIMITIVES = (
         "i32x16__zero",
         "hapir__i32x16",
         "void",
-        _vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
+        vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
     ),
     _function(
         "i32x16__set",
         "hapir__i32x16",
         "int32_t x",
-        _vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
+        vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
     ),
     _function(
         "i32x16__word",
@@ -258,7 +258,7 @@ return (hapir__i32x16){
         "i32x16__add",
         "hapir__i32x16",
         "hapir__i32x16 x, hapir__i32x16 y",
-        _vector(
+        vector(
             "i32x16",
             "_mm512_add_epi32(x, y)",
             "_mm256_add_epi32(x.%, y.%)",
