@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hapir.lowering.kernel.plan_products import one_row
 from hapir.lowering.kernel.program import Convolution, Frame, Reframe, Step, reads
 from hapir.lowering.kernel.program_draft import Draft
 from hapir.lowering.kernel.register_tiles import with_pixels
@@ -84,12 +85,11 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
 
 def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads and writes them in their order."""
-    g, window = step.geometry, step.geometry.window
-    plain = window.kernel == (1, 1) and window.stride == (1, 1) and step.frame.image == g.height * g.width * g.channels
-    if not plain or step.to is not None or step.pool is not None or g.batch * g.height == 1:
+    g, geometry = step.geometry, one_row(step.geometry)
+    plain = step.frame.image == g.height * g.width * g.channels
+    if geometry == g or not plain or step.to is not None or step.pool is not None:
         return step
-    pixels = g.batch * g.height * g.width
-    geometry = replace(g, batch=1, height=1, width=pixels, rows=1, columns=pixels)
+    pixels = geometry.columns
     frame = Frame.around(1, pixels, g.channels, (0, 0, 0, 0), step.frame.fill)
     per_group = g.filters // g.groups
     return replace(

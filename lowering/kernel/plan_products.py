@@ -222,6 +222,15 @@ def runs_of(geometry: Geometry, frame: Frame, elements: int) -> Runs:
     return Runs(r, down * frame.pitch, columns, right * geometry.channels, -(-length // elements))
 
 
+def one_row(geometry: Geometry) -> Geometry:
+    """The same layer over all pixels of all images as one row, where it reads pixel by pixel in their order."""
+    window = geometry.window
+    if window.kernel != (1, 1) or window.stride != (1, 1) or any(window.padding):
+        return geometry
+    pixels = geometry.batch * geometry.height * geometry.width
+    return replace(geometry, batch=1, height=1, width=pixels, rows=1, columns=pixels)
+
+
 def _float(
     geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
 ) -> Convolution:

@@ -27,12 +27,10 @@ from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.pack_weights import INT32_MAX
-from hapir.lowering.kernel.plan_bits import plan_bits
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
-from hapir.lowering.kernel.plan_products import plan_products
-from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS, algorithm_of
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -225,10 +223,7 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        origin = self.origin(op, words)
-        sparse = SPARSE_PLANS.get(algorithm_of(op))
-        planned = None if sparse else plan_bits(op, x, self.draft, self.weights, origin)
-        step, bounds = planned or (sparse or plan_products)(op, x, self.draft, self.weights, origin)
+        step, bounds = plan_kernel(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 

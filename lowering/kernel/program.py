@@ -374,6 +374,14 @@ class Borders:
 
 
 @dataclass(frozen=True)
+class KernelStep(Step):
+    """A layer of a family of kernels with files of its own: it says itself what it uses."""
+
+    source: int
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
 class Convolution(Step):
     """Outer products of pixels and filters; a dense layer is the 1x1 case over a row of N pixels.
 
@@ -647,7 +655,7 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(KernelStep, Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
 

@@ -15,6 +15,7 @@ from hapir.lowering.kernel.program import (
     Convolution,
     CType,
     Depthwise,
+    KernelStep,
     Matmul,
     Program,
     Recurrent,
@@ -96,7 +97,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
-    if isinstance(step, Convolution | Depthwise | SparseStep | SparseVector):
+    if isinstance(step, Convolution | Depthwise | KernelStep | SparseStep | SparseVector):
         return step.geometry.macs
     if isinstance(step, TransposedConvolution):
         g = step.geometry

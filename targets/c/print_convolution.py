@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe
+from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
@@ -29,17 +29,13 @@ _Loops = Callable[[str], str]
 
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
     """The functions of a convolution or a dense layer."""
-    buffers, contraction = program.buffers, step.contraction
+    buffers, contraction, g = program.buffers, step.contraction, step.geometry
     row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
     parts = [
         _blocks(step, name, symbols, product),
-        function(
-            f"{name}__finish",
-            [source(contraction.sums, "sums"), y, "int32_t first", "int32_t count"],
-            _finish(step, row, symbols),
-        ),
+        print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
         function(
             f"{name}__strip",
             [x, w, y, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
@@ -73,21 +69,15 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
     return "\n".join((*lines, "#endif"))
 
 
-def _finish(step: Convolution, target: CType, symbols: Symbols) -> str:
-    per_group = step.geometry.filters // step.geometry.groups
-    body = print_vectors(
-        "sums",
-        step.contraction.sums,
-        "y",
-        target,
-        step.stages,
-        "first",
-        "count",
-        symbols,
-        bias=step.bias,
-        of=per_group,
-    )
-    return body if re.search(r"\bfirst\b", body) else f"{body}\n(void)first;"
+def print_finish(
+    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
+) -> str:
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel."""
+    body = print_vectors("sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters)
+    if not re.search(r"\bfirst\b", body):
+        body = f"{body}\n(void)first;"
+    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
+    return function(f"{name}__finish", parameters, body)
 
 
 def _strip(step: Convolution, name: str, symbols: Symbols) -> str:

@@ -26,6 +26,7 @@ from hapir.lowering.kernel.program import (
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
+from hapir.lowering.kernel.program_winograd import Winograd
 from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise
@@ -39,6 +40,7 @@ from hapir.targets.c.print_float_layers import (
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
+from hapir.targets.c.print_winograd import print_winograd
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
 
@@ -49,6 +51,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_convolution(step, name, program, symbols)
         case PackBits():
             return print_pack_bits(step, name, program, symbols)
+        case Winograd():
+            return print_winograd(step, name, program, symbols)
         case Reframe():
             return print_reframe(step, name, program, symbols)
         case Depthwise():

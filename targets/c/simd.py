@@ -40,6 +40,7 @@ FAMILIES = (
     "memory",
     "sparse",
     "stages",
+    "winograd",
 )
 """Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""
 
