@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
     parser.add_argument("--tools", default=",".join(TOOLS), help="a list of tools, without blanks")
     parser.add_argument("--deepsparse", metavar="PYTHON", help="the interpreter of an environment with DeepSparse")
+    parser.add_argument("--gemmbitserial", type=Path, metavar="DIR", help="a checkout of gemmbitserial")
     parser.add_argument("--build", type=Path, metavar="DIR", help="keep what is built")
     parser.add_argument("--output", type=Path, help="write the results here, whatever ran")
     asked = parser.parse_args()
@@ -39,7 +40,7 @@ def main() -> None:
         folder = asked.build or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         pythons = {"deepsparse": asked.deepsparse} if asked.deepsparse else {}
-        setting = Setting(folder, wanted, build_peaks(folder))
+        setting = Setting(folder, wanted, build_peaks(folder), asked.gemmbitserial)
         results: dict[str, Result] = {}
         print_lines(iter([HEADER]))
         with Workers(settings.core, folder / "workers.log", pythons) as workers:
@@ -47,7 +48,6 @@ def main() -> None:
                 contest = row.build(setting)
                 results[row.name] = Result(contest, race(contest, workers, settings, folder))
                 print_lines(row_lines(results[row.name]))
-                contest.case = None
     print()
     for line in goal_lines(GOALS, results):
         print(f"{line[0]:<26}{line[1]:<58}{line[2]:<28}{line[3]:<16}{line[4]}")

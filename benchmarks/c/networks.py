@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,7 @@ WORKLOADS = {
         _dense("gemm1024", 1024, 1024, 1024),
         _dense("fc4096_b1", 1, 4096, 4096),
         _dense("fc4096_b16", 16, 4096, 4096),
+        _dense("gemv4096", 1, 4096, 4096),
         _layer("empty", (1, 16), "y = relu(x)", "1, 16"),
     )
 }
@@ -88,7 +89,8 @@ class Case:
     expected: Array
     """What hapir's reference makes of it."""
     graph: Graph | None = None
-    float_x: Array = field(default_factory=lambda: np.zeros(0))
+    weights: Array | None = None
+    """Of a single layer that has no graph."""
 
     @property
     def name(self) -> str:
@@ -102,10 +104,12 @@ def compile_case(
     folder: Path,
     recipe: str | None = None,
     weights: Mapping[str, Array] | None = None,
+    *,
+    graph_too: bool = True,
 ) -> Case:
-    """Compile a workload under the recipe of an arithmetic, or another `recipe` that has no graph for other tools.
+    """Compile a workload under the recipe of an arithmetic, or another `recipe`.
 
-    `weights` replaces float parameters before the recipe.
+    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
@@ -118,10 +122,9 @@ def compile_case(
     name = f"{workload.name}_{arithmetic}"
     x = images[: workload.shape[0]]
     graph = None
-    if recipe is None:
-        unfused = dict(scheduled.compiled.snapshots)
-        flat = unfused["quantize" if arithmetic == INT8 else "fold_batch_norm"]
-        graph = read_graph(networks_of(flat)[0], scheduled.weights)
+    if graph_too:
+        # the stage before the last, `fuse`, has plain operators
+        graph = read_graph(networks_of(scheduled.compiled.snapshots[-2][1])[0], scheduled.weights)
     parts, store = scheduled.cut, scheduled.decoded.weights
     given = {workload.input_name: x}
     if parts.prologue is not None:
@@ -129,7 +132,7 @@ def compile_case(
     (key,) = (n.data for n in parts.body.input_names)
     expected = run_network(parts.body, store, {key: given[key]})
     artefact = emit_c(parts.body, store, name)
-    return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph, x)
+    return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph)
 
 
 def _scheduled(workload: Workload, recipe: str, folder: Path) -> Scheduled:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.c.contests import HAPIR
 from benchmarks.c.drive import Settings, Spread
-from benchmarks.c.goals import Goal, Result, figures
+from benchmarks.c.goals import WIDTHS, Goal, Result, bits_of, figures
 from hapir.targets.c.build import find_compiler
 
 PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "emx-onnx-cgen", "onnx", "numpy")
@@ -101,6 +101,14 @@ def _revision() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def _width_lines(results: Mapping[str, Result]) -> Iterator[tuple[str, ...]]:
+    """A line per width of weights."""
+    found = bits_of(results)
+    for w in WIDTHS:
+        cells = ((found.get((w, a), None)) for a in WIDTHS)
+        yield f"w = {w}", *("-" if c is None else f"{c[0].median:.2f}x, {c[1] / 1000:.0f} KB" for c in cells)
+
+
 def write_results(path: Path, settings: Settings, goals: Sequence[Goal], results: Mapping[str, Result]) -> None:
     """`RESULTS.md`."""
     compiler = find_compiler().version.splitlines()[0]
@@ -116,6 +124,12 @@ Written by `python -m benchmarks.c` ([what it does](README.md)); do not edit.
 ## Goals
 
 {_table(("row", "goal", "measured", "rounds", "met"), goal_lines(goals, results))}
+
+## Pairs of widths
+
+A dense layer 1024 x 1024 on 1024 rows: how many times as fast as our own int8, and the bytes of its constants.
+
+{_table(("weights", *(f"a = {a}" for a in WIDTHS)), _width_lines(results))}
 
 ## Rows
 

@@ -43,7 +43,6 @@ from hapir.lowering.kernel.program import (
     Argmax,
     Concat,
     Convolution,
-    Depthwise,
     Elementwise,
     Geometry,
     Operand,
@@ -280,8 +279,8 @@ class _Planner:
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
-        joins = isinstance(step, Convolution | Depthwise) and step.pool is None and step.geometry.height > 0
-        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution | Depthwise):
+        joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return
         buffer = self.target(op.result, op)
@@ -302,7 +301,7 @@ class _Planner:
         bounds = pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
         self.set(op.result, buffer, bounds, self.draft.add(step))
 
-    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
+    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution, index: int, x: Value) -> None:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
         p, q = as_map(shape_of(op.result))[2:]

@@ -88,7 +88,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, y + {times('(q + i)', g.filters)}, first, count);"
+    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {_pixel(step)}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -141,6 +141,18 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         finish=finish,
         rest=rest if rests else "",
     )
+
+
+def _pixel(step: Convolution) -> str:
+    """Where pixel `q + i` of a row is written; a row may be all pixels of several maps in frames."""
+    filters = step.geometry.filters
+    if step.maps is None or step.to is None:
+        return f"y + {times('(q + i)', filters)}"
+    batch, rows, columns = step.maps
+    row = f"(q + i) / {columns}"
+    image = f"(q + i) / {rows * columns} * {step.to.image}" if batch > 1 else ""
+    within = f"{row} % {rows}" if batch > 1 else row
+    return offset("y", image, f"{within} * {step.to.pitch}", times(f"(q + i) % {columns}", filters))
 
 
 def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
@@ -203,11 +215,14 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
         place = ", row" if step.borders else ""
-        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});")
-        return c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
+        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});", to)
+        body = c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
+        return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
     pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
     if to is not None:
-        pitch, batch_pitch, base = to.pitch, to.image, to.start
+        base = to.start
+    if to is not None and step.maps is None:
+        pitch, batch_pitch = to.pitch, to.image
     y = offset(
         f"y + {base}" if base else "y",
         times("n", batch_pitch) if g.batch > 1 else "",
@@ -229,10 +244,14 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
         body = over_rows(_strips(step, name, symbols, x("p"), y, p))
     else:
         body = _strips(step, name, symbols, x("p"), y, p, over_rows)
-    border = (
-        "" if to is None else f"{print_border(symbols, row)}(y, {border_arguments(to, g.batch, g.rows, g.columns)});"
-    )
-    return f"{border}\n{body}" if border else body
+    return bordered(symbols, row, to, step.maps or (g.batch, g.rows, g.columns), body)
+
+
+def bordered(symbols: Symbols, ctype: CType, frame: Frame | None, maps: tuple[int, int, int], body: str) -> str:
+    """Statements that write maps (images, rows, columns), and the border around them where they lie in a frame."""
+    if frame is None:
+        return body
+    return f"{print_border(symbols, ctype)}(y, {border_arguments(frame, *maps)});\n{body}"
 
 
 def border_arguments(frame: Frame, batch: int, height: int, width: int) -> str:
@@ -279,6 +298,7 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     """A map copied into its frame."""
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     to, length = step.to, step.width * step.to.channels
+    old = step.frame
     copy = f"memcpy(y + i, x, sizeof(*y) * {length});"
     if step.lift:
         copy = c(
@@ -296,13 +316,18 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     body = c(
         """
         $border(y, $arguments);
+        $begin
         for (int32_t n = 0; n < $batch; ++n) {
-            for (int32_t h = 0; h < $height; ++h, x += $length) {
+            for (int32_t h = 0; h < $height; ++h, x += $row) {
                 const int32_t i = n * $image + h * $pitch + $start;
                 $copy
             }
+            $skip
         }
         """,
+        begin=f"x += {old.start};" if old else "",
+        row=old.pitch if old else length,
+        skip=f"x += {old.image - step.height * old.pitch};" if old and step.batch > 1 else "",
         border=print_border(symbols, y),
         arguments=border_arguments(to, step.batch, step.height, step.width),
         batch=step.batch,

@@ -140,10 +140,10 @@ class Chain:
         # multipliers of 32 bits are read as lanes of the same bits
         return (f"(const int32_t *){_grouped(place)}" if table.ctype == "uint32_t" else place), self.lanes
 
-    def through(self, value: str, ctype: CType, stages: Sequence[Stage]) -> str:
+    def through(self, value: str, ctype: CType, stages: Sequence[Stage], *, stored: bool = True) -> str:
         """The value after all stages; the last one's may lie outside its type where a store brings it back."""
         for i, stage in enumerate(stages):
-            last = i + 1 == len(stages)
+            last = stored and i + 1 == len(stages)
             print_stage = _STAGES.get(type(stage))
             found = print_stage(self, value, ctype, stage, last) if print_stage else None
             value = self._lane_by_lane(value, ctype, stage) if found is None else found
