@@ -254,11 +254,15 @@ Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShif
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known.
+
+    `fused` are the layers that were joined with it, in order, itself included.
+    """
 
     layer: str
     text: str
     place: str | None
+    fused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -803,18 +803,11 @@ HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 /* image: to channels-last */
 static void layer_image(const int8_t *restrict x, int8_t *restrict y)
 {
-    for (int32_t n = 0; n < 1; ++n, x += 32, y += 32) {
-        for (int32_t i0 = 0; i0 < 16; i0 += 16) {
-            const int32_t i1 = i0 + 16 < 16 ? i0 + 16 : 16;
-            for (int32_t k0 = 0; k0 < 2; k0 += 16) {
-                const int32_t k1 = k0 + 16 < 2 ? k0 + 16 : 2;
-                for (int32_t i = i0; i < i1; ++i) {
-                    for (int32_t k = k0; k < k1; ++k) {
-                        y[i * 2 + k] = x[k * 16 + i];
-                    }
-                }
-            }
-        }
+    const int8_t *restrict from = x;
+    int8_t *restrict to = y;
+    for (int32_t i = 0; i < 16; ++i) {
+        to[i * 2] = from[i];
+        to[i * 2 + 1] = from[i + 16];
     }
 }
 
@@ -887,7 +880,7 @@ static void layer_c_1_2__row(const uint8_t *restrict x, uint8_t *restrict y)
 static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict rows)
 {
     for (int32_t n = 0; n < 1; ++n) {
-        uint8_t *restrict to = y + n * 8;
+        uint8_t *restrict to = y;
         int32_t row = 0;
         for (int32_t p = 0; p < 2; ++p) {
             const int32_t top = p * 2, bottom = top + 2;
