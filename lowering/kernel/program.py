@@ -272,11 +272,15 @@ Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShif
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known.
+
+    `fused` are the layers that were joined with it, in order, itself included.
+    """
 
     layer: str
     text: str
     place: str | None
+    fused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,6 +296,12 @@ class Geometry:
     columns: int
     window: Window
     groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a layer that has a weight for each element of a window."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.channels // self.groups)
+        return self.batch * self.rows * self.columns * self.filters * taps
 
 
 LANES = 16

@@ -25,6 +25,7 @@ from hapir.lowering.kernel.program import (
     Table,
     joins,
 )
+from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled
@@ -32,6 +33,7 @@ from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import print_vectors
 
 _Loops = Callable[[str], str]
@@ -125,6 +127,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         """
         #ifdef $name__rest
         {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
@@ -134,6 +137,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         }
         #endif
         """.replace("$name", name),
+        sums=step.contraction.sums,
+        lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
@@ -142,8 +147,9 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
     return c(
         """
-        _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
-        for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             $borders
             for (int32_t i = 0; i < $name__pixels; ++i) {
@@ -152,6 +158,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         }
         $rest
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         sums=step.contraction.sums,
         lanes=LANES,
         columns=g.columns,
@@ -202,12 +209,14 @@ def _strips(
     }
     body = c(
         """
+        $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
             const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
         """.replace("$name", name),
+        threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
         type=contraction.w,
@@ -218,8 +227,15 @@ def _strips(
         call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
-        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+        loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
+        body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _threads(step: Convolution, loop: str) -> str:
+    """What goes before a loop: that threads share it, where it is that loop."""
+    shared = shared_loop(step)
+    return threads(shared.macs) if shared.loop == loop else ""
 
 
 def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
@@ -242,10 +258,14 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     maps = [_row_of(map_, frame, g) for map_, frame in _maps(step)]
 
     def over_rows(body: str) -> str:
-        body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
-        return (
-            c("for (int32_t n = 0; n < $batch; ++n) {\n    $body\n}", batch=g.batch, body=body) if g.batch > 1 else body
-        )
+        shared = _threads(step, "rows")
+        if g.rows > 1:
+            loop = "$threads\nfor (int32_t p = 0; p < $rows; ++p) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows >= g.batch else "", rows=g.rows, body=body)
+        if g.batch > 1:
+            loop = "$threads\nfor (int32_t n = 0; n < $batch; ++n) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
+        return body
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
