@@ -32,7 +32,7 @@ from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
-from hapir.targets.c.vector_stages import print_vectors
+from hapir.targets.c.vector_stages import Pixels, print_vectors
 
 _Loops = Callable[[str], str]
 
@@ -46,7 +46,16 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
-        print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
+        print_finish(
+            name,
+            contraction.sums,
+            row,
+            step.bias,
+            step.stages,
+            g.filters // g.groups,
+            symbols,
+            Pixels("pixels", f"{name}__blocks * {LANES}", str(g.filters)),
+        ),
         function(
             f"{name}__strip",
             [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
@@ -91,21 +100,31 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 
 
 def print_finish(
-    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
+    name: str,
+    sums: CType,
+    row: CType,
+    bias: Table | None,
+    stages: tuple[Stage, ...],
+    filters: int,
+    symbols: Symbols,
+    pixels: Pixels | None = None,
 ) -> str:
     """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
 
-    The maps that stages read come behind y.
+    The maps that stages read come behind y, and then the number of pixels where there are several.
     """
     others = joined_sources(stages)
     joined = [f"z{i}" for i in range(len(others))]
     body = print_vectors(
-        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined, pixels=pixels
     )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
-    return function(f"{name}__finish", parameters, body)
+    several = [f"int32_t {pixels.count}"] if pixels else []
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, *several, "int32_t first", "int32_t count"]
+    text = function(f"{name}__finish", parameters, body)
+    # inlined, so that the number of pixels is a constant
+    return text.replace("static void", "HAPIR__INLINE void", 1) if pixels else text
 
 
 def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
@@ -116,8 +135,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    places = ", ".join(offset(map_, times("(q + i)", g.filters)) for map_ in ("y", *_joined(step)))
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
+    places = ", ".join(offset(map_, times("q", g.filters)) for map_ in ("y", *_joined(step)))
+    finish = f"{name}__finish(sums, {places}, {{}}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -132,9 +151,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
-            for (int32_t i = 0; i < $columns - q; ++i) {
-                $finish
-            }
+            $finish
         }
         #endif
         """.replace("$name", name),
@@ -142,7 +159,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{g.columns} - q"),
-        finish=finish,
+        finish=finish.format(f"{g.columns} % {name}__pixels"),
     )
     return c(
         """
@@ -150,9 +167,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
             $name__tile($x, $window);
             $borders
-            for (int32_t i = 0; i < $name__pixels; ++i) {
-                $finish
-            }
+            $finish
         }
         $rest
         """.replace("$name", name),
@@ -162,7 +177,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{name}__pixels"),
-        finish=finish,
+        finish=finish.format(f"{name}__pixels"),
         rest=rest if rests else "",
     )
 
