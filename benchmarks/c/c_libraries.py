@@ -7,7 +7,6 @@ Both generators are called from C, as their users do. Every object has `bench_pr
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -24,8 +23,6 @@ from hapir.targets.c.build import FAST_FLAGS, find_compiler
 from hapir.targets.c.emit import CArtefact
 
 EMX_FLAGS = ("-std=c11", "-O3", "-march=native", "-ffast-math")
-LARGE_TEXT = 1 << 22
-"""Tables of more characters than this reach the object as bytes: compilers need minutes for their text."""
 
 TYPES = {"float": "f", "uint8_t": "u", "int8_t": "i", "int32_t": "w"}
 
@@ -93,34 +90,7 @@ def hapir_library(artefact: CArtefact, folder: Path) -> Library:
         f"const struct {name}_out out = {{.{taken.member} = result}};",
         call=f"{name}_run(&context, &in, &out);",
     )
-    files: dict[str, str] = {"driver.c": driver}
-    for file, text in artefact.files.items():
-        if "weights" in file and file.endswith(".c") and len(text) > LARGE_TEXT:
-            files |= _binary_tables(folder, file, text)
-        else:
-            files[file] = text
-    return compile_c(folder, files, FAST_FLAGS)
-
-
-_TABLE = re.compile(r"_Alignas\((\d+)\) const (\w+) (\w+)\[(\d+)\] = \{\n(.*?)\n\};", re.S)
-_DTYPES = {"float": np.float32, "double": np.float64}
-
-
-def _binary_tables(folder: Path, file: str, text: str) -> dict[str, str]:
-    """A file of constant tables as assembly that includes their bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [".section .rodata"]
-    rest = _TABLE.sub("", text)
-    assert "= {" not in rest, f"{file} has tables of another form"
-    for align, ctype, symbol, size, body in _TABLE.findall(text):
-        dtype = _DTYPES.get(ctype) or np.dtype(ctype.removesuffix("_t"))
-        plain = re.sub(r"(?<=\d)[fFuU]", "", body).replace("INT32_MIN", str(-(1 << 31)))
-        values = np.fromstring(plain, np.float64 if ctype in _DTYPES else np.int64, sep=",").astype(dtype)
-        assert len(values) == int(size), symbol
-        path = folder / f"{symbol}.bytes"
-        path.write_bytes(values.tobytes())
-        lines += [f".balign {align}", f".globl {symbol}", f"{symbol}:", f'.incbin "{path}"']
-    return {f"{file}.S": "\n".join([*lines, '.section .note.GNU-stack,"",@progbits', ""])}
+    return compile_c(folder, {"driver.c": driver, **artefact.files}, FAST_FLAGS)
 
 
 def emx_library(model: Path, graph: Graph, folder: Path) -> Library:

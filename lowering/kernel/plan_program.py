@@ -44,7 +44,6 @@ from hapir.lowering.kernel.program import (
     Argmax,
     Concat,
     Convolution,
-    Depthwise,
     Elementwise,
     Geometry,
     Operand,
@@ -78,6 +77,7 @@ class _Planner:
         self.draft = Draft()
         self.values: dict[SSAValue, Value] = {}
         self.layer: str | None = None
+        self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
             nn.Conv2dOp: self.product,
             nn.Conv1dOp: self.product,
@@ -127,13 +127,13 @@ class _Planner:
 
     def group(self, op: dataflow.LayerOp) -> None:
         """A layer: its ops may join into one step; its values are closed at its end."""
-        self.layer = op.layer_name
+        self.layer, self.fused = op.layer_name, _layers_in(op)
         for argument, operand in zip(op.body.block.args, op.inputs, strict=True):
             self.values[argument] = self.value(operand, op)
         self.block(op.body.block)
         for result, inner in zip(op.outputs, op.yield_op.values, strict=True):
             self.values[result] = replace(self.value(inner, op), step=None)
-        self.layer = None
+        self.layer, self.fused = None, ()
 
     # Values
 
@@ -214,7 +214,7 @@ class _Planner:
         name = self.layer or (own.data if isinstance(own, nn.StringAttr) else op.name.split(".")[-1])
         span = span_of(op.location)
         place = None if span is None else f"{PurePath(span.file).name}:{span.line}"
-        return Origin(name, words, place)
+        return Origin(name, words, place, self.fused)
 
     # Ops
 
@@ -282,8 +282,8 @@ class _Planner:
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
-        joins = isinstance(step, Convolution | Depthwise) and step.pool is None and step.geometry.height > 0
-        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution | Depthwise):
+        joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return
         buffer = self.target(op.result, op)
@@ -304,7 +304,7 @@ class _Planner:
         bounds = pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
         self.set(op.result, buffer, bounds, self.draft.add(step))
 
-    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
+    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution, index: int, x: Value) -> None:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
         p, q = as_map(shape_of(op.result))[2:]
@@ -411,3 +411,9 @@ def _flat(value: Value) -> tuple[int, int, int]:
     if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
         return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
+
+
+def _layers_in(op: dataflow.LayerOp) -> tuple[str, ...]:
+    """The layers that a group joins, its own first."""
+    names = (inner.properties.get("layer") for inner in op.body.block.ops)
+    return tuple(dict.fromkeys((op.layer_name, *(name.data for name in names if isinstance(name, nn.StringAttr)))))

@@ -20,6 +20,7 @@ from hapir.lowering.kernel.c_types import DTYPES as DTYPES
 from hapir.lowering.kernel.c_types import CType as CType
 from hapir.lowering.kernel.c_types import size_of as size_of
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.depthwise import Blocking
 from hapir.weights import Array
 
 ALIGNMENT = 64
@@ -271,11 +272,15 @@ Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShif
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known.
+
+    `fused` are the layers that were joined with it, in order, itself included.
+    """
 
     layer: str
     text: str
     place: str | None
+    fused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -291,6 +296,12 @@ class Geometry:
     columns: int
     window: Window
     groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a layer that has a weight for each element of a window."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.channels // self.groups)
+        return self.batch * self.rows * self.columns * self.filters * taps
 
 
 LANES = 16
@@ -415,6 +426,8 @@ class Convolution(Step):
     pool: Pooled | None = None
     product: Product | None = None
     borders: Borders | None = None
+    maps: tuple[int, int, int] | None = None
+    """Images, rows and columns of the result where the geometry has all its pixels in one row and `to` is given."""
 
 
 @dataclass(frozen=True)
@@ -437,7 +450,10 @@ class PackBits(Step):
 
 @dataclass(frozen=True)
 class Reframe(Step):
-    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned."""
+    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned.
+
+    The map lies in `frame` where it is given.
+    """
 
     source: int
     batch: int
@@ -445,24 +461,35 @@ class Reframe(Step):
     width: int
     to: Frame
     lift: int = 0
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Depthwise(Step):
-    """One filter per channel; weights lie `[r][s][channel]`, the inner loop runs over channels."""
+    """Each channel times its own filters (as many for each), 16 filters in lanes; `blocking` says how.
+
+    Weights lie as `pack_depthwise` packs them. The zero point is folded into the bias. The source lies in `frame`,
+    which holds the padding, and `lift` says that its signed bytes are read as unsigned ones, 128 higher; the result
+    lies in `to` where it is given.
+    """
 
     source: int
+    frame: Frame
     geometry: Geometry
+    blocking: Blocking
     weights: Table
     bias: Table | None
-    zero_point: int
-    sums: int
-    pool: Pooled | None = None
+    sums: CType
+    lift: bool = False
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Pool(Step):
-    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats)."""
+    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats).
+
+    The source lies in `frame` and the result in `to` where they are given.
+    """
 
     source: int
     geometry: Geometry
@@ -470,36 +497,46 @@ class Pool(Step):
     zero_point: int
     count_padding: bool
     sums: int
+    frame: Frame | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A buffer read by an elementwise step, and what happens to each element on the way in."""
+    """A buffer read by an elementwise step, what happens to each element on the way in, and the frame it lies in."""
 
     buffer: int
     stages: tuple[Stage, ...] = ()
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Elementwise(Step):
-    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner."""
+    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner.
+
+    Where an operand or the result (`to`) lies in a frame, `outer` is images x rows x columns, which `pixels` gives.
+    """
 
     operands: tuple[Operand, ...]
     outer: int
     channels: int
     inner: int
     operator: Literal["+", "-", "*"] = "+"
+    pixels: tuple[int, int, int] | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Relayout(Step):
-    """N C H W to N H W C (`channels_last`) or back."""
+    """N C H W to N H W C (`channels_last`) or back; the result lies in `to`, `width` pixels a row, where given."""
 
     source: int
     batch: int
     channels: int
     pixels: int
     channels_last: bool
+    width: int = 0
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -690,9 +727,9 @@ def reads(step: Step) -> tuple[int, ...]:
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found = list(step.own_scratch)
-    if isinstance(step, Depthwise | Pool):
+    if isinstance(step, Pool):
         found.append(step.sums)
-    if isinstance(step, Convolution | Depthwise) and step.pool is not None:
+    if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
     if isinstance(step, Recurrent):
         found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]

@@ -89,9 +89,11 @@ def share_in_place(draft: Draft) -> None:
     for t, step in enumerate(steps):
         if not isinstance(step, Elementwise) or draft.buffers[step.target].home != "arena":
             continue
-        for operand in dict.fromkeys(o.buffer for o in step.operands):
+        for operand, frame in {o.buffer: o.frame for o in step.operands}.items():
             source = alias.get(operand, operand)
             old, new = draft.buffers[source], draft.buffers[step.target]
+            if frame != step.to:
+                continue
             if old.home == "arena" and last_use[operand] == t and (old.ctype, old.length) == (new.ctype, new.length):
                 alias[step.target] = source
                 break

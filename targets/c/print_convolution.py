@@ -25,6 +25,7 @@ from hapir.lowering.kernel.program import (
     Table,
     joins,
 )
+from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled
@@ -32,6 +33,7 @@ from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import Pixels, print_vectors
 
 _Loops = Callable[[str], str]
@@ -77,10 +79,6 @@ def joined_sources(stages: Sequence[Stage]) -> list[str]:
     """The parameters that are the maps which stages read: z0, z1, ..."""
     joined = [stage for stage in stages if isinstance(stage, Join)]
     return [source(join.source, f"z{i}") for i, join in enumerate(joined)]
-
-
-def _joined(step: Convolution) -> list[str]:
-    return [f"z{i}" for i in range(len(joins(step)))]
 
 
 def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str:
@@ -135,8 +133,6 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    places = ", ".join(offset(map_, times("q", g.filters)) for map_ in ("y", *_joined(step)))
-    finish = f"{name}__finish(sums, {places}, {{}}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -148,6 +144,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         """
         #ifdef $name__rest
         {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
@@ -155,31 +152,63 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         }
         #endif
         """.replace("$name", name),
+        sums=step.contraction.sums,
+        lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{g.columns} - q"),
-        finish=finish.format(f"{g.columns} % {name}__pixels"),
+        finish=_finish(step, name, f"{g.columns} % {name}__pixels"),
     )
     return c(
         """
-        _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
-        for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             $borders
             $finish
         }
         $rest
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         sums=step.contraction.sums,
         lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{name}__pixels"),
-        finish=finish.format(f"{name}__pixels"),
+        finish=_finish(step, name, f"{name}__pixels"),
         rest=rest if rests else "",
     )
+
+
+def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
+    """The result and what it is joined with, and how each lies."""
+    return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
+
+
+def _finish(step: Convolution, name: str, pixels: str) -> str:
+    """The call that finishes so many pixels from `q` on, or those of each where they lie in the rows of frames."""
+    maps = _maps(step)
+    if step.maps is None or all(frame is None for _, frame in maps):
+        places = ", ".join(offset(map_, times("q", step.geometry.filters)) for map_, _ in maps)
+        return f"{name}__finish(sums, {places}, {pixels}, first, count);"
+    places = ", ".join(_pixel(step, step.maps, *map_) for map_ in maps)
+    call = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, 1, first, count);"
+    return f"for (int32_t i = 0; i < {pixels}; ++i) {{\n    {call}\n}}"
+
+
+def _pixel(step: Convolution, maps: tuple[int, int, int], map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` lies of a row that is all pixels of several maps."""
+    filters = step.geometry.filters
+    if frame is None:
+        return offset(map_, times("(q + i)", filters))
+    batch, rows, columns = maps
+    row = f"(q + i) / {columns}"
+    image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
+    within = f"{row} % {rows}" if batch > 1 else row
+    return offset(map_, image, f"{within} * {frame.pitch}", times(f"(q + i) % {columns}", filters))
 
 
 def _strips(
@@ -204,12 +233,14 @@ def _strips(
     }
     body = c(
         """
+        $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
             const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
         """.replace("$name", name),
+        threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
         type=contraction.w,
@@ -220,8 +251,15 @@ def _strips(
         call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
-        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+        loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
+        body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _threads(step: Convolution, loop: str) -> str:
+    """What goes before a loop: that threads share it, where it is that loop."""
+    shared = shared_loop(step)
+    return threads(shared.macs) if shared.loop == loop else ""
 
 
 def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
@@ -238,26 +276,34 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
         place = ", row" if step.borders else ""
-        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});")
-        return c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
-    framed = zip(("y", *_joined(step)), (to, *(join.frame for join in joins(step))), strict=True)
-    maps = [_row_of(map_, frame, g) for map_, frame in framed]
+        rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});", to)
+        body = c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
+        return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
+    maps = [_row_of(map_, frame, g) for map_, frame in _maps(step)]
 
     def over_rows(body: str) -> str:
-        body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
-        return (
-            c("for (int32_t n = 0; n < $batch; ++n) {\n    $body\n}", batch=g.batch, body=body) if g.batch > 1 else body
-        )
+        shared = _threads(step, "rows")
+        if g.rows > 1:
+            loop = "$threads\nfor (int32_t p = 0; p < $rows; ++p) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows >= g.batch else "", rows=g.rows, body=body)
+        if g.batch > 1:
+            loop = "$threads\nfor (int32_t n = 0; n < $batch; ++n) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
+        return body
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
         body = over_rows(_strips(step, name, symbols, x("p"), maps, p))
     else:
         body = _strips(step, name, symbols, x("p"), maps, p, over_rows)
-    border = (
-        "" if to is None else f"{print_border(symbols, row)}(y, {border_arguments(to, g.batch, g.rows, g.columns)});"
-    )
-    return f"{border}\n{body}" if border else body
+    return bordered(symbols, row, to, step.maps or (g.batch, g.rows, g.columns), body)
+
+
+def bordered(symbols: Symbols, ctype: CType, frame: Frame | None, maps: tuple[int, int, int], body: str) -> str:
+    """Statements that write maps (images, rows, columns), and the border around them where they lie in a frame."""
+    if frame is None:
+        return body
+    return f"{print_border(symbols, ctype)}(y, {border_arguments(frame, *maps)});\n{body}"
 
 
 def _row_of(map_: str, frame: Frame | None, g: Geometry) -> str:
@@ -316,6 +362,7 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     """A map copied into its frame."""
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     to, length = step.to, step.width * step.to.channels
+    old = step.frame
     copy = f"memcpy(y + i, x, sizeof(*y) * {length});"
     if step.lift:
         copy = c(
@@ -333,13 +380,18 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     body = c(
         """
         $border(y, $arguments);
+        $begin
         for (int32_t n = 0; n < $batch; ++n) {
-            for (int32_t h = 0; h < $height; ++h, x += $length) {
+            for (int32_t h = 0; h < $height; ++h, x += $row) {
                 const int32_t i = n * $image + h * $pitch + $start;
                 $copy
             }
+            $skip
         }
         """,
+        begin=f"x += {old.start};" if old else "",
+        row=old.pitch if old else length,
+        skip=f"x += {old.image - step.height * old.pitch};" if old and step.batch > 1 else "",
         border=print_border(symbols, y),
         arguments=border_arguments(to, step.batch, step.height, step.width),
         batch=step.batch,

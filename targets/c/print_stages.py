@@ -26,7 +26,7 @@ from hapir.lowering.kernel.program import (
     Threshold,
     Widen,
 )
-from hapir.targets.c.simd import Primitive, joined
+from hapir.targets.c.simd import Primitive, joined, primitives
 from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
@@ -66,6 +66,10 @@ class Symbols:
         known = self.primitives.get(primitive.name)
         self.primitives[primitive.name] = primitive if known is None else joined(known, primitive)
         return primitive.name
+
+    def named(self, name: str) -> str:
+        """Ask for a primitive of the tables by its name."""
+        return self.use(primitives()[name])
 
     def of(self, table: Table) -> str:
         """The identifier of a table."""

@@ -37,6 +37,7 @@ SELECT = """\
 FAMILIES = (
     "base",
     "bits",
+    "channel",
     "memory",
     "sparse",
     "stages",

@@ -86,7 +86,7 @@ def print_vectors(
             value = chain.name(source, f"{_kind(source)}__add({value}, {chain.row(bias)})")
         value = chain.through(value, source, stages)
         chain.lines.append(f"{store(target, offset(write, steps[1], i), value, lanes)};")
-        lines, rows = chain.text(), "\n".join(chain.rows.values())
+        rows, lines = chain.parts()
         return "\n".join(part for part in (rows, _over_pixels(pixels, lines)) if part)
 
     parts: list[str] = []
@@ -138,10 +138,14 @@ class Chain:
     lines: list[str] = field(default_factory=list[str])
 
     def text(self) -> str:
-        """The statements but for the rows; what both call is asked for."""
+        """All statements; what they call is asked for."""
+        return "\n".join(part for part in self.parts() if part)
+
+    def parts(self) -> tuple[str, str]:
+        """The statements that are the same for every pixel, and the others."""
         for name in dict.fromkeys(_PRIMITIVE.findall("\n".join((*self.rows.values(), *self.lines)))):
             self.symbols.use(primitives()[name])
-        return "\n".join(self.lines)
+        return "\n".join(self.rows.values()), "\n".join(self.lines)
 
     def name(self, ctype: CType, value: str) -> str:
         """A variable that holds a vector."""
