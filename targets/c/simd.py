@@ -38,6 +38,7 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
+    "functions",
     "memory",
     "sparse",
     "stages",
