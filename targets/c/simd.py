@@ -43,6 +43,7 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
+    "functions",
     "memory",
     "sparse",
     "stages",
