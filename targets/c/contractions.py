@@ -39,23 +39,24 @@ VECTORIZED = {
         "f32x16__set(*($from))",
         "f32x16__load($w)",
         "f32x16__fma($sum, $x, $w)",
-        ("f32x16__zero", "f32x16__set", "f32x16__load", "f32x16__fma", "f32x16__store"),
+        ("f32x16__zero", "f32x16__set", "f32x16__load", "f32x16__fma", "f32x16__store", "f32x16__kept"),
     ),
     "u8_i8": Texts(
         "i32x16",
         "i32x16__word($from)",
         "i32x16__load($w)",
         "i32x16__dot_u8_i8($sum, $x, $w)",
-        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i8", "i32x16__store"),
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i8", "i32x16__store", "i32x16__kept"),
     ),
     "i16": Texts(
         "i32x16",
         "i32x16__word($from)",
         "i32x16__load($w)",
         "i32x16__dot_i16($sum, $x, $w)",
-        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store"),
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store", "i32x16__kept"),
     ),
 }
+VECTORIZED["i16_modular"] = VECTORIZED["i16"]  # the instructions wrap
 """By name of the contraction."""
 
 
@@ -81,7 +82,8 @@ def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, bloc
     rows, columns = range(pixels), range(blocks)
     vector, zero = f"hapir__{texts.vector}", f"{texts.vector}__zero()"
     starts = [f"{vector} " + ", ".join(f"s{i}_{j} = {zero}" for j in columns) + ";" for i in rows]
-    loads = [f"const {vector} w{j} = {c(texts.load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
+    load = f"{texts.vector}__kept({texts.load})" if pixels > 1 else texts.load  # loaded once, used by each pixel
+    loads = [f"const {vector} w{j} = {c(load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
     products: list[str] = []
     for i in rows:
         place = "from" if i == 0 else "from + x_stride" if i == 1 else f"from + {i} * x_stride"
@@ -108,8 +110,14 @@ def _plain(name: str, contraction: Contraction, pixels: int, blocks: int, produc
             weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
             cast = f"({kind})" if kind != contraction.x else ""
             value = f"from[{place}]"
-            terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
-        adds.append(f"s{i}[j] += {' + '.join(terms)};")
+            if contraction.modular:
+                terms.append(f"(uint32_t)({value} * {weight})")
+            else:
+                terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
+        if contraction.modular:
+            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
+        else:
+            adds.append(f"s{i}[j] += {' + '.join(terms)};")
     return _frame(
         name,
         contraction,

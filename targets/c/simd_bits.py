@@ -127,30 +127,6 @@ return low;""",
 
 PRIMITIVES = (
     everywhere("hapir__count", _COUNT_WORD),
-    *(
-        function(
-            f"i32x16__{name}",
-            VECTOR,
-            _TWO,
-            vector("i32x16", f"_mm512_{name}_si512(x, y)", f"_mm256_{name}_si256(x.%, y.%)", neon, plain),
-        )
-        for name, neon, plain in (
-            ("and", "vandq_s32(x.%, y.%)", "x.v[i] & y.v[i]"),
-            ("xor", "veorq_s32(x.%, y.%)", "x.v[i] ^ y.v[i]"),
-        )
-    ),
-    function(
-        "i32x16__sub",
-        VECTOR,
-        _TWO,
-        vector(
-            "i32x16",
-            "_mm512_sub_epi32(x, y)",
-            "_mm256_sub_epi32(x.%, y.%)",
-            "vsubq_s32(x.%, y.%)",
-            "x.v[i] - y.v[i]",
-        ),
-    ),
     function(
         "i32x16__and_xor",
         VECTOR,

@@ -1,0 +1,146 @@
+"""Non-zero weights as lists of places in a panel: plain functions over numpy, no IR.
+
+`rows` are a layer's weights K x E, E in (r, s, c) order with the channels of one group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hapir.lowering.kernel.pack_weights import round_up
+from hapir.lowering.kernel.program import LANES, CType, Geometry, Table
+from hapir.lowering.kernel.program_sparse import Lists, Panel
+from hapir.weights import Array
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Per tap of the kernel, in (r, s) order: its phase of the stride and its shift in places."""
+
+    phases: tuple[tuple[int, int], ...]
+    phase: Ints
+    shift: Ints
+    columns: int
+
+    @staticmethod
+    def of(geometry: Geometry) -> Taps:
+        """Phases are those that a tap falls on, in order of appearance."""
+        window = geometry.window
+        (r, s), (down, right), (far, wide) = window.kernel, window.stride, window.dilation
+        row, column = np.arange(r).repeat(s) * far, np.tile(np.arange(s), r) * wide
+        pairs = list(zip((row % down).tolist(), (column % right).tolist(), strict=True))
+        phases = tuple(dict.fromkeys(pairs))
+        columns = geometry.columns + int((column // right).max())
+        shift = row // down * columns + column // right
+        return Taps(phases, np.array([phases.index(pair) for pair in pairs], np.int64), shift, columns)
+
+    def places(self, geometry: Geometry) -> int:
+        """Places up to the result's last pixel."""
+        return (geometry.rows - 1) * self.columns + geometry.columns
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Words of weights that are not all zero: filter, word of channels, tap, and the weights `[entry][in a word]`."""
+
+    filters: Ints
+    words: Ints
+    taps: Ints
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.filters)
+
+
+def entries_of(rows: Array, geometry: Geometry, per_word: int) -> Entries:
+    """The words of `per_word` neighbouring channels, counted over all groups, that hold a weight that is not zero."""
+    per_group, taps = geometry.channels // geometry.groups, geometry.window.kernel[0] * geometry.window.kernel[1]
+    filters, tap, channel = np.nonzero(rows.reshape(len(rows), taps, per_group))
+    weights = rows.reshape(len(rows), taps, per_group)[filters, tap, channel]
+    channels = filters // (geometry.filters // geometry.groups) * per_group + channel
+    words = -(-geometry.channels // per_word)
+    keys, index = np.unique((filters * words + channels // per_word) * taps + tap, return_inverse=True)
+    values = np.zeros((len(keys), per_word), rows.dtype)
+    values[index, channels % per_word] = weights
+    return Entries(keys // (words * taps), keys // taps % words, keys % taps, values)
+
+
+def panel_of(geometry: Geometry, taps: Taps, vectors: int, run: int, depth: int, ctype: CType) -> Panel:
+    """The panel for `run` places; with the last tile of a run it reaches the farthest shift."""
+    length = round_up(run, LANES * vectors) + int(taps.shift.max())
+    return Panel(taps.phases, taps.columns, run, round_up(length, LANES * vectors), depth, ctype)
+
+
+def places_of(entries: Entries, taps: Taps, panel: Panel, words_per_tile: int) -> Ints:
+    """Where each entry reads, counted from the first plane of its tile of channels."""
+    plane = entries.words % words_per_tile * len(panel.phases) + taps.phase[entries.taps]
+    return plane * panel.length + taps.shift[entries.taps]
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Entries sorted into lists: `entries` the order, and per list its tile, filter, scale, adds and subtractions."""
+
+    entries: Ints
+    tiles: Ints
+    filters: Ints
+    scales: Ints
+    adds: Ints
+    subtractions: Ints
+
+
+def in_lists(entries: Entries, places: Ints, words_per_tile: int, longest: int | None = None) -> Order:
+    """One list per tile of channels and filter, or, where there is a `longest`, per level too and no longer than that.
+
+    A level is a magnitude: positive weights are added, then negative ones subtracted. Within a tile lists of one length
+    follow each other, so that branches are foreseen; within a list places ascend.
+    """
+    tile = entries.words // words_per_tile
+    level = np.abs(entries.values[:, 0].astype(np.int64)) if longest is not None else np.ones(len(entries), np.int64)
+    negative = entries.values[:, 0] < 0 if longest is not None else np.zeros(len(entries), np.bool_)
+    order = np.lexsort((places, negative, level, entries.filters, tile))
+    group = np.stack((tile, entries.filters, level), axis=1)[order]
+    starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(axis=1)]) if len(group) else np.zeros(0, np.int64)
+    lengths = np.diff(np.r_[starts, len(group)])
+    if longest is not None:
+        starts = np.concatenate(
+            [np.arange(s, s + n, longest) for s, n in zip(starts, lengths, strict=True)] or [starts]
+        ).astype(np.int64)
+        lengths = np.diff(np.r_[starts, len(group)])
+    minus = np.add.reduceat(negative[order].astype(np.int64), starts) if len(starts) else starts
+    heads = group[starts]
+    by_length = np.lexsort((heads[:, 2], heads[:, 1], minus, lengths, heads[:, 0]))
+    chosen = [order[s : s + n] for s, n in zip(starts[by_length], lengths[by_length], strict=True)]
+    flat = np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
+    tiles, filters, scales = heads[by_length].T
+    return Order(flat, tiles, filters, scales, (lengths - minus)[by_length], minus[by_length])
+
+
+def unsigned(role: str, values: Ints, *, wide: bool | None = None) -> Table:
+    """A table of numbers from 0 on in 16 bits, or in 32 where one needs them; `wide` where that is known."""
+    wide = not _fits(values) if wide is None else wide
+    return Table(role, "uint32_t" if wide else "uint16_t", values.astype(np.uint32 if wide else np.uint16))
+
+
+def _fits(values: Ints) -> bool:
+    return int(values.max(initial=0)) <= 0xFFFF
+
+
+def list_tables(role: str, order: Order, places: Ints, panel: Panel, words_per_tile: int, *, signed: bool) -> Lists:
+    """The tables of a layer's lists; each has one entry more than is used, so that none is empty."""
+    tiles = -(-panel.depth // words_per_tile)
+    planes = np.arange(tiles) * words_per_tile * len(panel.phases) * panel.length
+    table = np.stack((np.bincount(order.tiles, minlength=tiles), planes), axis=1)
+    counts = np.stack((order.adds, order.subtractions), axis=1).reshape(-1) if signed else order.adds
+    numbers = [np.append(values, 0) for values in (order.filters, counts, places[order.entries])]
+    wide = not all(map(_fits, numbers))
+    names = (f"{role}.filters", f"{role}.counts", f"{role}.places")
+    return Lists(
+        Table(f"{role}.tiles", "int32_t", table.astype(np.int32).reshape(-1)),
+        *(unsigned(name, values, wide=wide) for name, values in zip(names, numbers, strict=True)),
+    )
