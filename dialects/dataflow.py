@@ -16,6 +16,7 @@ from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
+    opt_prop_def,
     param_def,
     prop_def,
     region_def,
@@ -125,7 +126,9 @@ class MapOp(IRDLOperation):
 
 @irdl_op_definition
 class ScheduleOp(IRDLOperation):
-    """What runs where: a network on a machine by a registered dataflow, with pinned maps.
+    """What runs where: a network on a machine by a registered dataflow, with pinned maps and asked-for kernels.
+
+    Without a machine it says how the network runs on the computer that it is compiled for.
 
     Example: `dataflow.schedule @on_tiny network @digits machine @tiny_ws dataflow "weight_stationary" {}`
     """
@@ -133,25 +136,25 @@ class ScheduleOp(IRDLOperation):
     name = "dataflow.schedule"
     sym_name = prop_def(SymbolNameConstraint())
     network = prop_def(SymbolRefAttr)
-    machine = prop_def(SymbolRefAttr)
+    machine = opt_prop_def(SymbolRefAttr)
     dataflow = prop_def(StringAttr)
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), NoTerminator())
     assembly_format = (
-        "$sym_name `network` $network `machine` $machine `dataflow` $dataflow attr-dict-with-keyword "
+        "$sym_name `network` $network (`machine` $machine^)? `dataflow` $dataflow attr-dict-with-keyword "
         "custom<Body>($body)"
     )
     custom_directives = (Body,)
 
-    def __init__(self, name: str, network: str, machine: str, dataflow: str, maps: Sequence[Operation] = ()):
+    def __init__(self, name: str, network: str, machine: str | None, dataflow: str, parts: Sequence[Operation] = ()):
         super().__init__(
             properties={
                 "sym_name": StringAttr(name),
                 "network": SymbolRefAttr(network),
-                "machine": SymbolRefAttr(machine),
+                "machine": None if machine is None else SymbolRefAttr(machine),
                 "dataflow": StringAttr(dataflow),
             },
-            regions=[Region(Block(maps))],
+            regions=[Region(Block(parts))],
         )
 
 

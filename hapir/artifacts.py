@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hapir.diagnostics import files_from
+from hapir.diagnostics import fail, files_from
 from hapir.dialects.dataflow import LayerOp
 from hapir.dialects.nn import NetworkOp
 from hapir.files import replaced_folder, writing
@@ -31,6 +31,7 @@ from hapir.witnesses import check_targets, default_targets, emit, estimate
 
 if TYPE_CHECKING:
     from hapir.driver import Scheduled
+    from hapir.targets.c.options import COptions
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -60,16 +61,22 @@ class CompileReport:
         return table(("file", "bytes"), list(self.files.items()))
 
 
-def compile_to(scheduled: Scheduled, folder: Path, targets: Sequence[str] | None) -> CompileReport:
+def compile_to(
+    scheduled: Scheduled, folder: Path, targets: Sequence[str] | None, c: COptions | None = None
+) -> CompileReport:
     """Write everything about a schedule to `folder`, which is replaced as a whole where hapir wrote it.
 
-    `targets` defaults to all that can take the network. Raises HapirError (HAP0790, HAP0881, HAP0884, and what
-    passes and targets say); then `folder` is as it was.
+    `targets` defaults to all that can take the network; `c` are options of the C. Raises HapirError (HAP0790, HAP0803,
+    HAP0881, HAP0884, and what passes and targets say); then `folder` is as it was.
     """
     with files_from(scheduled.design.spec.folder), replaced_folder(folder, MANIFEST) as place:
         chosen = default_targets(scheduled) if targets is None else check_targets(targets)
-        files = dict(sorted(_files(scheduled, chosen).items()))
+        if c is not None and "c" not in chosen:
+            fail("HAP0803", "there are options of the C, and no C is written", help="name the target: `--target c`")
+        files = dict(sorted(_files(scheduled, chosen, c).items()))
         manifest = _manifest(scheduled, chosen, files)
+        if c is not None:
+            manifest["c"] = asdict(c)
         for name, data in {**files, MANIFEST: _json(manifest)}.items():
             path = place / name
             with writing(folder / name):
@@ -85,7 +92,7 @@ def compile_to(scheduled: Scheduled, folder: Path, targets: Sequence[str] | None
     )
 
 
-def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
+def _files(scheduled: Scheduled, targets: Sequence[str], c: COptions | None) -> dict[str, bytes]:
     """All files but the manifest, by path."""
     files: dict[str, bytes] = {}
     for index, (name, module) in enumerate(scheduled.compiled.snapshots):
@@ -94,7 +101,7 @@ def _files(scheduled: Scheduled, targets: Sequence[str]) -> dict[str, bytes]:
         files[f"ir/{name}.mlir"] = ir_text(part).encode()
     files["weights.safetensors"] = scheduled.weights.to_bytes()
     for target in targets:
-        files |= {f"{target}/{name}": data for name, data in emit(target, scheduled).items()}
+        files |= {f"{target}/{name}": data for name, data in emit(target, scheduled, c).items()}
     if "verilog" in targets:  # what the machine makes of the network belongs with the machine
         report = estimate(scheduled)
         files["report/estimate.json"] = _json(report.to_json())

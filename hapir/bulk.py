@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.files import write_atomically, writing
 from hapir.report.table import table
+
+if TYPE_CHECKING:
+    from hapir.targets.c.options import COptions
 
 SUMMARY = "summary.json"
 _OURS = "hapir_bulk"
@@ -27,12 +31,16 @@ _OURS = "hapir_bulk"
 
 @dataclass(frozen=True)
 class Choice:
-    """What is the same for all specs: targets (None: all that take the network), schedule, recipe, reading outside."""
+    """What is the same for all specs: targets (None: all that take the network), schedule, recipe, reading outside.
+
+    `c` are options of the C.
+    """
 
     targets: tuple[str, ...] | None = None
     schedule: str | None = None
     recipe: str | None = None
     allow_outside: bool = False
+    c: COptions | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,7 @@ def compile_one(task: Task) -> BulkEntry:
     spec, folder, choice = task
     try:
         scheduled = load(spec, allow_outside=choice.allow_outside).schedule(choice.schedule, recipe=choice.recipe)
-        report = scheduled.compile(folder, choice.targets)
+        report = scheduled.compile(folder, choice.targets, c=choice.c)
     except HapirError as error:
         return BulkEntry(spec.as_posix(), folder.name, 0, error.diagnostics)
     except Exception as error:  # one spec that hits a bug must not cost the others

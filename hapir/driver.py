@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hapir.lowering.encoded_weights import EncodedWeight
     from hapir.report.compression import CompressionReport, CompressionTable
     from hapir.report.results import RunResult
+    from hapir.targets.c.options import COptions
     from hapir.targets.estimate import EstimateReport
 
 AnyOp = TypeVar("AnyOp", bound=Operation)
@@ -358,8 +359,8 @@ class Scheduled:
         with files_from(self.design.spec.folder):
             return measure(self, self.dataset(inputs, limit))
 
-    def lower(self, target: str, out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Write one target's files (`c` or `verilog`) into a folder and return their paths.
+    def lower(self, target: str, out_dir: str | os.PathLike[str], *, c: COptions | None = None) -> tuple[Path, ...]:
+        """Write one target's files (`c` or `verilog`) into a folder and return their paths; `c` are options of the C.
 
         Existing files of the same names are replaced, each in one step. Raises HapirError.
         """
@@ -367,7 +368,7 @@ class Scheduled:
         from hapir.witnesses import emit
 
         with files_from(self.design.spec.folder):
-            files = emit(target, self)
+            files = emit(target, self, c)
         folder = Path(out_dir)
         paths: list[Path] = []
         for name in sorted(files):
@@ -385,14 +386,17 @@ class Scheduled:
         with files_from(self.design.spec.folder):
             return estimate(self)
 
-    def compile(self, out_dir: str | os.PathLike[str], targets: Iterable[str] | None = None) -> CompileReport:
+    def compile(
+        self, out_dir: str | os.PathLike[str], targets: Iterable[str] | None = None, *, c: COptions | None = None
+    ) -> CompileReport:
         """Write IR, the targets' files, the estimate, weights and a manifest into a folder, all or nothing.
 
-        Raises HapirError: HAP0881 where the folder holds something that hapir did not write.
+        `c` are options of the C. Raises HapirError: HAP0881 where the folder holds something that hapir did not write,
+        HAP0803 where there are options of the C and no C.
         """
         from hapir.artifacts import compile_to
 
-        return compile_to(self, Path(out_dir), None if targets is None else tuple(targets))
+        return compile_to(self, Path(out_dir), None if targets is None else tuple(targets), c)
 
 
 def _only(module: ModuleOp, kind: type[AnyOp]) -> AnyOp:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hapir.data import Array
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hapir.dialects.machine import MachineOp
     from hapir.driver import Scheduled
     from hapir.targets.c.emit import CArtefact
+    from hapir.targets.c.options import COptions
     from hapir.targets.estimate import EstimateReport
     from hapir.targets.verilog.emit import VerilogArtefact
 
@@ -67,7 +68,7 @@ class _Target:
     """A target: whether it can take a schedule at all, and how it is emitted and run."""
 
     takes: Callable[[Scheduled], bool]
-    emit: Callable[[Scheduled], dict[str, bytes]]
+    emit: Callable[[Scheduled, COptions | None], dict[str, bytes]]
     runner: Callable[[Scheduled, bool], BodyRunner]
 
 
@@ -87,11 +88,11 @@ def default_targets(scheduled: Scheduled) -> tuple[str, ...]:
     return tuple(name for name, target in TARGETS.items() if target.takes(scheduled))
 
 
-def emit(name: str, scheduled: Scheduled) -> dict[str, bytes]:
-    """A target's files by relative path. Raises HapirError (HAP0790, HAP0791, HAP07xx, HAP0880)."""
+def emit(name: str, scheduled: Scheduled, options: COptions | None = None) -> dict[str, bytes]:
+    """A target's files by relative path; only C has options. Raises HapirError (HAP0790, HAP0791, HAP07xx, HAP0880)."""
     check_targets((name,))
     with naming_extras():
-        return TARGETS[name].emit(scheduled)
+        return TARGETS[name].emit(scheduled, options)
 
 
 def body_runner(on: str, scheduled: Scheduled, cache: bool) -> BodyRunner:
@@ -124,29 +125,46 @@ def _machine_of(scheduled: Scheduled) -> tuple[MachineOp, ScheduleOp]:
     return machine, schedule
 
 
-def _emit_c(scheduled: Scheduled) -> dict[str, bytes]:
-    return _as_bytes(_c(scheduled).files)
+def _emit_c(scheduled: Scheduled, options: COptions | None) -> dict[str, bytes]:
+    import json
+
+    from hapir.report.memory import memory_json, memory_text
+    from hapir.targets.c.project import project_files
+
+    artefact = c_artefact(scheduled, options=options)
+    reports = {
+        f"{artefact.name}_report.txt": f"{memory_text(artefact)}\n",
+        f"{artefact.name}_report.json": json.dumps(memory_json(artefact), indent=2) + "\n",
+    }
+    return _as_bytes({**artefact.files, **artefact.data, **project_files(artefact), **reports})
 
 
-def _c(scheduled: Scheduled) -> CArtefact:
+def c_artefact(scheduled: Scheduled, name: str | None = None, options: COptions | None = None) -> CArtefact:
+    """The body of a schedule as C, under the network's name by default. Raises HapirError (HAP07xx)."""
     from hapir.lowering.kernel.plan_loads import WeightsFile
     from hapir.targets.c.emit import emit_c
+    from hapir.targets.c.options import DEFAULT
 
     decoded = scheduled.decoded
     file = WeightsFile.of(scheduled.weights, decoded.encoded) if decoded.encoded else None
-    return emit_c(scheduled.cut.body, decoded.weights, file=file)
+    return emit_c(scheduled.cut.body, decoded.weights, name, file, options or DEFAULT)
+
+
+RUN_FIGURES = ("layer", "kernel", "macs", "arena_bytes", "weight_bytes")
+"""What a run on C says of each layer."""
 
 
 def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     from hapir.targets.c.build import build_c
+    from hapir.targets.c.memory import figures
 
-    artefact = _c(scheduled)
+    artefact = c_artefact(scheduled)
     sizes = {
         "arena_bytes": artefact.arena_bytes,
         "live_bytes": artefact.live_bytes,
         "weight_bytes": artefact.weight_bytes,
         **({"loaded_bytes": artefact.loaded_bytes, "file_bytes": artefact.file_bytes} if artefact.file_bytes else {}),
-        "layers": [asdict(layer) for layer in artefact.layers],
+        "layers": [figures(row, RUN_FIGURES) for row in artefact.layers],
     }
     return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)
 
@@ -158,7 +176,7 @@ def _has_hardware(scheduled: Scheduled) -> bool:
     return emitted and scheduled.machine is not None and scheduled.is_integer
 
 
-def _emit_verilog(scheduled: Scheduled) -> dict[str, bytes]:
+def _emit_verilog(scheduled: Scheduled, _: COptions | None) -> dict[str, bytes]:
     return _as_bytes(_verilog(scheduled).files)
 
 

@@ -226,6 +226,10 @@ chosen. A block `map` pins loops of one layer at the parts of the machine, from 
 the dimensions N K C P Q R S G (batch, output and input channels, output rows and columns, kernel rows and columns,
 groups), `rows` and `columns` at an array, and tensors that `bypass` a memory.
 
+A block `kernel` says how a host computes a layer in C, or the layers of a glob: the `algorithm` (direct, winograd,
+sparse, ras, dsc) and what belongs to it, such as the `tile` of winograd, or `arithmetic`, `pixels`, `blocks` and
+`order` of direct. What is not said is chosen for the `host` of the machine, or for the one that `--host` names.
+
 `weights = "other.safetensors"` or `weights = random(seed = 1)` gives the network other parameters than its own, or any
 where it names none, as the networks of the library do.
 
@@ -244,6 +248,7 @@ schedule small of tiny(channels = 16) on ws_8x8 {
         at dram { for = [K: 2] }
         at pe   { rows = [C], columns = [K] }
     }
+    kernel c1 { algorithm = winograd, tile = 4 }
 }
 """,
     ),

@@ -10,6 +10,7 @@ from hapir.cli.console import Console
 
 if TYPE_CHECKING:
     from hapir.bulk import BulkReport
+    from hapir.targets.c.options import COptions
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", metavar="c,verilog", help="which targets; all that take the network by default")
     add_choice(parser)
+    parser.add_argument(
+        "--dispatch", action="store_true", help="C for x86 that chooses its instruction set where it runs"
+    )
+    parser.add_argument(
+        "--weights-file", action="store_true", help="C that reads the weights of layers from a file, not from itself"
+    )
     parser.add_argument("--jobs", metavar="N", type=positive, help="specs at a time; also makes one spec a bulk of one")
     parser.add_argument(
         "--allow-outside", action="store_true", help="let specs import and read files outside their folder"
@@ -38,9 +45,16 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
 
     scheduled = load(args.specs[0], allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
-    report = scheduled.compile(Path(args.output), targets)
+    report = scheduled.compile(Path(args.output), targets, c=_c_options(args))
     console.result(report.to_text, report.to_json(), scheduled.warnings)
     return 0
+
+
+def _c_options(args: argparse.Namespace) -> COptions | None:
+    """What was asked for about the C; None where nothing was."""
+    from hapir.targets.c.options import COptions
+
+    return COptions(args.dispatch, args.weights_file) if args.dispatch or args.weights_file else None
 
 
 def _compile_many(args: argparse.Namespace, targets: tuple[str, ...] | None, console: Console) -> int:
@@ -50,7 +64,7 @@ def _compile_many(args: argparse.Namespace, targets: tuple[str, ...] | None, con
     from hapir.progress import Progress
 
     paths = [Path(spec) for spec in args.specs]
-    choice = Choice(targets, args.schedule, args.recipe, args.allow_outside)
+    choice = Choice(targets, args.schedule, args.recipe, args.allow_outside, _c_options(args))
     with Progress(len(paths), "specs", enabled=console.format == "text") as progress:
         report = compile_many(paths, Path(args.output), choice, jobs=args.jobs or 1, done=progress.step)
     if console.format == "text":

@@ -13,6 +13,17 @@ TOOLS = {
         "The compiler refused the generated C or the flags. The message quotes its first lines.",
         "CC='gcc --no-such-flag' hapir run digits.hap --on c",
     ),
+    "HAP0803": Code(
+        "options of the C without C",
+        "`--dispatch` and `--weights-file` say how the C is written, and the targets that were named do not have it.",
+        "hapir compile digits.hap -o out --target verilog --dispatch",
+    ),
+    "HAP0804": Code(
+        "weights in two files",
+        "Encoded weights are decoded from weights.safetensors already; the file of packed weights is for networks "
+        "whose weights are not encoded.",
+        "hapir compile digits_encoded.hap -o out --weights-file",
+    ),
     "HAP0841": Code(
         "extra `rtl` missing",
         "Linting and simulating Verilog need tools from PyPI that come with the extra `rtl`.",

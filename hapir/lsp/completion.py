@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
+from hapir.catalogue.classes import class_entry
 from hapir.catalogue.entry import Entry
+from hapir.dialects.kernel_kinds import KINDS, Direct
 from hapir.lsp.catalogue import entry_of, listed, markdown
 from hapir.lsp.context import Context, Frame
 from hapir.lsp.names import NameIndex
 from hapir.lsp.symbols import Known, Symbol
-from hapir.lsp.values import Choice, choices, units_of
+from hapir.lsp.values import Choice, choices, choices_of, units_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.analysis import Analysis
 from hapir.spec.evaluate import FUNCTIONS, SIZE
 from hapir.spec.imports import library_names
+from hapir.spec.kernel_requests import ALGORITHM
 from hapir.spec.lint import LINTS
 from hapir.spec.program import NO_RECIPE
 from hapir.spec.recipes import SELECTOR
+from hapir.spec.schedules import KERNEL
 from hapir.spec.units import UNITS
 from hapir.spec.unparse import head_text, value_text
 
@@ -129,7 +133,7 @@ def _in_string(place: Place) -> Iterator[Item]:
             yield Item(file, "file", "" if file in own else "library")
     elif re.match(r"weights\s+from", statement):
         yield from (Item(file, "file") for file in place.files if file.endswith(".safetensors"))
-    elif name == SELECTOR or statement.split()[:1] == ["map"]:
+    elif name == SELECTOR or statement.split()[:1] in (["map"], [KERNEL]):
         yield from _layer_names(place, globs=name == SELECTOR)
     elif name:
         yield from (Item(file, "file") for file in place.files if file.endswith(".npz"))
@@ -244,10 +248,13 @@ def _in_schedule(place: Place) -> Iterator[Item]:
         if not words:
             yield Item("dataflow", "property", insert="dataflow = ")
             yield Item("map", "keyword", insert="map ")
-        elif words == ["map"]:
+            yield Item(KERNEL, "keyword", insert=f"{KERNEL} ")
+        elif words in (["map"], [KERNEL]):
             yield from _layer_names(place, globs=False)
         elif words[:2] == ["dataflow", "="]:
             yield from map(_entry, listed("dataflows"))
+    elif bodies[1].words[:1] == [KERNEL]:
+        yield from _in_kernel(place, words)
     elif len(bodies) == 2:
         if not words:
             yield Item("at", "keyword", insert="at ")
@@ -256,6 +263,25 @@ def _in_schedule(place: Place) -> Iterator[Item]:
             yield from map(_symbol, place.names.parts(machine[1] if machine else "").values())
     elif not words:
         yield from (Item(word, "property", insert=f"{word} = ") for word in _LEVEL)
+
+
+def _in_kernel(place: Place, words: Sequence[str]) -> Iterator[Item]:
+    """The settings of a kernel: those of the algorithm that is written before, of `direct` without one."""
+    if words[:2] == [ALGORITHM, "="]:
+        for name, kind in KINDS.items():
+            entry = class_entry("kernel", name, kind)
+            yield Item(name, "value", entry.summary, entry.text)
+        return
+    written = re.search(rf"\b{ALGORITHM}\s*=\s*(\w+)", place.context.inside)
+    kind = KINDS.get(written[1] if written else Direct.name)
+    if kind is None:
+        return
+    if len(words) == 2 and words[1] == "=":
+        yield from (Item(choice.text, "value") for choice in choices_of(kind, words[0]))
+    elif not words:
+        if written is None:
+            yield Item(ALGORITHM, "property", "what computes the layer", insert=f"{ALGORITHM} = ")
+        yield from (Item(f.name, "property", insert=f"{f.name} = ") for f in fields(kind))
 
 
 # --- calls and lists ------------------------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ def choices(owner: Known, option: str) -> list[Choice]:
     return list(dict.fromkeys(found))
 
 
+def choices_of(cls: type[Any], option: str) -> list[Choice]:
+    """The values of an option of a dataclass that is no entry of the registry."""
+    hints = option_types(cls)
+    return list(dict.fromkeys(_choices(hints[option]))) if option in hints else []
+
+
 def units_of(owner: Known, option: str) -> tuple[Dimension, ...] | None:
     """The dimensions that an option is measured in; None where nothing is known of them."""
     cls = class_of(owner)

@@ -52,13 +52,14 @@ def build_module(
         builder = _network_builder(spec, definition, chosen, findings)
         ops: list[Operation] = [builder.build()]
         plain = None if chosen is None else expand_schedule(program, chosen, findings)
+        machine = None
         if chosen is not None and chosen.machine is not None:
             named(spec.machines, chosen.machine.text, "machine")
             expanded = expand_machine(program, chosen.machine, program.scope(chosen.name.span), findings)
             machine = None if expanded is None else MachineBuilder(expanded, findings).build()
-            if machine is not None and plain is not None:
-                planned = ScheduleBuilder(plain, tuple(builder.layers), machine, findings).build()
-                ops += [op for op in (machine, planned) if op is not None]
+        if plain is not None and (machine is not None or plain.machine is None):
+            planned = ScheduleBuilder(plain, tuple(builder.layers), machine, findings).build()
+            ops += [op for op in (machine, planned) if op is not None]
         source = None if plain is None else given_weights(plain, findings)
         findings.raise_errors()
         if weights:

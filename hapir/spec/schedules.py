@@ -1,4 +1,5 @@
-"""A `schedule` block as a `dataflow.schedule`: the dataflow, and maps that pin loops of layers to a machine's parts.
+"""A `schedule` block as a `dataflow.schedule`: the dataflow, maps that pin loops of layers to a machine's parts, and
+kernels that compute layers on a host.
 
 Beside them a schedule may say which parameters its network has: `weights = "file"` or `weights = random(seed = 1)`.
 """
@@ -19,13 +20,14 @@ from hapir.selectors import selected
 from hapir.spec import syntax
 from hapir.spec.foreign import BLOCKS, suggest
 from hapir.spec.frames import indexed
+from hapir.spec.kernel_requests import KernelRequests
 from hapir.spec.options import read_options
 from hapir.spec.resolve import resolve
 from hapir.spec.twice import given_twice
 from hapir.spec.values import show, word
 
 DEFAULT_DATAFLOW = "weight_stationary"
-WEIGHTS, RANDOM = "weights", "random"
+WEIGHTS, RANDOM, KERNEL = "weights", "random", "kernel"
 
 
 def given_weights(schedule: syntax.Schedule, findings: Findings) -> syntax.Text | RandomWeights | None:
@@ -71,8 +73,8 @@ class ScheduleBuilder:
         self._mapped: dict[str, syntax.Name] = {}
 
     def build(self) -> ScheduleOp | None:
-        """The schedule's op; None where it has no machine."""
-        dataflow, maps = DEFAULT_DATAFLOW, dict[str, MapOp]()
+        """The schedule's op; None where it has no machine and asks for no kernel."""
+        dataflow, maps, kernels = DEFAULT_DATAFLOW, dict[str, MapOp](), list[syntax.Block]()
         for item in self._schedule.items:
             if isinstance(item, syntax.Assign) and item.name.text == "dataflow":
                 self._once("dataflow", item.name)
@@ -84,17 +86,21 @@ class ScheduleBuilder:
                 item = self._without_indices(item)
                 self._once(f"map {item.name.text}", item.name)
                 self._add_maps(item, maps)
+            elif isinstance(item, syntax.Block) and item.kind.text == KERNEL:
+                kernels.append(self._without_indices(item))
             else:
-                self._unknown(item, ("dataflow", "map", WEIGHTS), "a schedule")
-        if self._schedule.machine is None:
+                self._unknown(item, ("dataflow", "map", KERNEL, WEIGHTS), "a schedule")
+        name, network = self._schedule.name, self._schedule.network.text
+        requests = KernelRequests(network, self._layers, self._findings).read(kernels)
+        if self._schedule.machine is None and not requests:
             return None
-        name, network, machine = self._schedule.name, self._schedule.network.text, self._schedule.machine.text
-        op = ScheduleOp(name.text, network, machine, dataflow, list(maps.values()))
+        machine = None if self._schedule.machine is None else self._schedule.machine.text
+        op = ScheduleOp(name.text, network, machine, dataflow, [*maps.values(), *requests])
         op.location = location_of(name.span)
         return op
 
     def _without_indices(self, block: syntax.Block) -> syntax.Block:
-        """The block `map c1` for `map c[1]`."""
+        """The block `map c1` for `map c[1]`, and a `kernel` alike."""
         numbers = [
             i.value
             for i in block.dimensions
@@ -102,7 +108,9 @@ class ScheduleBuilder:
         ]
         if len(numbers) < len(block.dimensions):
             message = f"the indices of `{block.name.text}` are integers of at least 0"
-            self._findings.error("HAP0304", message, at=block.name.span, help=f"write `map {block.name.text}[1]`")
+            self._findings.error(
+                "HAP0304", message, at=block.name.span, help=f"write `{block.kind.text} {block.name.text}[1]`"
+            )
         text = indexed(block.name.text, numbers) if numbers else block.name.text
         return replace(block, name=replace(block.name, text=text), dimensions=())
 

@@ -6,20 +6,24 @@ each SIMD path is the printer's (`targets/c/contractions.py`). Plain data, no IR
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hapir.lowering.kernel.c_types import CType
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """Words of `elements` inputs of type `x` times as many weights of type `w`, added to sums of type `sums`."""
+    """Words of `elements` inputs of type `x` times as many weights of type `w`, added to sums of type `sums`.
+
+    `modular` sums may wrap: what is made of them is exact modulo 2^32.
+    """
 
     name: str
     x: CType
     w: CType
     sums: CType
     elements: int
+    modular: bool = field(default=False, kw_only=True)
 
     @property
     def per_vector(self) -> int:
@@ -33,6 +37,8 @@ U8_I8 = Contraction("u8_i8", "uint8_t", "int8_t", "int32_t", 4)
 """Four unsigned bytes times four signed ones: vpdpbusd, or its exact equivalent."""
 I16 = Contraction("i16", "int16_t", "int16_t", "int32_t", 2)
 """Two pairs of 16 bits: vpdpwssd, pmaddwd."""
+I16_MODULAR = Contraction("i16_modular", "int16_t", "int16_t", "int32_t", 2, modular=True)
+"""The same where sums may wrap."""
 
 
 def integer(x: CType, w: CType) -> Contraction:

@@ -2,7 +2,7 @@
 
 All but depthwise convolutions are outer products of pixels and filters over words of a window (`contraction`). Bytes
 multiply as unsigned by signed, so signed activations are lifted by 128 where they are copied into a frame; lift and
-zero point fold into the bias. One filter per channel is a kernel of its own.
+zero point fold into the bias. Filters of one channel each are a kernel of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
+from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
     channels_last,
@@ -76,7 +77,7 @@ def plan_products(
     rows = Rows.of(op, kernel, x)
     if op.multiplier is not None:
         return plan_modelled(op, geometry, rows, bias, x, draft, origin)
-    depthwise = 1 < geometry.groups == geometry.channels == geometry.filters
+    depthwise = 1 < geometry.groups == geometry.channels
     if is_float(op.x):
         plan = _depthwise_float if depthwise else _float
         return plan(geometry, rows, bias, x, draft, origin), None
@@ -169,9 +170,6 @@ def _direct(
     ragged = geometry.channels // geometry.groups % contraction.elements != 0
     if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
-    else:
-        geometry = one_row(geometry)
-        frame = Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
     runs = runs_of(geometry, frame, contraction.elements)
     per_group = geometry.filters // geometry.groups
     tiles = default_tiles(geometry.columns, per_group, contraction)
@@ -300,49 +298,56 @@ def _depthwise_integer(
     draft: Draft,
     origin: Origin,
 ) -> tuple[Depthwise, tuple[int, int]]:
-    rows, zero_point = weights.array, zero_point_of(element_type(op.x))
-    assert x.bounds is not None
-    wide = np.zeros(rows.shape[0], np.int64) if bias is None else bias.astype(np.int64)
-    shifted = (min(x.bounds[0], zero_point) - zero_point, max(x.bounds[1], zero_point) - zero_point)
-    reach = sum_range(rows, wide, x.bounds, zero_point, shifted)
-    partial = reach.partial + int(np.abs(wide).max())
-    if partial > INT32_MAX or max(abs(shifted[0]), abs(shifted[1])) > INT32_MAX:
-        fail("HAP0710", f"a sum of products can reach {partial}, more than si32 holds", at=op, help="use fewer bits")
-    ctype = ctype_of(element_type(op.w), op)
-    table = None if bias is None else Table(f"{origin.layer}.bias", "int32_t", bias)
-    step = _depthwise(geometry, weights, ctype, table, zero_point, "int32_t", x, draft, origin)
-    return step, (reach.low, reach.high)
+    """Bytes are multiplied four at a time, and signed ones lifted as they are read; other integers one by one."""
+    contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
+    packed, zero_point = contraction == U8_I8, zero_point_of(element_type(op.x))
+    folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
+    table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
+    ctype: CType = contraction.w if packed else "int32_t"
+    step = _depthwise(geometry, weights, packed, ctype, table, x, zero_point, draft, origin)
+    return replace(step, lift=bool(lift)), bounds
 
 
 def _depthwise_float(
     geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
 ) -> Depthwise:
     table = None if bias is None else Table(f"{origin.layer}.bias", "float", bias)
-    return _depthwise(geometry, weights, "float", table, 0, "float", x, draft, origin)
+    return _depthwise(geometry, weights, False, "float", table, x, 0.0, draft, origin)
 
 
 def _depthwise(
     geometry: Geometry,
     weights: Rows,
-    weight_ctype: CType,
+    packed: bool,
+    ctype: CType,
     bias: Table | None,
-    zero_point: int,
-    sum_ctype: str,
     x: Value,
+    fill: float,
     draft: Draft,
     origin: Origin,
 ) -> Depthwise:
-    ctype = cast(CType, sum_ctype)
+    """The kernel of a depthwise layer, after a copy of its input where it needs padding or has no room behind it."""
+    g, window = geometry, geometry.window
+    source, frame = x.buffer, Frame.around(g.height, g.width, g.channels, (0, 0, 0, 0), fill)
+    old = draft.buffers[source]
+    if any(window.padding) or old.home != "arena" or g.height * g.width == 1:
+        source, frame = reframed(source, g, window.padding, fill, 0, old.ctype, draft, origin)
+    gathers, results = packed or ctype == "float", (g.rows, g.columns)
+    blocks = blocking(packed, gathers, g.channels, g.filters, results, window.kernel, window.stride, window.dilation)
+    sums: CType = "float" if ctype == "float" else "int32_t"
     return Depthwise(
         origin,
-        _target(geometry, ctype, draft),
+        _target(geometry, sums, draft),
         (),
-        source=x.buffer,
+        source=source,
+        frame=frame,
         geometry=geometry,
+        blocking=blocks,
         weights=weights.packed(
-            f"{origin.layer}.weight", weight_ctype, lambda array: np.ascontiguousarray(array.T).reshape(-1)
+            f"{origin.layer}.weight",
+            ctype,
+            lambda array: pack_depthwise(array, window.kernel, window.stride[1], blocks, ctype),
         ),
         bias=bias,
-        zero_point=zero_point,
-        sums=draft.buffer(ctype, geometry.channels),
+        sums=sums,
     )

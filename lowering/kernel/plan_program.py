@@ -24,13 +24,14 @@ from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
+from hapir.lowering.kernel.join_residuals import join_residuals
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
-from hapir.lowering.kernel.plan_products import plan_products
-from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS, algorithm_of
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -43,7 +44,6 @@ from hapir.lowering.kernel.program import (
     Argmax,
     Concat,
     Convolution,
-    Depthwise,
     Elementwise,
     Geometry,
     Operand,
@@ -77,6 +77,7 @@ class _Planner:
         self.draft = Draft()
         self.values: dict[SSAValue, Value] = {}
         self.layer: str | None = None
+        self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
             nn.Conv2dOp: self.product,
             nn.Conv1dOp: self.product,
@@ -110,6 +111,8 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        join_residuals(self.draft)
+        write_frames(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)
 
     def block(self, block: Block) -> None:
@@ -124,13 +127,13 @@ class _Planner:
 
     def group(self, op: dataflow.LayerOp) -> None:
         """A layer: its ops may join into one step; its values are closed at its end."""
-        self.layer = op.layer_name
+        self.layer, self.fused = op.layer_name, _layers_in(op)
         for argument, operand in zip(op.body.block.args, op.inputs, strict=True):
             self.values[argument] = self.value(operand, op)
         self.block(op.body.block)
         for result, inner in zip(op.outputs, op.yield_op.values, strict=True):
             self.values[result] = replace(self.value(inner, op), step=None)
-        self.layer = None
+        self.layer, self.fused = None, ()
 
     # Values
 
@@ -211,7 +214,7 @@ class _Planner:
         name = self.layer or (own.data if isinstance(own, nn.StringAttr) else op.name.split(".")[-1])
         span = span_of(op.location)
         place = None if span is None else f"{PurePath(span.file).name}:{span.line}"
-        return Origin(name, words, place)
+        return Origin(name, words, place, self.fused)
 
     # Ops
 
@@ -222,8 +225,7 @@ class _Planner:
         if isinstance(op, nn.ConvolutionOp):
             kernel = text(shape_of(op.w)[2:])
             words = words.replace(" ", f" {kernel}, ", 1)
-        plan = SPARSE_PLANS.get(algorithm_of(op), plan_products)
-        step, bounds = plan(op, x, self.draft, self.weights, self.origin(op, words))
+        step, bounds = plan_kernel(op, x, self.draft, self.weights, self.origin(op, words))
         index = self.draft.add(step)
         self.set(op.result, step.target, bounds, index)
 
@@ -232,7 +234,7 @@ class _Planner:
         v, result = activation_of(op), op.results[0]
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
-        stages = stages_of(op, self.weights, origin.layer)
+        stages = stages_of(op, self.weights, origin.layer, x.bounds)
         bounds = bounds_after(op, x.bounds, element_type(result))
         index = self.open_step(v, x)
         step = None if index is None else self.draft.steps[index]
@@ -280,8 +282,8 @@ class _Planner:
         kind = op.name.split(".")[-1]
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
-        joins = isinstance(step, Convolution | Depthwise) and step.pool is None and step.geometry.height > 0
-        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution | Depthwise):
+        joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return
         buffer = self.target(op.result, op)
@@ -302,7 +304,7 @@ class _Planner:
         bounds = pool_bounds(op, x.bounds, zero_point, window) if name == "sum" else x.bounds
         self.set(op.result, buffer, bounds, self.draft.add(step))
 
-    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution | Depthwise, index: int, x: Value) -> None:
+    def _pool_rows(self, op: nn.MaxPoolOp, step: Convolution, index: int, x: Value) -> None:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
         p, q = as_map(shape_of(op.result))[2:]
@@ -409,3 +411,9 @@ def _flat(value: Value) -> tuple[int, int, int]:
     if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
         return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
+
+
+def _layers_in(op: dataflow.LayerOp) -> tuple[str, ...]:
+    """The layers that a group joins, its own first."""
+    names = (inner.properties.get("layer") for inner in op.body.block.ops)
+    return tuple(dict.fromkeys((op.layer_name, *(name.data for name in names if isinstance(name, nn.StringAttr)))))

@@ -14,6 +14,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, PerChannelType, element_type, integer_range, storage_of, zero_point_of
+from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_scaling import plan_scaling, plan_steps
 from hapir.lowering.kernel.program import (
     DTYPES,
     Apply,
@@ -21,6 +23,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Dequantize,
     Function,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -101,11 +104,16 @@ def activation_of(op: Operation) -> SSAValue:
     return op.operands[0]
 
 
-def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ...]:
-    """The stages of a pointwise op; `role` names its tables. Raises HapirError as `constant` and `ctype_of` do."""
+def stages_of(
+    op: Operation, weights: WeightStore, role: str, bounds: tuple[int, int] | None = None
+) -> tuple[Stage, ...]:
+    """The stages of a pointwise op on integers within `bounds`; `role` names its tables.
+
+    Raises HapirError as `constant` and `ctype_of` do.
+    """
     match op:
         case num.RequantizeOp():
-            return (_requantize(op, weights, role),)
+            return (_requantize(op, weights, role, bounds),)
         case num.ThresholdOp():
             return (_threshold(op, weights, role),)
         case num.RescaleOp():
@@ -118,7 +126,7 @@ def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ..
             return (_quantize(op, weights, role),)
         case num.DequantizeOp():
             scale, zero_point = _scale(element_type(op.q), op, weights, role)
-            return (Dequantize(scale, zero_point),)
+            return (Dequantize(scale, zero_point, _is_single(scale, zero_point, bounds)),)
         case nn.ReluOp():
             element = element_type(op.x)
             return (Clamp(zero_point_of(element), None, ctype_of(element, op)),)
@@ -136,29 +144,46 @@ def stages_of(op: Operation, weights: WeightStore, role: str) -> tuple[Stage, ..
             raise AssertionError(f"{op.name} is not pointwise")
 
 
-def _requantize(op: num.RequantizeOp, weights: WeightStore, role: str) -> Requantize:
+def _requantize(op: num.RequantizeOp, weights: WeightStore, role: str, bounds: tuple[int, int] | None) -> Requantize:
     multiplier, shift = constant(weights, op.multiplier, op), constant(weights, op.shift, op)
     if int(shift.max()) > op.MAX_SHIFT:
         fail("HAP0705", f"a shift of {shift.max()} is past {op.MAX_SHIFT}", at=op)
     element = element_type(op.result)
-    multiplier_type = ctype_of(element_type(op.multiplier), op)
+    zero_point, rounding = zero_point_of(element), op.rounding.data
+    scaled = plan_scaling(multiplier, shift, bounds or (-INT32_MAX - 1, INT32_MAX), rounding, zero_point)
+    if scaled is not None:
+        multiplier, shift = scaled.multiplier, scaled.shift
     return Requantize(
-        multiplier=_number_or_table(multiplier, f"{role}.multiplier", multiplier_type),
+        multiplier=_number_or_table(multiplier, f"{role}.multiplier", _unsigned_for(multiplier)),
         shift=_number_or_table(shift, f"{role}.shift", "uint8_t"),
-        rounding=op.rounding.data,
-        zero_point=zero_point_of(element),
+        rounding=rounding,
+        zero_point=zero_point,
         low=op.low.value.data,
         high=op.high.value.data,
         narrow=int(multiplier.max()) < 1 << 31,
         ctype=ctype_of(element, op),
+        scaling=scaled.form if scaled is not None else None,
     )
+
+
+def _unsigned_for(values: Array) -> CType:
+    """The smallest type for multipliers that are not negative."""
+    largest = int(values.max())
+    return "uint8_t" if largest < 1 << 8 else "uint16_t" if largest < 1 << 16 else "uint32_t"
+
+
+def _is_single(scale: Table | float, zero_point: int, bounds: tuple[int, int] | None) -> bool:
+    """Whether a float holds the scale and every difference: their product is then rounded once either way."""
+    if bounds is None or isinstance(scale, Table) or float(np.float32(scale)) != scale:
+        return False
+    return max(abs(v - zero_point) for v in bounds) <= 1 << 24
 
 
 def _threshold(op: num.ThresholdOp, weights: WeightStore, role: str) -> Threshold:
     thresholds, flips = constant(weights, op.thresholds, op), constant(weights, op.flips, op)
     check_ascending(thresholds, op)
     return Threshold(
-        thresholds=Table(f"{role}.thresholds", ctype_of(element_type(op.thresholds), op), thresholds.reshape(-1)),
+        thresholds=Table(f"{role}.thresholds", ctype_of(element_type(op.thresholds), op), thresholds.T.reshape(-1)),
         flips=int(flips[0]) if (flips == flips[0]).all() else Table(f"{role}.flips", "uint8_t", flips),
         count=op.levels,
         shared=len(thresholds) == 1,
@@ -181,7 +206,8 @@ def _rescale(op: num.RescaleOp, weights: WeightStore, role: str) -> Rescale:
 
 
 def _number_or_table(values: Array, role: str, ctype: CType) -> Table | int:
-    return int(values.flat[0]) if values.size == 1 else Table(role, ctype, values.reshape(-1))
+    flat = values.reshape(-1)
+    return int(flat[0]) if (flat == flat[0]).all() else Table(role, ctype, flat.astype(DTYPES[ctype]))
 
 
 def _quantize(op: num.QuantizeOp, weights: WeightStore, role: str) -> Quantize:
@@ -189,7 +215,9 @@ def _quantize(op: num.QuantizeOp, weights: WeightStore, role: str) -> Quantize:
     scale, zero_point = _scale(element, op, weights, role)
     bounds = range_of(element)
     assert bounds is not None
-    return Quantize(scale, zero_point, op.rounding.data, *bounds, ctype_of(element, op))
+    rounding = op.rounding.data
+    steps = None if isinstance(scale, Table) else plan_steps(scale, zero_point, bounds, rounding)
+    return Quantize(scale, zero_point, rounding, *bounds, ctype_of(element, op), steps)
 
 
 def _scale(element: Attribute, op: Operation, weights: WeightStore, role: str) -> tuple[Table | float, int]:
@@ -242,6 +270,8 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = (stage.scale,)
             case ScaleShift():
                 parameters = (stage.scale, stage.shift)
+            case Join():
+                parameters = tuple(stage_tables(stage.stages))
             case Clamp() | Widen() | Apply():
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]

@@ -20,6 +20,7 @@ from hapir.lowering.kernel.c_types import DTYPES as DTYPES
 from hapir.lowering.kernel.c_types import CType as CType
 from hapir.lowering.kernel.c_types import size_of as size_of
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.depthwise import Blocking
 from hapir.weights import Array
 
 ALIGNMENT = 64
@@ -110,11 +111,26 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How lanes of 32 bits find `round(v * multiplier / 2^shift)`; proven exact for every v that can occur.
+
+    `low`: the product fits 32 bits. `high`: v is lifted by 2^lift, and the result stands in the upper half of the
+    product of 64 bits, shifted right by shift + lift - 32 more: by nothing in all channels, or by at least 1. `wide`:
+    multipliers may reach 2^32.
+    """
+
+    half: Literal["low", "high"]
+    lift: int
+    wide: bool
+
+
+@dataclass(frozen=True)
 class Requantize:
     """`clamp(round(v * multiplier / 2^shift) + zero_point, low, high)`, the product exact in 64 bits.
 
     `multiplier` and `shift` are one number or a table with one entry per channel. `narrow` says that every multiplier
-    is below 2^31, so that half of 2^shift can be added to the product without overflow.
+    is below 2^31, so that half of 2^shift can be added to the product without overflow. Without `scaling` lanes of 32
+    bits do not suffice.
     """
 
     multiplier: Table | int
@@ -125,6 +141,7 @@ class Requantize:
     high: int
     narrow: bool
     ctype: CType
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -159,8 +176,25 @@ class Widen:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """A quantizer as `nearest(v * factor + added)`, or the floor of that, `first` <= v <= `last`: the outermost steps.
+
+    It makes no difference whether the product is rounded before the addition.
+    """
+
+    factor: float
+    added: float
+    floor: bool
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
 class Quantize:
-    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double."""
+    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double.
+
+    Where `steps` is given, it gives the same codes, less the zero point, for every float.
+    """
 
     scale: Table | float
     zero_point: int
@@ -168,14 +202,16 @@ class Quantize:
     low: int
     high: int
     ctype: CType
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True)
 class Dequantize:
-    """`(v - zero_point) * scale`, in double and rounded once to float."""
+    """`(v - zero_point) * scale`, in double and rounded once to float; `single`: a product of floats is the same."""
 
     scale: Table | float
     zero_point: int
+    single: bool = False
     ctype: CType = "float"
 
 
@@ -192,7 +228,7 @@ class ScaleShift:
 class Threshold:
     """`low + step * n`, n how many of the channel's thresholds v has reached, or `count` minus that where it flips.
 
-    `thresholds` has `count` entries per channel, or in all where `shared`; flips are 0 or 1.
+    `thresholds` has a row of channels per level, or one entry per level where `shared`; flips are 0 or 1.
     """
 
     thresholds: Table
@@ -216,17 +252,35 @@ class Apply:
     ctype: CType = "float"
 
 
-Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
+@dataclass(frozen=True)
+class Join:
+    """`v + other`, the other being the element at the same place of a map in `buffer`, after stages of its own.
+
+    The map lies in `frame` where that is given. Integers were proven to fit 32 bits.
+    """
+
+    buffer: int
+    source: CType
+    stages: tuple[Stage, ...]
+    ctype: CType
+    frame: Frame | None = None
+
+
+Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply | Join
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known.
+
+    `fused` are the layers that were joined with it, in order, itself included.
+    """
 
     layer: str
     text: str
     place: str | None
+    fused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,6 +296,12 @@ class Geometry:
     columns: int
     window: Window
     groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a layer that has a weight for each element of a window."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.channels // self.groups)
+        return self.batch * self.rows * self.columns * self.filters * taps
 
 
 LANES = 16
@@ -323,6 +383,28 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Borders:
+    """What is added to sums whose window reaches into padding.
+
+    `rows` and `columns` hold the case of each row and column of the result, 0 where all taps read the map; `values` has
+    a row of all filters per case of rows and, within it, of columns, of which there are `column_cases`.
+    """
+
+    rows: Table
+    columns: Table
+    column_cases: int
+    values: Table
+
+
+@dataclass(frozen=True)
+class KernelStep(Step):
+    """A layer of a family of kernels with files of its own: it says itself what it uses."""
+
+    source: int
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
 class Convolution(Step):
     """Outer products of pixels and filters; a dense layer is the 1x1 case over a row of N pixels.
 
@@ -343,11 +425,35 @@ class Convolution(Step):
     to: Frame | None = None
     pool: Pooled | None = None
     product: Product | None = None
+    borders: Borders | None = None
+    maps: tuple[int, int, int] | None = None
+    """Images, rows and columns of the result where the geometry has all its pixels in one row and `to` is given."""
+
+
+@dataclass(frozen=True)
+class PackBits(Step):
+    """A channels-last map of bytes as bit planes in a frame of words: `[group][word of 32 channels][plane]` per pixel.
+
+    A plane is one bit of each byte after `low` was taken from it, `positions` says which.
+    """
+
+    source: int
+    batch: int
+    height: int
+    width: int
+    channels: int
+    groups: int
+    low: int
+    positions: tuple[int, ...]
+    to: Frame
 
 
 @dataclass(frozen=True)
 class Reframe(Step):
-    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned."""
+    """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned.
+
+    The map lies in `frame` where it is given.
+    """
 
     source: int
     batch: int
@@ -355,24 +461,35 @@ class Reframe(Step):
     width: int
     to: Frame
     lift: int = 0
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Depthwise(Step):
-    """One filter per channel; weights lie `[r][s][channel]`, the inner loop runs over channels."""
+    """Each channel times its own filters (as many for each), 16 filters in lanes; `blocking` says how.
+
+    Weights lie as `pack_depthwise` packs them. The zero point is folded into the bias. The source lies in `frame`,
+    which holds the padding, and `lift` says that its signed bytes are read as unsigned ones, 128 higher; the result
+    lies in `to` where it is given.
+    """
 
     source: int
+    frame: Frame
     geometry: Geometry
+    blocking: Blocking
     weights: Table
     bias: Table | None
-    zero_point: int
-    sums: int
-    pool: Pooled | None = None
+    sums: CType
+    lift: bool = False
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Pool(Step):
-    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats)."""
+    """Windows reduced per channel: `max`, `sum` (of value - zero_point) or `mean` (of floats).
+
+    The source lies in `frame` and the result in `to` where they are given.
+    """
 
     source: int
     geometry: Geometry
@@ -380,36 +497,46 @@ class Pool(Step):
     zero_point: int
     count_padding: bool
     sums: int
+    frame: Frame | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A buffer read by an elementwise step, and what happens to each element on the way in."""
+    """A buffer read by an elementwise step, what happens to each element on the way in, and the frame it lies in."""
 
     buffer: int
     stages: tuple[Stage, ...] = ()
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Elementwise(Step):
-    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner."""
+    """One or two equal shapes, element by element; `operator` joins two. Shape outer x channels x inner.
+
+    Where an operand or the result (`to`) lies in a frame, `outer` is images x rows x columns, which `pixels` gives.
+    """
 
     operands: tuple[Operand, ...]
     outer: int
     channels: int
     inner: int
     operator: Literal["+", "-", "*"] = "+"
+    pixels: tuple[int, int, int] | None = None
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Relayout(Step):
-    """N C H W to N H W C (`channels_last`) or back."""
+    """N C H W to N H W C (`channels_last`) or back; the result lies in `to`, `width` pixels a row, where given."""
 
     source: int
     batch: int
     channels: int
     pixels: int
     channels_last: bool
+    width: int = 0
+    to: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -577,9 +704,14 @@ class Program:
 
 
 _OneSource = (
-    *(Convolution, Reframe, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
+    *(KernelStep, Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
     *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
 )
+
+
+def joins(step: Step) -> tuple[Join, ...]:
+    """The stages of a step that read another map."""
+    return tuple(stage for stage in step.stages if isinstance(stage, Join))
 
 
 def reads(step: Step) -> tuple[int, ...]:
@@ -588,15 +720,16 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
-    return (step.source,) if isinstance(step, _OneSource) else step.own_reads
+    own = (step.source,) if isinstance(step, _OneSource) else step.own_reads
+    return (*own, *(join.buffer for join in joins(step)))
 
 
 def scratch(step: Step) -> tuple[int, ...]:
     """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
     found = list(step.own_scratch)
-    if isinstance(step, Depthwise | Pool):
+    if isinstance(step, Pool):
         found.append(step.sums)
-    if isinstance(step, Convolution | Depthwise) and step.pool is not None:
+    if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
     if isinstance(step, Recurrent):
         found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Depthwise,
     Elementwise,
+    Join,
     Move,
     Norm,
     Port,
@@ -88,9 +89,11 @@ def share_in_place(draft: Draft) -> None:
     for t, step in enumerate(steps):
         if not isinstance(step, Elementwise) or draft.buffers[step.target].home != "arena":
             continue
-        for operand in dict.fromkeys(o.buffer for o in step.operands):
+        for operand, frame in {o.buffer: o.frame for o in step.operands}.items():
             source = alias.get(operand, operand)
             old, new = draft.buffers[source], draft.buffers[step.target]
+            if frame != step.to:
+                continue
             if old.home == "arena" and last_use[operand] == t and (old.ctype, old.length) == (new.ctype, new.length):
                 alias[step.target] = source
                 break
@@ -103,7 +106,8 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
     if isinstance(step, Elementwise):
         operands = tuple(replace(o, buffer=alias.get(o.buffer, o.buffer)) for o in step.operands)
         return replace(step, target=target, operands=operands)
-    changes: dict[str, object] = {"target": target}
+    stages = tuple(replace(s, buffer=alias.get(s.buffer, s.buffer)) if isinstance(s, Join) else s for s in step.stages)
+    changes: dict[str, object] = {"target": target, "stages": stages}
     if hasattr(step, "source"):
         source = reads(step)[0]
         changes["source"] = alias.get(source, source)
@@ -116,12 +120,7 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     """Place the arena and freeze the program; buffers that no step uses are kept with their home only."""
     share_in_place(draft)
     steps = tuple(s for s in draft.steps if s is not None)
-    lifetimes: dict[int, tuple[int, int]] = {}
-    for t, step in enumerate(steps):
-        for b in (*reads(step), step.target, *scratch(step)):
-            if draft.buffers[b].home == "arena":
-                first, _ = lifetimes.get(b, (t, t))
-                lifetimes[b] = (first, t)
+    lifetimes = _lifetimes(steps, draft.buffers)
     blocks = [Block(draft.buffers[b].size_bytes + SLACK, *span) for b, span in lifetimes.items()]
     plan: Placement = place(blocks)
     buffers = list(draft.buffers)
@@ -139,6 +138,23 @@ def finish(draft: Draft, name: str, inputs: tuple[Port, ...], results: tuple[Por
     )
 
 
+def _lifetimes(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[int, tuple[int, int]]:
+    """The first and last step of each buffer of the arena."""
+    lifetimes: dict[int, tuple[int, int]] = {}
+    for t, step in enumerate(steps):
+        for b in (*reads(step), step.target, *scratch(step)):
+            if buffers[b].home == "arena":
+                first, _ = lifetimes.get(b, (t, t))
+                lifetimes[b] = (first, t)
+    return lifetimes
+
+
+def live_blocks(program: Program) -> list[Block]:
+    """The blocks of a program's arena."""
+    buffers = program.buffers
+    return [Block(buffers[b].size_bytes + SLACK, *span) for b, span in _lifetimes(program.steps, buffers).items()]
+
+
 def _tables(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Table, ...]:
     """Every table once, in the order of first use."""
     found: dict[int, Table] = {}
@@ -153,6 +169,8 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     found = [buffers[b].table for b in reads(step)] + list(step.own_tables)
     if isinstance(step, Convolution | Depthwise):
         found += [step.weights, step.bias]
+    if isinstance(step, Convolution) and step.borders is not None:
+        found += [step.borders.rows, step.borders.columns, step.borders.values]
     if isinstance(step, Elementwise):
         for operand in step.operands:
             found += stage_tables(operand.stages)

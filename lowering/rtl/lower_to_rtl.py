@@ -55,6 +55,8 @@ class LowerToRtlPass(ModulePass):
         weights = hapir_context(ctx).weights
         schedule = _only(op, ScheduleOp)
         network = _named(op, NetworkOp, schedule.network.string_value(), schedule)
+        if schedule.machine is None:
+            fail("HAP0517", "the schedule names no machine", at=schedule, help="write `schedule ... on MACHINE { }`")
         machine = _named(op, MachineOp, schedule.machine.string_value(), schedule)
         fold_constants(network, weights)
         plans = plan_schedule(cut(network).body, weights, machine, schedule, "the lowering to RTL")

@@ -196,30 +196,46 @@ def build_c_together(
     assert len({a.name for a in artefacts}) == len(artefacts), "networks in one object need different names"
     compiler = find_compiler(cc)
     files: dict[str, str] = {}
+    units: dict[str, tuple[str, ...]] = {}
     for artefact in artefacts:
-        files |= artefact.files | {f"{artefact.name}_batch.c": batch_driver(artefact)}
+        driver = f"{artefact.name}_batch.c"
+        files |= artefact.files | {driver: batch_driver(artefact)}
+        units |= {**artefact.units, driver: ()}
     parts = (*compiler.command, compiler.version, *flags, *(text for pair in sorted(files.items()) for text in pair))
 
     def make(folder: Path) -> Path:
-        return _compile(compiler, flags, files, folder)
+        return _compile(compiler, flags, files, units, folder)
 
     library = cached_library("c", parts, make, keep=cache)
     return [CModule(library, artefact) for artefact in artefacts]
 
 
-def _compile(compiler: Compiler, flags: Sequence[str], files: Mapping[str, str], folder: Path) -> Path:
-    """Compile all C files into one shared object in a folder.
+def _compile(
+    compiler: Compiler,
+    flags: Sequence[str],
+    files: Mapping[str, str],
+    units: Mapping[str, tuple[str, ...]],
+    folder: Path,
+) -> Path:
+    """Compile C files into one shared object in a folder, those with flags of their own one by one.
 
     Raises HapirError (HAP0802) with the compiler's first lines.
     """
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
-    sources = [file for file in files if file.endswith(".c")]
+    together = [unit for unit, own in units.items() if not own]
+    for unit, own in units.items():
+        if own:
+            together.append(f"{unit}.o")
+            _run(compiler, [*flags, *own, "-fPIC", "-c", "-o", f"{unit}.o", unit], folder)
     target = folder / "network.so"
-    command = [*compiler.command, *flags, "-shared", "-fPIC", "-o", target.name, *sources, "-lm"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    _run(compiler, [*flags, "-shared", "-fPIC", "-o", target.name, *together, "-lm"], folder)
+    return target
+
+
+def _run(compiler: Compiler, arguments: Sequence[str], folder: Path) -> None:
+    done = subprocess.run([*compiler.command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()[:ERROR_LINES]
         said = "\n".join(lines) or f"it said nothing, exit code {done.returncode}"
         fail("HAP0802", f"the C compiler `{compiler.command[0]}` failed:\n{said}", help="check CC and the flags")
-    return target

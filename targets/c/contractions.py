@@ -10,9 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.program import LANES
+from hapir.targets.c.bit_tiles import bit_tile
+from hapir.targets.c.lookup_tiles import lookup_tile
 from hapir.targets.c.simd import Primitive
-from hapir.targets.c.text import c, listed, sink, source
+from hapir.targets.c.text import c
+from hapir.targets.c.tile_text import tile_function, window_loops
 
 
 @dataclass(frozen=True)
@@ -35,28 +39,33 @@ VECTORIZED = {
         "f32x16__set(*($from))",
         "f32x16__load($w)",
         "f32x16__fma($sum, $x, $w)",
-        ("f32x16__zero", "f32x16__set", "f32x16__load", "f32x16__fma", "f32x16__store"),
+        ("f32x16__zero", "f32x16__set", "f32x16__load", "f32x16__fma", "f32x16__store", "f32x16__kept"),
     ),
     "u8_i8": Texts(
         "i32x16",
         "i32x16__word($from)",
         "i32x16__load($w)",
         "i32x16__dot_u8_i8($sum, $x, $w)",
-        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i8", "i32x16__store"),
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i8", "i32x16__store", "i32x16__kept"),
     ),
     "i16": Texts(
         "i32x16",
         "i32x16__word($from)",
         "i32x16__load($w)",
         "i32x16__dot_i16($sum, $x, $w)",
-        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store"),
+        ("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_i16", "i32x16__store", "i32x16__kept"),
     ),
 }
+VECTORIZED["i16_modular"] = VECTORIZED["i16"]  # the instructions wrap
 """By name of the contraction."""
 
 
 def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product: str = "") -> Primitive:
     """The register block of a contraction on a path; `product` is the function that takes the place of `*`."""
+    if isinstance(contraction, Bits):
+        return bit_tile(contraction, path, pixels, blocks)
+    if isinstance(contraction, Lookup):
+        return lookup_tile(contraction, path, pixels, blocks)
     name = f"tile__{product or contraction.name}_{pixels}x{blocks}"
     texts = VECTORIZED.get(contraction.name)
     if path == "c" or texts is None:
@@ -64,53 +73,17 @@ def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product:
     return Primitive(name, {path: _vector(name, contraction, texts, pixels, blocks)}, texts.needs)
 
 
-PARAMETERS = (
-    "int32_t w_step",
-    "int32_t rows",
-    "int32_t row_stride",
-    "int32_t columns",
-    "int32_t column_stride",
-    "int32_t words",
-)
-"""Elements between words of weights; the runs of a window."""
-
-
-def _frame(name: str, contraction: Contraction, start: str, word: str, store: str, unused: str) -> str:
-    """The loops around a word."""
-    parameters = [source(contraction.x, "x"), "int32_t x_stride", source(contraction.w, "w")]
-    parameters += [*PARAMETERS, sink(contraction.sums, "sums")]
-    return c(
-        """
-        $head
-        {
-            $unused
-            $start
-            for (int32_t r = 0; r < rows; ++r) {
-                for (int32_t s = 0; s < columns; ++s) {
-                    const $x *from = x + r * row_stride + s * column_stride;
-                    for (int32_t i = 0; i < words; ++i, from += $elements, w += w_step) {
-                        $word
-                    }
-                }
-            }
-            $store
-        }
-        """,
-        head=listed(f"HAPIR__INLINE void {name}(", parameters, ")"),
-        unused=unused,
-        start=start,
-        x=contraction.x,
-        elements=contraction.elements,
-        word=word,
-        store=store,
-    )
+def _frame(name: str, contraction: Contraction, start: str, word: str, store: str) -> str:
+    """A block: what comes before the loops over words, a word, and what comes after."""
+    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word), store)))
 
 
 def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, blocks: int) -> str:
     rows, columns = range(pixels), range(blocks)
     vector, zero = f"hapir__{texts.vector}", f"{texts.vector}__zero()"
     starts = [f"{vector} " + ", ".join(f"s{i}_{j} = {zero}" for j in columns) + ";" for i in rows]
-    loads = [f"const {vector} w{j} = {c(texts.load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
+    load = f"{texts.vector}__kept({texts.load})" if pixels > 1 else texts.load  # loaded once, used by each pixel
+    loads = [f"const {vector} w{j} = {c(load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
     products: list[str] = []
     for i in rows:
         place = "from" if i == 0 else "from + x_stride" if i == 1 else f"from + {i} * x_stride"
@@ -119,8 +92,7 @@ def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, bloc
     stores = [
         f"{texts.vector}__store({_plus('sums', (i * blocks + j) * LANES)}, s{i}_{j});" for i in rows for j in columns
     ]
-    unused = "(void)x_stride;" if pixels == 1 else ""
-    return _frame(name, contraction, "\n".join(starts), "\n".join((*loads, *products)), "\n".join(stores), unused)
+    return _frame(name, contraction, "\n".join(starts), "\n".join((*loads, *products)), "\n".join(stores))
 
 
 def _plus(pointer: str, offset: int) -> str:
@@ -138,15 +110,20 @@ def _plain(name: str, contraction: Contraction, pixels: int, blocks: int, produc
             weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
             cast = f"({kind})" if kind != contraction.x else ""
             value = f"from[{place}]"
-            terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
-        adds.append(f"s{i}[j] += {' + '.join(terms)};")
+            if contraction.modular:
+                terms.append(f"(uint32_t)({value} * {weight})")
+            else:
+                terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
+        if contraction.modular:
+            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
+        else:
+            adds.append(f"s{i}[j] += {' + '.join(terms)};")
     return _frame(
         name,
         contraction,
         "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
         c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
         "\n".join(f"memcpy({_plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
-        "(void)x_stride;" if pixels == 1 else "",
     )
 
 

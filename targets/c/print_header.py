@@ -7,6 +7,7 @@ from math import prod
 
 from hapir.dialects.nn_shapes import text as shape_text
 from hapir.lowering.kernel.program import ALIGNMENT, CType, Port, Program
+from hapir.targets.c import layer_time, print_image
 from hapir.targets.c.text import c, comment_text
 
 
@@ -41,6 +42,10 @@ _LOAD_SIZES = """
 #define $UPPER_FILE_BYTES $file
 #define $UPPER_LOADED_BYTES $loaded
 """
+_FILE_SIZE = """
+/* The bytes of the weights file. */
+#define $UPPER_FILE_BYTES $file
+"""
 _MEMBERS = """
 $UPPER_ALIGNED uint8_t weights[$UPPER_LOADED_BYTES];
 $UPPER_ALIGNED uint32_t loaded; /* whether those weights are there */
@@ -69,9 +74,13 @@ def print_header(
 
     load = load_sizes = loading = members = ""
     if sizes.file:
-        load, load_sizes = f"{named(_LOAD)}\n", c(named(_LOAD_SIZES), file=sizes.file, loaded=sizes.loaded)
+        decoded = sizes.loaded > 0
+        load = f"{named(_LOAD if decoded else print_image.LOAD)}\n"
+        load_sizes = c(named(_LOAD_SIZES if decoded else _FILE_SIZE), file=sizes.file, loaded=sizes.loaded)
         loading = f"* Loaded: {sizes.loaded} bytes more of the context, decoded from a weights file of {sizes.file}"
-        members = named(_MEMBERS)
+        if not decoded:
+            loading = f"* File:   {sizes.file} bytes of weights, which the caller keeps in memory"
+        members = named(_MEMBERS if decoded else print_image.MEMBERS)
     return (
         c(
             """
@@ -122,6 +131,10 @@ def print_header(
         /* Run the network once. Returns 0, or 1 where a pointer is null (then nothing is written)$unloaded. */
         int $name_run(struct $name_ctx *ctx, const struct $name_in *in, struct $name_out *out);
 
+        #define $UPPER_LAYERS $layers
+
+        $hook
+
         #ifdef __cplusplus
         }
         #endif
@@ -134,12 +147,14 @@ def print_header(
             weights=sizes.constants,
             alignment=ALIGNMENT,
             loading=loading,
-            holds=", but the loaded weights" if sizes.file else "",
+            holds=", but its weights" if sizes.file else "",
             stddef="#include <stddef.h>" if sizes.file else "",
             sizeof="The bytes of the arena." if sizes.file else f"sizeof(struct {name}_ctx)",
             load_sizes=load_sizes,
             members=members,
             load=load,
+            layers=len(program.steps),
+            hook=named(layer_time.DECLARATION),
             unloaded=f", 2 before {name}_load" if sizes.file else "",
             **{"in": _members(program.inputs, inputs, "const ")},
             out=_members(program.results, results, ""),

@@ -102,10 +102,10 @@ def print_loads(name: str, loads: Sequence[Load], symbols: Sequence[str], file: 
         loaded=f"0x{LOADED:08X}U",
         calls="\n        || ".join(calls),
     )
-    return PrintedLoads((*needed, *functions, _crc()), text)
+    return PrintedLoads((*needed, *functions, print_crc()), text)
 
 
-def _crc() -> str:
+def print_crc() -> str:
     """The function with its table: what four bits of 0 make of each remainder."""
     steps = list(range(16))
     for _ in range(4):

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hapir.lowering.kernel.program import CType, Geometry, Pooled
-from hapir.targets.c.text import c, minus, times
+from hapir.lowering.kernel.program import CType, Frame, Geometry, Pooled
+from hapir.targets.c.text import c, minus, offset, times
 
 
-def print_pooled(geometry: Geometry, pool: Pooled, row: CType, call: Callable[[str], str]) -> str:
+def print_pooled(
+    geometry: Geometry, pool: Pooled, row: CType, call: Callable[[str], str], frame: Frame | None = None
+) -> str:
     """Rows into a ring of as many as the window is high, each computed once; the pool reads the ring.
 
-    `call` is the statement that computes `row` of image `n` into a pointer.
+    `call` is the statement that computes `row` of image `n` into a pointer. The result lies in `frame` where it is
+    given.
     """
     g, window = geometry, pool.window
+    length = pool.columns * g.filters
+    pitch, image, start = (frame.pitch, frame.image, frame.start) if frame else (length, pool.rows * length, 0)
     return c(
         """
-        $row_type *restrict to = y + n * $image;
+        $row_type *restrict to = $to;
         int32_t row = 0;
         for (int32_t p = 0; p < $rows; ++p) {
             const int32_t top = $top, bottom = top + $r;
@@ -38,10 +43,12 @@ def print_pooled(geometry: Geometry, pool: Pooled, row: CType, call: Callable[[s
                     }
                 }
             }
+            $skip
         }
         """,
         row_type=row,
-        image=pool.rows * pool.columns * g.filters,
+        to=offset("y", times("n", image) if g.batch > 1 else "", str(start)),
+        skip=f"to += {pitch - length};" if pitch > length else "",
         rows=pool.rows,
         columns=pool.columns,
         top=minus(times("p", window.stride[0]), window.padding[0]),

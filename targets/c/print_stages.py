@@ -16,6 +16,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Dequantize,
     Function,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -25,7 +26,7 @@ from hapir.lowering.kernel.program import (
     Threshold,
     Widen,
 )
-from hapir.targets.c.simd import Primitive, joined
+from hapir.targets.c.simd import Primitive, joined, primitives
 from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
@@ -65,6 +66,10 @@ class Symbols:
         known = self.primitives.get(primitive.name)
         self.primitives[primitive.name] = primitive if known is None else joined(known, primitive)
         return primitive.name
+
+    def named(self, name: str) -> str:
+        """Ask for a primitive of the tables by its name."""
+        return self.use(primitives()[name])
 
     def of(self, table: Table) -> str:
         """The identifier of a table."""
@@ -131,6 +136,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 value = f"({value}) * {symbols.parameter(stage.scale, channel)} + " + symbols.parameter(
                     stage.shift, channel
                 )
+            case Join():
+                raise AssertionError("another map is read by vectors only")
         ctype = stage.ctype
     return value
 
@@ -172,23 +179,23 @@ def _threshold(value: str, stage: Threshold, channel: str, symbols: Symbols) -> 
             (
                 listed(
                     f"static inline int32_t {name}(",
-                    ["int32_t v", f"const {ctype} *thresholds", "int32_t count", "int32_t flip"],
+                    ["int32_t v", f"const {ctype} *thresholds", "int32_t channels", "int32_t count", "int32_t flip"],
                     ")",
                 ),
                 "{",
                 "    int32_t reached = 0;",
                 "    for (int32_t i = 0; i < count; ++i) {",
-                "        reached += v >= thresholds[i];",
+                "        reached += v >= thresholds[i * channels];",
                 "    }",
                 "    return flip ? count - reached : reached;",
                 "}",
             )
         ),
     )
-    row = symbols.of(stage.thresholds)
+    row, channels = symbols.of(stage.thresholds), stage.thresholds.values.size // stage.count
     if not stage.shared:
-        row = offset(row, times(channel, stage.count))
-    count = f"{name}({value}, {row}, {stage.count}, {symbols.parameter(stage.flips, channel)})"
+        row = offset(row, channel)
+    count = f"{name}({value}, {row}, {channels}, {stage.count}, {symbols.parameter(stage.flips, channel)})"
     return f"({stage.ctype})({stage.low} + {times(count, stage.step)})"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 
 from hapir.dialects.kernel import PATHS
 
@@ -31,6 +32,18 @@ SELECT = """\
 #elif defined(HAPIR__PATH_NEON)
 #include <arm_neon.h>
 #endif"""
+
+
+FAMILIES = (
+    "base",
+    "bits",
+    "channel",
+    "memory",
+    "sparse",
+    "stages",
+    "winograd",
+)
+"""Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,9 @@ def everywhere(name: str, text: str, *needs: str) -> Primitive:
 @cache
 def primitives() -> Mapping[str, Primitive]:
     """All primitives by name."""
-    from hapir.targets.c import simd_base, simd_sparse
-
     found: dict[str, Primitive] = {}
-    for table in (simd_base.PRIMITIVES, simd_sparse.PRIMITIVES):
+    for family in FAMILIES:
+        table: tuple[Primitive, ...] = import_module(f"hapir.targets.c.simd_{family}").PRIMITIVES
         for primitive in table:
             assert primitive.name not in found, f"two primitives are called {primitive.name}"
             found[primitive.name] = primitive

@@ -60,10 +60,21 @@ def lanes(expression: str, *, floats: bool = False) -> str:
     return text.replace("i32x16", "f32x16") if floats else text
 
 
+_IN_PLACE = """
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
+#else
+#define HAPIR__IN_PLACE(sum) (void)(sum)
+#endif"""
+
 _DOT_U8_I8 = {
     "avx512": """
 #if defined(__AVX512VNNI__)
-return _mm512_dpbusd_epi32(sum, x, w);
+sum = _mm512_dpbusd_epi32(sum, x, w);
+HAPIR__IN_PLACE(sum);
+return sum;
 #else
 const __m512i x_even = _mm512_and_si512(x, _mm512_set1_epi32(0x00FF00FF)), x_odd = _mm512_srli_epi16(x, 8);
 const __m512i w_even = _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), w_odd = _mm512_srai_epi16(w, 8);
@@ -74,6 +85,8 @@ return _mm512_add_epi32(sum, _mm512_madd_epi16(x_odd, w_odd));
 #if defined(__AVXVNNI__)
 sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
 sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
+HAPIR__IN_PLACE(sum.a);
+HAPIR__IN_PLACE(sum.b);
 #else
 const __m256i low = _mm256_set1_epi32(0x00FF00FF);
 const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
@@ -117,7 +130,9 @@ HAPIR__INLINE int32x4_t hapir__dot_u8_i8(int32x4_t sum, int32x4_t x, int32x4_t w
 _DOT_I16 = {
     "avx512": """
 #if defined(__AVX512VNNI__)
-return _mm512_dpwssd_epi32(sum, x, w);
+sum = _mm512_dpwssd_epi32(sum, x, w);
+HAPIR__IN_PLACE(sum);
+return sum;
 #else
 return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w));
 #endif""",
@@ -148,7 +163,7 @@ def _each(call: str, parts: str = "ab") -> str:
     return "\n".join(f"r.{part} = {call.replace('%', part)};" for part in parts)
 
 
-def _vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
+def vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
     """The bodies of a function of whole vectors: an expression per register, `%` being its name."""
     result = f"hapir__{kind} r;\n"
     return {
@@ -165,13 +180,13 @@ PRIMITIVES = (
         "f32x16__zero",
         "hapir__f32x16",
         "void",
-        _vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
+        vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
     ),
     _function(
         "f32x16__set",
         "hapir__f32x16",
         "float x",
-        _vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
+        vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
     ),
     _function(
         "f32x16__load",
@@ -199,7 +214,7 @@ PRIMITIVES = (
         "f32x16__fma",
         "hapir__f32x16",
         "hapir__f32x16 sum, hapir__f32x16 x, hapir__f32x16 w",
-        _vector(
+        vector(
             "f32x16",
             "_mm512_fmadd_ps(x, w, sum)",
             "_mm256_fmadd_ps(x.%, w.%, sum.%)",
@@ -211,13 +226,13 @@ PRIMITIVES = (
         "i32x16__zero",
         "hapir__i32x16",
         "void",
-        _vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
+        vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
     ),
     _function(
         "i32x16__set",
         "hapir__i32x16",
         "int32_t x",
-        _vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
+        vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
     ),
     _function(
         "i32x16__word",
@@ -258,13 +273,38 @@ return (hapir__i32x16){
         "i32x16__add",
         "hapir__i32x16",
         "hapir__i32x16 x, hapir__i32x16 y",
-        _vector(
+        vector(
             "i32x16",
             "_mm512_add_epi32(x, y)",
             "_mm256_add_epi32(x.%, y.%)",
             "vaddq_s32(x.%, y.%)",
-            "x.v[i] + y.v[i]",
+            "(int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i])",
         ),
+    ),
+    Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),
+    _function(
+        "f32x16__kept",
+        "hapir__f32x16",
+        "hapir__f32x16 x",
+        {
+            "avx512": "HAPIR__IN_PLACE(x);\nreturn x;",
+            "avx2": "HAPIR__IN_PLACE(x.a);\nHAPIR__IN_PLACE(x.b);\nreturn x;",
+            "neon": "return x;",
+            "c": "return x;",
+        },
+        "in_place",
+    ),
+    _function(
+        "i32x16__kept",
+        "hapir__i32x16",
+        "hapir__i32x16 x",
+        {
+            "avx512": "HAPIR__IN_PLACE(x);\nreturn x;",
+            "avx2": "HAPIR__IN_PLACE(x.a);\nHAPIR__IN_PLACE(x.b);\nreturn x;",
+            "neon": "return x;",
+            "c": "return x;",
+        },
+        "in_place",
     ),
     Primitive("hapir__dot_u8_i8", {"neon": _NEON_DOT_U8_I8}),
     _function(
@@ -273,6 +313,7 @@ return (hapir__i32x16){
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
         _DOT_U8_I8,
         "hapir__dot_u8_i8",
+        "in_place",
     ),
     Primitive("hapir__dot_i16", {"neon": _NEON_DOT_I16}),
     _function(
@@ -281,5 +322,6 @@ return (hapir__i32x16){
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
         _DOT_I16,
         "hapir__dot_i16",
+        "in_place",
     ),
 )

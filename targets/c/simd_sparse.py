@@ -311,17 +311,6 @@ PRIMITIVES = (
     # the dot products of `simd_base` take one word of x; here each pixel has its own, and all lanes of w are one word
     function("i32x16__dot_bytes", _VECTOR, _DOT_PARAMETERS, _DOT_BYTES, "i32x16__dot_u8_i8", "hapir__dot_u8_i8"),
     function("i32x16__dot_halves", _VECTOR, _DOT_PARAMETERS, _DOT_HALVES, "i32x16__dot_i16", "hapir__dot_i16"),
-    function(
-        "f32x16__add",
-        "hapir__f32x16",
-        "hapir__f32x16 x, hapir__f32x16 y",
-        {
-            "avx512": "return _mm512_add_ps(x, y);",
-            "avx2": _each("avx2", "hapir__f32x16", "_mm256_add_ps(x.%, y.%)"),
-            "neon": _each("neon", "hapir__f32x16", "vaddq_f32(x.%, y.%)"),
-            "c": lanes("x.v[i] + y.v[i]", floats=True),
-        },
-    ),
     everywhere(
         "prefetch__line",
         """

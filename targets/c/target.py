@@ -14,6 +14,7 @@ from hapir.lowering.fold_constants import fold_constants
 from hapir.lowering.kernel.plan_loads import WeightsFile
 from hapir.lowering.network_edits import networks_of, used_keys
 from hapir.targets.c.emit import emit_c
+from hapir.targets.c.options import COptions
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class CTarget(Target):
     Coded weights are constants; encoded ones are decoded at run time from the file that `--save-weights` writes.
 
     `weights`: print the units that hold the weights, and the weights file, as well.
+    `dispatch`: for x86, several paths in one program, chosen by the processor that it runs on.
+    `weights_file`: the weights of layers come from a file that the program reads, not from its own constants.
 
     Example: `hapir opt digits.hap -p 'fold_batch_norm,fuse' -t c`
     """
@@ -30,6 +33,8 @@ class CTarget(Target):
     name: ClassVar[str] = "c"
 
     weights: bool = False
+    dispatch: bool = False
+    weights_file: bool = False
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
         """Print files one after the other, each under a comment with its name. Raises HapirError (HAP07xx)."""
@@ -38,7 +43,8 @@ class CTarget(Target):
         for network in networks_of(module.clone()):
             weights = stored.copy()
             encoded = fold_constants(network, weights)
-            artefact = emit_c(network, weights, file=WeightsFile.of(stored, encoded) if encoded else None)
+            file = WeightsFile.of(stored, encoded) if encoded else None
+            artefact = emit_c(network, weights, file=file, options=COptions(self.dispatch, self.weights_file))
             for file, text in artefact.files.items():
                 if self.weights or not file.endswith(("_weights.c", "_file.c")):
                     output.write(f"/* ---- {file} ---- */\n{text}\n")

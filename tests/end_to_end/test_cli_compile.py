@@ -183,7 +183,8 @@ def test_lower_writes_one_target(spec: Path, tmp_path: Path) -> None:
     import hapir
 
     paths = hapir.load(spec).schedule().lower("c", tmp_path / "src")
-    assert [p.name for p in paths] == ["tiny.c", "tiny.h", "tiny_weights.c"]
+    c = ["tiny.c", "tiny.h", "tiny_example.c", "tiny_report.json", "tiny_report.txt", "tiny_weights.c"]
+    assert [p.name for p in paths] == ["CMakeLists.txt", "Makefile", *c]
     assert all(p.is_file() for p in paths)
 
 

@@ -7,187 +7,887 @@
 /* Maps lie channels-last between the layers. */
 
 #if defined(__GNUC__)
-#define HAPIR__INLINE static inline __attribute__((always_inline)) /* so that lengths are constants */
+/* Inlined, so that lengths are constants. */
+#define HAPIR__INLINE static inline __attribute__((always_inline, unused))
 #else
 #define HAPIR__INLINE static inline
 #endif
 
-_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");
-
-extern const int8_t tiny_c_1_weight[128];
+extern const int8_t tiny_c_1_weight[384];
 extern const int32_t tiny_c_1_bias[2];
 extern const uint16_t tiny_c_1_multiplier[2];
-extern const uint8_t tiny_c_1_shift[2];
-extern const int8_t tiny_c_1_weight_2[64];
+extern const int8_t tiny_c_1_weight_2[128];
 extern const int32_t tiny_c_1_bias_2[3];
 
-static inline int64_t requantize__half_up(int32_t v, uint32_t multiplier, uint32_t shift, int64_t zero_point,
-        int64_t low, int64_t high)
-{
-    const int64_t product = (int64_t)v * (int64_t)multiplier;
-    const int64_t q = ((product + ((INT64_C(1) << shift) >> 1)) >> shift) + zero_point;
-    return q < low ? low : q > high ? high : q;
-}
+#ifdef HAPIR_LAYER_TIME
+#define HAPIR__LAYER(number, call) (tiny_layer_time(number, 0), call, tiny_layer_time(number, 1))
+#else
+#define HAPIR__LAYER(number, call) call
+#endif
 
-HAPIR__INLINE void dot__4x4_uint8_int8(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
-        int32_t *restrict sums, int32_t sums_stride, int32_t length)
+/* One of four paths: 512-bit or 256-bit vectors of x86, those of AArch64, or plain C. */
+#if defined(HAPIR_PLAIN_C)
+#define HAPIR__PATH_C
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#define HAPIR__PATH_AVX512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define HAPIR__PATH_AVX2
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define HAPIR__PATH_NEON
+#else
+#define HAPIR__PATH_C
+#endif
+#if defined(HAPIR__PATH_AVX512) || defined(HAPIR__PATH_AVX2)
+#include <immintrin.h>
+#elif defined(HAPIR__PATH_NEON)
+#include <arm_neon.h>
+#endif
+
+/* What lies around maps of height x width elements in frames of rows x pitch. */
+HAPIR__INLINE void border__uint8(uint8_t *restrict y, int32_t batch, int32_t rows, int32_t pitch, int32_t top,
+    int32_t height, int32_t left, int32_t width, uint8_t fill)
 {
-    int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0;
-    int32_t s10 = 0, s11 = 0, s12 = 0, s13 = 0;
-    int32_t s20 = 0, s21 = 0, s22 = 0, s23 = 0;
-    int32_t s30 = 0, s31 = 0, s32 = 0, s33 = 0;
-    for (int32_t i = 0; i < length; ++i) {
-        const int32_t x0 = x[i], x1 = x[x_stride + i], x2 = x[2 * x_stride + i], x3 = x[3 * x_stride + i];
-        const int32_t w0 = w[i], w1 = w[length + i], w2 = w[2 * length + i], w3 = w[3 * length + i];
-        s00 += x0 * w0;
-        s01 += x0 * w1;
-        s02 += x0 * w2;
-        s03 += x0 * w3;
-        s10 += x1 * w0;
-        s11 += x1 * w1;
-        s12 += x1 * w2;
-        s13 += x1 * w3;
-        s20 += x2 * w0;
-        s21 += x2 * w1;
-        s22 += x2 * w2;
-        s23 += x2 * w3;
-        s30 += x3 * w0;
-        s31 += x3 * w1;
-        s32 += x3 * w2;
-        s33 += x3 * w3;
+    for (int32_t n = 0; n < batch; ++n, y += rows * pitch) {
+        for (int32_t i = 0; i < top * pitch; ++i) {
+            y[i] = fill;
+        }
+        for (int32_t h = top; h < top + height; ++h) {
+            for (int32_t i = 0; i < left; ++i) {
+                y[h * pitch + i] = fill;
+            }
+            for (int32_t i = left + width; i < pitch; ++i) {
+                y[h * pitch + i] = fill;
+            }
+        }
+        for (int32_t i = (top + height) * pitch; i < rows * pitch; ++i) {
+            y[i] = fill;
+        }
     }
-    sums[0] = s00;
-    sums[1] = s01;
-    sums[2] = s02;
-    sums[3] = s03;
-    sums[sums_stride] = s10;
-    sums[sums_stride + 1] = s11;
-    sums[sums_stride + 2] = s12;
-    sums[sums_stride + 3] = s13;
-    sums[2 * sums_stride] = s20;
-    sums[2 * sums_stride + 1] = s21;
-    sums[2 * sums_stride + 2] = s22;
-    sums[2 * sums_stride + 3] = s23;
-    sums[3 * sums_stride] = s30;
-    sums[3 * sums_stride + 1] = s31;
-    sums[3 * sums_stride + 2] = s32;
-    sums[3 * sums_stride + 3] = s33;
 }
 
-static inline int64_t requantize__half_even(int32_t v, uint32_t multiplier, uint32_t shift,
-        int64_t zero_point, int64_t low, int64_t high)
+#ifdef HAPIR__PATH_AVX512
+
+typedef __m512i hapir__i32x16;
+typedef __m512 hapir__f32x16;
+
+HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
 {
-    const int64_t product = (int64_t)v * (int64_t)multiplier;
-    const int64_t below = product >> shift;
-    const int64_t remainder = product & ((INT64_C(1) << shift) - 1);
-    const int64_t half = ((INT64_C(1) << shift) + 1) >> 1;
-    const int64_t q = below + (int64_t)(remainder + (below & 1) > half) + zero_point;
-    return q < low ? low : q > high ? high : q;
+    return _mm512_setzero_si512();
 }
 
-HAPIR__INLINE void dot__1x4_uint8_int8(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
-        int32_t *restrict sums, int32_t sums_stride, int32_t length)
+HAPIR__INLINE hapir__i32x16 i32x16__set(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return i32x16__set(word);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
+#else
+#define HAPIR__IN_PLACE(sum) (void)(sum)
+#endif
+
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    #if defined(__AVX512VNNI__)
+    sum = _mm512_dpbusd_epi32(sum, x, w);
+    HAPIR__IN_PLACE(sum);
+    return sum;
+    #else
+    const __m512i x_even = _mm512_and_si512(x, _mm512_set1_epi32(0x00FF00FF)), x_odd = _mm512_srli_epi16(x, 8);
+    const __m512i w_even = _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), w_odd = _mm512_srai_epi16(w, 8);
+    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(x_even, w_even));
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(x_odd, w_odd));
+    #endif
+}
+
+HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
+{
+    _mm512_storeu_si512(p, x);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    HAPIR__IN_PLACE(x);
+    return x;
+}
+
+HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
-    (void)sums_stride;
-    int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0;
-    for (int32_t i = 0; i < length; ++i) {
-        const int32_t x0 = x[i];
-        const int32_t w0 = w[i], w1 = w[length + i], w2 = w[2 * length + i], w3 = w[3 * length + i];
-        s00 += x0 * w0;
-        s01 += x0 * w1;
-        s02 += x0 * w2;
-        s03 += x0 * w3;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    hapir__i32x16 s1_0 = i32x16__zero();
+    hapir__i32x16 s2_0 = i32x16__zero();
+    hapir__i32x16 s3_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+                const hapir__i32x16 x1 = i32x16__word(from + x_stride);
+                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
+                const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
+                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
+                const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
+                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+            }
+        }
     }
-    sums[0] = s00;
-    sums[1] = s01;
-    sums[2] = s02;
-    sums[3] = s03;
+    i32x16__store(sums, s0_0);
+    i32x16__store(sums + 16, s1_0);
+    i32x16__store(sums + 32, s2_0);
+    i32x16__store(sums + 48, s3_0);
 }
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    return _mm512_maskz_loadu_epi32((__mmask16)((1U << n) - 1U), x);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    return _mm512_add_epi32(x, y);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1U << n) - 1U), x));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return _mm512_srav_epi32(a, n);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_max_epi32(a, b);
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    _mm_storeu_si128((void *)y, _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    _mm_mask_storeu_epi8(y, (__mmask16)((1U << n) - 1U), _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
+}
+
+HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+            }
+        }
+    }
+    i32x16__store(sums, s0_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+#endif
+
+#ifdef HAPIR__PATH_AVX2
+
+typedef struct {
+    __m256i a, b;
+} hapir__i32x16;
+typedef struct {
+    __m256 a, b;
+} hapir__f32x16;
+
+HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
+{
+    hapir__i32x16 r;
+    r.a = _mm256_setzero_si256();
+    r.b = _mm256_setzero_si256();
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__set(int32_t x)
+{
+    hapir__i32x16 r;
+    r.a = _mm256_set1_epi32(x);
+    r.b = _mm256_set1_epi32(x);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return i32x16__set(word);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
+{
+    const uint8_t *q = (const uint8_t *)p;
+    return (hapir__i32x16){_mm256_loadu_si256((const void *)q), _mm256_loadu_si256((const void *)(q + 32))};
+}
+
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
+#else
+#define HAPIR__IN_PLACE(sum) (void)(sum)
+#endif
+
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    #if defined(__AVXVNNI__)
+    sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
+    sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
+    HAPIR__IN_PLACE(sum.a);
+    HAPIR__IN_PLACE(sum.b);
+    #else
+    const __m256i low = _mm256_set1_epi32(0x00FF00FF);
+    const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
+    const __m256i a_even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), a_odd = _mm256_srai_epi16(w.a, 8);
+    const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(w.b, 8), 8), b_odd = _mm256_srai_epi16(w.b, 8);
+    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_even, a_even));
+    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_odd, a_odd));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_even, b_even));
+    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_odd, b_odd));
+    #endif
+    return sum;
+}
+
+HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
+{
+    _mm256_storeu_si256((void *)p, x.a);
+    _mm256_storeu_si256((void *)(p + 8), x.b);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    HAPIR__IN_PLACE(x.a);
+    HAPIR__IN_PLACE(x.b);
+    return x;
+}
+
+HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    hapir__i32x16 s1_0 = i32x16__zero();
+    hapir__i32x16 s2_0 = i32x16__zero();
+    hapir__i32x16 s3_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+                const hapir__i32x16 x1 = i32x16__word(from + x_stride);
+                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
+                const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
+                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
+                const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
+                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+            }
+        }
+    }
+    i32x16__store(sums, s0_0);
+    i32x16__store(sums + 16, s1_0);
+    i32x16__store(sums + 32, s2_0);
+    i32x16__store(sums + 48, s3_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = _mm256_add_epi32(x.a, y.a);
+    r.b = _mm256_add_epi32(x.b, y.b);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    return (hapir__i32x16){_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(x + 0))),
+            _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(x + 8)))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return (hapir__i32x16){_mm256_srav_epi32(a.a, n.a), _mm256_srav_epi32(a.b, n.b)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)};
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+    _mm_storeu_si128((void *)y, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
+}
+
+HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+            }
+        }
+    }
+    i32x16__store(sums, s0_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_and_si256(a.a, b.a), _mm256_and_si256(a.b, b.b)};
+}
+
+#endif
+
+#ifdef HAPIR__PATH_NEON
+
+typedef struct {
+    int32x4_t a, b, c, d;
+} hapir__i32x16;
+typedef struct {
+    float32x4_t a, b, c, d;
+} hapir__f32x16;
+
+HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
+{
+    hapir__i32x16 r;
+    r.a = vdupq_n_s32(0);
+    r.b = vdupq_n_s32(0);
+    r.c = vdupq_n_s32(0);
+    r.d = vdupq_n_s32(0);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__set(int32_t x)
+{
+    hapir__i32x16 r;
+    r.a = vdupq_n_s32(x);
+    r.b = vdupq_n_s32(x);
+    r.c = vdupq_n_s32(x);
+    r.d = vdupq_n_s32(x);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return i32x16__set(word);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
+{
+    const uint8_t *q = (const uint8_t *)p;
+    return (hapir__i32x16){
+        vreinterpretq_s32_u8(vld1q_u8(q)), vreinterpretq_s32_u8(vld1q_u8(q + 16)),
+        vreinterpretq_s32_u8(vld1q_u8(q + 32)), vreinterpretq_s32_u8(vld1q_u8(q + 48))};
+}
+
+/* Unsigned bytes times signed ones, four to a lane. */
+HAPIR__INLINE int32x4_t hapir__dot_u8_i8(int32x4_t sum, int32x4_t x, int32x4_t w)
+{
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+    return vusdotq_s32(sum, vreinterpretq_u8_s32(x), vreinterpretq_s8_s32(w));
+#else
+    const uint8x16_t bytes = vreinterpretq_u8_s32(x);
+    const int8x16_t weights = vreinterpretq_s8_s32(w);
+    const int16x8_t x_low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
+    const int16x8_t x_high = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(bytes)));
+    const int16x8_t w_low = vmovl_s8(vget_low_s8(weights)), w_high = vmovl_s8(vget_high_s8(weights));
+    const int32x4_t first = vpaddq_s32(
+        vmull_s16(vget_low_s16(x_low), vget_low_s16(w_low)), vmull_s16(vget_high_s16(x_low), vget_high_s16(w_low)));
+    const int32x4_t second = vpaddq_s32(
+        vmull_s16(vget_low_s16(x_high), vget_low_s16(w_high)),
+        vmull_s16(vget_high_s16(x_high), vget_high_s16(w_high)));
+    return vaddq_s32(sum, vpaddq_s32(first, second));
+#endif
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    sum.a = hapir__dot_u8_i8(sum.a, x.a, w.a);
+    sum.b = hapir__dot_u8_i8(sum.b, x.a, w.b);
+    sum.c = hapir__dot_u8_i8(sum.c, x.a, w.c);
+    sum.d = hapir__dot_u8_i8(sum.d, x.a, w.d);
+    return sum;
+}
+
+HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
+{
+    vst1q_s32(p, x.a);
+    vst1q_s32(p + 4, x.b);
+    vst1q_s32(p + 8, x.c);
+    vst1q_s32(p + 12, x.d);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    return x;
+}
+
+HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    hapir__i32x16 s1_0 = i32x16__zero();
+    hapir__i32x16 s2_0 = i32x16__zero();
+    hapir__i32x16 s3_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+                const hapir__i32x16 x1 = i32x16__word(from + x_stride);
+                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
+                const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
+                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
+                const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
+                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+            }
+        }
+    }
+    i32x16__store(sums, s0_0);
+    i32x16__store(sums + 16, s1_0);
+    i32x16__store(sums + 32, s2_0);
+    i32x16__store(sums + 48, s3_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = vaddq_s32(x.a, y.a);
+    r.b = vaddq_s32(x.b, y.b);
+    r.c = vaddq_s32(x.c, y.c);
+    r.d = vaddq_s32(x.d, y.d);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    const uint16x8_t first = vld1q_u16(x), last = vld1q_u16(x + 8);
+    return (hapir__i32x16){vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(first))),
+            vreinterpretq_s32_u32(vmovl_high_u16(first)), vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(last))),
+            vreinterpretq_s32_u32(vmovl_high_u16(last))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vmulq_s32(a.a, b.a), vmulq_s32(a.b, b.b), vmulq_s32(a.c, b.c), vmulq_s32(a.d, b.d)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return (hapir__i32x16){vshlq_s32(a.a, vnegq_s32(n.a)), vshlq_s32(a.b, vnegq_s32(n.b)),
+            vshlq_s32(a.c, vnegq_s32(n.c)), vshlq_s32(a.d, vnegq_s32(n.d))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vmaxq_s32(a.a, b.a), vmaxq_s32(a.b, b.b), vmaxq_s32(a.c, b.c), vmaxq_s32(a.d, b.d)};
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x.a), x.b);
+    const int16x8_t last = vqmovn_high_s32(vqmovn_s32(x.c), x.d);
+    vst1q_u8(y, vqmovun_high_s16(vqmovun_s16(first), last));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
+}
+
+HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    hapir__i32x16 s0_0 = i32x16__zero();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+            }
+        }
+    }
+    i32x16__store(sums, s0_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vandq_s32(a.a, b.a), vandq_s32(a.b, b.b), vandq_s32(a.c, b.c), vandq_s32(a.d, b.d)};
+}
+
+#endif
+
+#ifdef HAPIR__PATH_C
+
+HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32_t s0[16] = {0};
+    int32_t s1[16] = {0};
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                for (int32_t j = 0; j < 16; ++j) {
+                    s0[j] += (int32_t)from[0] * w[4 * j] + (int32_t)from[1] * w[4 * j + 1] + (int32_t)from[2] * w[4 * j + 2] + (int32_t)from[3] * w[4 * j + 3];
+                    s1[j] += (int32_t)from[x_stride] * w[4 * j] + (int32_t)from[x_stride + 1] * w[4 * j + 1] + (int32_t)from[x_stride + 2] * w[4 * j + 2] + (int32_t)from[x_stride + 3] * w[4 * j + 3];
+                }
+            }
+        }
+    }
+    memcpy(sums, s0, sizeof(s0));
+    memcpy(sums + 16, s1, sizeof(s1));
+}
+
+typedef struct {
+    int32_t v[16];
+} hapir__i32x16;
+typedef struct {
+    float v[16];
+} hapir__f32x16;
+
+HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
+{
+    hapir__i32x16 r;
+    memcpy(r.v, p, sizeof(r.v));
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = x.v[i] + y.v[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = x[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = (int32_t)((uint32_t)a.v[i] * (uint32_t)b.v[i]);
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] >> n.v[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__set(int32_t x)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = x;
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    for (int i = 0; i < 16; ++i) {
+        y[i] = (uint8_t)(x.v[i] < 0 ? 0 : x.v[i] > 255 ? 255 : x.v[i]);
+    }
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = 0;
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return i32x16__set(word);
+}
+
+HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
+{
+    memcpy(p, x.v, sizeof(x.v));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    return x;
+}
+
+HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32_t s0[16] = {0};
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                for (int32_t j = 0; j < 16; ++j) {
+                    s0[j] += (int32_t)from[0] * w[4 * j] + (int32_t)from[1] * w[4 * j + 1] + (int32_t)from[2] * w[4 * j + 2] + (int32_t)from[3] * w[4 * j + 3];
+                }
+            }
+        }
+    }
+    memcpy(sums, s0, sizeof(s0));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] & b.v[i];
+    }
+    return r;
+}
+
+#endif
 
 /* image: to channels-last */
 static void layer_image(const int8_t *restrict x, int8_t *restrict y)
 {
-    for (int32_t n = 0; n < 1; ++n, x += 32, y += 32) {
-        for (int32_t i0 = 0; i0 < 16; i0 += 16) {
-            const int32_t i1 = i0 + 16 < 16 ? i0 + 16 : 16;
-            for (int32_t k0 = 0; k0 < 2; k0 += 16) {
-                const int32_t k1 = k0 + 16 < 2 ? k0 + 16 : 2;
-                for (int32_t i = i0; i < i1; ++i) {
-                    for (int32_t k = k0; k < k1; ++k) {
-                        y[i * 2 + k] = x[k * 16 + i];
-                    }
-                }
+    const int8_t *restrict from = x;
+    int8_t *restrict to = y;
+    for (int32_t i = 0; i < 16; ++i) {
+        to[i * 2] = from[i];
+        to[i * 2 + 1] = from[i + 16];
+    }
+}
+
+/* c.1: conv2d 3x3, 1x2x4x4 -> 1x2x4x4 */
+static void layer_c_1(const int8_t *restrict x, uint8_t *restrict y)
+{
+    border__uint8(y, 1, 6, 12, 1, 4, 2, 8, 125);
+    for (int32_t n = 0; n < 1; ++n) {
+        for (int32_t h = 0; h < 4; ++h, x += 8) {
+            const int32_t i = n * 72 + h * 12 + 14;
+            for (int32_t j = 0; j < 8; ++j) {
+                (y + i)[j] = (uint8_t)(x[j] + 128);
             }
         }
     }
 }
 
-static void layer_c_1__finish(const int32_t *restrict sums, uint8_t *restrict y)
+#if defined(HAPIR__PATH_AVX512)
+enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
+#define layer_c_1_2__tile tile__u8_i8_4x1
+#elif defined(HAPIR__PATH_AVX2)
+enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
+#define layer_c_1_2__tile tile__u8_i8_4x1
+#elif defined(HAPIR__PATH_NEON)
+enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
+#define layer_c_1_2__tile tile__u8_i8_4x1
+#elif defined(HAPIR__PATH_C)
+enum { layer_c_1_2__pixels = 2, layer_c_1_2__blocks = 1 };
+#define layer_c_1_2__tile tile__u8_i8_2x1
+#endif
+
+static void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
+        int32_t count)
 {
-    for (int32_t k = 0; k < 2; ++k) {
-        y[k] = (uint8_t)requantize__half_up(sums[k] + tiny_c_1_bias[k], tiny_c_1_multiplier[k], tiny_c_1_shift[k], 3, 3, 255);
+    if (count % 16 != 0) {
+        const int32_t i = count - 2;
+        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 2);
+        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias + first + i, 2));
+        const hapir__i32x16 v2 = i32x16__load_first_u16(tiny_c_1_multiplier + first + i, 2);
+        const hapir__i32x16 v3 = i32x16__mul(v1, v2);
+        const hapir__i32x16 v4 = i32x16__shift_right(v3, i32x16__set(16));
+        const hapir__i32x16 v5 = i32x16__shift_right(i32x16__add(v4, i32x16__set(7)), i32x16__set(1));
+        const hapir__i32x16 v6 = i32x16__max(v5, i32x16__set(3));
+        i32x16__store_first_u8(y + i, v6, 2);
     }
 }
 
-static void layer_c_1__patch(const int8_t *restrict x, uint8_t *restrict patch, int32_t p, int32_t q)
+static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
+        int32_t first, int32_t count)
 {
-    const int32_t h0 = p - 1, w0 = q - 1;
-    for (int32_t r = 0; r < 3; ++r, patch += 6) {
-        const int32_t h = h0 + r;
-        if (h < 0 || h >= 4) {
-            memset(patch, 125, sizeof(*patch) * 6);
-            continue;
-        }
-        if (w0 >= 0 && w0 + 3 <= 4) {
-            for (int32_t i = 0; i < 6; ++i) {
-                patch[i] = (uint8_t)((x + (h * 4 + w0) * 2)[i] + 128);
-            }
-            continue;
-        }
-        for (int32_t s = 0; s < 3; ++s) {
-            const int32_t w = w0 + s;
-            if (w < 0 || w >= 4) {
-                memset(patch + s * 2, 125, sizeof(*patch) * 2);
-            } else {
-                for (int32_t i = 0; i < 2; ++i) {
-                    (patch + s * 2)[i] = (uint8_t)((x + (h * 4 + w) * 2)[i] + 128);
-                }
-            }
+    for (int32_t q = 0; q <= 4 - layer_c_1_2__pixels; q += layer_c_1_2__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
+        layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums);
+        for (int32_t i = 0; i < layer_c_1_2__pixels; ++i) {
+            layer_c_1_2__finish(sums + i * layer_c_1_2__blocks * 16, y + (q + i) * 2, first, count);
         }
     }
 }
 
-static void layer_c_1__row(const int8_t *restrict x, uint8_t *restrict y, uint8_t *restrict patch,
-        int32_t *restrict sums, int32_t p)
+static void layer_c_1_2__row(const uint8_t *restrict x, uint8_t *restrict y)
 {
-    for (int32_t q = 0; q < 4; q += 4) {
-        for (int32_t i = 0; i < 4; ++i) {
-            layer_c_1__patch(x, patch + i * 32, p, q + i);
-        }
-        for (int32_t k = 0; k < 2; k += 4) {
-            dot__4x4_uint8_int8(patch, 32, tiny_c_1_weight + k * 32, sums + k, 4, 32);
-        }
-        for (int32_t i = 0; i < 4; ++i) {
-            layer_c_1__finish(sums + i * 4, y + (q + i) * 2);
-        }
+    for (int32_t k = 0; k < 2; k += layer_c_1_2__blocks * 16) {
+        const int8_t *w = tiny_c_1_weight + k / 16 * 384 + k % 16 * 4;
+        const int32_t count = 2 - k < layer_c_1_2__blocks * 16 ? 2 - k : layer_c_1_2__blocks * 16;
+        layer_c_1_2__strip(x, w, y + k, k, count);
     }
 }
 
 /* c.1: conv2d 3x3, 1x2x4x4 -> 1x2x4x4, max_pool -> 1x2x2x2 */
-static void layer_c_1(const int8_t *restrict x, uint8_t *restrict y, uint8_t *restrict patch,
-        int32_t *restrict sums, uint8_t *restrict rows)
+static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict rows)
 {
-    memset(patch, 0, sizeof(*patch) * 128);
     for (int32_t n = 0; n < 1; ++n) {
-        uint8_t *restrict to = y + n * 8;
+        uint8_t *restrict to = y;
         int32_t row = 0;
         for (int32_t p = 0; p < 2; ++p) {
             const int32_t top = p * 2, bottom = top + 2;
             const int32_t first = top < 0 ? 0 : top, end = bottom > 4 ? 4 : bottom;
             row = row < first ? first : row;
             for (; row < end; ++row) {
-                layer_c_1__row(x + n * 32, rows + (row % 2) * 8, patch, sums, row);
+                layer_c_1_2__row(x + row * 12, rows + (row % 2) * 8);
             }
             for (int32_t q = 0; q < 2; ++q, to += 2) {
                 const int32_t left = q * 2, right = left + 2;
@@ -206,43 +906,55 @@ static void layer_c_1(const int8_t *restrict x, uint8_t *restrict y, uint8_t *re
     }
 }
 
-static void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y)
+#if defined(HAPIR__PATH_AVX512)
+enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
+#define layer_c_1_3__tile tile__u8_i8_1x1
+#elif defined(HAPIR__PATH_AVX2)
+enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
+#define layer_c_1_3__tile tile__u8_i8_1x1
+#elif defined(HAPIR__PATH_NEON)
+enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
+#define layer_c_1_3__tile tile__u8_i8_1x1
+#elif defined(HAPIR__PATH_C)
+enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
+#define layer_c_1_3__tile tile__u8_i8_1x1
+#endif
+
+static void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
+        int32_t count)
 {
-    for (int32_t k = 0; k < 3; ++k) {
-        y[k] = (uint8_t)requantize__half_even(sums[k] + tiny_c_1_bias_2[k], 33000, 22, 3, 0, 255);
+    if (count % 16 != 0) {
+        const int32_t i = count - 3;
+        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 3);
+        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias_2 + first + i, 3));
+        const hapir__i32x16 v2 = i32x16__mul(v1, i32x16__set(4125));
+        const hapir__i32x16 v3 = i32x16__and(i32x16__shift_right(v2, i32x16__set(19)), i32x16__set(1));
+        const hapir__i32x16 v4 = i32x16__add(i32x16__add(v2, i32x16__set(262143)), v3);
+        const hapir__i32x16 v5 = i32x16__shift_right(v4, i32x16__set(19));
+        const hapir__i32x16 v6 = i32x16__add(v5, i32x16__set(3));
+        i32x16__store_first_u8(y + i, v6, 3);
     }
 }
 
-static void layer_c_1_2__patch(const uint8_t *restrict x, uint8_t *restrict patch, int32_t p, int32_t q)
+static void layer_c_1_3__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
+        int32_t first, int32_t count)
 {
-    memcpy(patch, x + (p * 1 + q) * 8, sizeof(*patch) * 8);
-}
-
-static void layer_c_1_2__row(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict patch,
-        int32_t *restrict sums, int32_t p)
-{
-    for (int32_t q = 0; q < 1; q += 1) {
-        for (int32_t i = 0; i < 1; ++i) {
-            layer_c_1_2__patch(x, patch + i * 16, p, q + i);
-        }
-        for (int32_t k = 0; k < 3; k += 4) {
-            dot__1x4_uint8_int8(patch, 16, tiny_c_1_weight_2 + k * 16, sums + k, 4, 16);
-        }
-        for (int32_t i = 0; i < 1; ++i) {
-            layer_c_1_2__finish(sums + i * 4, y + (q + i) * 3);
+    for (int32_t q = 0; q <= 1 - layer_c_1_3__pixels; q += layer_c_1_3__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
+        layer_c_1_3__tile(x + q * 8, 8, w, 64, 1, 8, 1, 8, 2, sums);
+        for (int32_t i = 0; i < layer_c_1_3__pixels; ++i) {
+            layer_c_1_3__finish(sums + i * layer_c_1_3__blocks * 16, y + (q + i) * 3, first, count);
         }
     }
 }
 
 /* c_1: dense 1x8 -> 1x3 */
-static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict patch,
-        int32_t *restrict sums)
+static void layer_c_1_3(const uint8_t *restrict x, uint8_t *restrict y)
 {
-    memset(patch, 0, sizeof(*patch) * 16);
-    for (int32_t n = 0; n < 1; ++n) {
-        for (int32_t p = 0; p < 1; ++p) {
-            layer_c_1_2__row(x + n * 8, y + (n * 1 + p) * 3, patch, sums, p);
-        }
+    for (int32_t k = 0; k < 3; k += layer_c_1_3__blocks * 16) {
+        const int8_t *w = tiny_c_1_weight_2 + k / 16 * 128 + k % 16 * 4;
+        const int32_t count = 3 - k < layer_c_1_3__blocks * 16 ? 3 - k : layer_c_1_3__blocks * 16;
+        layer_c_1_3__strip(x, w, y + k, k, count);
     }
 }
 
@@ -253,11 +965,10 @@ int tiny_run(struct tiny_ctx *ctx, const struct tiny_in *in, struct tiny_out *ou
             || out->int_2 == NULL) {
         return 1;
     }
-    layer_image(in->image, (int8_t *)(void *)(ctx->arena + 192));
-    layer_c_1((int8_t *)(void *)(ctx->arena + 192), (uint8_t *)(void *)(ctx->arena + 320),
-            (uint8_t *)(void *)ctx->arena, (int32_t *)(void *)(ctx->arena + 128),
-            (uint8_t *)(void *)(ctx->arena + 256));
-    layer_c_1_2((uint8_t *)(void *)(ctx->arena + 320), out->int_2, (uint8_t *)(void *)ctx->arena,
-            (int32_t *)(void *)(ctx->arena + 64));
+    HAPIR__LAYER(0, layer_image(in->image, (int8_t *)(void *)(ctx->arena + 192)));
+    HAPIR__LAYER(1, layer_c_1((int8_t *)(void *)(ctx->arena + 192), (uint8_t *)(void *)ctx->arena));
+    HAPIR__LAYER(2, layer_c_1_2((uint8_t *)(void *)ctx->arena, (uint8_t *)(void *)(ctx->arena + 320),
+            (uint8_t *)(void *)(ctx->arena + 192)));
+    HAPIR__LAYER(3, layer_c_1_3((uint8_t *)(void *)(ctx->arena + 320), out->int_2));
     return 0;
 }

@@ -1,0 +1,242 @@
+"""The choice of kernels: every family's offers for a layer, what the schedule asks of it, and the cheapest that fits.
+
+Plain functions that `choose_kernels`, reports and the tuner share; only the pass writes attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import NoReturn
+
+import numpy as np
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.ir import Attribute
+
+from hapir.diagnostics import Label, fail, span_of
+from hapir.dialects import nn
+from hapir.dialects.dataflow import LayerOp, ScheduleOp
+from hapir.dialects.kernel import ChoiceAttr, RequestOp
+from hapir.dialects.kernel_kinds import Direct, KernelKind, kind_of
+from hapir.dialects.machine import MachineOp
+from hapir.dialects.nn import NetworkOp
+from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
+from hapir.lowering.constants import constant_value, is_constant
+from hapir.lowering.kernel import costs_dense
+from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
+from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
+from hapir.lowering.kernel.offers import Offer, Work
+from hapir.lowering.kernel.plan_products import geometry_of
+from hapir.selectors import matches
+from hapir.weights import WeightStore
+
+Family = Callable[[Work, Host], Sequence[Offer]]
+
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, winograd_offers, sparse_offers, ras_offers)
+"""All that is asked for offers; of equal costs the first wins."""
+
+KERNEL, TILES = "kernel", "tiles"
+"""The attributes of a layer that hold its choice and its tiles."""
+
+HOSTED = (nn.Conv2dOp, nn.Conv1dOp, nn.DenseOp)
+"""The ops that have kernels to choose from."""
+Hosted = nn.Conv2dOp | nn.Conv1dOp | nn.DenseOp
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the schedule asks of a layer, and where it says so."""
+
+    op: RequestOp
+    kind: KernelKind
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A layer's kernel: the offer that was taken, all offers, and the request that it had to meet."""
+
+    layer: str
+    work: Work
+    offers: tuple[Offer, ...]
+    chosen: Offer
+    request: Request | None = None
+
+    @property
+    def choice(self) -> ChoiceAttr:
+        """What the IR says of it: the offer, and what was asked for beside it."""
+        asked = {} if self.request is None else dict(self.request.op.choice.options.data)
+        options = asked | {name: _attribute(value) for name, value in self.chosen.options.items()}
+        return ChoiceAttr.of(self.chosen.algorithm, self.chosen.arithmetic, options)
+
+
+def _attribute(value: int | float | str) -> Attribute:
+    match value:
+        case int():
+            return IntegerAttr(value, i64)
+        case float():
+            return FloatAttr(value, 64)
+        case str():
+            return StringAttr(value)
+
+
+# --- the host -------------------------------------------------------------------------------------------------------
+
+
+def find_host(module: ModuleOp, name: str | None = None) -> Host:
+    """The host that kernels are chosen for.
+
+    By name, a machine of the module, `native` or `generic`; without a name, the host of the machine that the module's
+    schedule names, else `DEFAULT`. Raises HapirError (HAP0728) where a name means none.
+    """
+    if name == NATIVE:
+        return detect()
+    if name == GENERIC:
+        return DEFAULT
+    machines = {op.sym_name.data: op for op in module.body.block.ops if isinstance(op, MachineOp)}
+    if name is not None:
+        machine = machines.get(name)
+        host = None if machine is None else host_of(machine)
+        if host is None:
+            known = [*(n for n, op in machines.items() if host_of(op) is not None), NATIVE, GENERIC]
+            what = f"there is no machine `{name}`" if machine is None else f"the machine `{name}` has no host"
+            fail("HAP0728", what, at=machine, help=f"kernels can be chosen for {', '.join(known)}")
+        return host
+    for schedule in (op for op in module.body.block.ops if isinstance(op, ScheduleOp)):
+        machine = None if schedule.machine is None else machines.get(schedule.machine.string_value())
+        host = None if machine is None else host_of(machine)
+        if host is not None:
+            return host
+    return DEFAULT
+
+
+# --- layers and requests --------------------------------------------------------------------------------------------
+
+
+def products_of(network: NetworkOp) -> list[tuple[str, Hosted]]:
+    """The convolutions and dense layers of a network, with their names as a spec knows them."""
+    found: list[tuple[str, Hosted]] = []
+    for op in network.body.walk():
+        if isinstance(op, HOSTED) and is_constant(op.w):
+            group = op.parent_op()
+            own = op.layer_name or (group.layer_name if isinstance(group, LayerOp) else "")
+            found.append((own, op))
+    return found
+
+
+def requests_of(module: ModuleOp, network: NetworkOp) -> dict[str, Request]:
+    """What the module's schedules ask of the layers of a network, by layer; a name outright goes before a glob.
+
+    Raises HapirError: HAP0729 where a request names no convolution or dense layer, HAP0305 for options that its
+    algorithm does not have.
+    """
+    names = [name for name, _ in products_of(network)]
+    asked: dict[str, Request] = {}
+    for op in (op for schedule in _schedules(module, network) for op in schedule.body.block.ops):
+        if not isinstance(op, RequestOp):
+            continue
+        pattern = op.layers.data
+        try:
+            request = Request(op, kind_of(op.choice))
+        except ValueError as error:
+            fail("HAP0305", str(error), at=op, help="see `hapir explain schedule`")
+        matching = [name for name in names if matches(name, pattern)]
+        if not matching:
+            fail(
+                "HAP0729",
+                f"`{pattern}` names no convolution or dense layer that is left to compute",
+                at=op,
+                help=f"these are {', '.join(dict.fromkeys(names)) or 'none'}",
+            )
+        for name in matching:
+            if name == pattern or name not in asked or asked[name].op.layers.data != name:
+                asked[name] = request
+    return asked
+
+
+def _schedules(module: ModuleOp, network: NetworkOp) -> list[ScheduleOp]:
+    name = network.sym_name.data
+    ops = (op for op in module.body.block.ops if isinstance(op, ScheduleOp))
+    return [op for op in ops if op.network.string_value() == name]
+
+
+def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
+    """A layer as cost functions see it. Raises HapirError where its weights are missing."""
+    array = constant_value(op.w, weights)
+    rows = np.moveaxis(array, 1, -1).reshape(array.shape[0], -1) if array.ndim > 2 else array
+    element = element_type(op.x)
+    storage = None if is_float(op.x) else storage_of(element)
+    return Work(
+        name,
+        geometry_of(op),
+        rows,
+        None if storage is None else storage.width.data,
+        storage is not None and is_signed(storage),
+        0 if storage is None else zero_point_of(element),
+        str(element_type(op.w)),
+        array,
+        op.multiplier is not None,
+    )
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+
+def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
+    """All families' offers, refusals too."""
+    return tuple(offer for family in FAMILIES for offer in family(work, host))
+
+
+def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
+    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
+    offers = offers_for(work, host)
+    fitting = [o for o in offers if o.cost is not None and (request is None or _meets(o, request.kind))]
+    if not fitting:
+        _fail_request(op, work, offers, request)
+    return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
+
+
+def _cycles(offer: Offer) -> float:
+    assert offer.cost is not None
+    return offer.cost.cycles
+
+
+TILE_OPTIONS = ("pixels", "blocks", "order")
+"""Options of a direct kernel that `tile_kernels` carries out, and no family offers."""
+
+
+def _meets(offer: Offer, kind: KernelKind) -> bool:
+    """Whether an offer is what was asked for, as far as that was said."""
+    if offer.algorithm != kind.name:
+        return False
+    if isinstance(kind, Direct) and kind.arithmetic is not None and kind.arithmetic != offer.arithmetic:
+        return False
+    said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
+    return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
+
+
+def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Request | None) -> NoReturn:
+    """Say why a layer cannot have the kernel that was asked for, and which ones it can have."""
+    possible = ", ".join(f"`{o.title}`" for o in offers if o.cost is not None)
+    help = f"possible here: {possible}" if possible else "no kernel computes this layer"
+    if request is None:
+        reasons = "; ".join(f"{o.title}: {o.refusal}" for o in offers)
+        fail("HAP0730", f"the layer `{work.layer}` has no kernel: {reasons}", at=op, help=help)
+    kind = request.kind
+    wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
+    refusals = [o.refusal for o in offers if o.refusal is not None and _meets(o, kind)]
+    reason = refusals[0] if refusals else _unknown(kind, offers)
+    span = span_of(request.op.location)
+    labels = [] if span is None else [Label(span, "asked for here")]
+    what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
+    fail("HAP0730", what, at=op, labels=labels, help=help)
+
+
+def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
+    """Why nothing that was offered is what was asked for."""
+    own = [o for o in offers if o.algorithm == kind.name]
+    if not own:
+        return "the C target has no such kernel"
+    arithmetic = getattr(kind, "arithmetic", None)
+    if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
+        return f"there is no arithmetic `{arithmetic}` for its formats"
+    return "no kernel has these options"

@@ -1,0 +1,45 @@
+"""The kernel that a layer's `#kernel.choice` names; without one, outer products."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import IntegerAttr
+
+from hapir.diagnostics import fail
+from hapir.dialects import nn
+from hapir.dialects.kernel import ChoiceAttr
+from hapir.lowering.kernel.plan_bits import plan_bits
+from hapir.lowering.kernel.plan_products import plan_products
+from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS
+from hapir.lowering.kernel.plan_winograd import plan_winograd
+from hapir.lowering.kernel.program import Origin, Step
+from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.weights import WeightStore
+
+DEFAULT_TILE = 4
+"""Of a choice that names minimal filtering alone."""
+
+
+def plan_kernel(
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
+) -> tuple[Step, tuple[int, int] | None]:
+    """The step of a layer and the range of its integer sums.
+
+    Raises HapirError as the plans of the algorithms do, and HAP0719 for an algorithm that the C target does not have.
+    """
+    choice = op.attributes.get("kernel")
+    algorithm = choice.algorithm.data if isinstance(choice, ChoiceAttr) else "direct"
+    if isinstance(choice, ChoiceAttr) and algorithm == "winograd":
+        return plan_winograd(op, x, draft, weights, origin, option(choice, "tile", DEFAULT_TILE))
+    if algorithm == "direct":
+        planned = plan_bits(op, x, draft, weights, origin)
+        return planned or plan_products(op, x, draft, weights, origin)
+    sparse = SPARSE_PLANS.get(algorithm)
+    if sparse is None:
+        fail("HAP0719", f"the C target has no kernel `{algorithm}` for this layer", at=op)
+    return sparse(op, x, draft, weights, origin)
+
+
+def option(choice: ChoiceAttr, name: str, default: int) -> int:
+    """An integer option of a choice."""
+    value = choice.options.data.get(name)
+    return value.value.data if isinstance(value, IntegerAttr) else default
