@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hapir.lowering.kernel import plan_sparse
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import FAST_FLAGS, build_c_together
 from hapir.targets.c.emit import emit_c
-from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer, random_layer
+from tests.property.sparse_layers import Kind, SparseLayer, random_layer
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 PATHS = {
