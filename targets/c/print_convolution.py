@@ -9,10 +9,22 @@ apart from every mangled name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
+from hapir.lowering.kernel.program import (
+    LANES,
+    Convolution,
+    CType,
+    Frame,
+    Geometry,
+    Join,
+    Program,
+    Reframe,
+    Stage,
+    Table,
+    joins,
+)
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
@@ -33,24 +45,31 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
+    others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
         print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
         function(
             f"{name}__strip",
-            [x, w, y, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
+            [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
             _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
-    parameters, scratch = [x, sink(buffers[step.target].ctype, "y")], list[int]()
+    parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
     if step.pool:
         place = ["int32_t p"] if step.borders else []
-        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", "y", "p")))
+        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
+
+
+def joined_sources(stages: Sequence[Stage]) -> list[str]:
+    """The parameters that are the maps which stages read: z0, z1, ..."""
+    joined = [stage for stage in stages if isinstance(stage, Join)]
+    return [source(join.source, f"z{i}") for i, join in enumerate(joined)]
 
 
 def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str:
@@ -72,11 +91,18 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 def print_finish(
     name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
 ) -> str:
-    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel."""
-    body = print_vectors("sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters)
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
+
+    The maps that stages read come behind y.
+    """
+    others = joined_sources(stages)
+    joined = [f"z{i}" for i in range(len(others))]
+    body = print_vectors(
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+    )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
     return function(f"{name}__finish", parameters, body)
 
 
@@ -88,7 +114,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {_pixel(step)}, first, count);"
+    places = ", ".join(_pixel(step, map_, frame) for map_, frame in _maps(step))
+    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -143,20 +170,30 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
 
 
-def _pixel(step: Convolution) -> str:
-    """Where pixel `q + i` of a row is written; a row may be all pixels of several maps in frames."""
+def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
+    """The result and what it is joined with, and how each lies."""
+    return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
+
+
+def _pixel(step: Convolution, map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` of a row of a map lies; a row may be all pixels of several maps in frames."""
     filters = step.geometry.filters
-    if step.maps is None or step.to is None:
-        return f"y + {times('(q + i)', filters)}"
+    if step.maps is None or frame is None:
+        return offset(map_, times("(q + i)", filters))
     batch, rows, columns = step.maps
     row = f"(q + i) / {columns}"
-    image = f"(q + i) / {rows * columns} * {step.to.image}" if batch > 1 else ""
+    image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
     within = f"{row} % {rows}" if batch > 1 else row
-    return offset("y", image, f"{within} * {step.to.pitch}", times(f"(q + i) % {columns}", filters))
+    return offset(map_, image, f"{within} * {frame.pitch}", times(f"(q + i) % {columns}", filters))
 
 
-def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
-    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside."""
+def _strips(
+    step: Convolution, name: str, symbols: Symbols, x: str, maps: Sequence[str], p: str, rows: _Loops | None = None
+) -> str:
+    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside.
+
+    `maps` are where the result's row and those of what it is joined with begin.
+    """
     g, contraction = step.geometry, step.contraction
     per_group = g.filters // g.groups
     strip = step.tiles.superblock * LANES
@@ -167,7 +204,7 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
     call = f"$name__strip($x, w, $y, $first, count{f', {p}' if step.borders else ''});"
     values = {
         "x": offset(x, times("group", step.frame.channels // g.groups) if g.groups > 1 else ""),
-        "y": offset(y, times("group", per_group) if g.groups > 1 else "", "k"),
+        "y": ", ".join(offset(map_, times("group", per_group) if g.groups > 1 else "", "k") for map_ in maps),
         "first": f"group * {per_group} + k" if g.groups > 1 else "k",
     }
     body = c(
@@ -218,16 +255,7 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
         rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});", to)
         body = c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
         return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
-    pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
-    if to is not None:
-        base = to.start
-    if to is not None and step.maps is None:
-        pitch, batch_pitch = to.pitch, to.image
-    y = offset(
-        f"y + {base}" if base else "y",
-        times("n", batch_pitch) if g.batch > 1 else "",
-        times("p", pitch) if g.rows > 1 else "",
-    )
+    maps = [_row_of(map_, frame, g) for map_, frame in _maps(step)]
 
     def over_rows(body: str) -> str:
         shared = _threads(step, "rows")
@@ -241,9 +269,9 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
-        body = over_rows(_strips(step, name, symbols, x("p"), y, p))
+        body = over_rows(_strips(step, name, symbols, x("p"), maps, p))
     else:
-        body = _strips(step, name, symbols, x("p"), y, p, over_rows)
+        body = _strips(step, name, symbols, x("p"), maps, p, over_rows)
     return bordered(symbols, row, to, step.maps or (g.batch, g.rows, g.columns), body)
 
 
@@ -252,6 +280,18 @@ def bordered(symbols: Symbols, ctype: CType, frame: Frame | None, maps: tuple[in
     if frame is None:
         return body
     return f"{print_border(symbols, ctype)}(y, {border_arguments(frame, *maps)});\n{body}"
+
+
+def _row_of(map_: str, frame: Frame | None, g: Geometry) -> str:
+    """Where row p of map n begins."""
+    plain = Frame.around(g.rows, g.columns, g.filters, (0, 0, 0, 0), 0)
+    lies = frame or plain
+    return offset(
+        map_,
+        str(lies.start),
+        times("n", lies.image) if g.batch > 1 else "",
+        times("p", lies.pitch) if g.rows > 1 else "",
+    )
 
 
 def border_arguments(frame: Frame, batch: int, height: int, width: int) -> str:
