@@ -35,7 +35,7 @@ class ProfileRow:
     A multiply-accumulate is two operations; those with zero weights count. `roofline` is the time that the layer would
     take at the peak of its products, or at the bandwidth of the memory that its data come from where that is more, as a
     share of the time that it takes; `bound` says which of the two it is. Kernels that multiply less than the layer says
-    can pass 1.
+    can pass 1; layers that move data cannot, also where they read only a part of it.
     """
 
     layers: str
@@ -119,7 +119,7 @@ def profile_of(artefact: CArtefact, times: Times, peaks: Limits) -> Profile:
             seconds,
             seconds / total if total else 0.0,
             _gops(macs, seconds),
-            sum(map(max, limits)) / seconds if seconds else 0.0,
+            max(compute, min(sum(map(max, limits)), seconds)) / seconds if seconds else 0.0,
             "compute" if compute > memory else "memory",
         )
 
