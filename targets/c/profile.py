@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hapir.targets.c.build import FAST_FLAGS, build_c
 from hapir.targets.c.emit import CArtefact
 from hapir.weights import Array
+
+Int64 = npt.NDArray[np.int64]
 
 FEWEST, MOST = 15, 1001
 """Rounds of a profile."""
@@ -121,7 +124,7 @@ def measure(
     pointer = ctypes.c_void_p
     function.argtypes = [pointer, pointer, pointer, ctypes.c_int, ctypes.c_int, pointer, pointer]
 
-    def run(cpu: bool, rounds: int) -> tuple[Array, Array]:
+    def run(cpu: bool, rounds: int) -> tuple[Int64, Int64]:
         steps = np.zeros((rounds, len(artefact.layers) + 1), np.int64)
         whole = np.zeros(rounds, np.int64)
         # the structs of inputs and results are such pointers one after the other
