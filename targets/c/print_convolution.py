@@ -34,7 +34,7 @@ from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
-from hapir.targets.c.vector_stages import print_vectors
+from hapir.targets.c.vector_stages import Pixels, print_vectors
 
 _Loops = Callable[[str], str]
 
@@ -48,7 +48,16 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
-        print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
+        print_finish(
+            name,
+            contraction.sums,
+            row,
+            step.bias,
+            step.stages,
+            g.filters // g.groups,
+            symbols,
+            Pixels("pixels", f"{name}__blocks * {LANES}", str(g.filters)),
+        ),
         function(
             f"{name}__strip",
             [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
@@ -89,21 +98,31 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 
 
 def print_finish(
-    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
+    name: str,
+    sums: CType,
+    row: CType,
+    bias: Table | None,
+    stages: tuple[Stage, ...],
+    filters: int,
+    symbols: Symbols,
+    pixels: Pixels | None = None,
 ) -> str:
     """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
 
-    The maps that stages read come behind y.
+    The maps that stages read come behind y, and then the number of pixels where there are several.
     """
     others = joined_sources(stages)
     joined = [f"z{i}" for i in range(len(others))]
     body = print_vectors(
-        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined, pixels=pixels
     )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
-    return function(f"{name}__finish", parameters, body)
+    several = [f"int32_t {pixels.count}"] if pixels else []
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, *several, "int32_t first", "int32_t count"]
+    text = function(f"{name}__finish", parameters, body)
+    # inlined, so that the number of pixels is a constant
+    return text.replace("static void", "HAPIR__INLINE void", 1) if pixels else text
 
 
 def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
@@ -114,8 +133,6 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    places = ", ".join(_pixel(step, map_, frame) for map_, frame in _maps(step))
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -131,9 +148,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
-            for (int32_t i = 0; i < $columns - q; ++i) {
-                $finish
-            }
+            $finish
         }
         #endif
         """.replace("$name", name),
@@ -143,7 +158,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{g.columns} - q"),
-        finish=finish,
+        finish=_finish(step, name, f"{g.columns} % {name}__pixels"),
     )
     return c(
         """
@@ -152,9 +167,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
             _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             $borders
-            for (int32_t i = 0; i < $name__pixels; ++i) {
-                $finish
-            }
+            $finish
         }
         $rest
         """.replace("$name", name),
@@ -165,7 +178,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{name}__pixels"),
-        finish=finish,
+        finish=_finish(step, name, f"{name}__pixels"),
         rest=rest if rests else "",
     )
 
@@ -175,12 +188,23 @@ def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
     return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
 
 
-def _pixel(step: Convolution, map_: str, frame: Frame | None) -> str:
-    """Where pixel `q + i` of a row of a map lies; a row may be all pixels of several maps in frames."""
+def _finish(step: Convolution, name: str, pixels: str) -> str:
+    """The call that finishes so many pixels from `q` on, or those of each where they lie in the rows of frames."""
+    maps = _maps(step)
+    if step.maps is None or all(frame is None for _, frame in maps):
+        places = ", ".join(offset(map_, times("q", step.geometry.filters)) for map_, _ in maps)
+        return f"{name}__finish(sums, {places}, {pixels}, first, count);"
+    places = ", ".join(_pixel(step, step.maps, *map_) for map_ in maps)
+    call = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, 1, first, count);"
+    return f"for (int32_t i = 0; i < {pixels}; ++i) {{\n    {call}\n}}"
+
+
+def _pixel(step: Convolution, maps: tuple[int, int, int], map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` lies of a row that is all pixels of several maps."""
     filters = step.geometry.filters
-    if step.maps is None or frame is None:
+    if frame is None:
         return offset(map_, times("(q + i)", filters))
-    batch, rows, columns = step.maps
+    batch, rows, columns = maps
     row = f"(q + i) / {columns}"
     image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
     within = f"{row} % {rows}" if batch > 1 else row
