@@ -23,8 +23,10 @@ from hapir.weights import Array, WeightStore
 from tests.c_machines import Job, Machine, build_on, run_built
 from tests.property.integer_networks import integer_networks
 from tests.property.strategies import networks
+from tests.property.test_c_depthwise import depthwise_layers
 from tests.property.test_c_machines import drawn
 from tests.property.test_c_reference import grouped
+from tests.property.test_c_winograd import samples as winograd_layers
 
 FLAGS = ("-march=native",) if platform.machine() == "x86_64" else ()
 THREADED = Machine("threads", "gcc", (*FLAGS, "-fopenmp", "-DHAPIR_THREAD_MACS=0"))
@@ -67,6 +69,17 @@ def test_integers_give_the_reference_on_any_number_of_threads(tmp_path: Path):
             np.testing.assert_array_equal(found[name], array)
     symbols = subprocess.run(["nm", "main"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "GOMP_parallel" in symbols
+
+
+def test_minimal_filtering_and_depthwise_layers(tmp_path: Path):
+    layers = [(s.network, s.weights, s.inputs) for s in winograd_layers(6, 3)]
+    layers += [sample.job for sample in drawn(depthwise_layers(), 8, 4)]
+    jobs = [(emit_c(network, weights, f"net{i}"), inputs) for i, (network, weights, inputs) in enumerate(layers)]
+    for (network, weights, inputs), found in zip(layers, check(jobs, tmp_path), strict=True):
+        for name, array in run_network(network, weights, inputs).items():
+            if array.dtype.kind != "f":
+                np.testing.assert_array_equal(found[name], array)
+    assert all(any("HAPIR__THREADS(" in a.files[f"{a.name}.c"] for a, _ in part) for part in (jobs[:6], jobs[6:]))
 
 
 def test_floats_give_the_same_bits_on_any_number_of_threads(tmp_path: Path):
