@@ -11,7 +11,7 @@ integer sum was proven to fit 32 bits with the weights at hand, so the C text ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hapir.dialects.nn_shapes import Window
@@ -281,6 +281,11 @@ class Origin:
     text: str
     place: str | None
     fused: tuple[str, ...] = ()
+
+    def with_layer(self, other: Origin, words: str) -> Origin:
+        """The same step once another's is joined to it, and what that one is in words."""
+        joined = (*(self.fused or (self.layer,)), *(other.fused or (other.layer,)))
+        return replace(self, text=f"{self.text}, {words}", fused=tuple(dict.fromkeys(joined)))
 
 
 @dataclass(frozen=True)
