@@ -16,7 +16,7 @@ from xdsl.ir import Attribute
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import nn
 from hapir.dialects.dataflow import LayerOp, ScheduleOp
-from hapir.dialects.kernel import ChoiceAttr, RequestOp
+from hapir.dialects.kernel import ChoiceAttr, RequestOp, TilesAttr
 from hapir.dialects.kernel_kinds import Direct, KernelKind, kind_of
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
@@ -27,6 +27,7 @@ from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_o
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_products import geometry_of
+from hapir.lowering.kernel.register_tiles import tiles_for
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
@@ -240,3 +241,24 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
         return f"there is no arithmetic `{arithmetic}` for its formats"
     return "no kernel has these options"
+
+
+# --- tiles ----------------------------------------------------------------------------------------------------------
+
+
+def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
+    """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
+
+    Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
+    """
+    choice = op.attributes.get(KERNEL)
+    asked = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    if not isinstance(asked, Direct) or work.modelled or work.depthwise:
+        return None
+    contraction = costs_dense.contraction_of(work)
+    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
+    try:
+        tiles = tiles_for(costs_dense.loops_of(work, contraction), contraction, host, said)
+    except ValueError as error:
+        fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
+    return TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)

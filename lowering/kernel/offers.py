@@ -45,6 +45,11 @@ class Work:
         return self.bits is None
 
     @property
+    def depthwise(self) -> bool:
+        """Whether it has one filter per channel."""
+        return 1 < self.geometry.groups == self.geometry.channels == self.geometry.filters
+
+    @property
     def pixels(self) -> int:
         """Pixels of the result, over the batch."""
         return self.geometry.batch * self.geometry.rows * self.geometry.columns
