@@ -6,6 +6,8 @@ exact sums, for weights that were transformed in f64 and rounded once.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,7 @@ from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Table, Tiles
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_winograd import Tiling, Winograd
-from hapir.lowering.kernel.register_tiles import default_tiles
+from hapir.lowering.kernel.register_tiles import default_tiles, with_pixels
 from hapir.lowering.kernel.winograd import filter_transform, floats, integer_transform, reach, transform
 from hapir.weights import Array, WeightStore
 
@@ -35,9 +37,10 @@ INT16 = 1 << 15
 def plan_winograd(
     op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, size: int
 ) -> tuple[Winograd, tuple[int, int] | None]:
-    """The step of a layer in tiles of `size`, its new buffers added to `draft`, and the range of its integer sums.
+    """The step of a layer in tiles of `size`, and the range of its integer sums.
 
-    Raises HapirError: HAP0719 where the layer has no such kernel, HAP0710 where a sum is not proven to fit.
+    Its new buffers are added to `draft`. Raises HapirError: HAP0719 where the layer has no such kernel, HAP0710 where a
+    sum is not proven to fit.
     """
     geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
@@ -158,6 +161,8 @@ def tiling_of(geometry: Geometry, size: int, contraction: Contraction) -> tuple[
     per_tile = 4 * whole.planes * (words + round_up(geometry.filters, LANES))
     limit = min(whole.total, max(1, SCRATCH_BYTES // per_tile))
     tiles = default_tiles(limit, geometry.filters, contraction)
+    while (blocks := tiles.registers["avx512"][1]) != tiles.superblock:  # weights are read from one end to the other
+        tiles = with_pixels(replace(tiles, superblock=blocks), limit, geometry.filters, contraction)
     pixels = tiles.registers["avx512"][0]
     blocks = -(-whole.total // max(pixels, limit // pixels * pixels))
     block = min(whole.total, round_up(-(-whole.total // blocks), pixels))

@@ -87,9 +87,9 @@ class Winograd(KernelStep):
         return (self.inputs, self.products)
 
     @property
-    def own_tables(self) -> tuple[Table, ...]:
+    def own_tables(self) -> tuple[Table | None, ...]:
         """Weights and bias."""
-        return (self.weights,) if self.bias is None else (self.weights, self.bias)
+        return (self.weights, self.bias)
 
     @property
     def words(self) -> int:

@@ -9,10 +9,23 @@ apart from every mangled name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
+from hapir.lowering.kernel.program import (
+    LANES,
+    Convolution,
+    CType,
+    Frame,
+    Geometry,
+    Join,
+    Program,
+    Reframe,
+    Stage,
+    Table,
+    joins,
+)
+from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled
@@ -20,6 +33,7 @@ from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import print_vectors
 
 _Loops = Callable[[str], str]
@@ -31,24 +45,31 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
+    others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
         print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
         function(
             f"{name}__strip",
-            [x, w, y, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
+            [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
             _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
-    parameters, scratch = [x, sink(buffers[step.target].ctype, "y")], list[int]()
+    parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
     if step.pool:
         place = ["int32_t p"] if step.borders else []
-        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", "y", "p")))
+        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
+
+
+def joined_sources(stages: Sequence[Stage]) -> list[str]:
+    """The parameters that are the maps which stages read: z0, z1, ..."""
+    joined = [stage for stage in stages if isinstance(stage, Join)]
+    return [source(join.source, f"z{i}") for i, join in enumerate(joined)]
 
 
 def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str:
@@ -70,11 +91,18 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 def print_finish(
     name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
 ) -> str:
-    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel."""
-    body = print_vectors("sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters)
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
+
+    The maps that stages read come behind y.
+    """
+    others = joined_sources(stages)
+    joined = [f"z{i}" for i in range(len(others))]
+    body = print_vectors(
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+    )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
     return function(f"{name}__finish", parameters, body)
 
 
@@ -86,7 +114,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {_pixel(step)}, first, count);"
+    places = ", ".join(_pixel(step, map_, frame) for map_, frame in _maps(step))
+    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -98,6 +127,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         """
         #ifdef $name__rest
         {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
@@ -107,6 +137,8 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         }
         #endif
         """.replace("$name", name),
+        sums=step.contraction.sums,
+        lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
@@ -115,8 +147,9 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
     return c(
         """
-        _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
-        for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             $borders
             for (int32_t i = 0; i < $name__pixels; ++i) {
@@ -125,6 +158,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         }
         $rest
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         sums=step.contraction.sums,
         lanes=LANES,
         columns=g.columns,
@@ -136,20 +170,30 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
 
 
-def _pixel(step: Convolution) -> str:
-    """Where pixel `q + i` of a row is written; a row may be all pixels of several maps in frames."""
+def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
+    """The result and what it is joined with, and how each lies."""
+    return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
+
+
+def _pixel(step: Convolution, map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` of a row of a map lies; a row may be all pixels of several maps in frames."""
     filters = step.geometry.filters
-    if step.maps is None or step.to is None:
-        return f"y + {times('(q + i)', filters)}"
+    if step.maps is None or frame is None:
+        return offset(map_, times("(q + i)", filters))
     batch, rows, columns = step.maps
     row = f"(q + i) / {columns}"
-    image = f"(q + i) / {rows * columns} * {step.to.image}" if batch > 1 else ""
+    image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
     within = f"{row} % {rows}" if batch > 1 else row
-    return offset("y", image, f"{within} * {step.to.pitch}", times(f"(q + i) % {columns}", filters))
+    return offset(map_, image, f"{within} * {frame.pitch}", times(f"(q + i) % {columns}", filters))
 
 
-def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
-    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside."""
+def _strips(
+    step: Convolution, name: str, symbols: Symbols, x: str, maps: Sequence[str], p: str, rows: _Loops | None = None
+) -> str:
+    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside.
+
+    `maps` are where the result's row and those of what it is joined with begin.
+    """
     g, contraction = step.geometry, step.contraction
     per_group = g.filters // g.groups
     strip = step.tiles.superblock * LANES
@@ -160,17 +204,19 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
     call = f"$name__strip($x, w, $y, $first, count{f', {p}' if step.borders else ''});"
     values = {
         "x": offset(x, times("group", step.frame.channels // g.groups) if g.groups > 1 else ""),
-        "y": offset(y, times("group", per_group) if g.groups > 1 else "", "k"),
+        "y": ", ".join(offset(map_, times("group", per_group) if g.groups > 1 else "", "k") for map_ in maps),
         "first": f"group * {per_group} + k" if g.groups > 1 else "k",
     }
     body = c(
         """
+        $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
             const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
         """.replace("$name", name),
+        threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
         type=contraction.w,
@@ -181,8 +227,15 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
         call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
-        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+        loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
+        body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _threads(step: Convolution, loop: str) -> str:
+    """What goes before a loop: that threads share it, where it is that loop."""
+    shared = shared_loop(step)
+    return threads(shared.macs) if shared.loop == loop else ""
 
 
 def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
@@ -202,28 +255,23 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
         rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});", to)
         body = c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
         return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
-    pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
-    if to is not None:
-        base = to.start
-    if to is not None and step.maps is None:
-        pitch, batch_pitch = to.pitch, to.image
-    y = offset(
-        f"y + {base}" if base else "y",
-        times("n", batch_pitch) if g.batch > 1 else "",
-        times("p", pitch) if g.rows > 1 else "",
-    )
+    maps = [_row_of(map_, frame, g) for map_, frame in _maps(step)]
 
     def over_rows(body: str) -> str:
-        body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
-        return (
-            c("for (int32_t n = 0; n < $batch; ++n) {\n    $body\n}", batch=g.batch, body=body) if g.batch > 1 else body
-        )
+        shared = _threads(step, "rows")
+        if g.rows > 1:
+            loop = "$threads\nfor (int32_t p = 0; p < $rows; ++p) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows >= g.batch else "", rows=g.rows, body=body)
+        if g.batch > 1:
+            loop = "$threads\nfor (int32_t n = 0; n < $batch; ++n) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
+        return body
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
-        body = over_rows(_strips(step, name, symbols, x("p"), y, p))
+        body = over_rows(_strips(step, name, symbols, x("p"), maps, p))
     else:
-        body = _strips(step, name, symbols, x("p"), y, p, over_rows)
+        body = _strips(step, name, symbols, x("p"), maps, p, over_rows)
     return bordered(symbols, row, to, step.maps or (g.batch, g.rows, g.columns), body)
 
 
@@ -232,6 +280,18 @@ def bordered(symbols: Symbols, ctype: CType, frame: Frame | None, maps: tuple[in
     if frame is None:
         return body
     return f"{print_border(symbols, ctype)}(y, {border_arguments(frame, *maps)});\n{body}"
+
+
+def _row_of(map_: str, frame: Frame | None, g: Geometry) -> str:
+    """Where row p of map n begins."""
+    plain = Frame.around(g.rows, g.columns, g.filters, (0, 0, 0, 0), 0)
+    lies = frame or plain
+    return offset(
+        map_,
+        str(lies.start),
+        times("n", lies.image) if g.batch > 1 else "",
+        times("p", lies.pitch) if g.rows > 1 else "",
+    )
 
 
 def border_arguments(frame: Frame, batch: int, height: int, width: int) -> str:

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     Clamp,
     CType,
     Dequantize,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -47,11 +48,13 @@ def print_vectors(
     *,
     bias: Table | None = None,
     of: int | None = None,
+    joined: Sequence[str] = (),
 ) -> str:
     """C that sends `count` elements from `read` on through stages to `write`, 16 at a time.
 
     Element i belongs to channel `channel + i`. A `count` known only when the program runs is a multiple of 16, or the
-    last of `of` elements that are counted in multiples of 16. Neither side is touched outside the elements.
+    last of `of` elements that are counted in multiples of 16. `joined` are the maps that the stages read, in order.
+    Neither side is touched outside the elements.
     """
     total = of if of is not None else count
     assert isinstance(total, int)
@@ -65,7 +68,8 @@ def print_vectors(
         return c("for (int32_t i = 0; i < $count; ++i) {\n    $text\n}", count=count, text=text)
 
     def body(lanes: int, i: str) -> str:
-        chain = Chain(symbols, offset(channel, i) if channel else i or "0", lanes)
+        places = [offset(place, i) for place in joined]
+        chain = Chain(symbols, offset(channel, i) if channel else i or "0", lanes, places)
         value = chain.name(source, load(source, offset(read, i), lanes))
         if bias is not None:
             value = chain.name(source, f"{_kind(source)}__add({value}, {chain.row(bias)})")
@@ -109,6 +113,8 @@ class Chain:
     symbols: Symbols
     channel: str
     lanes: int = LANES
+    joined: list[str] = field(default_factory=list[str])
+    """Where the maps lie that stages read, in order."""
     lines: list[str] = field(default_factory=list[str])
 
     def text(self) -> str:
@@ -141,7 +147,7 @@ class Chain:
         return (f"(const int32_t *){_grouped(place)}" if table.ctype == "uint32_t" else place), self.lanes
 
     def through(self, value: str, ctype: CType, stages: Sequence[Stage], *, stored: bool = True) -> str:
-        """The value after all stages; the last one's may lie outside its type where a store brings it back."""
+        """The value after all stages; what is `stored` may lie outside its type, as a store brings it back."""
         for i, stage in enumerate(stages):
             last = stored and i + 1 == len(stages)
             print_stage = _STAGES.get(type(stage))
@@ -314,11 +320,14 @@ def _quantize(chain: Chain, v: str, ctype: CType, stage: Quantize, last: bool) -
         return _real_codes(chain, real, stage)
     v = chain.name("float", f"f32x16__number_at_least({v}, f32x16__set({float32(steps.first)}))")
     v = chain.name("float", f"f32x16__at_most({v}, f32x16__set({float32(steps.last)}))")
-    real = chain.doubles(f"f64x16__mul(f64x16__from_f32({v}), f64x16__set({float_text(steps.factor)}))")
-    if stage.rounding == Rounding.half_even:
-        value = chain.name("int32_t", f"f64x16__nearest_i32({real})")
+    factor = f"f64x16__set({float_text(steps.factor)})"
+    if steps.added:
+        added = f"f64x16__set({float_text(steps.added)})"
+        real = chain.doubles(f"f64x16__fma({added}, f64x16__from_f32({v}), {factor})")
     else:
-        value = chain.name("int32_t", f"f64x16__to_i32(f64x16__{stage.rounding}({real}))")
+        real = chain.doubles(f"f64x16__mul(f64x16__from_f32({v}), {factor})")
+    whole = f"f64x16__to_i32(f64x16__floor({real}))" if steps.floor else f"f64x16__nearest_i32({real})"
+    value = chain.name("int32_t", whole)
     if stage.zero_point:
         value = chain.name("int32_t", f"i32x16__add({value}, {_set(stage.zero_point)})")
     return value
@@ -388,6 +397,13 @@ def _threshold(chain: Chain, v: str, ctype: CType, stage: Threshold, last: bool)
     return chain.name("int32_t", f"i32x16__add({reached}, {_set(stage.low)})") if stage.low else reached
 
 
+def _join(chain: Chain, v: str, ctype: CType, stage: Join, last: bool) -> str | None:
+    other = chain.name(stage.source, load(stage.source, chain.joined.pop(0), chain.lanes))
+    # what the store would bring back must be in place before the sum
+    other = chain.through(other, stage.source, stage.stages, stored=False)
+    return chain.name(stage.ctype, f"{_kind(stage.ctype)}__add({v}, {other})")
+
+
 UNROLLED_LEVELS = 16
 """More thresholds than these are a loop."""
 
@@ -422,5 +438,6 @@ _STAGES: Mapping[type[Stage], Callable[..., str | None]] = {
     ScaleShift: _scale_shift,
     Threshold: _threshold,
     Apply: _apply,
+    Join: _join,
 }
 """Per stage its text on vectors: None where this one runs lane by lane."""

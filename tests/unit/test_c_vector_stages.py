@@ -229,10 +229,8 @@ def test_the_bits_of_the_reference_everywhere(kind: str, tmp_path: Path):
 def test_reciprocals_of_most_scales_are_proven():
     for scale in np.random.default_rng(11).uniform(0.001, 2, 30):
         assert plan_steps(float(scale), 0, (-128, 127), Rounding.half_even) is not None
-    # 18.5 / 3.7 is 5 in doubles, and 18.5 * (1 / 3.7) is not
-    steps = plan_steps(3.7, 0, (-128, 127), Rounding.floor)
-    assert steps is not None
-    assert steps.factor > 1 / 3.7
+    for rounding in Rounding:  # ties of floats
+        assert plan_steps(0.5, 3, (0, 255), rounding) is not None
 
 
 def test_most_scalings_have_a_form_on_lanes():
