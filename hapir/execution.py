@@ -26,6 +26,7 @@ def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = T
 
     Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx).
     """
+    scheduled = scheduled.kernels if on == "c" else scheduled
     cut = scheduled.cut
     seconds: dict[str, float] = {}
     runner = None
