@@ -350,12 +350,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Pooled:
-    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
+    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows.
+
+    The rows are results, or where `of_sums` the sums of a strip of filters as vectors: the largest sum gives the
+    largest result, so that only this one goes through the stages.
+    """
 
     window: Window
     rows: int
     columns: int
     rows_buffer: int
+    of_sums: bool = False
 
 
 @dataclass(frozen=True)
