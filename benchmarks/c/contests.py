@@ -15,7 +15,6 @@ from benchmarks.c.networks import Case
 from benchmarks.c.peaks import Peak
 from benchmarks.c.to_ncnn import to_ncnn
 from benchmarks.c.to_onnx import to_onnx
-from benchmarks.c.to_tflite import SHIFT, channels_last, to_tflite
 
 HAPIR = "hapir"
 C = "c"
@@ -142,6 +141,9 @@ def add_peak(contest: Contest, peaks: Mapping[str, Peak], name: str) -> None:
 
 
 def litert_entry(graph: Graph, case: Case, folder: Path) -> Entry:
+    # imports LiteRT's schema, which a run without LiteRT does without
+    from benchmarks.c.to_tflite import SHIFT, channels_last, to_tflite
+
     path = folder / "model.tflite"
     path.write_bytes(to_tflite(graph))
     x, shape = case.x, graph.result.shape
