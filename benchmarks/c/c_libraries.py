@@ -86,7 +86,7 @@ def hapir_library(artefact: CArtefact, folder: Path) -> Library:
         letter=TYPES[taken.ctype],
         prepare="",
         before=f"const struct {name}_in in = {{.{given.member} = x}};"
-        f"const struct {name}_out out = {{.{taken.member} = result}};",
+        f"struct {name}_out out = {{.{taken.member} = result}};",
         call=f"{name}_run(&context, &in, &out);",
     )
     return compile_c(folder, {**artefact.files, "driver.c": driver}, FAST_FLAGS)
