@@ -44,6 +44,7 @@ FAMILIES = (
     "bits",
     "channel",
     "functions",
+    "layout",
     "memory",
     "sparse",
     "stages",
