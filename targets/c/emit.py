@@ -266,7 +266,9 @@ INLINE = """\
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(f"{word}(" in body for word in ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")):
+    if any(
+        f"{word}(" in body for word in ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+    ):
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")
