@@ -242,7 +242,7 @@ def _source(
             inline=INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body or "product__" in body
+            if any(word in body for word in ("requantize__", "product__", "i32x16__"))
             else "",
             declarations=declarations,
             layer=layer_time.MACRO.replace("$name", name) if steps.calls else "",
@@ -263,12 +263,14 @@ INLINE = """\
 """
 
 
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+"""Functions of libm that texts call."""
+
+
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(
-        f"{word}(" in body for word in ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
-    ):
+    if any(f"{word}(" in body for word in MATH):
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")
