@@ -242,7 +242,7 @@ def _source(
             inline=INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body or "product__" in body
+            if any(word in body for word in ("requantize__", "product__", "i32x16__"))
             else "",
             declarations=declarations,
             layer=layer_time.MACRO.replace("$name", name) if steps.calls else "",
