@@ -27,7 +27,7 @@ from hapir.lowering.kernel.bit_planes import (
 )
 from hapir.lowering.kernel.contraction_bits import Bits
 from hapir.lowering.kernel.pack_weights import INT32_MAX, Int64, round_up, sum_range
-from hapir.lowering.kernel.plan_products import Rows, geometry_of, one_row, runs_of
+from hapir.lowering.kernel.plan_products import Rows, geometry_of, runs_of
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import (
     LANES,
@@ -81,10 +81,10 @@ def plan_bits(
 
 
 def codes_of(x: SSAValue, bounds: tuple[int, int]) -> Codes:
-    """What an activation can be: its range, and whether all of it is odd."""
+    """What an activation can be: its range, and whether it is one of a set of codes with gaps."""
     element = element_type(x)
     zero_point = zero_point_of(element)
-    if not has_steps(x):
+    if not has_codes(x):
         return Codes(*bounds, 1, zero_point)
     low, high = code_range(element)
     step = step_of(element)
@@ -96,30 +96,28 @@ _MOVES = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.Trans
 """Ops whose results are elements of their operand."""
 
 
-def has_steps(x: SSAValue) -> bool:
+def has_codes(x: SSAValue) -> bool:
     """Whether all integers of a value are proven to be codes of its type: only real numbers quantize to others."""
-    if step_of(element_type(x)) == 1:
+    if not isinstance(codes := num.codes_of(element_type(x)), num.BipolarType | num.TernaryType):
         return False
     owner = x.owner
     if isinstance(x, BlockArgument):
         block = x.block.parent_op()
-        return has_steps(block.inputs[x.index]) if isinstance(block, dataflow.LayerOp) else True
+        return has_codes(block.inputs[x.index]) if isinstance(block, dataflow.LayerOp) else True
     match owner:
         case num.ThresholdOp():
             return True
         case dataflow.LayerOp():
-            return has_steps(owner.yield_op.values[owner.results.index(x)])
+            return has_codes(owner.yield_op.values[owner.results.index(x)])
         case nn.ConcatOp():
-            return all(map(has_steps, owner.operands))
+            return all(map(has_codes, owner.operands))
         case Operation() if isinstance(owner, _MOVES):
-            return has_steps(owner.operands[0])
+            return has_codes(owner.operands[0])
         case num.QuantizeOp():
-            return isinstance(owner.x.owner, nn.SignOp) and element_type(x) == _SIGNS
+            signs = isinstance(owner.x.owner, nn.SignOp) and codes == num.BipolarType(1)
+            return signs and element_type(x) == num.AffineType(codes, FloatData(1.0), 0)
         case _:
             return False
-
-
-_SIGNS = num.AffineType(num.BipolarType(1), FloatData(1.0), 0)
 
 
 def planes_for(rows: Array, codes: Codes) -> Planes | None:
@@ -166,8 +164,6 @@ def _convolution(
     channels, padding = geometry.channels // geometry.groups, geometry.window.padding
     words = -(-channels // WORD)
     low, positions = positions_of(codes, planes)
-    if not any(padding):
-        geometry = one_row(geometry)
     frame = Frame.around(geometry.height, geometry.width, geometry.groups * words * len(positions), padding, 0)
     packed = draft.buffer("uint32_t", geometry.batch * frame.image)
     size = (geometry.batch, geometry.height, geometry.width)

@@ -172,6 +172,8 @@ def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
 
 def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
     """The blocks for rows of another length, over weights that are packed already."""
+    if isinstance(contraction, Bits):
+        return bit_tiles_within(tiles, pixels, contraction)
     loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
     hosts = {**TYPICAL, DEFAULT.path: DEFAULT}
     return replace(tiles, registers={path: _within(tiles, loops, contraction, host) for path, host in hosts.items()})
@@ -240,23 +242,37 @@ def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
 
 # --- counts of bits -------------------------------------------------------------------------------------------------
 
-COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
+COUNTS = {"avx512": 16, "avx2": 2, "neon": 4, "c": 2}
 """Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
+COUNTED_PIXELS = 8
+"""The most pixels of a block of counts."""
 
 
 def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
-    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes.
+
+    One vector of filters serves several pixels where a result has several sums. A single pixel takes as many vectors
+    as its sums let it: these stream through the core once.
+    """
     vectors = -(-filters // LANES)
-    widest = 1 if pixels > 4 and contraction.sums_per_result > 2 else 2 if pixels > 1 else 8
-    superblock = -(-vectors // -(-vectors // widest))
+    if pixels == 1:
+        widest = max(1, COUNTS["avx512"] // contraction.sums_per_result)
+    else:
+        widest = 2 if contraction.sums_per_result == 1 else 1
+    superblock = -(-vectors // -(-vectors // min(widest, WIDEST_OF_FEW)))
+    return bit_tiles_within(Tiles("filters", superblock, {}), pixels, contraction)
+
+
+def bit_tiles_within(tiles: Tiles, pixels: int, contraction: Bits) -> Tiles:
+    """The blocks for rows of so many pixels, over weights that are packed already."""
     registers = {
-        path: _bit_tile(pixels, superblock if path == "avx512" else 1, most // contraction.sums_per_result)
+        path: _bit_tile(pixels, tiles.superblock if path == "avx512" else 1, most // contraction.sums_per_result)
         for path, most in COUNTS.items()
     }
-    return Tiles("filters", superblock, registers)
+    return replace(tiles, registers=registers)
 
 
 def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
-    most = max(1, min(cells // blocks, 4 if blocks > 1 else 8, pixels))
+    most = max(1, min(cells // blocks, COUNTED_PIXELS, pixels))
     strips = -(-pixels // most)
     return -(-pixels // strips), blocks
