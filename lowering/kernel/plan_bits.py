@@ -62,9 +62,9 @@ def plan_bits(
     Raises HapirError (HAP0714) where the layer's choice asks for bit planes and it has none.
     """
     geometry, arithmetic = geometry_of(op), arithmetic_of(op)
-    if arithmetic not in ("", BITS):
-        return None
     rows = Rows.of(op, constant(weights, op.w, op), x)
+    if arithmetic not in ("", BITS) or (not arithmetic and rows.key in draft.loaded):
+        return None
     codes = None if x.bounds is None else codes_of(op.x, x.bounds)
     reason = refusal(geometry, rows.array, codes, modelled=op.multiplier is not None)
     if arithmetic == BITS and reason is not None:

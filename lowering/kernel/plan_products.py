@@ -281,7 +281,8 @@ def _integer(
 ) -> tuple[Convolution, tuple[int, int]]:
     contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
     arithmetic = arithmetic_of(op)
-    if contraction is U8_I8 and arithmetic != BYTES:
+    moved = arithmetic == BYTES or (not arithmetic and weights.key in draft.loaded)
+    if contraction is U8_I8 and not moved:
         contraction = lookup_for(weights.array, run_length(geometry), contraction)
     _check_arithmetic(op, arithmetic, contraction)
     zero_point = zero_point_of(element_type(op.x))
