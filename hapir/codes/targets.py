@@ -57,6 +57,24 @@ TARGETS = {
         "reference, and on hardware where the model has a circuit.",
         "use_multiplier(multiplier = a_plug_ins_model)   // and --on c",
     ),
+    "HAP0714": Code(
+        "no kernel on bit planes",
+        "Bit planes are counted where activations and weights are integers of at most 4 bits; each plane of one meets "
+        "each of the other. The message says what this layer has instead.",
+        "kernel c1 { arithmetic = bits }   // and activations of 8 bits",
+    ),
+    "HAP0715": Code(
+        "weights that are no codes",
+        "Weights of at most 16 different values can be stored as codes of 1 to 4 bits and looked up while they are "
+        "multiplied by bytes. Others are stored as bytes, and layers of wider integers multiply neither.",
+        "kernel c1 { arithmetic = codes }   // and weights of 8 bits",
+    ),
+    "HAP0716": Code(
+        "unknown arithmetic",
+        "Layers of integers count bit planes (`bits`), look up weights that are stored as codes (`codes`), or multiply "
+        "bytes (`bytes`). Without a choice the cheapest of these is taken.",
+        "kernel c1 { arithmetic = bf16 }   // on a layer of integers",
+    ),
     "HAP0717": Code(
         "formats without a sparse kernel",
         "Kernels that skip zeros multiply f32, bytes by signed bytes, and signed 16-bit by signed 16-bit integers; "
