@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
@@ -50,6 +51,7 @@ from hapir.lowering.kernel.sparse_lists import Taps, entries_of, in_lists, list_
 from hapir.weights import Array, WeightStore
 
 Bounds = tuple[int, int] | None
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class Layer:
     geometry: Geometry
     rows: Array
     contraction: Contraction
-    bias: Array | None
+    bias: Numbers | None
     bounds: Bounds
     largest: int
     lift: int
@@ -74,12 +76,13 @@ class Layer:
         """What its tables are named after."""
         return self.origin.layer
 
-    def bias_table(self, offsets: Array | int = 0) -> Table | None:
+    def bias_table(self, offsets: Numbers | None = None) -> Table | None:
         """The bias, less what the kernel adds on top."""
         if self.bias is None:
             return None
         sums = self.contraction.sums
-        return Table(f"{self.role}.bias", sums, (self.bias - offsets).astype(DTYPES[sums]))
+        values = self.bias if offsets is None else self.bias - offsets
+        return Table(f"{self.role}.bias", sums, values.astype(DTYPES[sums]))
 
     def result(self, draft: Draft) -> int:
         """A buffer for the result."""
@@ -181,8 +184,9 @@ def _layer(
 ) -> Layer:
     """Raises HapirError (HAP0710) where a sum is not proven to fit 32 bits."""
     bias = None if op.bias is None else constant(weights, op.bias, op)
+    reals = None if bias is None else bias.astype(np.float64)
     x_type = draft.buffers[x.buffer].ctype
-    layer = Layer(geometry, rows, contraction, bias, None, 0, lift, 0, x, x_type, origin)
+    layer = Layer(geometry, rows, contraction, reals, None, 0, lift, 0, x, x_type, origin)
     if is_float(op.x):
         return layer
     assert x.bounds is not None

@@ -188,7 +188,9 @@ def together(layers: Sequence[SparseLayer]) -> SparseLayer:
             if isinstance(copy, nn.WeightOp):
                 copy.properties["key"] = StringAttr(f"n{i}.{copy.key.data}")
             else:
-                copy.properties["layer"] = StringAttr(f"n{i}.{copy.properties['layer'].data}")  # pyright: ignore[reportAttributeAccessIssue]  # a name
+                own = copy.properties["layer"]
+                assert isinstance(own, StringAttr)
+                copy.properties["layer"] = StringAttr(f"n{i}.{own.data}")
             block.add_op(copy)
     block.add_op(nn.ReturnOp(results))
     network.verify()

@@ -49,7 +49,8 @@ def check(layers: Sequence[SparseLayer], flags: Sequence[str]) -> None:
         expected = reference(sample)
         if expected.dtype.kind == "f":
             limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))
-            assert np.abs(found - expected).max(initial=0) <= limit, sample.words
+            difference = found.astype(np.float64) - expected.astype(np.float64)
+            assert np.abs(difference).max(initial=0) <= limit, sample.words
         else:
             np.testing.assert_array_equal(found, expected, err_msg=sample.words)
 
@@ -118,7 +119,8 @@ LONG = Shape(1, 80, (5, 9), 17, Window((3, 3)))
 
 def overflowing(signs: str) -> SparseLayer:
     """Weights of one magnitude and no zeros; where they are positive activations are largest, elsewhere 0."""
-    positive = {"plus": np.ones, "minus": np.zeros, "both": lambda n: np.arange(n) % 2}[signs](LONG.channels) > 0
+    channel = np.arange(LONG.channels)
+    positive = (channel % 2 == 0) if signs == "both" else np.full(channel.shape, signs == "plus")
     weights = np.where(positive[:, None, None], 1, -1) * np.ones((LONG.filters, LONG.channels, 3, 3), np.int64)
     inputs = np.where(positive[:, None, None], 255, 0) * np.ones((1, LONG.channels, *LONG.size), np.int64)
     rng = np.random.default_rng(5)
