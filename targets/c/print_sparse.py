@@ -28,7 +28,7 @@ def print_sparse(step: SparseStep, name: str, program: Program, symbols: Symbols
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     sums = program.buffers[step.tiles.sums].ctype
     parts = [
-        _pack(step.geometry, step.tiles, name, x, symbols),
+        print_pack(step.geometry, step.tiles, name, x, symbols),
         print_finish(name, sums, y, step.bias, step.stages, step.geometry.filters, symbols),
         _rows(step, name, sums, y, symbols),
     ]
@@ -39,7 +39,7 @@ def print_sparse(step: SparseStep, name: str, program: Program, symbols: Symbols
     return Printed("\n\n".join(parts), name, buffers)
 
 
-def _pack(g: Geometry, tiles: PixelTiles, name: str, x: CType, symbols: Symbols) -> str:
+def print_pack(g: Geometry, tiles: PixelTiles, name: str, x: CType, symbols: Symbols) -> str:
     """16 places of a phase at a time: the pixels that they hold, or padding, turned to planes."""
     panel, window = tiles.panel, g.window
     pack = symbols.use(primitives()["pack__bytes" if panel.ctype == "uint8_t" else "pack__words"])
