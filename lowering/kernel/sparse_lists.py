@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hapir.lowering.kernel.pack_weights import round_up
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Table, size_of
+from hapir.lowering.kernel.pack_weights import pack_words, round_up
+from hapir.lowering.kernel.program import LANES, CType, Geometry, Runs, Table, size_of
 from hapir.lowering.kernel.program_sparse import Lists, Panel
 from hapir.weights import Array
 
@@ -164,3 +164,33 @@ def list_tables(role: str, order: Order, places: Ints, panel: Panel, words_per_t
         Table(f"{role}.tiles", "int32_t", table.astype(np.int32).reshape(-1)),
         *(unsigned(name, values, wide=wide) for name, values in zip(names, numbers, strict=True)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Words of a window that any of 16 filters has a weight for: how many per vector of filters, which, and weights.
+
+    `words` counts over the runs of a window, `vectors` over all groups; `weights` is `[entry][16 filters * elements]`.
+    """
+
+    counts: Ints
+    vectors: Ints
+    words: Ints
+    weights: Array
+
+
+def blocks_of(rows: Array, geometry: Geometry, runs: Runs, elements: int) -> Blocks:
+    """The blocks of 16 filters and one word that are not all zero."""
+    packed = pack_words(rows, geometry.groups, runs, elements, 1).reshape(-1, runs.total_words, LANES * elements)
+    present = packed.astype(np.bool_).any(axis=2)
+    vectors, words = np.nonzero(present)
+    return Blocks(present.sum(axis=1).astype(np.int64), vectors, words, packed[vectors, words])
+
+
+def block_places(blocks: Blocks, geometry: Geometry, runs: Runs, elements: int) -> Ints:
+    """Where the words lie, from where a pixel's window begins, in elements."""
+    run, word = np.divmod(blocks.words, runs.words)
+    row, column = np.divmod(run, runs.columns)
+    group = blocks.vectors // (len(blocks.counts) // geometry.groups)
+    start = group * (geometry.channels // geometry.groups)
+    return start + row * runs.row_stride + column * runs.column_stride + word * elements

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -198,8 +198,13 @@ def together(layers: Sequence[SparseLayer]) -> SparseLayer:
     return SparseLayer(network, weights, inputs, "together")
 
 
-def random_layer(rng: np.random.Generator, algorithm: str, kinds: tuple[Kind, ...]) -> SparseLayer:
+def random_layer(
+    rng: np.random.Generator, algorithm: str, kinds: tuple[Kind, ...], *, windows: bool = True
+) -> SparseLayer:
     """Any shape, density and grain."""
+    shape = random_shape(rng)
+    if not windows and shape.window is not None:
+        shape = replace(shape, window=Window((1, 1)))
     kind = kinds[int(rng.integers(len(kinds)))]
     density = float(rng.choice((0.0, 0.02, 0.1, 0.3, 0.6, 1.0)))
-    return layer(rng, kind, algorithm, random_shape(rng), density, str(rng.choice(GRAINS)))
+    return layer(rng, kind, algorithm, shape, density, str(rng.choice(GRAINS)))
