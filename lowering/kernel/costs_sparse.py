@@ -186,7 +186,9 @@ def vector_cost(entries: int, filters: int, pixels: int) -> float:
 
 BLOCK_PIXELS = 8
 """Pixels that `SparseBlocks` takes at a time, where a row has so many."""
-_BLOCK_ENTRY, _BLOCK_PIXEL, _BLOCK_END = 0.6, 0.55, 4.0
+BLOCK_INPUT = 128 << 10
+"""Bytes of the input that `SparseBlocks` goes over again for each vector of filters: they stay in the second cache."""
+_BLOCK_ENTRY, _BLOCK_PIXEL, _BLOCK_TILE_END, _BLOCK_END = 0.6, 0.65, 16.0, 7.0
 
 
 def block_cost(blocks: Blocks, geometry: Geometry, size_bytes: int) -> float:
@@ -195,12 +197,12 @@ def block_cost(blocks: Blocks, geometry: Geometry, size_bytes: int) -> float:
     whole, rest = divmod(geometry.columns, min(BLOCK_PIXELS, geometry.columns))
     tiles, pixels = geometry.batch * geometry.rows * (whole + (rest > 0)), geometry.batch * geometry.rows
     work = len(blocks.words) * (tiles * _BLOCK_ENTRY + pixels * geometry.columns * _BLOCK_PIXEL)
-    ends = len(blocks.counts) * pixels * geometry.columns * _BLOCK_END
+    ends = len(blocks.counts) * (tiles * _BLOCK_TILE_END + pixels * geometry.columns * _BLOCK_END)
     rate = next(rate for most, rate in _RATES if size_bytes <= most)
     return max(work, size_bytes / rate) + ends
 
 
-_RATES = ((512 << 10, 60.0), (16 << 20, 28.0), (1 << 62, 12.0))
+_RATES = ((512 << 10, 40.0), (16 << 20, 28.0), (1 << 62, 12.0))
 """Bytes per cycle that one core reads of weights of up to so many bytes: in the caches, and beyond them."""
 
 SparseForm = Literal["lanes", "vector", "blocks"]

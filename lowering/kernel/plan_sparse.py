@@ -17,9 +17,10 @@ from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.num import element_type, is_float, zero_point_of
 from hapir.encodings.ras import flush_interval
-from hapir.lowering.kernel.c_types import DTYPES, CType
+from hapir.lowering.kernel.c_types import DTYPES, CType, size_of
 from hapir.lowering.kernel.contraction import F32, Contraction, integer
 from hapir.lowering.kernel.costs_sparse import (
+    BLOCK_INPUT,
     BLOCK_PIXELS,
     LIST_BITS,
     MOST_LEVELS,
@@ -264,6 +265,8 @@ def _blocks(layer: Layer, draft: Draft) -> SparseBlocks:
     runs = runs_of(geometry, frame, contraction.elements)
     blocks = blocks_of(layer.rows.astype(DTYPES[contraction.w], copy=False), geometry, runs, contraction.elements)
     places = block_places(blocks, geometry, runs, contraction.elements)
+    pixels = min(BLOCK_PIXELS, geometry.columns)
+    pixel_bytes = geometry.window.kernel[0] * geometry.channels * size_of(contraction.x)
     one_more = np.zeros(contraction.per_vector, blocks.weights.dtype)
     return SparseBlocks(
         layer.origin,
@@ -273,7 +276,8 @@ def _blocks(layer: Layer, draft: Draft) -> SparseBlocks:
         frame=frame,
         geometry=geometry,
         contraction=contraction,
-        pixels=min(BLOCK_PIXELS, geometry.columns),
+        pixels=pixels,
+        chunk=round_up(min(geometry.columns, max(1, BLOCK_INPUT // pixel_bytes)), pixels),
         counts=unsigned(f"{layer.role}.counts", blocks.counts),
         places=unsigned(f"{layer.role}.places", np.append(places, 0)),
         weights=Table(f"{layer.role}.weight", contraction.w, np.append(blocks.weights, one_more)),

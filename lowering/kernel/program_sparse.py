@@ -149,12 +149,14 @@ class SparseBlocks(KernelStep):
 
     `counts` says how many words each vector of 16 filters has (group by group), `places` where they lie from a pixel's
     window on, in elements, and `weights` holds `[word][filter][element]`; the last two have one word more than is used.
-    The source lies in `frame`, which holds the padding; `pixels` of a row are taken at a time.
+    The source lies in `frame`, which holds the padding; `pixels` of a row are taken at a time, and `chunk`, a multiple
+    of it, for all filters before the next ones.
     """
 
     frame: Frame
     contraction: Contraction
     pixels: int
+    chunk: int
     counts: Table
     places: Table
     weights: Table

@@ -241,7 +241,7 @@ def print_sparse_vector(step: SparseVector, name: str, program: Program, symbols
 
 
 def print_sparse_blocks(step: SparseBlocks, name: str, program: Program, symbols: Symbols) -> Printed:
-    """The functions of a layer by blocks of 16 filters: for each vector of filters, every pixel of the result."""
+    """The functions of a layer by blocks of 16 filters: a chunk of a row for each vector of filters."""
     g, frame, contraction, pixels = step.geometry, step.frame, step.contraction, step.pixels
     y, index, per_group = program.buffers[step.target].ctype, step.places.ctype, g.filters // g.groups
     stride = g.window.stride[1] * g.channels
@@ -276,47 +276,72 @@ def print_sparse_blocks(step: SparseBlocks, name: str, program: Program, symbols
         )
 
     rest = g.columns % pixels
-    body = c(
-        """
-        _Alignas(64) $sums sums[$lanes * $pixels];
-        for (int32_t q = 0; q <= $last; q += $pixels) {
-            $whole
+    whole = g.columns - rest
+    chunked = step.chunk < g.columns
+    last = (
+        c(
+            """
+        $open
+            const int32_t q = $whole;
+            $turn
         }
-        $rest
         """,
-        sums=contraction.sums,
-        lanes=LANES,
-        pixels=pixels,
-        last=g.columns - pixels,
-        whole=turn(pixels),
-        rest=c("{\n    const int32_t q = $q;\n    $turn\n}", q=g.columns - rest, turn=turn(rest)) if rest else "",
+            open=f"if (start + {step.chunk} >= {g.columns}) {{" if chunked else "{",
+            whole=whole,
+            turn=turn(rest),
+        )
+        if rest
+        else ""
     )
-    for variable, size in (("p", g.rows), ("n", g.batch)):
-        if size > 1:
-            loop = f"for (int32_t {variable} = 0; {variable} < {size}; ++{variable}) {{"
-            body = c("$loop\n    $body\n}", loop=loop, body=body)
     body = c(
         """
-        for (int32_t k = 0; k < $filters; k += $lanes) {
-            const int32_t length = (int32_t)*counts++, count = $filters - k < $lanes ? $filters - k : $lanes;
-            $body
-            places += length;
-            weights += length * $words;
+        const int32_t length = (int32_t)*counts++, count = $filters - k < $lanes ? $filters - k : $lanes;
+        for (int32_t q = $start; q < $end; q += $pixels) {
+            $turn
         }
+        $last
+        places += length;
+        weights += length * $words;
         """,
         filters=per_group,
         lanes=LANES,
-        body=body,
+        start="start" if chunked else "0",
+        end="end" if chunked else whole,
+        pixels=pixels,
+        turn=turn(pixels),
+        last=last,
         words=contraction.per_vector,
+    )
+    body = c(
+        "for (int32_t k = 0; k < $filters; k += $lanes) {\n    $body\n}", filters=per_group, lanes=LANES, body=body
     )
     if g.groups > 1:
         body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
     tables = {"counts": step.counts, "places": step.places, "weights": step.weights}
     starts = "\n".join(f"const {table.ctype} *{n} = {symbols.of(table)};" for n, table in tables.items())
+    body = f"{starts}\n{body}"
+    if chunked:
+        body = c(
+            """
+            for (int32_t start = 0; start < $columns; start += $chunk) {
+                const int32_t end = $whole - start < $chunk ? $whole : start + $chunk;
+                $body
+            }
+            """,
+            columns=g.columns,
+            chunk=step.chunk,
+            whole=whole,
+            body=body,
+        )
+    for variable, size in (("p", g.rows), ("n", g.batch)):
+        if size > 1:
+            loop = f"for (int32_t {variable} = 0; {variable} < {size}; ++{variable}) {{"
+            body = c("$loop\n    $body\n}", loop=loop, body=body)
+    body = f"_Alignas(64) {contraction.sums} sums[{LANES * pixels}];\n{body}"
     text = "\n\n".join(
         (
             print_finish(name, contraction.sums, y, step.bias, step.stages, per_group, symbols),
-            function(name, [source(contraction.x, "x"), sink(y, "y")], f"{starts}\n{body}", step.origin),
+            function(name, [source(contraction.x, "x"), sink(y, "y")], body, step.origin),
         )
     )
     return Printed(text, name, (step.source, step.target))

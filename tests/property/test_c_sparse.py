@@ -106,7 +106,7 @@ def test_a_family_takes_its_form(family: str, take: Callable[[str], None]):
 def step_of(sample: SparseLayer) -> Step:
     """The step that the layer became."""
     program = plan_program(sample.network, sample.weights)
-    return next(step for step in program.steps if step.origin.layer == "layer")
+    return [step for step in program.steps if step.origin.layer == "layer"][-1]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -190,7 +190,6 @@ def test_the_bound_of_a_list_is_exact(signs: str, monkeypatch: pytest.MonkeyPatc
         ("f32", "sparse", MAP, SparseConvolution),
         ("si16", "sparse", MAP, SparseConvolution),
         ("si8", "ras", MAP, ReduceAndScale),
-        ("f32", "sparse", Shape(1, 300, (1, 1), 40, None), SparseVector),
         ("f32", "sparse", Shape(64, 300, (1, 1), 160, None), SparseConvolution),
     ],
 )

@@ -138,18 +138,18 @@ def test_levels_are_magnitudes():
 
 
 def test_one_pixel_is_computed_alone():
-    rows = (np.random.default_rng(0).random((256, 512)) < 0.02).astype(np.float32)
-    one, many = (Geometry(1, 512, 1, n, 256, 1, n, Window((1, 1))) for n in (1, 64))
+    rows = (np.random.default_rng(0).random((2048, 2048)) < 0.03).astype(np.float32)
+    one, many = (Geometry(1, 2048, 1, n, 2048, 1, n, Window((1, 1))) for n in (1, 64))
     assert sparse_choices(one, rows, F32)[0].form == "vector"
     assert sparse_choices(many, rows, F32)[0].form == "lanes"
-    window = Geometry(1, 512, 3, 3, 256, 1, 1, Window((3, 3)))
+    window = Geometry(1, 2048, 3, 3, 2048, 1, 1, Window((3, 3)))
     assert "vector" not in [choice.form for choice in sparse_choices(window, np.tile(rows, 9), F32)]
 
 
 def test_blocks_of_16_filters_are_used_where_the_zeros_lie_so():
     rng = np.random.default_rng(0)
     rows = np.repeat(np.repeat(rng.random((16, 128)) < 0.1, 16, axis=0), 4, axis=1).astype(np.int8)
-    for pixels in (1, 64):
-        geometry = Geometry(1, 512, 1, pixels, 256, 1, pixels, Window((1, 1)))
-        assert sparse_choices(geometry, rows, U8_I8)[0].form == "blocks"
-        assert sparse_choices(geometry, rng.permuted(rows), U8_I8)[0].form != "blocks"
+    one, many = (Geometry(1, 512, 1, n, 256, 1, n, Window((1, 1))) for n in (1, 128))
+    assert sparse_choices(one, rows, U8_I8)[0].form == "blocks"
+    assert sparse_choices(many, rows, U8_I8)[0].form == "blocks"
+    assert sparse_choices(many, rng.permuted(rows), U8_I8)[0].form == "lanes"
