@@ -11,12 +11,10 @@ from hapir.lowering.kernel.contraction import F32, I16_MODULAR
 from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of
 from hapir.lowering.kernel.costs_sparse import (
     MOST_LEVELS,
-    PER_WORD,
     levels_of,
+    sparse_choices,
     sparse_cost,
     sparse_work,
-    vector_cost,
-    vector_pays,
 )
 from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
@@ -61,17 +59,13 @@ def _bounds(bits: int, *, signed: bool) -> tuple[int, int]:
 
 def sparse_offers(work: Work, host: Host) -> Sequence[Offer]:
     """Lists of the non-zero weights, with pixels in lanes."""
-    contraction, geometry = contraction_of(work), one_row(work.geometry)
-    reason = _refused(work, host, float_too=True)
-    if reason is None and contraction.name not in PER_WORD and not vector_pays(geometry, work.rows, contraction):
+    reason, contraction = _refused(work, host, float_too=True), contraction_of(work)
+    choices = [] if reason is not None else sparse_choices(work.geometry, work.rows, contraction)
+    if reason is None and not choices:
         reason = f"it multiplies f32, bytes or signed halves, not {contraction.x} by {contraction.w}"
     if reason is not None:
         return [Offer("sparse", refusal=reason)]
-    if vector_pays(geometry, work.rows, contraction):
-        cycles = vector_cost(round((1 - work.zeros) * work.rows.size), geometry.filters, work.pixels)
-    else:
-        cycles = sparse_cost(sparse_work(contraction.name, geometry, work.rows)).cycles
-    return [Offer("sparse", cost=Cost(cycles * _slower(host), "load"))]
+    return [Offer("sparse", cost=Cost(choices[0].cycles * _slower(host), "load"))]
 
 
 def ras_offers(work: Work, host: Host) -> Sequence[Offer]:

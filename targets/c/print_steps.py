@@ -23,7 +23,7 @@ from hapir.lowering.kernel.program import (
     Step,
     TransposedConvolution,
 )
-from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
+from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
 from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import print_convolution, print_reframe
@@ -39,7 +39,7 @@ from hapir.targets.c.print_float_layers import (
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_relayout import print_relayout
-from hapir.targets.c.print_sparse import print_sparse, print_sparse_vector
+from hapir.targets.c.print_sparse import print_sparse, print_sparse_blocks, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_winograd import print_winograd
 from hapir.targets.c.print_winograd_lists import print_winograd_lists
@@ -65,6 +65,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_pool(step, name, program, symbols)
         case SparseConvolution() | ReduceAndScale():
             return print_sparse(step, name, program, symbols)
+        case SparseBlocks():
+            return print_sparse_blocks(step, name, program, symbols)
         case SparseVector():
             return print_sparse_vector(step, name, program, symbols)
         case Elementwise():
