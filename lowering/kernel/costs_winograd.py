@@ -194,32 +194,29 @@ def cheapest_dsc(
 
 def offers(work: Work, host: Host) -> Sequence[Offer]:
     """Minimal filtering in both sizes, and the dense-sparse kernel of a layer with zeros."""
-    kernels, bounds = _kernels(work), _bounds(work)
     contraction = F32 if work.is_float else I16_MODULAR
     found: list[Offer] = []
     for size in SIZES:
-        reason = refusal(work.geometry, ctype_of(work), kernels, bounds, size)
+        reason = refusal(work.geometry, ctype_of(work), work.kernel, _bounds(work), size)
+        if work.modelled:
+            reason = "its products are a multiplier model's"
         cost = None if reason is not None else winograd_cost(work.geometry, size, contraction, host)
         found.append(Offer("winograd", options={"tile": size}, cost=cost, refusal=reason))
-    return (*found, *_dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None], kernels))
+    return (*found, _dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None]))
 
 
-def _dense_sparse(work: Work, host: Host, sizes: Sequence[int], kernels: Array) -> Sequence[Offer]:
+def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Offer:
+    reason = None
     if not sizes or work.geometry.window.kernel != (3, 3):
-        return [Offer("dsc", refusal="its dense kernels need minimal filtering over 3x3 windows")]
-    if host.path != "avx512":
-        return [Offer("dsc", refusal="what it costs is known for 512-bit vectors only")]
-    if work.zeros == 0:
-        return [Offer("dsc", refusal="no weight is zero")]
-    chosen = cheapest_dsc(work.geometry, kernels, F32 if work.is_float else U8_I8, None, sizes)
-    return [Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))]
-
-
-def _kernels(work: Work) -> Array:
-    """The weights as K C R S."""
-    r, s = work.geometry.window.kernel
-    per_group = work.geometry.channels // work.geometry.groups
-    return np.ascontiguousarray(work.rows.reshape(-1, r, s, per_group).transpose(0, 3, 1, 2))
+        reason = "its dense kernels need minimal filtering over windows of 3x3"
+    elif host.path != "avx512":
+        reason = "what it costs is known for 512-bit vectors only"
+    elif not (np.count_nonzero(work.kernel, axis=(2, 3)) == 0).any():
+        reason = "no kernel of one filter and channel is all zeros"
+    if reason is not None:
+        return Offer("dsc", refusal=reason)
+    chosen = cheapest_dsc(work.geometry, work.kernel, F32 if work.is_float else U8_I8, None, sizes)
+    return Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))
 
 
 def _bounds(work: Work) -> tuple[int, int] | None:
