@@ -71,9 +71,9 @@ TARGETS = {
     ),
     "HAP0719": Code(
         "no kernel by minimal filtering",
-        "Minimal filtering (Winograd) computes tiles of 2 or 4 results from windows of 3x3, or of 3 in a row, of stride "
-        "1 over all channels, on floats and on bytes. On bytes the transformed weights and inputs must fit 16 bits and "
-        "the sums, times 4 or 64, must fit 32. What the layer lacks is said.",
+        "Minimal filtering (Winograd) computes tiles of 2 or 4 results from windows of 3x3, or of 3 in a row, of "
+        "stride 1 over all channels, on floats and on bytes. On bytes the transformed weights and inputs must fit 16 "
+        "bits and the sums, times 4 or 64, must fit 32. What the layer lacks is said.",
         "kernel c1 { algorithm = winograd }   // and c1 has stride 2",
     ),
     "HAP0720": Code(

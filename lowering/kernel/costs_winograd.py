@@ -1,8 +1,8 @@
 """What minimal filtering costs on a host, whole layers and dense-sparse ones: pure functions of shapes and counts.
 
-Cycles of transforms are counted per plane of a vector of 16 words; products are those of outer-product kernels, fed
-from the scratch of a block of tiles and from the transformed weights, which are read once per block. The constants were
-fitted to the printed kernels on one core (Zen 5, gcc 12); hosts with narrower vectors take as many more instructions.
+Products are those of outer-product kernels (`plan_winograd.products_cycles`); transforms are counted per plane of a
+vector. The constants were fitted to the printed kernels on one core (Zen 5, gcc 12); hosts with narrower vectors take
+as many more instructions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
 
 import numpy as np
 
@@ -19,55 +18,25 @@ from hapir.lowering.kernel.costs_dense import ctype_of
 from hapir.lowering.kernel.costs_sparse import sparse_cost, sparse_work
 from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
 from hapir.lowering.kernel.host import DEFAULT, Host
-from hapir.lowering.kernel.offers import Bound, Cost, Offer, Work
+from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.pack_weights import channels_last, round_up
-from hapir.lowering.kernel.plan_winograd import SIZES, refusal, tiling_of
+from hapir.lowering.kernel.plan_winograd import SIZES, products_cycles, refusal, tiling_of
 from hapir.lowering.kernel.program import LANES, Geometry
 from hapir.lowering.kernel.program_winograd import tile_geometry
-from hapir.lowering.kernel.register_tiles import Loops, cost_of
 from hapir.weights import Array
 
-OVERLAP = 6
-"""The exponent of the norm of what runs side by side, as in `register_tiles`."""
-STREAM_RATE = 0.65
-"""Of a level's bandwidth, what transformed weights are read at."""
-
-
-@dataclass(frozen=True)
-class _Transforms:
-    """Cycles per plane of a vector of words, into planes and out of them, and per tile beside that."""
-
-    into: float
-    out: float
-    tile: float
-
-
-_TRANSFORMS = {"f32": _Transforms(7.0, 6.5, 60.0), "i16_modular": _Transforms(6.5, 7.5, 60.0)}
+INTO_OR_OUT = {("f32", 2): 3.2, ("f32", 4): 5.0, ("i16_modular", 2): 2.0, ("i16_modular", 4): 4.2}
+"""Cycles per plane to transform a vector of words of a tile into planes, or of products out of them, by size."""
 
 
 def winograd_cost(geometry: Geometry, size: int, contraction: Contraction, host: Host) -> Cost:
     """Cycles of a layer as one matrix product per plane; finishing stages left out."""
     tiling, tiles = tiling_of(geometry, size, contraction)
-    words, vectors = -(-geometry.channels // contraction.elements), -(-geometry.filters // LANES)
-    blocks = -(-tiling.total // tiling.block)
-    transform = _transform(tiling.planes, words, vectors, contraction, host) * tiling.total
-    block = 4 * tiling.block * words
-    one = cost_of(Loops(1, tiling.block, 1, geometry.filters, words, block), contraction, tiles, host)
-    products = one.cycles * tiling.planes * (tiling.total / tiling.block)
-    weights = 4 * tiling.planes * words * round_up(geometry.filters, LANES * tiles.superblock)
-    level = host.level_of(weights)
-    stream = blocks * weights / (level.bytes_per_cycle * STREAM_RATE)
-    parts = {"compute": transform + products, level.name: stream}
-    cycles = (products**OVERLAP + stream**OVERLAP) ** (1 / OVERLAP) + transform
-    return Cost(cycles, cast(Bound, max(parts, key=lambda name: parts[name])), parts)
-
-
-def _transform(planes: int, words: int, vectors: int, contraction: Contraction, host: Host) -> float:
-    """Cycles of one tile into its planes and out of them."""
-    constants = _TRANSFORMS[contraction.name]
+    vectors = -(-geometry.channels // (LANES * contraction.elements)) + -(-geometry.filters // LANES)
     slower = host.registers_per_vector * DEFAULT.ports.vector / host.ports.vector
-    across = -(-words // LANES) * constants.into + vectors * constants.out
-    return slower * (planes * across + constants.tile)
+    transforms = tiling.total * tiling.planes * vectors * INTO_OR_OUT[contraction.name, size] * slower
+    products = products_cycles(geometry, tiling, tiles, contraction, host)
+    return Cost(products + transforms, "compute", {"compute": products, "transforms": transforms})
 
 
 # --- lists of dense kernels -----------------------------------------------------------------------------------------
@@ -135,8 +104,7 @@ def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contrac
     c, width = _LISTS, round_up(geometry.filters, LANES)
     products = int(words.sum()) * (tiling.vectors * c.entry_vector + c.entry)
     products += lists * (tiling.vectors * c.list_vector + c.list)
-    constants = _TRANSFORMS[contraction.name]
-    transforms = planes * tiling.vectors * (words.shape[1] * constants.into + width * constants.out)
+    transforms = planes * tiling.vectors * (words.shape[1] + width) * INTO_OR_OUT[contraction.name, size]
     copied = -(-geometry.channels // (1 if contraction.elements == 1 else 4)) * size * size * block * c.copy
     return blocks * (planes * products + transforms + copied + width * block * size * size * c.result)
 
