@@ -87,8 +87,8 @@ class _Lists:
 _LISTS = _Lists()
 
 
-def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contraction) -> float:
-    """Cycles of the dense kernels of a layer as lists, on a host with 512-bit vectors."""
+def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contraction, host: Host) -> float:
+    """Cycles of the dense kernels of a layer as lists."""
     tiling, tiles = lists_tiling(geometry, size, contraction), tile_geometry(geometry, size)
     block, planes = tiling.vectors * LANES, (size + 2) ** 2
     columns = tiles.columns + 1
@@ -106,13 +106,19 @@ def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contrac
     products += lists * (tiling.vectors * c.list_vector + c.list)
     transforms = planes * tiling.vectors * (words.shape[1] + width) * INTO_OR_OUT[contraction.name, size]
     copied = -(-geometry.channels // (1 if contraction.elements == 1 else 4)) * size * size * block * c.copy
-    return blocks * (planes * products + transforms + copied + width * block * size * size * c.result)
+    finished = width * block * size * size * c.result
+    return blocks * (planes * products + transforms + copied + finished) * _slower(host)
+
+
+def _slower(host: Host) -> float:
+    """How much longer the loads of a vector take than on the host that lists were fitted to."""
+    return host.registers_per_vector * DEFAULT.ports.load / host.ports.load
 
 
 def lists_pay(geometry: Geometry, present: Map, size: int) -> bool:
     """Whether lists of the dense kernels take fewer cycles than matrix products with zeros for the others."""
     whole = winograd_cost(geometry, size, F32, DEFAULT).cycles
-    return lists_cost(geometry, present, size, F32) < whole
+    return lists_cost(geometry, present, size, F32, DEFAULT) < whole
 
 
 # --- dense and sparse kernels together ------------------------------------------------------------------------------
@@ -127,17 +133,19 @@ class DscChoice:
     cycles: float
 
 
-def dsc_cost(geometry: Geometry, kernels: Array, tau: int, size: int, contraction: Contraction) -> float:
+def dsc_cost(
+    geometry: Geometry, kernels: Array, tau: int, size: int, contraction: Contraction, host: Host = DEFAULT
+) -> float:
     """Cycles of weights K C R S at a threshold; `contraction` is that of the sparse part."""
     parts = kernel_map(kernels, tau)
     cycles = 0.0
     if parts.sparse.any() or not parts.dense.any():
         rows = channels_last(np.where(parts.sparse[:, :, None, None], kernels, 0))
-        cycles += sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles
+        cycles += sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles * _slower(host)
     if parts.dense.any():
         dense = F32 if contraction.name == "f32" else I16_MODULAR
-        whole = winograd_cost(geometry, size, dense, DEFAULT).cycles
-        cycles += min(whole, lists_cost(geometry, parts.dense, size, dense))
+        whole = winograd_cost(geometry, size, dense, host).cycles
+        cycles += min(whole, lists_cost(geometry, parts.dense, size, dense, host))
     return cycles
 
 
@@ -147,10 +155,11 @@ def cheapest_dsc(
     contraction: Contraction,
     tau: int | None = None,
     sizes: Sequence[int] = SIZES,
+    host: Host = DEFAULT,
 ) -> DscChoice:
     """The cheapest threshold and size, each tried where it is not given; of equal ones the lowest."""
     choices = [
-        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction))
+        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction, host))
         for t in (TAUS if tau is None else (tau,))
         for size in sizes
     ]
@@ -177,13 +186,11 @@ def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Offer:
     reason = None
     if not sizes or work.geometry.window.kernel != (3, 3):
         reason = "its dense kernels need minimal filtering over windows of 3x3"
-    elif host.path != "avx512":
-        reason = "what it costs is known for 512-bit vectors only"
     elif not (np.count_nonzero(work.kernel, axis=(2, 3)) == 0).any():
         reason = "no kernel of one filter and channel is all zeros"
     if reason is not None:
         return Offer("dsc", refusal=reason)
-    chosen = cheapest_dsc(work.geometry, work.kernel, F32 if work.is_float else U8_I8, None, sizes)
+    chosen = cheapest_dsc(work.geometry, work.kernel, F32 if work.is_float else U8_I8, None, sizes, host)
     return Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))
 
 
