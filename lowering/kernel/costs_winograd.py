@@ -76,12 +76,12 @@ def lists_tiling(geometry: Geometry, size: int, contraction: Contraction) -> Lis
 class _Lists:
     """Cycles: per entry and vector and once, per list and vector and once, per word of a panel, per result."""
 
-    entry_vector: float = 0.67
+    entry_vector: float = 0.85
     entry: float = 0.75
     list_vector: float = 2.0
-    list: float = 2.0
-    copy: float = 0.6
-    result: float = 0.9
+    list: float = 4.0
+    copy: float = 0.8
+    result: float = 1.5
 
 
 _LISTS = _Lists()
@@ -115,10 +115,10 @@ def _slower(host: Host) -> float:
     return host.registers_per_vector * DEFAULT.ports.load / host.ports.load
 
 
-def lists_pay(geometry: Geometry, present: Map, size: int) -> bool:
+def lists_pay(geometry: Geometry, present: Map, size: int, contraction: Contraction) -> bool:
     """Whether lists of the dense kernels take fewer cycles than matrix products with zeros for the others."""
-    whole = winograd_cost(geometry, size, F32, DEFAULT).cycles
-    return lists_cost(geometry, present, size, F32, DEFAULT) < whole
+    whole = winograd_cost(geometry, size, contraction, DEFAULT).cycles
+    return lists_cost(geometry, present, size, contraction, DEFAULT) < whole
 
 
 # --- dense and sparse kernels together ------------------------------------------------------------------------------

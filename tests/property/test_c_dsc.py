@@ -25,6 +25,7 @@ from hapir.reference.interpret import run_network
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array
+from tests.c_machines import FOREIGN, Machine, run_on, skip_unless_here
 from tests.c_paths import PATHS, needs_path
 from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer
 
@@ -228,3 +229,19 @@ def test_sums_that_might_not_fit_are_refused(algorithm: str):
     taus = {"tau": 0} if algorithm == "dsc" else {}
     assert refused(choose(sample, algorithm, tile=4, **taus)) == {"dsc": "HAP0724", "winograd": "HAP0719"}[algorithm]
     check([choose(sample, algorithm, tile=2, **taus)], (*WARNINGS, *PATHS["native"]))
+
+
+@pytest.mark.parametrize("lists", [True, False])
+@pytest.mark.parametrize(
+    "machine", [FOREIGN[0], *(pytest.param(m, marks=pytest.mark.slow) for m in FOREIGN[1:])], ids=str
+)
+def test_other_machines(machine: Machine, lists: bool, monkeypatch: pytest.MonkeyPatch):
+    """Integers only: both kernels by minimal filtering, and the lists."""
+    skip_unless_here(machine)
+    use_lists(monkeypatch, lists)
+    rng = np.random.default_rng(9)
+    layers = [choose(a_layer(rng, kind, MAP), "dsc", tau=3, tile=tile) for kind in ("ui8", "si8") for tile in (2, 4)]
+    jobs = [(emit_c(sample.network, sample.weights, f"net{i}"), sample.inputs) for i, sample in enumerate(layers)]
+    for sample, found in zip(layers, run_on(machine, jobs, "-O1"), strict=True):
+        expected = run_network(sample.network, sample.weights, sample.inputs)["y"]
+        np.testing.assert_array_equal(found["y"], expected, err_msg=sample.words)
