@@ -95,7 +95,12 @@ def check(layers: Sequence[SparseLayer], flags: Sequence[str]) -> None:
 
 def use_lists(monkeypatch: pytest.MonkeyPatch, lists: bool) -> None:
     """Have dense kernels computed as lists, or as matrix products."""
-    monkeypatch.setattr("hapir.lowering.kernel.plan_dsc.lists_pay", lambda *_: lists)
+
+    def pay(*layer: object) -> bool:
+        del layer
+        return lists
+
+    monkeypatch.setattr("hapir.lowering.kernel.plan_dsc.lists_pay", pay)
 
 
 @pytest.mark.parametrize("lists", [True, False])
