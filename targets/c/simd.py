@@ -38,6 +38,7 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
+    "math",
     "memory",
     "sparse",
     "stages",

@@ -401,6 +401,7 @@ def _between_0_and_1(value: str) -> str:
 
 
 _APPLY: Mapping[str, Callable[..., str]] = {
+    **{name: (lambda v, call=name: f"f32x16__{call}({v})") for name in ("gelu", "sigmoid", "silu", "tanh")},
     "leaky_relu": lambda v, slope: f"f32x16__if_less({v}, {_one(0.0)}, f32x16__mul({v}, {_one(slope)}), {v})",
     "hard_sigmoid": lambda v, slope, start: _between_0_and_1(f"f32x16__fma({_one(start)}, {v}, {_one(slope)})"),
     "hard_swish": lambda v: f"f32x16__mul({v}, {_between_0_and_1(f'f32x16__fma({_one(0.5)}, {v}, {_one(1 / 6)})')})",
