@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hapir.data import Array
@@ -150,8 +150,13 @@ def c_artefact(scheduled: Scheduled, name: str | None = None, options: COptions 
     return emit_c(scheduled.cut.body, decoded.weights, name, file, options or DEFAULT)
 
 
+RUN_FIGURES = ("layer", "kernel", "macs", "arena_bytes", "weight_bytes")
+"""What a run on C says of each layer."""
+
+
 def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
     from hapir.targets.c.build import build_c
+    from hapir.targets.c.memory import figures
 
     artefact = c_artefact(scheduled)
     sizes = {
@@ -159,7 +164,7 @@ def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
         "live_bytes": artefact.live_bytes,
         "weight_bytes": artefact.weight_bytes,
         **({"loaded_bytes": artefact.loaded_bytes, "file_bytes": artefact.file_bytes} if artefact.file_bytes else {}),
-        "layers": [asdict(layer) for layer in artefact.layers],
+        "layers": [figures(row, RUN_FIGURES) for row in artefact.layers],
     }
     return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)
 

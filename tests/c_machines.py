@@ -6,6 +6,7 @@ whose compiler, emulator or instructions are missing says so in `missing`.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -106,21 +107,37 @@ Job = tuple[CArtefact, Mapping[str, Array]]
 """A network and its inputs: axis 0 is a multiple of the declared batch."""
 
 
-def run_on(machine: Machine, jobs: Sequence[Job], optimize: str = "-O1") -> list[dict[str, Array]]:
+def run_on(
+    machine: Machine, jobs: Sequence[Job], optimize: str = "-O1", environment: Mapping[str, str] | None = None
+) -> list[dict[str, Array]]:
     """Compile all networks into one program for the machine, run it, and return each network's results."""
+    with tempfile.TemporaryDirectory() as folder:
+        build_on(machine, jobs, Path(folder), optimize)
+        return run_built(machine, jobs, Path(folder), environment)
+
+
+def build_on(machine: Machine, jobs: Sequence[Job], folder: Path, optimize: str = "-O1") -> None:
+    """Compile the program in a folder."""
     files = {"main.c": _program(jobs)}
     for artefact, _ in jobs:
         files |= artefact.files
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sources = ["main.c", *(unit for artefact, _ in jobs for unit in artefact.units)]
+    command = [machine.compiler, optimize, *BASE, *machine.flags, "-o", "main", *sources, "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def run_built(
+    machine: Machine, jobs: Sequence[Job], folder: Path, environment: Mapping[str, str] | None = None
+) -> list[dict[str, Array]]:
+    """Run the program of a folder."""
     fed = b"".join(np.ascontiguousarray(inputs[p.name]).tobytes() for a, inputs in jobs for p in a.inputs)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in files.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        sources = ["main.c", *(unit for artefact, _ in jobs for unit in artefact.units)]
-        command = [machine.compiler, optimize, *BASE, *machine.flags, "-o", "main", *sources, "-lm"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        program = [*machine.emulator, str(Path(folder) / "main")]
-        found = subprocess.run(program, input=fed, capture_output=True, check=False)
+    program = [*machine.emulator, str(folder / "main")]
+    found = subprocess.run(
+        program, input=fed, capture_output=True, check=False, env={**os.environ, **(environment or {})}
+    )
     assert found.returncode == 0, found.stderr.decode()
     return _results(jobs, found.stdout)
 

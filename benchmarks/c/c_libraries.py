@@ -23,7 +23,6 @@ from hapir.targets.c.build import FAST_FLAGS, find_compiler
 from hapir.targets.c.emit import CArtefact
 
 EMX_FLAGS = ("-std=c11", "-O3", "-march=native", "-ffast-math")
-
 TYPES = {"float": "f", "uint8_t": "u", "int8_t": "i", "int32_t": "w"}
 
 DRIVER = Template("""\
@@ -61,7 +60,7 @@ def compile_c(folder: Path, files: Mapping[str, str], flags: Sequence[str]) -> L
     sources: list[str] = []
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-        if name.endswith((".c", ".S")):
+        if name.endswith(".c"):
             sources.append(name)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [*find_compiler().command, *flags, "-shared", "-fPIC", "-o", "bench.so", *sources, "-lm"]
@@ -90,7 +89,7 @@ def hapir_library(artefact: CArtefact, folder: Path) -> Library:
         f"const struct {name}_out out = {{.{taken.member} = result}};",
         call=f"{name}_run(&context, &in, &out);",
     )
-    return compile_c(folder, {"driver.c": driver, **artefact.files}, FAST_FLAGS)
+    return compile_c(folder, {**artefact.files, "driver.c": driver}, FAST_FLAGS)
 
 
 def emx_library(model: Path, graph: Graph, folder: Path) -> Library:

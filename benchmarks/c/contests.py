@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.c.c_libraries import Library, emx_library, hapir_library
 from benchmarks.c.drive import PeerError, Settings, Times, Workers, take_turns
 from benchmarks.c.graph import Array, Graph
-from benchmarks.c.networks import FLOAT, Case
+from benchmarks.c.networks import Case
 from benchmarks.c.peaks import Peak
 from benchmarks.c.to_ncnn import to_ncnn
 from benchmarks.c.to_onnx import to_onnx
@@ -114,7 +114,7 @@ def network_contest(case: Case, folder: Path, wanted: set[str], peaks: Mapping[s
             )
         except RuntimeError as error:
             contest.skipped["emx-onnx-cgen"] = str(error)
-    add_peak(contest, peaks, "peak f32 FMA" if case.arithmetic == FLOAT else "peak u8 x i8 dot")
+    add_peak(contest, peaks, "peak u8 x i8 dot" if graph.integers else "peak f32 FMA")
     return contest
 
 

@@ -57,6 +57,18 @@ TARGETS = {
         "reference, and on hardware where the model has a circuit.",
         "use_multiplier(multiplier = a_plug_ins_model)   // and --on c",
     ),
+    "HAP0717": Code(
+        "formats without a sparse kernel",
+        "Kernels that skip zeros multiply f32, bytes by signed bytes, and signed 16-bit by signed 16-bit integers; "
+        "Reduce-and-Scale adds activations of up to 8 bits, signed or not. Other formats are computed densely.",
+        "kernel c1 { algorithm = ras }   // and activations of 16 bits",
+    ),
+    "HAP0718": Code(
+        "too many levels for Reduce-and-Scale",
+        "Reduce-and-Scale keeps one sum per magnitude of the weights and multiplies once per magnitude. With more than "
+        "32 of them that saves nothing.",
+        "kernel c1 { algorithm = ras }   // and weights quantized to 8 bits",
+    ),
     "HAP0720": Code(
         "operation that the hardware lacks",
         "The accelerator runs convolutions and dense layers with requantization, relu, clip and max-pooling on the way "

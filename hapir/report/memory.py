@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hapir.report.table import Cell, table
+from hapir.targets.c.memory import figures
 
 if TYPE_CHECKING:
     from hapir.targets.c.emit import CArtefact
@@ -21,7 +22,7 @@ def memory_json(artefact: CArtefact) -> dict[str, object]:
         "weight_bytes": artefact.weight_bytes,
         "loaded_bytes": artefact.loaded_bytes,
         "file_bytes": artefact.file_bytes,
-        "layers": [asdict(row) for row in artefact.layers],
+        "layers": [figures(row) for row in artefact.layers],
         "tables": [asdict(row) for row in artefact.tables],
     }
 
@@ -37,7 +38,7 @@ def memory_text(artefact: CArtefact) -> str:
     ]
     if artefact.file_bytes:
         totals += [("file", "weights that are loaded", artefact.file_bytes)]
-    layers = [(i, *asdict(row).values()) for i, row in enumerate(artefact.layers)]
+    layers = [(i, *figures(row).values()) for i, row in enumerate(artefact.layers)]
     tables = [(t.symbol, t.ctype, t.elements, t.bytes, t.layer) for t in artefact.tables]
     return "\n\n".join(
         [

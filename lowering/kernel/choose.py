@@ -23,6 +23,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.kernel import costs_dense
+from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_products import geometry_of
@@ -31,7 +32,7 @@ from hapir.weights import WeightStore
 
 Family = Callable[[Work, Host], Sequence[Offer]]
 
-FAMILIES: tuple[Family, ...] = (costs_dense.offers,)
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, winograd_offers, sparse_offers, ras_offers)
 """All that is asked for offers; of equal costs the first wins."""
 
 KERNEL, TILES = "kernel", "tiles"
@@ -172,6 +173,8 @@ def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
         storage is not None and is_signed(storage),
         0 if storage is None else zero_point_of(element),
         str(element_type(op.w)),
+        array,
+        op.multiplier is not None,
     )
 
 

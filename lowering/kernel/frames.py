@@ -17,6 +17,7 @@ from hapir.lowering.kernel.program import (
     Depthwise,
     Elementwise,
     Frame,
+    Join,
     Operand,
     Pool,
     Reframe,
@@ -24,13 +25,15 @@ from hapir.lowering.kernel.program import (
     Requantize,
     Stage,
     Step,
+    joins,
     reads,
 )
 from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.program_winograd import Winograd
 from hapir.lowering.kernel.register_tiles import with_pixels
 
 
-def _mapped_writes(step: Convolution | Depthwise | Pool, copy: Reframe) -> Step | None:
+def _mapped_writes(step: Convolution | Depthwise | Pool | Winograd, copy: Reframe) -> Step | None:
     """Steps whose geometry says what map they make."""
     g, pool = step.geometry, step.pool if isinstance(step, Convolution) else None
     rows, columns = (g.rows, g.columns) if pool is None else (pool.rows, pool.columns)
@@ -62,7 +65,7 @@ def _convolution_reads(step: Convolution, copy: Reframe) -> Step | None:
     return replace(step, source=copy.target, frame=copy.to, runs=runs)
 
 
-def _depthwise_reads(step: Depthwise, copy: Reframe) -> Step | None:
+def _framed_reads(step: Depthwise | Winograd, copy: Reframe) -> Step | None:
     return replace(step, source=copy.target, frame=copy.to) if _same_map(step.frame, copy) else None
 
 
@@ -94,6 +97,7 @@ WRITERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
     Convolution: _mapped_writes,
     Depthwise: _mapped_writes,
     Pool: _mapped_writes,
+    Winograd: _mapped_writes,
     Relayout: _relayout_writes,
     Elementwise: _elementwise_writes,
 }
@@ -101,7 +105,8 @@ WRITERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
 
 READERS: dict[type[Step], Callable[[Any, Reframe], Step | None]] = {
     Convolution: _convolution_reads,
-    Depthwise: _depthwise_reads,
+    Depthwise: _framed_reads,
+    Winograd: _framed_reads,
     Pool: _pool_reads,
     Reframe: _reframe_reads,
     Elementwise: _elementwise_reads,
@@ -144,7 +149,11 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
             changed[i] = None
             continue
         read = READERS.get(type(step))
-        other = read(step, copy) if read is not None and not copy.lift else None
+        joined = _joined(step, copy)
+        only_joins = copy.source not in reads(joined)
+        other = None
+        if not copy.lift:
+            other = joined if only_joins else read(joined, copy) if read is not None else None
         if other is None or i in changed:
             return
         changed[i] = other
@@ -152,9 +161,23 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
         draft.steps[i] = step
 
 
+def _joined(step: Step, copy: Reframe) -> Step:
+    """The step, reading what it joins from the copy."""
+    if not any(join.buffer == copy.source for join in joins(step)):
+        return step
+    stages = (
+        replace(stage, buffer=copy.target, frame=copy.to)
+        if isinstance(stage, Join) and stage.buffer == copy.source
+        else stage
+        for stage in step.stages
+    )
+    return replace(step, stages=tuple(stages))
+
+
 def _renamed(user: Step, old: int, new: int) -> Step | None:
     """A reader of one copy that reads an equal one."""
-    return replace(user, source=new) if isinstance(user, Convolution | Depthwise) and user.source == old else None
+    reads_one = isinstance(user, Convolution | Depthwise | Winograd) and user.source == old
+    return replace(user, source=new) if reads_one else None
 
 
 def _written(maker: Step, copy: Reframe, draft: Draft) -> Step | None:
@@ -188,6 +211,7 @@ def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads them in their order."""
     g, geometry = step.geometry, one_row(step.geometry)
     plain = step.frame.image == g.height * g.width * g.channels
+    framed = step.to is not None or any(join.frame is not None for join in joins(step))
     if geometry == g or not plain or step.pool is not None:
         return step
     pixels = geometry.columns
@@ -198,5 +222,5 @@ def _as_one_row(step: Convolution) -> Convolution:
         geometry=geometry,
         frame=frame,
         tiles=with_pixels(step.tiles, pixels, per_group, step.contraction),
-        maps=None if step.to is None else (g.batch, g.rows, g.columns),
+        maps=(g.batch, g.rows, g.columns) if framed else None,
     )

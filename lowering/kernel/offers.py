@@ -34,6 +34,10 @@ class Work:
     zero_point: int
     weight_format: str
     """The number format of the weights as the IR says it: `f32`, `si8`, `!num.ternary`, ..."""
+    kernel: Array = field(repr=False)
+    """The weights in the network's order: K C R S, K C S or K C."""
+    modelled: bool = False
+    """Whether its products are those of a multiplier model, which only outer products compute."""
 
     @property
     def is_float(self) -> bool:

@@ -26,6 +26,7 @@ from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
+from hapir.lowering.kernel.join_residuals import join_residuals
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_kernel import plan_kernel
@@ -81,6 +82,7 @@ class _Planner:
         self.draft = Draft()
         self.values: dict[SSAValue, Value] = {}
         self.layer: str | None = None
+        self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
             nn.Conv2dOp: self.product,
             nn.Conv1dOp: self.product,
@@ -114,6 +116,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        join_residuals(self.draft)
         write_frames(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)
 
@@ -129,13 +132,13 @@ class _Planner:
 
     def group(self, op: dataflow.LayerOp) -> None:
         """A layer: its ops may join into one step; its values are closed at its end."""
-        self.layer = op.layer_name
+        self.layer, self.fused = op.layer_name, _layers_in(op)
         for argument, operand in zip(op.body.block.args, op.inputs, strict=True):
             self.values[argument] = self.value(operand, op)
         self.block(op.body.block)
         for result, inner in zip(op.outputs, op.yield_op.values, strict=True):
             self.values[result] = replace(self.value(inner, op), step=None)
-        self.layer = None
+        self.layer, self.fused = None, ()
 
     # Values
 
@@ -216,7 +219,7 @@ class _Planner:
         name = self.layer or (own.data if isinstance(own, nn.StringAttr) else op.name.split(".")[-1])
         span = span_of(op.location)
         place = None if span is None else f"{PurePath(span.file).name}:{span.line}"
-        return Origin(name, words, place)
+        return Origin(name, words, place, self.fused)
 
     # Ops
 
@@ -417,3 +420,9 @@ def _flat(value: Value) -> tuple[int, int, int]:
     if map_order(shape) is None and len(shape) in (3, 4):  # one channel or one pixel
         return shape[0] * prod(shape[2:]), shape[1], 1
     return shape[0], shape[1], prod(shape[2:])
+
+
+def _layers_in(op: dataflow.LayerOp) -> tuple[str, ...]:
+    """The layers that a group joins, its own first."""
+    names = (inner.properties.get("layer") for inner in op.body.block.ops)
+    return tuple(dict.fromkeys((op.layer_name, *(name.data for name in names if isinstance(name, nn.StringAttr)))))

@@ -10,7 +10,6 @@ Before: m = 40000, s = 22, |v| <= 2^20. After: m = 40960000, s = 32: the result 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,33 +106,44 @@ def _high(m: Int64, s: Int64, reach: int, *, ties: bool) -> Scaled | None:
 
 
 def plan_steps(scale: float, zero_point: int, bounds: tuple[int, int], rounding: Rounding) -> Steps | None:
-    """Whether a quantizer may multiply by the reciprocal of its scale: both are rising steps over all floats.
+    """A quantizer as a product, an addition and the nearest integer, in double, where that is the same for all floats.
 
-    So they are the same where they agree on both sides of every step, which are looked at one by one. Codes of more
-    than 16 bits are not; a scale at which some code is out of reach of floats is not worth it.
+    Both are rising steps over the floats, so they are the same where they agree on both sides of every step, which are
+    looked at one by one, with room for a product that is rounded before the addition or not. Ties that do not go to
+    even are moved off the middle between integers. None for codes of more than 16 bits, and where some code is out of
+    reach of floats.
     """
     low, high = bounds
     if not 0 < high - low < 1 << 16:
         return None
-    codes = np.arange(low + 1, high + 1, dtype=np.float64)
+    codes = np.arange(low + 1, high + 1, dtype=np.float64) - zero_point
     below, above = np.full(len(codes), -_LARGEST), np.full(len(codes), _LARGEST)
     while (above - below > 1).any():
         middle = (below + above) >> 1
-        reached = round_real(_float_of(middle) / scale, rounding) + zero_point >= codes
+        reached = round_real(_float_of(middle) / scale, rounding) >= codes
         below, above = np.where(reached, below, middle), np.where(reached, middle, above)
     if above[-1] >= _LARGEST or below[0] <= -_LARGEST:
         return None
-    # a product beyond the outermost steps stays on them
-    first, last = _float_of(below), _float_of(above)
-    nearest = 1.0 / scale
-    for factor in (nearest, *(math.nextafter(nearest, end) for end in (0.0, math.inf))):
-        after = round_real(last * factor, rounding) + zero_point
-        before = round_real(first * factor, rounding) + zero_point
-        if (after >= codes).all() and (before < codes).all():
-            return Steps(factor, float(first[0]), float(last[-1]))
+    last, first = _float_of(below), _float_of(above)
+    whole = np.floor if rounding == Rounding.floor else np.rint
+    for added, relative in _NUDGES:
+        factor = 1.0 / scale * (1 + relative)
+        after, before = first * factor + added, last * factor + added
+        room = (np.abs(after) + 1) * _ROUNDING if added else 0.0
+        if (whole(after - room) >= codes).all() and (whole(before + room) < codes).all():
+            # what lies beyond the outermost steps stays on them
+            return Steps(factor, added, rounding == Rounding.floor, float(last[0]), float(first[-1]))
     return None
 
 
+_ROUNDING = 2.0**-50
+"""More than a product and a sum in double lose, in parts of the result."""
+_NUDGES = (
+    *((0.0, part) for part in (0.0, 2.0**-52, -(2.0**-53))),
+    *((sign * 2.0**-power, 0.0) for power in (30, 36) for sign in (1, -1)),
+    *((0.0, sign * 2.0**-40) for sign in (1, -1)),
+)
+"""What is added, and a part of the factor, to bring ties to the side where they belong."""
 _LARGEST = int(np.array(np.finfo(np.float32).max, np.float32).view(np.int32))
 
 

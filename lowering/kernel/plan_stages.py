@@ -24,6 +24,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Dequantize,
     Function,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -270,6 +271,8 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = (stage.scale,)
             case ScaleShift():
                 parameters = (stage.scale, stage.shift)
+            case Join():
+                parameters = tuple(stage_tables(stage.stages))
             case Clamp() | Widen() | Apply():
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]

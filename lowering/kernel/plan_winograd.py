@@ -6,6 +6,8 @@ exact sums, for weights that were transformed in f64 and rounded once.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,7 @@ from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Table, Tiles
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_winograd import Tiling, Winograd
-from hapir.lowering.kernel.register_tiles import default_tiles
+from hapir.lowering.kernel.register_tiles import default_tiles, with_pixels
 from hapir.lowering.kernel.winograd import filter_transform, floats, integer_transform, reach, transform
 from hapir.weights import Array, WeightStore
 
@@ -35,9 +37,10 @@ INT16 = 1 << 15
 def plan_winograd(
     op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, size: int
 ) -> tuple[Winograd, tuple[int, int] | None]:
-    """The step of a layer in tiles of `size`, its new buffers added to `draft`, and the range of its integer sums.
+    """The step of a layer in tiles of `size`, and the range of its integer sums.
 
-    Raises HapirError: HAP0719 where the layer has no such kernel, HAP0710 where a sum is not proven to fit.
+    Its new buffers are added to `draft`. Raises HapirError: HAP0719 where the layer has no such kernel, HAP0710 where a
+    sum is not proven to fit.
     """
     geometry = geometry_of(op)
     kernel = constant(weights, op.w, op)
@@ -58,10 +61,27 @@ def plan_winograd(
         contraction, fill = I16_MODULAR, zero_point_of(element_type(op.x))
         folded, bounds = proven_bias(op, Rows.of(op, kernel, x).array, bias, x, fill, 0)
         table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
+    return gemm_step(as_kernels(kernel), size, geometry, contraction, table, fill, x, draft, origin), bounds
+
+
+def gemm_step(
+    kernels: Array,
+    size: int,
+    geometry: Geometry,
+    contraction: Contraction,
+    bias: Table | None,
+    fill: int,
+    x: Value,
+    draft: Draft,
+    origin: Origin,
+) -> Winograd:
+    """The step for weights K C R S, after a copy of its input into a frame of `fill` where it needs one."""
+    ctype, padding = draft.buffers[x.buffer].ctype, geometry.window.padding
     source, frame = x.buffer, Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
-    if any(geometry.window.padding) or draft.buffers[source].home != "arena":
-        source, frame = reframed(source, geometry, geometry.window.padding, fill, 0, ctype, draft, origin)
+    if any(padding) or draft.buffers[source].home != "arena":
+        source, frame = reframed(source, geometry, padding, fill, 0, ctype, draft, origin)
     tiling, tiles = tiling_of(geometry, size, contraction)
+    planes = transformed(kernels, size, contraction)
     step = Winograd(
         origin,
         draft.buffer(contraction.sums, geometry.batch * geometry.rows * geometry.columns * geometry.filters),
@@ -72,18 +92,13 @@ def plan_winograd(
         contraction=contraction,
         tiling=tiling,
         tiles=tiles,
-        weights=Table(
-            f"{origin.layer}.weight",
-            contraction.w,
-            pack_transformed(transformed(as_kernels(kernel), size, contraction), contraction, tiles.superblock),
-        ),
-        bias=table,
+        weights=Table(f"{origin.layer}.weight", contraction.w, pack_transformed(planes, contraction, tiles.superblock)),
+        bias=bias,
         inputs=0,
         products=0,
     )
     inputs = draft.buffer(contraction.x, tiling.planes * step.input_plane * contraction.elements)
-    products = draft.buffer(contraction.sums, tiling.planes * step.product_plane)
-    return step.on(inputs, products), bounds
+    return step.on(inputs, draft.buffer(contraction.sums, tiling.planes * step.product_plane))
 
 
 def refusal(geometry: Geometry, ctype: str, kernel: Array, bounds: tuple[int, int] | None, size: int) -> str | None:
@@ -158,6 +173,8 @@ def tiling_of(geometry: Geometry, size: int, contraction: Contraction) -> tuple[
     per_tile = 4 * whole.planes * (words + round_up(geometry.filters, LANES))
     limit = min(whole.total, max(1, SCRATCH_BYTES // per_tile))
     tiles = default_tiles(limit, geometry.filters, contraction)
+    while (blocks := tiles.registers["avx512"][1]) != tiles.superblock:  # weights are read from one end to the other
+        tiles = with_pixels(replace(tiles, superblock=blocks), limit, geometry.filters, contraction)
     pixels = tiles.registers["avx512"][0]
     blocks = -(-whole.total // max(pixels, limit // pixels * pixels))
     block = min(whole.total, round_up(-(-whole.total // blocks), pixels))

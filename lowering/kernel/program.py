@@ -177,9 +177,14 @@ class Widen:
 
 @dataclass(frozen=True)
 class Steps:
-    """A quantizer by a factor: one float that becomes the lowest code, one that becomes the highest, in f32."""
+    """A quantizer as `nearest(v * factor + added)`, or the floor of that, `first` <= v <= `last`: the outermost steps.
+
+    It makes no difference whether the product is rounded before the addition.
+    """
 
     factor: float
+    added: float
+    floor: bool
     first: float
     last: float
 
@@ -188,8 +193,7 @@ class Steps:
 class Quantize:
     """`clamp(round(v / scale) + zero_point, low, high)`, the division in double.
 
-    Where `steps` is given, `round(min(max(v, steps.first), steps.last) * steps.factor) + zero_point` is the same for
-    every float.
+    Where `steps` is given, it gives the same codes, less the zero point, for every float.
     """
 
     scale: Table | float
@@ -248,17 +252,35 @@ class Apply:
     ctype: CType = "float"
 
 
-Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply
+@dataclass(frozen=True)
+class Join:
+    """`v + other`, the other being the element at the same place of a map in `buffer`, after stages of its own.
+
+    The map lies in `frame` where that is given. Integers were proven to fit 32 bits.
+    """
+
+    buffer: int
+    source: CType
+    stages: tuple[Stage, ...]
+    ctype: CType
+    frame: Frame | None = None
+
+
+Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply | Join
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known."""
+    """Where a step comes from: the layer's name, its shape in words, and `file:line` of the spec where known.
+
+    `fused` are the layers that were joined with it, in order, itself included.
+    """
 
     layer: str
     text: str
     place: str | None
+    fused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,6 +296,12 @@ class Geometry:
     columns: int
     window: Window
     groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a layer that has a weight for each element of a window."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.channels // self.groups)
+        return self.batch * self.rows * self.columns * self.filters * taps
 
 
 LANES = 16
@@ -686,13 +714,19 @@ _OneSource = (
 )
 
 
+def joins(step: Step) -> tuple[Join, ...]:
+    """The stages of a step that read another map."""
+    return tuple(stage for stage in step.stages if isinstance(stage, Join))
+
+
 def reads(step: Step) -> tuple[int, ...]:
     """The buffers whose contents a step needs."""
     if isinstance(step, Elementwise):
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
-    return (step.source,) if isinstance(step, _OneSource) else step.own_reads
+    own = (step.source,) if isinstance(step, _OneSource) else step.own_reads
+    return (*own, *(join.buffer for join in joins(step)))
 
 
 def scratch(step: Step) -> tuple[int, ...]:

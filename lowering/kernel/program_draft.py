@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Depthwise,
     Elementwise,
+    Join,
     Move,
     Norm,
     Port,
@@ -105,7 +106,8 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
     if isinstance(step, Elementwise):
         operands = tuple(replace(o, buffer=alias.get(o.buffer, o.buffer)) for o in step.operands)
         return replace(step, target=target, operands=operands)
-    changes: dict[str, object] = {"target": target}
+    stages = tuple(replace(s, buffer=alias.get(s.buffer, s.buffer)) if isinstance(s, Join) else s for s in step.stages)
+    changes: dict[str, object] = {"target": target, "stages": stages}
     if hasattr(step, "source"):
         source = reads(step)[0]
         changes["source"] = alias.get(source, source)

@@ -1,73 +1,252 @@
-"""Register blocks of outer-product kernels: how many pixels and vectors of filters each SIMD path keeps in registers.
+"""Register blocks of outer-product kernels: what they cost on a host, and which cost least. Pure functions of shapes.
 
-Plain arithmetic over shapes. A block of `pixels x blocks` takes, per word of the reduction, `blocks` loads of weights,
-`pixels` broadcasts and `pixels * blocks` multiplications; a core starts two multiplications a cycle and needs several
-in flight to hide the latency of each. The costs are cycles of one word.
+A block of `pixels x blocks` takes, per word of the reduction, `blocks` vectors of weights, `pixels` broadcasts and
+`pixels * blocks` products. A layer waits for what it needs most of: products on the vector ports, loads, the latency of
+its chains, or a level of the memory for weights and inputs. These overlap, but not wholly: the cycles are a norm of all
+of them, plus what each block takes to store and finish its sums. The constants were fitted to the printed kernels on
+one core (Zen 5, gcc 12).
 """
 
 from __future__ import annotations
 
-from hapir.dialects.kernel import PATHS
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.contraction_bits import Bits
+from hapir.lowering.kernel.contraction_bits import Bits, Lookup
+from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
+from hapir.lowering.kernel.offers import Bound, Cost
 from hapir.lowering.kernel.program import LANES, Tiles
 
-ACCUMULATORS = {"avx512": 28, "avx2": 6, "neon": 6, "c": 2}
-"""Vectors of 16 sums that fit the registers beside weights and broadcasts: of 32, 16 / 2, 32 / 4; in C, a few."""
-WIDEST = {"avx512": 8, "avx2": 2, "neon": 2, "c": 1}
-"""The most vectors of filters of a block."""
-LATENCY = 4.0
-"""Cycles of a chain of one multiplication."""
+WORD_BYTES = 4
+OVERLAP = 6
+"""The norm's exponent: two needs of equal length take 12 % longer together."""
+LOAD_RATE = 0.8
+"""Of the loads that could begin, those that do beside products."""
+STREAM_RATE = 0.65
+"""Of the bandwidth of a level, what products are fed at."""
+WINDOW = 448
+"""Instructions in flight: what a core may run ahead into the next block."""
+BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 2.0, 20.0
+"""To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
+WIDEST, NARROW_PIXELS = 4, 3
+"""The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
+WIDEST_OF_FEW = 8
+"""The most vectors of filters of a block of few pixels."""
+
+
+Order = Literal["filters", "rows"]
+
+
+@dataclass(frozen=True)
+class Loops:
+    """An outer-product layer in numbers: rows of the result over the batch and their columns, groups and the filters of
+    each, words of a window, bytes of the whole input, and the runs that a window is read in."""
+
+    rows: int
+    columns: int
+    groups: int
+    filters: int
+    words: int
+    input_bytes: int
+    runs: int = 1
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of filters of a group."""
+        return -(-self.filters // LANES)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Register operations of one product of a vector of 16 lanes: multiplications and others; and what each vector of
+    weights and each broadcast take beside that, with the registers they keep."""
+
+    multiply: float
+    other: float = 0
+    per_weights: float = 0
+    per_input: float = 0
+    registers: int = 0
+
+
+def product_of(contraction: Contraction, host: Host) -> Product:
+    """What a product of a contraction takes on a host: the texts of `targets/c/simd_base.py` in instructions."""
+    n = host.registers_per_vector
+    name = contraction.name
+    if isinstance(contraction, Lookup) and host.path != "c":
+        dot, words = _bytes(host, n), contraction.words
+        lookups = words * (dot.per_weights + 3 * n)
+        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, dot.registers + 2 * n)
+    if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
+        lanes = LANES * contraction.elements
+        return Product(lanes, lanes)
+    if name == "f32":
+        return Product(n)
+    if name == "u8_i8":
+        return _bytes(host, n)
+    if host.path == "avx512" and host.has("avx512_vnni"):
+        return Product(1)
+    return Product(2 * n, 2 * n) if host.path == "neon" else Product(n, n)
+
+
+def _bytes(host: Host, n: int) -> Product:
+    if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
+        return Product(n)
+    if host.path == "neon":
+        return Product(n) if host.has("i8mm") else Product(4 * n, 4 * n, 2 * n, 2, registers=4)
+    return Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
+
+
+# --- costs ----------------------------------------------------------------------------------------------------------
+
+
+def cost_of(loops: Loops, contraction: Contraction, tiles: Tiles, host: Host) -> Cost:
+    """Cycles of a layer with given tiles on the host's path."""
+    return _cost(loops, contraction, (*tiles.registers[host.path], tiles.order), host)
+
+
+def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order], host: Host) -> Cost:
+    pixels, blocks, order = block
+    product = product_of(contraction, host)
+    strips = loops.groups * -(-loops.vectors // blocks)
+    whole, rest = divmod(loops.columns, pixels)
+    parts = dict.fromkeys(("compute", "load", "latency"), 0.0)
+    overhead, core = strips * loops.rows * ROW_CYCLES, 0.0
+    for count, size in ((whole, pixels), (1 if rest else 0, rest)):
+        total = count * loops.rows * strips
+        if not total:
+            continue
+        word = _word(size, blocks, loops.words, product, host)
+        core += total * loops.words * _together(word.values())  # block by block: one waits while another does not
+        for name, cycles in word.items():
+            parts[name] += total * loops.words * cycles
+        begun = BLOCK_CYCLES + RUN_CYCLES * loops.runs
+        overhead += total * (begun + VECTOR_CYCLES * size * blocks * host.registers_per_vector)
+    traffic = _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
+    parts |= traffic
+    cycles = _together((core, *traffic.values())) + overhead
+    bound = max(parts, key=lambda name: parts[name])
+    return Cost(cycles, cast(Bound, bound), parts)
+
+
+def _together(needs: Iterable[float]) -> float:
+    """Cycles of needs that overlap, but not wholly."""
+    return sum(need**OVERLAP for need in needs) ** (1 / OVERLAP)
+
+
+def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) -> dict[str, float]:
+    """What one word of the reduction takes of one block, in cycles."""
+    n, ports = host.registers_per_vector, host.ports
+    products = pixels * blocks
+    multiply = products * product.multiply
+    vector = multiply + products * product.other + blocks * product.per_weights + pixels * product.per_input
+    loads = blocks * n + pixels
+    instructions = vector + loads + 2
+    ahead = 1 + min(1.0, WINDOW / (instructions * words)) if words else 1.0
+    return {
+        "compute": max(multiply / ports.multiply, vector / ports.vector, instructions / ports.issue),
+        "load": loads / (LOAD_RATE * ports.load),
+        "latency": host.latency / ahead,
+    }
+
+
+def _traffic(loops: Loops, block: tuple[int, int, int, Order], host: Host) -> dict[str, float]:
+    """Cycles of the levels behind the first, by level: weights read by every block, and inputs by every strip.
+
+    With strips of filters outermost, the weights of one strip stay near; with rows outermost, the rows of one window.
+    """
+    tiles, blocks, strips, order = block
+    panel = loops.words * blocks * LANES * WORD_BYTES
+    times = loops.rows * tiles
+    weights_at = host.level_of(panel if order == "filters" and times > 1 else panel * strips)
+    passes = strips / loops.groups if order == "filters" else 1.0
+    found: dict[str, float] = {}
+    streams = ((weights_at, times * strips * panel), (host.level_of(loops.input_bytes), loops.input_bytes * passes))
+    for level, size in streams:
+        if level is not host.levels[0]:
+            found[level.name] = found.get(level.name, 0.0) + size / (STREAM_RATE * level.bytes_per_cycle)
+    return found
+
+
+# --- tiles ----------------------------------------------------------------------------------------------------------
 
 
 def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
-    """The blocks for rows of `pixels` results of `filters` (one group)."""
-    vectors = -(-filters // LANES)
-    superblocks = dict.fromkeys(-(-vectors // strips) for strips in range(1, vectors + 1))
-    options = [
-        (size, blocks)
-        for blocks in superblocks
-        if blocks <= WIDEST["avx512"]
-        for size in _pixels("avx512", pixels, blocks, contraction)
-    ]
-    _, superblock = min(options, key=lambda o: (_cost(pixels, *o, -(-vectors // o[1])), -o[1]))
-    return with_pixels(Tiles("filters", superblock, {}), pixels, filters, contraction)
+    """The blocks for rows of `pixels` results of `filters` (one group), where no host is known and nothing else."""
+    loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
+    return tiles_for(loops, contraction, DEFAULT)
 
 
 def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
     """The blocks for rows of another length, over weights that are packed already."""
-    strips = -(-filters // (LANES * tiles.superblock))
-    registers: dict[str, tuple[int, int]] = {}
-    for path in PATHS:
-        options = [
-            (size, blocks)
-            for blocks in range(1, min(tiles.superblock, WIDEST[path]) + 1)
-            if tiles.superblock % blocks == 0
-            for size in _pixels(path, pixels, blocks, contraction)
-        ]
-        registers[path] = min(
-            options, key=lambda o: (_cost(pixels, *o, strips * tiles.superblock // o[1]), -o[1] * o[0])
-        )
-    return Tiles(tiles.order, tiles.superblock, registers)
+    loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
+    hosts = {**TYPICAL, DEFAULT.path: DEFAULT}
+    return replace(tiles, registers={path: _within(tiles, loops, contraction, host) for path, host in hosts.items()})
 
 
-def _pixels(path: str, pixels: int, blocks: int, contraction: Contraction) -> range:
-    """How many pixels can go with so many vectors."""
-    most = ACCUMULATORS[path] // blocks
-    if path == "avx2" and contraction.elements > 1:  # weights and inputs are unpacked: two registers more of each
-        most = min(most, 4 // blocks)
-    return range(1, max(1, min(most, pixels)) + 1)
+def _within(tiles: Tiles, loops: Loops, contraction: Contraction, host: Host) -> tuple[int, int]:
+    """The best block whose vectors divide those that the weights are packed for."""
+    fitting = [b for b in _blocks(loops, tiles.superblock, contraction, host) if tiles.superblock % b[1] == 0]
+    return min(fitting, key=lambda b: (_cost(loops, contraction, (*b, tiles.order), host).cycles, b[1]))
 
 
-def _cost(pixels: int, size: int, blocks: int, strips: int) -> float:
-    """Cycles of a row per word: whole blocks, and one of the pixels that are left over."""
-    whole, rest = divmod(pixels, size)
-    return strips * (whole * _block(size, blocks) + (_block(rest, blocks) if rest else 0.0))
+USUAL_WORDS = 144
+"""Words of a window of which nothing is known: 3 x 3 x 16 floats."""
 
 
-def _block(size: int, blocks: int) -> float:
-    return max(size * blocks / 2, LATENCY, (size + blocks) / 2) + 0.75
+def tiles_for(
+    loops: Loops, contraction: Contraction, host: Host, asked: Mapping[str, int | str] | None = None
+) -> Tiles:
+    """The blocks of every path: those of the host for itself, of typical hosts for the others.
 
+    `asked` may hold `pixels`, `blocks` and `order` of the host's own path. Raises ValueError where the block that is
+    asked for is larger than the layer.
+    """
+    said = asked or {}
+    for name, most in (("pixels", loops.columns), ("blocks", loops.vectors)):
+        value = said.get(name)
+        if isinstance(value, int) and value > most:
+            what = "pixels in a row" if name == "pixels" else "vectors of 16 filters in a group"
+            raise ValueError(f"`{name}` is {value}, and the layer has {most} {what}")
+    own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
+    # what the registers do not hold is taken as it was asked for: the compiler will spill
+    own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
+    orders = [cast(Order, said["order"])] if "order" in said else list[Order](["filters", "rows"])
+
+    def cycles(block: tuple[int, int, Order]) -> tuple[float, int]:
+        return _cost(loops, contraction, block, host).cycles, -block[1]
+
+    pixels, blocks, order = min(((*block, order) for block in own for order in orders), key=cycles)
+    tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
+    others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
+    return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
+
+
+def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) -> Iterator[tuple[int, int]]:
+    """The blocks whose sums, weights and one broadcast fit the registers; one of a single sum always does."""
+    n, extra = host.registers_per_vector, product_of(contraction, host).registers
+    if host.path == "c":
+        yield from ((pixels, 1) for pixels in range(1, min(PLAIN_PIXELS, loops.columns) + 1))
+        return
+    yield 1, 1
+    for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
+        for pixels in range(1, loops.columns + 1):
+            if (pixels * blocks + blocks) * n + 1 + extra > host.registers:
+                break
+            if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
+                yield pixels, blocks
+
+
+PLAIN_PIXELS = 2
+"""Pixels of a block in plain C: its sums are an array per pixel, which compilers keep in registers or not."""
+
+
+def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
+    return said.get("pixels", block[0]) == block[0] and said.get("blocks", block[1]) == block[1]
+
+
+# --- counts of bits -------------------------------------------------------------------------------------------------
 
 COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
 """Vectors of counts that fit the registers beside the planes of weights and of one pixel."""

@@ -34,6 +34,7 @@ from hapir.targets.c.print_steps import print_step
 from hapir.targets.c.print_weights import before_tables, declare_table, print_table, value_of
 from hapir.targets.c.simd import print_primitives
 from hapir.targets.c.text import c, comment_text, listed
+from hapir.targets.c.threads import MACRO as THREADS
 from hapir.weights import WeightStore
 
 
@@ -234,6 +235,7 @@ def _source(
         $declarations
 
         $layer
+        $threads
         $body
         """.replace("$name", name),
             includes="\n".join(f"#include <{header}>" for header in _includes(body)),
@@ -244,6 +246,7 @@ def _source(
             else "",
             declarations=declarations,
             layer=layer_time.MACRO.replace("$name", name) if steps.calls else "",
+            threads=THREADS if "HAPIR__THREADS(" in body else "",
             body=body,
         )
         + "\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
 from hapir.lowering.kernel.plan_arena import most_live
 from hapir.lowering.kernel.program import (
     Convolution,
@@ -22,9 +23,24 @@ from hapir.lowering.kernel.program import (
     Step,
     Table,
     TransposedConvolution,
+    reads,
+    scratch,
 )
 from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
 from hapir.lowering.kernel.program_sparse import SparseStep, SparseVector
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step does, for rooflines: the layers joined in it, how it multiplies, and what it reads and writes.
+
+    `constant_bytes` are all constants that it reads, `value_bytes` its inputs, results and working memory.
+    """
+
+    layers: tuple[str, ...]
+    contraction: Contraction | None
+    constant_bytes: int
+    value_bytes: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class LayerRow:
     live_bytes: int
     weight_bytes: int
     loaded_bytes: int
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,15 @@ class TableRow:
     elements: int
     bytes: int
     layer: int
+
+
+SHOWN = ("layer", "kernel", "macs", "arena_bytes", "live_bytes", "weight_bytes", "loaded_bytes")
+"""The figures of a row."""
+
+
+def figures(row: LayerRow, names: Sequence[str] = SHOWN) -> dict[str, str | int]:
+    """Those figures of a row by name."""
+    return {name: getattr(row, name) for name in names}
 
 
 def layer_rows(program: Program, loaded: Collection[int]) -> tuple[LayerRow, ...]:
@@ -73,9 +99,30 @@ def layer_rows(program: Program, loaded: Collection[int]) -> tuple[LayerRow, ...
                 most_live([block for block in blocks if block.first <= number <= block.last]),
                 sum(t.size_bytes for t in own) - in_file,
                 in_file,
+                _work(step, program),
             )
         )
     return tuple(rows)
+
+
+def _work(step: Step, program: Program) -> Work:
+    values = [program.buffers[b] for b in {*reads(step), step.target, *scratch(step)}]
+    return Work(
+        step.origin.fused or (step.origin.layer,),
+        _contraction(step, program),
+        sum(t.size_bytes for t in tables_of(step, program.buffers)),
+        sum(b.size_bytes for b in values if b.home != "constant"),
+    )
+
+
+def _contraction(step: Step, program: Program) -> Contraction | None:
+    """How a step multiplies: its own contraction, else the common one of its type; None where it does not."""
+    own = getattr(step, "contraction", None)
+    if isinstance(own, Contraction):
+        return own
+    if macs_of(step) == 0:
+        return None
+    return F32 if program.buffers[reads(step)[0]].ctype == "float" else U8_I8
 
 
 def table_rows(program: Program, constants: Sequence[Table], symbols: Mapping[int, str]) -> tuple[TableRow, ...]:
@@ -98,9 +145,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
     if isinstance(step, Convolution | Depthwise | KernelStep | SparseStep | SparseVector):
-        g = step.geometry
-        taps = g.window.kernel[0] * g.window.kernel[1] * (g.channels // g.groups)
-        return g.batch * g.rows * g.columns * g.filters * taps
+        return step.geometry.macs
     if isinstance(step, TransposedConvolution):
         g = step.geometry
         return g.batch * g.height * g.width * step.weights.values.size

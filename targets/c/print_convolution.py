@@ -9,10 +9,23 @@ apart from every mangled name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Program, Reframe, Stage, Table
+from hapir.lowering.kernel.program import (
+    LANES,
+    Convolution,
+    CType,
+    Frame,
+    Geometry,
+    Join,
+    Program,
+    Reframe,
+    Stage,
+    Table,
+    joins,
+)
+from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
@@ -20,7 +33,8 @@ from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
-from hapir.targets.c.vector_stages import print_vectors
+from hapir.targets.c.threads import threads
+from hapir.targets.c.vector_stages import Pixels, print_vectors
 
 _Loops = Callable[[str], str]
 
@@ -32,20 +46,30 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.target if step.pool is None or of_sums else step.pool.rows_buffer].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
+    others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
-        print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
+        print_finish(
+            name,
+            contraction.sums,
+            row,
+            step.bias,
+            step.stages,
+            g.filters // g.groups,
+            symbols,
+            Pixels("pixels", f"{name}__blocks * {LANES}", str(g.filters)),
+        ),
         function(
             f"{name}__strip",
             [
-                *(x, w, sink(contraction.sums, "sums") if of_sums else y, "int32_t first", "int32_t count"),
+                *(x, w, sink(contraction.sums, "sums") if of_sums else y, *others, "int32_t first", "int32_t count"),
                 *(["int32_t p"] if step.borders else []),
             ],
             _sums_strip(step, name) if of_sums else _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
-    parameters, scratch = [x, sink(buffers[step.target].ctype, "y")], list[int]()
+    parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
     if step.pool and of_sums:
         rows = sink(contraction.sums, "rows")
         pooled = print_pooled_sums(step, name, symbols)
@@ -54,11 +78,17 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
         scratch.append(step.pool.rows_buffer)
     elif step.pool:
         place = ["int32_t p"] if step.borders else []
-        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", "y", "p")))
+        parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
+
+
+def joined_sources(stages: Sequence[Stage]) -> list[str]:
+    """The parameters that are the maps which stages read: z0, z1, ..."""
+    joined = [stage for stage in stages if isinstance(stage, Join)]
+    return [source(join.source, f"z{i}") for i, join in enumerate(joined)]
 
 
 def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str:
@@ -78,14 +108,31 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 
 
 def print_finish(
-    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
+    name: str,
+    sums: CType,
+    row: CType,
+    bias: Table | None,
+    stages: tuple[Stage, ...],
+    filters: int,
+    symbols: Symbols,
+    pixels: Pixels | None = None,
 ) -> str:
-    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel."""
-    body = print_vectors("sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters)
+    """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
+
+    The maps that stages read come behind y, and then the number of pixels where there are several.
+    """
+    others = joined_sources(stages)
+    joined = [f"z{i}" for i in range(len(others))]
+    body = print_vectors(
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined, pixels=pixels
+    )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), "int32_t first", "int32_t count"]
-    return function(f"{name}__finish", parameters, body)
+    several = [f"int32_t {pixels.count}"] if pixels else []
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, *several, "int32_t first", "int32_t count"]
+    text = function(f"{name}__finish", parameters, body)
+    # inlined, so that the number of pixels is a constant
+    return text.replace("static void", "HAPIR__INLINE void", 1) if pixels else text
 
 
 def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
@@ -96,7 +143,6 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {_pixel(step)}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -108,40 +154,41 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         """
         #ifdef $name__rest
         {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
-            for (int32_t i = 0; i < $columns - q; ++i) {
-                $finish
-            }
+            $finish
         }
         #endif
-        """.replace("$name", name),
-        columns=g.columns,
-        x=offset("x", times("q", x_stride)),
-        window=window,
-        borders=borders(f"{g.columns} - q"),
-        finish=finish,
-    )
-    return c(
-        """
-        _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
-        for (int32_t q = 0; q + $name__pixels <= $columns; q += $name__pixels) {
-            $name__tile($x, $window);
-            $borders
-            for (int32_t i = 0; i < $name__pixels; ++i) {
-                $finish
-            }
-        }
-        $rest
         """.replace("$name", name),
         sums=step.contraction.sums,
         lanes=LANES,
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
+        borders=borders(f"{g.columns} - q"),
+        finish=_finish(step, name, f"{g.columns} % {name}__pixels"),
+    )
+    return c(
+        """
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
+            _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
+            $name__tile($x, $window);
+            $borders
+            $finish
+        }
+        $rest
+        """.replace("$name", name),
+        threads=_threads(step, "columns"),
+        sums=step.contraction.sums,
+        lanes=LANES,
+        columns=g.columns,
+        x=offset("x", times("q", x_stride)),
+        window=window,
         borders=borders(f"{name}__pixels"),
-        finish=finish,
+        finish=_finish(step, name, f"{name}__pixels"),
         rest=rest if rests else "",
     )
 
@@ -156,36 +203,61 @@ def _sums_strip(step: Convolution, name: str) -> str:
     )
     return c(
         """
-        int32_t q = 0;
-        for (; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
             $name__tile($x, $window);
         }
         #ifdef $name__rest
-        $name__rest($x, $window);
+        {
+            const int32_t q = $columns - $columns % $name__pixels;
+            $name__rest($x, $window);
+        }
         #endif
         (void)first;
         (void)count;
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
     )
 
 
-def _pixel(step: Convolution) -> str:
-    """Where pixel `q + i` of a row is written; a row may be all pixels of several maps in frames."""
+def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
+    """The result and what it is joined with, and how each lies."""
+    return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
+
+
+def _finish(step: Convolution, name: str, pixels: str) -> str:
+    """The call that finishes so many pixels from `q` on, or those of each where they lie in the rows of frames."""
+    maps = _maps(step)
+    if step.maps is None or all(frame is None for _, frame in maps):
+        places = ", ".join(offset(map_, times("q", step.geometry.filters)) for map_, _ in maps)
+        return f"{name}__finish(sums, {places}, {pixels}, first, count);"
+    places = ", ".join(_pixel(step, step.maps, *map_) for map_ in maps)
+    call = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, 1, first, count);"
+    return f"for (int32_t i = 0; i < {pixels}; ++i) {{\n    {call}\n}}"
+
+
+def _pixel(step: Convolution, maps: tuple[int, int, int], map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` lies of a row that is all pixels of several maps."""
     filters = step.geometry.filters
-    if step.maps is None or step.to is None:
-        return f"y + {times('(q + i)', filters)}"
-    batch, rows, columns = step.maps
+    if frame is None:
+        return offset(map_, times("(q + i)", filters))
+    batch, rows, columns = maps
     row = f"(q + i) / {columns}"
-    image = f"(q + i) / {rows * columns} * {step.to.image}" if batch > 1 else ""
+    image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
     within = f"{row} % {rows}" if batch > 1 else row
-    return offset("y", image, f"{within} * {step.to.pitch}", times(f"(q + i) % {columns}", filters))
+    return offset(map_, image, f"{within} * {frame.pitch}", times(f"(q + i) % {columns}", filters))
 
 
-def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: str, rows: _Loops | None = None) -> str:
-    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside."""
+def _strips(
+    step: Convolution, name: str, symbols: Symbols, x: str, maps: Sequence[str], p: str, rows: _Loops | None = None
+) -> str:
+    """All strips of filters of row `p`, group by group; `rows` puts the loops over rows inside.
+
+    `maps` are where the result's row and those of what it is joined with begin.
+    """
     g, contraction = step.geometry, step.contraction
     per_group = g.filters // g.groups
     strip = step.tiles.superblock * LANES
@@ -196,17 +268,19 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
     call = f"$name__strip($x, w, $y, $first, count{f', {p}' if step.borders else ''});"
     values = {
         "x": offset(x, times("group", step.frame.channels // g.groups) if g.groups > 1 else ""),
-        "y": offset(y, times("group", per_group) if g.groups > 1 else "", "k"),
+        "y": ", ".join(offset(map_, times("group", per_group) if g.groups > 1 else "", "k") for map_ in maps),
         "first": f"group * {per_group} + k" if g.groups > 1 else "k",
     }
     body = c(
         """
+        $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
             const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
         """.replace("$name", name),
+        threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
         type=contraction.w,
@@ -217,8 +291,15 @@ def _strips(step: Convolution, name: str, symbols: Symbols, x: str, y: str, p: s
         call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
-        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+        loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
+        body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _threads(step: Convolution, loop: str) -> str:
+    """What goes before a loop: that threads share it, where it is that loop."""
+    shared = shared_loop(step)
+    return threads(shared.macs) if shared.loop == loop else ""
 
 
 def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
@@ -242,7 +323,7 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
             loop = "for (int32_t n = 0; n < $batch; ++n) {\n    $call\n}"
             return loop.replace("$batch", str(g.batch)).replace("$call", call) if g.batch > 1 else call
 
-        body = _strips(step, name, symbols, offset(start, image), y, "0", over_images)
+        body = _strips(step, name, symbols, offset(start, image), [y], "0", over_images)
         return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
@@ -250,28 +331,23 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
         rows = print_pooled(g, step.pool, row, lambda to: f"{name}__row({x('row')}, {to}{place}{handed});", to)
         body = c("for (int32_t n = 0; n < $batch; ++n) {\n    $rows\n}", batch=g.batch, rows=rows)
         return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
-    pitch, batch_pitch, base = g.columns * g.filters, g.rows * g.columns * g.filters, 0
-    if to is not None:
-        base = to.start
-    if to is not None and step.maps is None:
-        pitch, batch_pitch = to.pitch, to.image
-    y = offset(
-        f"y + {base}" if base else "y",
-        times("n", batch_pitch) if g.batch > 1 else "",
-        times("p", pitch) if g.rows > 1 else "",
-    )
+    maps = [_row_of(map_, frame, g) for map_, frame in _maps(step)]
 
     def over_rows(body: str) -> str:
-        body = c("for (int32_t p = 0; p < $rows; ++p) {\n    $body\n}", rows=g.rows, body=body) if g.rows > 1 else body
-        return (
-            c("for (int32_t n = 0; n < $batch; ++n) {\n    $body\n}", batch=g.batch, body=body) if g.batch > 1 else body
-        )
+        shared = _threads(step, "rows")
+        if g.rows > 1:
+            loop = "$threads\nfor (int32_t p = 0; p < $rows; ++p) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows >= g.batch else "", rows=g.rows, body=body)
+        if g.batch > 1:
+            loop = "$threads\nfor (int32_t n = 0; n < $batch; ++n) {\n    $body\n}"
+            body = c(loop, threads=shared if g.rows < g.batch else "", batch=g.batch, body=body)
+        return body
 
     p = "p" if g.rows > 1 else "0"
     if step.tiles.order == "rows":
-        body = over_rows(_strips(step, name, symbols, x("p"), y, p))
+        body = over_rows(_strips(step, name, symbols, x("p"), maps, p))
     else:
-        body = _strips(step, name, symbols, x("p"), y, p, over_rows)
+        body = _strips(step, name, symbols, x("p"), maps, p, over_rows)
     return bordered(symbols, row, to, step.maps or (g.batch, g.rows, g.columns), body)
 
 
@@ -280,6 +356,18 @@ def bordered(symbols: Symbols, ctype: CType, frame: Frame | None, maps: tuple[in
     if frame is None:
         return body
     return f"{print_border(symbols, ctype)}(y, {border_arguments(frame, *maps)});\n{body}"
+
+
+def _row_of(map_: str, frame: Frame | None, g: Geometry) -> str:
+    """Where row p of map n begins."""
+    plain = Frame.around(g.rows, g.columns, g.filters, (0, 0, 0, 0), 0)
+    lies = frame or plain
+    return offset(
+        map_,
+        str(lies.start),
+        times("n", lies.image) if g.batch > 1 else "",
+        times("p", lies.pitch) if g.rows > 1 else "",
+    )
 
 
 def border_arguments(frame: Frame, batch: int, height: int, width: int) -> str:

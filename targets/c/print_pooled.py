@@ -124,7 +124,7 @@ def print_pooled_sums(step: Convolution, name: str, symbols: Symbols) -> str:
                     $best
                     $store(best + b * $lanes, v);
                 }
-                $name__finish(best, y + $q, first, count);
+                $name__finish(best, y + $q, 1, first, count);
             }
         }
         """.replace("$name", name),

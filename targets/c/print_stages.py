@@ -16,6 +16,7 @@ from hapir.lowering.kernel.program import (
     CType,
     Dequantize,
     Function,
+    Join,
     Quantize,
     Requantize,
     Rescale,
@@ -135,6 +136,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 value = f"({value}) * {symbols.parameter(stage.scale, channel)} + " + symbols.parameter(
                     stage.shift, channel
                 )
+            case Join():
+                raise AssertionError("another map is read by vectors only")
         ctype = stage.ctype
     return value
 

@@ -278,7 +278,7 @@ return (hapir__i32x16){
             "_mm512_add_epi32(x, y)",
             "_mm256_add_epi32(x.%, y.%)",
             "vaddq_s32(x.%, y.%)",
-            "x.v[i] + y.v[i]",
+            "(int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i])",
         ),
     ),
     Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),

@@ -138,6 +138,9 @@ _DOUBLES = [
          "a@ + b@"),
     each("f64x16__mul", _D, "f64 a, f64 b", "_mm512_mul_pd(a@, b@)", "_mm256_mul_pd(a@, b@)", "vmulq_f64(a@, b@)",
          "a@ * b@"),
+    # sum + a * b
+    each("f64x16__fma", _D, "f64 sum, f64 a, f64 b", "_mm512_fmadd_pd(a@, b@, sum@)", "_mm256_fmadd_pd(a@, b@, sum@)",
+         "vfmaq_f64(sum@, a@, b@)", "sum@ + a@ * b@"),
     each("f64x16__div", _D, "f64 a, f64 b", "_mm512_div_pd(a@, b@)", "_mm256_div_pd(a@, b@)", "vdivq_f64(a@, b@)",
          "a@ / b@"),
     each("f64x16__at_most", _D, "f64 a, f64 high", "_mm512_min_pd(high@, a@)", "_mm256_min_pd(high@, a@)",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from xdsl.dialects.builtin import FloatData, IntegerType, TensorType, f32
+from xdsl.dialects.builtin import FloatData, IntegerType, StringAttr, TensorType, f32
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn, num
@@ -106,9 +107,9 @@ def layer(
     grain: str = "weight",
     *,
     weights: Array | None = None,
-    extreme: bool = False,
+    inputs: Array | None = None,
 ) -> SparseLayer:
-    """A layer of these loops. `extreme` inputs are the largest there are; half of all layers have a stage behind."""
+    """A layer of these loops, with random weights and inputs where none are given; half have a stage behind."""
     build = NetworkBuilder([], 0)
     kernel = () if shape.window is None else shape.window.kernel[1:] if shape.line else shape.window.kernel
     w_shape = (shape.filters, shape.channels // shape.groups, *kernel)
@@ -118,15 +119,14 @@ def layer(
     x_shape = (shape.batch, shape.channels, *sizes)
     if kind == "f32":
         x_type = TensorType(f32, x_shape)
-        inputs = rng.standard_normal(x_shape).astype(np.float32)
+        given = rng.standard_normal(x_shape).astype(np.float32)
         w_element, sums = f32, f32
     else:
         storage = STORAGES[kind]
         low, high = integer_range(storage)
         x_type = TensorType(AffineType(storage, FloatData(0.1), int(rng.integers(low, high + 1))), x_shape)
-        inputs = rng.integers(low, high + 1, x_shape)
-        inputs[rng.random(x_shape) < 0.2] = high
-        inputs = (np.full(x_shape, high) if extreme else inputs).astype(dtype_of(storage))
+        given = rng.integers(low, high + 1, x_shape).astype(dtype_of(storage))
+        given[rng.random(x_shape) < 0.2] = high
         w_element, sums = AffineType(signed(8), FloatData(0.5), 0), signed(32)
     build.weights.put("w", weights)
     x = nn.WeightOp("image", x_type).result  # the input until `finish`
@@ -148,7 +148,7 @@ def layer(
         y = build.append(nn.ReluOp(y, layer="relu")) if kind == "f32" else _requantized(build, rng, y)
     network = build.finish("sample", x, [("y", y)])
     words = f"{algorithm} {kind} {text(x_shape)} by {text(w_shape)} {shape} {density:.2f} {grain}"
-    return SparseLayer(network, build.weights, {"image": inputs}, words)
+    return SparseLayer(network, build.weights, {"image": given if inputs is None else inputs}, words)
 
 
 def _requantized(build: NetworkBuilder, rng: np.random.Generator, y: SSAValue) -> SSAValue:
@@ -160,6 +160,40 @@ def _requantized(build: NetworkBuilder, rng: np.random.Generator, y: SSAValue) -
     result = TensorType(AffineType(unsigned(8), FloatData(0.1), 3), shape_of(y))
     op = num.RequantizeOp(y, m, s, result, rounding=Rounding.half_up, low=0, high=255, layer="requantize")
     return build.append(op)
+
+
+def together(layers: Sequence[SparseLayer]) -> SparseLayer:
+    """All layers side by side in one network, so that a compiler reads what they share once.
+
+    Layer i has the input `x<i>`, the result `y<i>` and the name `n<i>.layer`.
+    """
+    weights = WeightStore()
+    tops = [layer.network.body.block for layer in layers]
+    ends = [layer.network.return_op.values[0].type for layer in layers]
+    network = nn.NetworkOp(
+        "together",
+        [(f"x{i}", top.args[0].type) for i, top in enumerate(tops)],
+        [(f"y{i}", end) for i, end in enumerate(ends)],
+    )
+    block, results = network.body.block, list[SSAValue]()
+    for i, layer in enumerate(layers):
+        for key in layer.weights:
+            weights.put(f"n{i}.{key}", layer.weights[key])
+        values: dict[SSAValue, SSAValue] = {tops[i].args[0]: block.args[i]}
+        for op in tops[i].ops:
+            if isinstance(op, nn.ReturnOp):
+                results.append(values[op.values[0]])
+                continue
+            copy = op.clone(values)
+            if isinstance(copy, nn.WeightOp):
+                copy.properties["key"] = StringAttr(f"n{i}.{copy.key.data}")
+            else:
+                copy.properties["layer"] = StringAttr(f"n{i}.{copy.properties['layer'].data}")  # pyright: ignore[reportAttributeAccessIssue]  # a name
+            block.add_op(copy)
+    block.add_op(nn.ReturnOp(results))
+    network.verify()
+    inputs = {f"x{i}": layer.inputs["image"] for i, layer in enumerate(layers)}
+    return SparseLayer(network, weights, inputs, "together")
 
 
 def random_layer(rng: np.random.Generator, algorithm: str, kinds: tuple[Kind, ...]) -> SparseLayer:

@@ -13,12 +13,9 @@
 #define HAPIR__INLINE static inline
 #endif
 
-_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");
-
 extern const int8_t tiny_c_1_weight[384];
 extern const int32_t tiny_c_1_bias[2];
 extern const uint16_t tiny_c_1_multiplier[2];
-extern const uint8_t tiny_c_1_shift[2];
 extern const int8_t tiny_c_1_weight_2[128];
 extern const int32_t tiny_c_1_bias_2[3];
 
@@ -95,10 +92,20 @@ HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
     return _mm512_loadu_si512(p);
 }
 
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
+#else
+#define HAPIR__IN_PLACE(sum) (void)(sum)
+#endif
+
 HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
 {
     #if defined(__AVX512VNNI__)
-    return _mm512_dpbusd_epi32(sum, x, w);
+    sum = _mm512_dpbusd_epi32(sum, x, w);
+    HAPIR__IN_PLACE(sum);
+    return sum;
     #else
     const __m512i x_even = _mm512_and_si512(x, _mm512_set1_epi32(0x00FF00FF)), x_odd = _mm512_srli_epi16(x, 8);
     const __m512i w_even = _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), w_odd = _mm512_srai_epi16(w, 8);
@@ -112,10 +119,17 @@ HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
     _mm512_storeu_si512(p, x);
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    HAPIR__IN_PLACE(x);
+    return x;
+}
+
 HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
+    (void)x_stride;
     hapir__i32x16 s0_0 = i32x16__zero();
     hapir__i32x16 s1_0 = i32x16__zero();
     hapir__i32x16 s2_0 = i32x16__zero();
@@ -124,7 +138,7 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
             for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
                 const hapir__i32x16 x0 = i32x16__word(from);
                 s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
                 const hapir__i32x16 x1 = i32x16__word(from + x_stride);
@@ -140,6 +154,51 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
     i32x16__store(sums + 16, s1_0);
     i32x16__store(sums + 32, s2_0);
     i32x16__store(sums + 48, s3_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    return _mm512_maskz_loadu_epi32((__mmask16)((1U << n) - 1U), x);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    return _mm512_add_epi32(x, y);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1U << n) - 1U), x));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return _mm512_srav_epi32(a, n);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_max_epi32(a, b);
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    _mm_storeu_si128((void *)y, _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    _mm_mask_storeu_epi8(y, (__mmask16)((1U << n) - 1U), _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
 }
 
 HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
@@ -159,6 +218,11 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
         }
     }
     i32x16__store(sums, s0_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return _mm512_and_si512(a, b);
 }
 
 #endif
@@ -201,11 +265,21 @@ HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
     return (hapir__i32x16){_mm256_loadu_si256((const void *)q), _mm256_loadu_si256((const void *)(q + 32))};
 }
 
+/* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
+ * fits, and loads a vector again for each product. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__IN_PLACE(sum) __asm__("" : "+v"(sum))
+#else
+#define HAPIR__IN_PLACE(sum) (void)(sum)
+#endif
+
 HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
 {
     #if defined(__AVXVNNI__)
     sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
     sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
+    HAPIR__IN_PLACE(sum.a);
+    HAPIR__IN_PLACE(sum.b);
     #else
     const __m256i low = _mm256_set1_epi32(0x00FF00FF);
     const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
@@ -225,10 +299,18 @@ HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
     _mm256_storeu_si256((void *)(p + 8), x.b);
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    HAPIR__IN_PLACE(x.a);
+    HAPIR__IN_PLACE(x.b);
+    return x;
+}
+
 HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
+    (void)x_stride;
     hapir__i32x16 s0_0 = i32x16__zero();
     hapir__i32x16 s1_0 = i32x16__zero();
     hapir__i32x16 s2_0 = i32x16__zero();
@@ -237,7 +319,7 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
             for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
                 const hapir__i32x16 x0 = i32x16__word(from);
                 s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
                 const hapir__i32x16 x1 = i32x16__word(from + x_stride);
@@ -253,6 +335,62 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
     i32x16__store(sums + 16, s1_0);
     i32x16__store(sums + 32, s2_0);
     i32x16__store(sums + 48, s3_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = _mm256_add_epi32(x.a, y.a);
+    r.b = _mm256_add_epi32(x.b, y.b);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    return (hapir__i32x16){_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(x + 0))),
+            _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(x + 8)))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return (hapir__i32x16){_mm256_srav_epi32(a.a, n.a), _mm256_srav_epi32(a.b, n.b)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)};
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+    _mm_storeu_si128((void *)y, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
 }
 
 HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
@@ -272,6 +410,11 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
         }
     }
     i32x16__store(sums, s0_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){_mm256_and_si256(a.a, b.a), _mm256_and_si256(a.b, b.b)};
 }
 
 #endif
@@ -357,10 +500,16 @@ HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
     vst1q_s32(p + 12, x.d);
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    return x;
+}
+
 HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
+    (void)x_stride;
     hapir__i32x16 s0_0 = i32x16__zero();
     hapir__i32x16 s1_0 = i32x16__zero();
     hapir__i32x16 s2_0 = i32x16__zero();
@@ -369,7 +518,7 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
             for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
+                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
                 const hapir__i32x16 x0 = i32x16__word(from);
                 s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
                 const hapir__i32x16 x1 = i32x16__word(from + x_stride);
@@ -385,6 +534,68 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
     i32x16__store(sums + 16, s1_0);
     i32x16__store(sums + 32, s2_0);
     i32x16__store(sums + 48, s3_0);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = vaddq_s32(x.a, y.a);
+    r.b = vaddq_s32(x.b, y.b);
+    r.c = vaddq_s32(x.c, y.c);
+    r.d = vaddq_s32(x.d, y.d);
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    const uint16x8_t first = vld1q_u16(x), last = vld1q_u16(x + 8);
+    return (hapir__i32x16){vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(first))),
+            vreinterpretq_s32_u32(vmovl_high_u16(first)), vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(last))),
+            vreinterpretq_s32_u32(vmovl_high_u16(last))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vmulq_s32(a.a, b.a), vmulq_s32(a.b, b.b), vmulq_s32(a.c, b.c), vmulq_s32(a.d, b.d)};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    return (hapir__i32x16){vshlq_s32(a.a, vnegq_s32(n.a)), vshlq_s32(a.b, vnegq_s32(n.b)),
+            vshlq_s32(a.c, vnegq_s32(n.c)), vshlq_s32(a.d, vnegq_s32(n.d))};
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vmaxq_s32(a.a, b.a), vmaxq_s32(a.b, b.b), vmaxq_s32(a.c, b.c), vmaxq_s32(a.d, b.d)};
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x.a), x.b);
+    const int16x8_t last = vqmovn_high_s32(vqmovn_s32(x.c), x.d);
+    vst1q_u8(y, vqmovun_high_s16(vqmovun_s16(first), last));
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
 }
 
 HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
@@ -406,6 +617,11 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
     i32x16__store(sums, s0_0);
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    return (hapir__i32x16){vandq_s32(a.a, b.a), vandq_s32(a.b, b.b), vandq_s32(a.c, b.c), vandq_s32(a.d, b.d)};
+}
+
 #endif
 
 #ifdef HAPIR__PATH_C
@@ -414,6 +630,7 @@ HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, 
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
+    (void)x_stride;
     int32_t s0[16] = {0};
     int32_t s1[16] = {0};
     for (int32_t r = 0; r < rows; ++r) {
@@ -438,11 +655,59 @@ typedef struct {
     float v[16];
 } hapir__f32x16;
 
-HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
+HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
+{
+    hapir__i32x16 r;
+    memcpy(r.v, p, sizeof(r.v));
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
+{
+    int32_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
 {
     hapir__i32x16 r;
     for (int i = 0; i < 16; ++i) {
-        r.v[i] = 0;
+        r.v[i] = x.v[i] + y.v[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = x[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
+{
+    uint16_t lanes[16] = {0};
+    memcpy(lanes, x, sizeof(*x) * (size_t)n);
+    return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = (int32_t)((uint32_t)a.v[i] * (uint32_t)b.v[i]);
+    }
+    return r;
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] >> n.v[i];
     }
     return r;
 }
@@ -456,6 +721,38 @@ HAPIR__INLINE hapir__i32x16 i32x16__set(int32_t x)
     return r;
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__max(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    }
+    return r;
+}
+
+HAPIR__INLINE void i32x16__store_u8(uint8_t *y, hapir__i32x16 x)
+{
+    for (int i = 0; i < 16; ++i) {
+        y[i] = (uint8_t)(x.v[i] < 0 ? 0 : x.v[i] > 255 ? 255 : x.v[i]);
+    }
+}
+
+HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
+{
+    uint8_t lanes[16];
+    i32x16__store_u8(lanes, x);
+    memcpy(y, lanes, sizeof(*y) * (size_t)n);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = 0;
+    }
+    return r;
+}
+
 HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
 {
     int32_t word;
@@ -463,16 +760,14 @@ HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
     return i32x16__set(word);
 }
 
-HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
-{
-    hapir__i32x16 r;
-    memcpy(r.v, p, sizeof(r.v));
-    return r;
-}
-
 HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
 {
     memcpy(p, x.v, sizeof(x.v));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
+{
+    return x;
 }
 
 HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
@@ -494,42 +789,25 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
     memcpy(sums, s0, sizeof(s0));
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = a.v[i] & b.v[i];
+    }
+    return r;
+}
+
 #endif
-
-static inline int64_t requantize__half_up(int32_t v, uint32_t multiplier, uint32_t shift, int64_t zero_point,
-        int64_t low, int64_t high)
-{
-    const int64_t product = (int64_t)v * (int64_t)multiplier;
-    const int64_t q = ((product + ((INT64_C(1) << shift) >> 1)) >> shift) + zero_point;
-    return q < low ? low : q > high ? high : q;
-}
-
-static inline int64_t requantize__half_even(int32_t v, uint32_t multiplier, uint32_t shift,
-        int64_t zero_point, int64_t low, int64_t high)
-{
-    const int64_t product = (int64_t)v * (int64_t)multiplier;
-    const int64_t below = product >> shift;
-    const int64_t remainder = product & ((INT64_C(1) << shift) - 1);
-    const int64_t half = ((INT64_C(1) << shift) + 1) >> 1;
-    const int64_t q = below + (int64_t)(remainder + (below & 1) > half) + zero_point;
-    return q < low ? low : q > high ? high : q;
-}
 
 /* image: to channels-last */
 static void layer_image(const int8_t *restrict x, int8_t *restrict y)
 {
-    for (int32_t n = 0; n < 1; ++n, x += 32, y += 32) {
-        for (int32_t i0 = 0; i0 < 16; i0 += 16) {
-            const int32_t i1 = i0 + 16 < 16 ? i0 + 16 : 16;
-            for (int32_t k0 = 0; k0 < 2; k0 += 16) {
-                const int32_t k1 = k0 + 16 < 2 ? k0 + 16 : 2;
-                for (int32_t i = i0; i < i1; ++i) {
-                    for (int32_t k = k0; k < k1; ++k) {
-                        y[i * 2 + k] = x[k * 16 + i];
-                    }
-                }
-            }
-        }
+    const int8_t *restrict from = x;
+    int8_t *restrict to = y;
+    for (int32_t i = 0; i < 16; ++i) {
+        to[i * 2] = from[i];
+        to[i * 2 + 1] = from[i + 16];
     }
 }
 
@@ -564,17 +842,24 @@ enum { layer_c_1_2__pixels = 2, layer_c_1_2__blocks = 1 };
 static void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
         int32_t count)
 {
-    for (int32_t i = 0; i < count; ++i) {
-        y[i] = (uint8_t)requantize__half_up(sums[i] + tiny_c_1_bias[first + i], tiny_c_1_multiplier[(first + i)], tiny_c_1_shift[(first + i)], 3, 3, 255);
+    if (count % 16 != 0) {
+        const int32_t i = count - 2;
+        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 2);
+        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias + first + i, 2));
+        const hapir__i32x16 v2 = i32x16__load_first_u16(tiny_c_1_multiplier + first + i, 2);
+        const hapir__i32x16 v3 = i32x16__mul(v1, v2);
+        const hapir__i32x16 v4 = i32x16__shift_right(v3, i32x16__set(16));
+        const hapir__i32x16 v5 = i32x16__shift_right(i32x16__add(v4, i32x16__set(7)), i32x16__set(1));
+        const hapir__i32x16 v6 = i32x16__max(v5, i32x16__set(3));
+        i32x16__store_first_u8(y + i, v6, 2);
     }
-    (void)first;
 }
 
 static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
         int32_t first, int32_t count)
 {
-    _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
-    for (int32_t q = 0; q + layer_c_1_2__pixels <= 4; q += layer_c_1_2__pixels) {
+    for (int32_t q = 0; q <= 4 - layer_c_1_2__pixels; q += layer_c_1_2__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
         layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums);
         for (int32_t i = 0; i < layer_c_1_2__pixels; ++i) {
             layer_c_1_2__finish(sums + i * layer_c_1_2__blocks * 16, y + (q + i) * 2, first, count);
@@ -595,7 +880,7 @@ static void layer_c_1_2__row(const uint8_t *restrict x, uint8_t *restrict y)
 static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict rows)
 {
     for (int32_t n = 0; n < 1; ++n) {
-        uint8_t *restrict to = y + n * 8;
+        uint8_t *restrict to = y;
         int32_t row = 0;
         for (int32_t p = 0; p < 2; ++p) {
             const int32_t top = p * 2, bottom = top + 2;
@@ -638,17 +923,24 @@ enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
 static void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
         int32_t count)
 {
-    for (int32_t i = 0; i < count; ++i) {
-        y[i] = (uint8_t)requantize__half_even(sums[i] + tiny_c_1_bias_2[first + i], 33000, 22, 3, 0, 255);
+    if (count % 16 != 0) {
+        const int32_t i = count - 3;
+        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 3);
+        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias_2 + first + i, 3));
+        const hapir__i32x16 v2 = i32x16__mul(v1, i32x16__set(4125));
+        const hapir__i32x16 v3 = i32x16__and(i32x16__shift_right(v2, i32x16__set(19)), i32x16__set(1));
+        const hapir__i32x16 v4 = i32x16__add(i32x16__add(v2, i32x16__set(262143)), v3);
+        const hapir__i32x16 v5 = i32x16__shift_right(v4, i32x16__set(19));
+        const hapir__i32x16 v6 = i32x16__add(v5, i32x16__set(3));
+        i32x16__store_first_u8(y + i, v6, 3);
     }
-    (void)first;
 }
 
 static void layer_c_1_3__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
         int32_t first, int32_t count)
 {
-    _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
-    for (int32_t q = 0; q + layer_c_1_3__pixels <= 1; q += layer_c_1_3__pixels) {
+    for (int32_t q = 0; q <= 1 - layer_c_1_3__pixels; q += layer_c_1_3__pixels) {
+        _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
         layer_c_1_3__tile(x + q * 8, 8, w, 64, 1, 8, 1, 8, 2, sums);
         for (int32_t i = 0; i < layer_c_1_3__pixels; ++i) {
             layer_c_1_3__finish(sums + i * layer_c_1_3__blocks * 16, y + (q + i) * 3, first, count);
