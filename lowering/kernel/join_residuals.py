@@ -39,7 +39,7 @@ def _join(draft: Draft, at: int, step: Elementwise) -> None:
     before: CType = own.stages[-1].ctype if own.stages else draft.buffers[own.buffer].ctype
     join = Join(other.buffer, source, other.stages, before)
     stages: tuple[Stage, ...] = (*convolution.stages, *own.stages, join, *step.stages)
-    words = replace(convolution.origin, text=f"{convolution.origin.text}, add")
+    words = convolution.origin.with_layer(step.origin, "add")
     draft.steps[maker] = replace(convolution, stages=stages, target=step.target, origin=words)
     draft.steps[at] = None
 

@@ -11,9 +11,10 @@ integer sum was proven to fit 32 bits with the weights at hand, so the C text ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
 
+from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
 from hapir.lowering.kernel.c_types import DTYPES as DTYPES
@@ -282,6 +283,11 @@ class Origin:
     place: str | None
     fused: tuple[str, ...] = ()
 
+    def with_layer(self, other: Origin, words: str) -> Origin:
+        """The same step once another's is joined to it, and what that one is in words."""
+        joined = (*(self.fused or (self.layer,)), *(other.fused or (other.layer,)))
+        return replace(self, text=f"{self.text}, {words}", fused=tuple(dict.fromkeys(joined)))
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -313,12 +319,20 @@ class Tiles:
     """How an outer-product kernel is blocked.
 
     Weights are packed for strips of `superblock` vectors of filters. `registers` holds, per SIMD path, the pixels and
-    vectors whose sums stay in registers; `order` is the outermost loop.
+    vectors whose sums stay in registers; `order` is the outermost loop. `decided` says that the IR has them so, and
+    nothing changes them any more.
     """
 
     order: Literal["filters", "rows"]
     superblock: int
     registers: Mapping[str, tuple[int, int]]
+    decided: bool = False
+
+    @staticmethod
+    def of(attribute: TilesAttr) -> Tiles:
+        """What the IR says."""
+        order = cast(Literal["filters", "rows"], attribute.order.data)
+        return Tiles(order, attribute.superblock.data, attribute.by_path, decided=True)
 
 
 @dataclass(frozen=True)

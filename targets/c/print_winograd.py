@@ -17,6 +17,7 @@ from hapir.targets.c.print_convolution import bordered, joined_sources, print_fi
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.simd import primitives
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 
 
 def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -119,16 +120,18 @@ def _inputs(step: Winograd, ctype: CType, symbols: Symbols) -> str:
         places = f"const int32_t h = top;\n{at_columns}"
     return c(
         """
-        for (int32_t t = 0; t < count; ++t, v += $row) {
+        $threads
+        for (int32_t t = 0; t < count; ++t) {
             const int32_t place = $place, top = $top, left = $left;
             const $x *from = $from;
             const $x *at[$planes];
             $places
             for (int32_t c = 0; c < $channels; c += $vector) {
-                $tile(at, c, v + c, $plane);
+                $tile(at, c, v + t * $row + c, $plane);
             }
         }
         """,
+        threads=_threads(step),
         row=step.words * elements,
         place=f"(first + t) % {tiling.per_image}" if g.batch > 1 else "first + t",
         top=times(f"place / {tiling.columns}", tiling.height),
@@ -179,6 +182,7 @@ def _products(step: Winograd, name: str, symbols: Symbols) -> str:
 
     return c(
         """
+        $threads
         for (int32_t plane = 0; plane < $planes; ++plane) {
             const $x *from = v + plane * $input;
             for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
@@ -193,6 +197,7 @@ def _products(step: Winograd, name: str, symbols: Symbols) -> str:
             }
         }
         """.replace("$name", name),
+        threads=_threads(step),
         planes=tiling.planes,
         x=contraction.x,
         input=step.input_plane * contraction.elements,
@@ -240,8 +245,9 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
         pixel = f"for (int32_t i = 0; i < rows; ++i) {{\n    {pixel.replace(chr(10), chr(10) + '    ')}\n}}"
     return c(
         """
-        _Alignas(64) $sums sums[$tile * $name__blocks * $lanes];
+        $threads
         for (int32_t t = 0; t < count; ++t) {
+            _Alignas(64) $sums sums[$tile * $name__blocks * $lanes];
             const int32_t place = $place, top = $top, left = $left;
             $rows
             const int32_t columns = $columns;
@@ -256,6 +262,7 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
             }
         }
         """.replace("$name", name),
+        threads=_threads(step),
         sums=contraction.sums,
         tile=tiling.height * tiling.size,
         lanes=LANES,
@@ -283,6 +290,11 @@ def _filters(step: Winograd, name: str) -> str:
     if all(filters % (blocks * LANES) == 0 for _, blocks in step.tiles.registers.values()):
         return block
     return f"{filters} - k < {block} ? {filters} - k : {block}"
+
+
+def _threads(step: Winograd) -> str:
+    """Threads share the tiles of a block, and the planes of its products."""
+    return threads(step.geometry.macs * step.tiling.block // step.tiling.total)
 
 
 def _layer(step: Winograd, name: str, symbols: Symbols, row: CType) -> str:
