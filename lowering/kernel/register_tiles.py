@@ -111,7 +111,7 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     product = product_of(contraction, host)
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
-    parts = dict.fromkeys(("compute", "load", "latency"), 0.0)
+    parts: dict[str, float] = dict.fromkeys(("compute", "load", "latency"), 0.0)
     overhead, core = strips * loops.rows * ROW_CYCLES, 0.0
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
