@@ -263,7 +263,7 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
 """Functions of libm that texts call."""
 
 
