@@ -73,6 +73,7 @@ def compile_to(
         chosen = default_targets(scheduled) if targets is None else check_targets(targets)
         if c is not None and "c" not in chosen:
             fail("HAP0803", "there are options of the C, and no C is written", help="name the target: `--target c`")
+        scheduled = scheduled.kernels if "c" in chosen else scheduled
         files = dict(sorted(_files(scheduled, chosen, c).items()))
         manifest = _manifest(scheduled, chosen, files)
         if c is not None:

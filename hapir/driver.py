@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -32,7 +32,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import is_float
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.lowering.network_edits import used_keys
-from hapir.pipeline import Stage, Step, run_steps
+from hapir.pipeline import Stage, Step, run_steps, value_text
 from hapir.pipeline_text import read_passes
 from hapir.registry import make_context
 from hapir.report.summary import CheckReport, summarize
@@ -220,10 +220,14 @@ class Scheduled:
     """The module as it was built, before any pass."""
     _float_ctx: HapirContext = field(repr=False)
     _steps: Sequence[Step] = field(repr=False)
+    _hosted: Compiled | None = field(default=None, repr=False)
+    """What was compiled, with kernels chosen for a host."""
 
     @cached_property
     def compiled(self) -> Compiled:
         """Recipe and fusion applied. Raises HapirError, with the place of the recipe's step, where one fails."""
+        if self._hosted is not None:
+            return self._hosted
         module, ctx = self.float_module.clone(), self._float_ctx.clone()
         snapshots = [("built", self.float_module)]
         # no place: what goes wrong in here is not asked for by a line of the spec
@@ -236,6 +240,39 @@ class Scheduled:
         spec = self.design.spec
         warnings = spec.silencer.heard(placed(ctx.warnings, spec.folder))
         return Compiled(module, ctx.weights, stages, tuple(snapshots), warnings)
+
+    @cached_property
+    def kernels(self) -> Scheduled:
+        """The same with the kernel of each layer chosen, which the C target prints.
+
+        Chosen for the host of the schedule's machine, or for the generic one. Raises HapirError (HAP0728 to HAP0731).
+        """
+        return self if self._hosted is not None else self.on_host()
+
+    def on_host(self, host: str | None = None) -> Scheduled:
+        """The same with kernels chosen for a host: a machine of the spec or the library, `native` or `generic`.
+
+        Raises HapirError (HAP0728 to HAP0731).
+        """
+        from hapir.hosts import add_host, machine_of_host
+
+        compiled, ctx = self.compiled, self._float_ctx.clone()
+        module, snapshots = compiled.module.clone(), list(compiled.snapshots)
+        machine = None if host is None else machine_of_host(self.design.spec, host)
+        if machine is not None:
+            add_host(module, machine)
+        ctx.weights = compiled.weights.copy()
+        text = "kernels" if host is None else f"kernels{{host={value_text(host)}}}"
+        steps = [Step(step.what) for step in read_passes(text, "hapir")]
+        with files_from(self.design.spec.folder):
+            stages = run_steps(module, ctx, steps, lambda name, m: snapshots.append((name, m.clone())))
+        hosted = replace(
+            compiled,
+            module=module,
+            stages=(*compiled.stages, *stages),
+            snapshots=tuple(snapshots),
+        )
+        return replace(self, _hosted=hosted)
 
     @property
     def float_weights(self) -> WeightStore:
@@ -274,11 +311,13 @@ class Scheduled:
     @property
     def machine(self) -> MachineOp | None:
         """The machine, where the schedule names one."""
-        return next((op for op in self.module.body.block.ops if isinstance(op, MachineOp)), None)
+        name = None if self.schedule_op is None else self.schedule_op.machine
+        ops = (op for op in self.module.body.block.ops if isinstance(op, MachineOp))
+        return next((op for op in ops if name is not None and op.sym_name.data == name.string_value()), None)
 
     @property
     def schedule_op(self) -> ScheduleOp | None:
-        """The schedule's op, where it names a machine."""
+        """The schedule's op, where it names a machine or asks for kernels."""
         return next((op for op in self.module.body.block.ops if isinstance(op, ScheduleOp)), None)
 
     @cached_property

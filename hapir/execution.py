@@ -31,6 +31,7 @@ def execute(
     """
     if profile and on != "c":
         fail("HAP0805", f"`{on}` has no profile: time per layer is that of the C", help="run it with `--on c`")
+    scheduled = scheduled.kernels if on == "c" else scheduled
     cut = scheduled.cut
     seconds: dict[str, float] = {}
     runner = None

@@ -49,3 +49,9 @@ RTL = NamedPipeline(
     "the circuit of a schedule's integer network, for the Verilog target; needs `calibration`",
     "lower_to_rtl reads fused integer layers, the machine and the schedule, so all of int8 comes before it.",
 )
+
+KERNELS = NamedPipeline(
+    "choose_kernels,tile_kernels",
+    "what hapir runs before the C target: how each layer is computed on the host",
+    "The blocks of a layer follow from its algorithm. Both read finished layers, so they come after fuse.",
+)

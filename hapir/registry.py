@@ -80,6 +80,8 @@ HAPIR = HapirUniverse(
         "lq_net": lazy("lowering.compress.weights.lq_net", "LqNetPass"),
         "addnet": lazy("lowering.compress.weights.addnet", "AddnetPass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
+        "choose_kernels": lazy("lowering.kernel.choose_kernels", "ChooseKernelsPass"),
+        "tile_kernels": lazy("lowering.kernel.tile_kernels", "TileKernelsPass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
     },
     all_targets={
@@ -182,6 +184,7 @@ HAPIR = HapirUniverse(
         "float_c": lazy("pipelines", "FLOAT_C"),
         "int8": lazy("pipelines", "INT8"),
         "rtl": lazy("pipelines", "RTL"),
+        "kernels": lazy("pipelines", "KERNELS"),
     },
 )
 

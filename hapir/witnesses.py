@@ -145,7 +145,11 @@ def _emit_c(scheduled: Scheduled, options: COptions | None) -> dict[str, bytes]:
 
 
 def c_artefact(scheduled: Scheduled, name: str | None = None, options: COptions | None = None) -> CArtefact:
-    """The body of a schedule as C, under the network's name by default. Raises HapirError (HAP07xx)."""
+    """The body of a schedule as C with its kernels chosen, under the network's name by default.
+
+    Raises HapirError (HAP07xx).
+    """
+    scheduled = scheduled.kernels
     from hapir.lowering.kernel.plan_loads import WeightsFile
     from hapir.targets.c.emit import emit_c
     from hapir.targets.c.options import DEFAULT

@@ -81,6 +81,30 @@ TARGETS = {
         "with several inputs, outputs or branches run in C.",
         "s1 = add(c1, c2)   // on --on rtl",
     ),
+    "HAP0728": Code(
+        "unknown host",
+        "Kernels are chosen for the host of a machine of the spec or the library, for `native`, the computer that "
+        "compiles, or for `generic`, a server with AVX-512. A machine without a `host` block is none.",
+        "hapir compile digits.hap -o out --host tiny_ws",
+    ),
+    "HAP0729": Code(
+        "kernel for no layer",
+        "A block `kernel` of a schedule names layers that are no convolutions or dense layers after the recipe: only "
+        "these have kernels to choose from.",
+        "kernel r1 { algorithm = winograd }   // where r1 is a relu",
+    ),
+    "HAP0730": Code(
+        "kernel that cannot compute the layer",
+        "A block `kernel` of a schedule asks for an algorithm that does not compute this layer: its window, its "
+        "formats or its weights are not such. The message says why, and which kernels it can have.",
+        "kernel c1 { algorithm = winograd }   // where c1 has kernel = 5",
+    ),
+    "HAP0731": Code(
+        "register block larger than the layer",
+        "`pixels` are neighbours in a row of the result and `blocks` are vectors of 16 filters of one group; a layer "
+        "may have fewer.",
+        "kernel f1 { pixels = 8 }   // where f1 is a dense layer of one image",
+    ),
     "HAP0741": Code(
         "no Verilog text",
         "The Verilog printer knows `hw.module`, `hw.instance`, `hw.constant`, all `comb` ops and the `rtl` dialect, on "

@@ -18,6 +18,7 @@ from xdsl.ir import Operation
 from hapir.context import HapirContext
 from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, fail, files_from
 from hapir.dialects import nn
+from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
 from hapir.random_weights import RandomWeights
@@ -70,6 +71,19 @@ def build_module(
     module = ModuleOp(ops)
     module.location = ops[0].location
     return module
+
+
+def build_machine(spec: Spec, name: str) -> MachineOp:
+    """A machine of a spec with the defaults of its parameters. Raises HapirError with all that is wrong in it."""
+    definition = named(spec.machines, name, "machine")
+    findings = Findings()
+    instance = syntax.Instance(definition.name, (), (), definition.name.span)
+    with files_from(spec.folder):
+        expanded = expand_machine(spec.program, instance, spec.program.scope(definition.name.span), findings)
+        machine = None if expanded is None else MachineBuilder(expanded, findings).build()
+        findings.raise_errors()
+    assert machine is not None
+    return machine
 
 
 def set_data_folder(ctx: HapirContext, spec: Spec, recipe: str | None) -> None:

@@ -11,22 +11,26 @@ from typing import NoReturn
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, StringAttr, i64
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import nn
 from hapir.dialects.dataflow import LayerOp, ScheduleOp
-from hapir.dialects.kernel import ChoiceAttr, RequestOp
+from hapir.dialects.enc import DecodeOp
+from hapir.dialects.kernel import ChoiceAttr, RequestOp, TilesAttr
 from hapir.dialects.kernel_kinds import Direct, KernelKind, kind_of
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
+from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.kernel import costs_dense
 from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
+from hapir.lowering.kernel.plan_bits import codes_of
 from hapir.lowering.kernel.plan_products import geometry_of
+from hapir.lowering.kernel.register_tiles import tiles_for
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
@@ -175,7 +179,21 @@ def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
         str(element_type(op.w)),
         array,
         op.multiplier is not None,
+        _is_encoded(op),
+        None if storage is None or storage.width.data > 8 else codes_of(op.x, integer_range(storage)),
     )
+
+
+def _is_encoded(op: Hosted) -> bool:
+    """Whether the weights are stored as an encoding, which a program decodes when it starts."""
+    pending: list[SSAValue] = [op.w]
+    while pending:
+        owner = pending.pop().owner
+        if isinstance(owner, DecodeOp):
+            return True
+        if isinstance(owner, Operation):
+            pending += owner.operands
+    return False
 
 
 # --- the choice -----------------------------------------------------------------------------------------------------
@@ -190,6 +208,8 @@ def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decis
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host)
     fitting = [o for o in offers if o.cost is not None and (request is None or _meets(o, request.kind))]
+    if request is None and work.encoded:
+        fitting = [o for o in fitting if o.algorithm == Direct.name]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -240,3 +260,24 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
         return f"there is no arithmetic `{arithmetic}` for its formats"
     return "no kernel has these options"
+
+
+# --- tiles ----------------------------------------------------------------------------------------------------------
+
+
+def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
+    """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
+
+    Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
+    """
+    choice = op.attributes.get(KERNEL)
+    asked = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    if not isinstance(asked, Direct) or work.modelled or work.depthwise:
+        return None
+    contraction = costs_dense.contraction_of(work)
+    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
+    try:
+        tiles = tiles_for(costs_dense.loops_of(work, contraction), contraction, host, said)
+    except ValueError as error:
+        fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
+    return TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)

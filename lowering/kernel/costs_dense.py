@@ -8,7 +8,8 @@ from typing import cast
 from hapir.lowering.kernel.c_types import CType, size_of
 from hapir.lowering.kernel.contraction import F32, Contraction
 from hapir.lowering.kernel.host import Host
-from hapir.lowering.kernel.offers import Offer, Work
+from hapir.lowering.kernel.offers import Cost, Offer, Work
+from hapir.lowering.kernel.plan_bits import counted_cycles, counts_pay, planes_for
 from hapir.lowering.kernel.plan_products import integer_contraction, one_row
 from hapir.lowering.kernel.register_tiles import Loops, cost_of, tiles_for
 
@@ -39,7 +40,20 @@ def loops_of(work: Work, contraction: Contraction) -> Loops:
 
 
 def offers(work: Work, host: Host) -> Sequence[Offer]:
-    """The outer-product kernel of the formats themselves, which computes every layer."""
+    """The outer-product kernel of the formats themselves, which computes every layer; bit planes where these pay."""
+    counted = _counts(work, host)
+    if counted is not None:
+        return [Offer("direct", cost=counted)]
     contraction = contraction_of(work)
     loops = loops_of(work, contraction)
     return [Offer("direct", cost=cost_of(loops, contraction, tiles_for(loops, contraction, host), host))]
+
+
+def _counts(work: Work, host: Host) -> Cost | None:
+    """The cycles of counting bit planes; None where the plan multiplies."""
+    if work.codes is None or work.modelled or work.depthwise:
+        return None
+    planes = planes_for(work.rows, work.codes)
+    if planes is None or not counts_pay(work.geometry, planes, work.codes):
+        return None
+    return Cost(counted_cycles(work.geometry, planes, work.codes) * host.registers_per_vector, "compute")

@@ -18,7 +18,7 @@ from hapir.lowering.kernel.costs_sparse import (
     vector_cost,
     vector_pays,
 )
-from hapir.lowering.kernel.host import Host
+from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.plan_products import one_row
 from hapir.lowering.kernel.plan_winograd import SIZES, refusal
@@ -51,7 +51,7 @@ def _winograd(work: Work, size: int, host: Host) -> Offer:
     loops = Loops(planes, tiles, 1, g.filters, words, 4 * words * tiles)
     products = cost_of(loops, contraction, tiles_for(loops, contraction, host), host)
     vectors = -(-words // LANES) * INPUT_CYCLES + -(-g.filters // LANES) * OUTPUT_CYCLES
-    transforms = planes * tiles * vectors * host.registers_per_vector
+    transforms = planes * tiles * vectors * _slower(host)
     return Offer("winograd", options=options, cost=Cost(products.cycles + transforms, products.bound, products.parts))
 
 
@@ -71,7 +71,7 @@ def sparse_offers(work: Work, host: Host) -> Sequence[Offer]:
         cycles = vector_cost(round((1 - work.zeros) * work.rows.size), geometry.filters, work.pixels)
     else:
         cycles = sparse_cost(sparse_work(contraction.name, geometry, work.rows)).cycles
-    return [Offer("sparse", cost=Cost(cycles, "load"))]
+    return [Offer("sparse", cost=Cost(cycles * _slower(host), "load"))]
 
 
 def ras_offers(work: Work, host: Host) -> Sequence[Offer]:
@@ -84,7 +84,12 @@ def ras_offers(work: Work, host: Host) -> Sequence[Offer]:
     if reason is not None:
         return [Offer("ras", refusal=reason)]
     cycles = sparse_cost(sparse_work("ras", one_row(work.geometry), work.rows)).cycles
-    return [Offer("ras", cost=Cost(cycles, "load"))]
+    return [Offer("ras", cost=Cost(cycles * _slower(host), "load"))]
+
+
+def _slower(host: Host) -> float:
+    """How much longer a vector takes than on the host that `costs_sparse` was fitted to, one register per vector."""
+    return host.registers_per_vector * TYPICAL["avx512"].ports.load / host.ports.load
 
 
 def _refused(work: Work, host: Host, *, float_too: bool) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hapir.lowering.kernel.bit_planes import Codes
 from hapir.lowering.kernel.program import Geometry
 from hapir.weights import Array
 
@@ -38,11 +39,20 @@ class Work:
     """The weights in the network's order: K C R S, K C S or K C."""
     modelled: bool = False
     """Whether its products are those of a multiplier model, which only outer products compute."""
+    encoded: bool = False
+    """Whether its weights are decoded when the program starts, which only outer products do."""
+    codes: Codes | None = None
+    """What the activations can be, of integers up to 8 bits."""
 
     @property
     def is_float(self) -> bool:
         """Whether the layer computes on floats."""
         return self.bits is None
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether it has one filter per channel."""
+        return 1 < self.geometry.groups == self.geometry.channels == self.geometry.filters
 
     @property
     def pixels(self) -> int:

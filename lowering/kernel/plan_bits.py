@@ -142,14 +142,24 @@ def counts_pay(geometry: Geometry, planes: Planes, codes: Codes) -> bool:
     """Whether counting planes, with the packing of the activations, takes fewer cycles than multiplying bytes."""
     taps = geometry.window.kernel[0] * geometry.window.kernel[1]
     channels = geometry.channels // geometry.groups
-    vectors = -(-(geometry.filters // geometry.groups) // LANES) * geometry.groups
-    pixels = geometry.batch * geometry.rows * geometry.columns
-    words = -(-channels // WORD)
-    counts = pixels * vectors * taps * words * pairs(planes, codes) * COUNT_COST
-    packing = geometry.batch * geometry.height * geometry.width * geometry.groups * words * codes.bits * PACK_COST
     row = geometry.window.kernel[1] * channels if geometry.groups == 1 else channels
-    dots = pixels * vectors * -(-row // 4) * (taps * channels // row) * DOT_COST
-    return counts + packing < dots
+    dots = _vectors(geometry) * -(-row // 4) * (taps * channels // row) * DOT_COST
+    return counted_cycles(geometry, planes, codes) < dots
+
+
+def counted_cycles(geometry: Geometry, planes: Planes, codes: Codes) -> float:
+    """Cycles of counting planes and of packing the activations, where one register holds a vector."""
+    taps = geometry.window.kernel[0] * geometry.window.kernel[1]
+    words = -(-geometry.channels // geometry.groups // WORD)
+    counts = _vectors(geometry) * taps * words * pairs(planes, codes) * COUNT_COST
+    packing = geometry.batch * geometry.height * geometry.width * geometry.groups * words * codes.bits * PACK_COST
+    return counts + packing
+
+
+def _vectors(geometry: Geometry) -> int:
+    """Vectors of results."""
+    per_group = -(-(geometry.filters // geometry.groups) // LANES)
+    return geometry.batch * geometry.rows * geometry.columns * per_group * geometry.groups
 
 
 def _convolution(

@@ -15,13 +15,15 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
+from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
-from hapir.lowering.kernel.c_types import DTYPES
+from hapir.lowering.kernel.c_types import DTYPES, size_of
 from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
 from hapir.lowering.kernel.contraction_bits import Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
+from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
     channels_last,
@@ -47,7 +49,7 @@ from hapir.lowering.kernel.program import (
     Tiles,
 )
 from hapir.lowering.kernel.program_draft import Draft, Value
-from hapir.lowering.kernel.register_tiles import default_tiles
+from hapir.lowering.kernel.register_tiles import Loops, tiles_for
 from hapir.multipliers.model import Multiplier, product_range, product_table
 from hapir.plugin_failures import at_work
 from hapir.registered import MULTIPLIER, value_at
@@ -126,11 +128,12 @@ def plan_modelled(
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A layer's weights as rows of taps, and how they came out of its parameter."""
+    """A layer's weights as rows of taps, how they came out of its parameter, and the tiles that the IR gives it."""
 
     array: Array
     key: str
     arrange: Callable[[Array], Array]
+    tiles: Tiles | None = None
 
     @staticmethod
     def of(op: nn.ProductOp, kernel: Array, x: Value) -> Rows:
@@ -140,7 +143,9 @@ class Rows:
         def arrange(array: Array) -> Array:
             return channels_last(array) if isinstance(op, nn.ConvolutionOp) else dense_rows(array, x.order)
 
-        return Rows(arrange(kernel), op.w.owner.key.data, arrange)
+        given = op.attributes.get("tiles")
+        tiles = Tiles.of(given) if isinstance(given, TilesAttr) else None
+        return Rows(arrange(kernel), op.w.owner.key.data, arrange, tiles)
 
     def packed(self, role: str, ctype: CType, pack: Callable[[Array], Array]) -> Table:
         """The table of the rows as a kernel reads them."""
@@ -176,7 +181,12 @@ def _direct(
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
     runs = runs_of(geometry, frame, contraction.elements)
     per_group = geometry.filters // geometry.groups
-    tiles = default_tiles(geometry.columns, per_group, contraction)
+    tiles = weights.tiles
+    if tiles is None:
+        g = one_row(geometry)
+        inputs = g.batch * g.height * g.width * g.channels * size_of(contraction.x)
+        windows = runs.total_words, inputs, runs.rows * runs.columns
+        tiles = tiles_for(Loops(g.batch * g.rows, g.columns, g.groups, per_group, *windows), contraction, DEFAULT)
     return Convolution(
         origin,
         _target(geometry, contraction.sums, draft),

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
+from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
 from hapir.lowering.kernel.c_types import DTYPES as DTYPES
@@ -318,12 +319,20 @@ class Tiles:
     """How an outer-product kernel is blocked.
 
     Weights are packed for strips of `superblock` vectors of filters. `registers` holds, per SIMD path, the pixels and
-    vectors whose sums stay in registers; `order` is the outermost loop.
+    vectors whose sums stay in registers; `order` is the outermost loop. `decided` says that the IR has them so, and
+    nothing changes them any more.
     """
 
     order: Literal["filters", "rows"]
     superblock: int
     registers: Mapping[str, tuple[int, int]]
+    decided: bool = False
+
+    @staticmethod
+    def of(attribute: TilesAttr) -> Tiles:
+        """What the IR says."""
+        order = cast(Literal["filters", "rows"], attribute.order.data)
+        return Tiles(order, attribute.superblock.data, attribute.by_path, decided=True)
 
 
 @dataclass(frozen=True)
@@ -355,12 +364,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Pooled:
-    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
+    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows.
+
+    The rows are results, or where `of_sums` the sums of a strip of filters as vectors: the largest sum gives the
+    largest result, so that only this one goes through the stages.
+    """
 
     window: Window
     rows: int
     columns: int
     rows_buffer: int
+    of_sums: bool = False
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,8 @@ def default_tiles(pixels: int, filters: int, contraction: Contraction) -> Tiles:
 
 def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contraction) -> Tiles:
     """The blocks for rows of another length, over weights that are packed already."""
+    if tiles.decided:
+        return tiles
     loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
     hosts = {**TYPICAL, DEFAULT.path: DEFAULT}
     return replace(tiles, registers={path: _within(tiles, loops, contraction, host) for path, host in hosts.items()})
@@ -199,8 +201,8 @@ def tiles_for(
     for name, most in (("pixels", loops.columns), ("blocks", loops.vectors)):
         value = said.get(name)
         if isinstance(value, int) and value > most:
-            what = "pixels in a row" if name == "pixels" else "vectors of 16 filters in a group"
-            raise ValueError(f"`{name}` is {value}, and the layer has {most} {what}")
+            what = "pixel{} in a row" if name == "pixels" else "vector{} of 16 filters in a group"
+            raise ValueError(f"`{name}` is {value}, and the layer has {most} {what.format('' if most == 1 else 's')}")
     own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]

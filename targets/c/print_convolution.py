@@ -28,7 +28,7 @@ from hapir.lowering.kernel.program import (
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
-from hapir.targets.c.print_pooled import print_pooled
+from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
 from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
@@ -42,7 +42,8 @@ _Loops = Callable[[str], str]
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
     """The functions of a convolution or a dense layer."""
     buffers, contraction, g = program.buffers, step.contraction, step.geometry
-    row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
+    of_sums = step.pool is not None and step.pool.of_sums
+    row = buffers[step.target if step.pool is None or of_sums else step.pool.rows_buffer].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
     others = joined_sources(step.stages)
@@ -60,13 +61,22 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
         ),
         function(
             f"{name}__strip",
-            [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
-            _strip(step, name, symbols),
+            [
+                *(x, w, sink(contraction.sums, "sums") if of_sums else y, *others, "int32_t first", "int32_t count"),
+                *(["int32_t p"] if step.borders else []),
+            ],
+            _sums_strip(step, name) if of_sums else _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
     parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
-    if step.pool:
+    if step.pool and of_sums:
+        rows = sink(contraction.sums, "rows")
+        pooled = print_pooled_sums(step, name, symbols)
+        parts.append(function(f"{name}__pooled", [x, w, y, rows, "int32_t first", "int32_t count"], pooled))
+        parameters.append(rows)
+        scratch.append(step.pool.rows_buffer)
+    elif step.pool:
         place = ["int32_t p"] if step.borders else []
         parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
@@ -183,6 +193,32 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     )
 
 
+def _sums_strip(step: Convolution, name: str) -> str:
+    """The sums of one row as vectors, nothing else."""
+    g, runs = step.geometry, step.runs
+    x_stride = g.window.stride[1] * step.frame.channels
+    window = (
+        f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
+        f"{runs.columns}, {runs.column_stride}, {runs.words}, sums + q * {name}__blocks * {LANES}"
+    )
+    return c(
+        """
+        int32_t q = 0;
+        for (; q + $name__pixels <= $columns; q += $name__pixels) {
+            $name__tile($x, $window);
+        }
+        #ifdef $name__rest
+        $name__rest($x, $window);
+        #endif
+        (void)first;
+        (void)count;
+        """.replace("$name", name),
+        columns=g.columns,
+        x=offset("x", times("q", x_stride)),
+        window=window,
+    )
+
+
 def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
     """The result and what it is joined with, and how each lies."""
     return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
@@ -273,6 +309,18 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     def x(p: str) -> str:
         return offset(start, image, times(p, g.window.stride[0] * frame.pitch) if g.rows > 1 else "")
 
+    if step.pool is not None and step.pool.of_sums:
+        pitch = step.pool.columns * g.filters
+        image_pitch, base = (to.image, to.start) if to else (step.pool.rows * pitch, 0)
+        y = offset("y", str(base), times("n", image_pitch) if g.batch > 1 else "")
+
+        def over_images(_: str) -> str:
+            call = "$name__pooled($x, w, $y, rows, $first, count);"
+            loop = "for (int32_t n = 0; n < $batch; ++n) {\n    $call\n}"
+            return loop.replace("$batch", str(g.batch)).replace("$call", call) if g.batch > 1 else call
+
+        body = _strips(step, name, symbols, offset(start, image), y, "0", over_images)
+        return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
         place = ", row" if step.borders else ""

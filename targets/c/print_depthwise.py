@@ -45,9 +45,12 @@ class _Finish:
             first = "first" if g.filters > LANES else "0"
             chain = Chain(self.symbols, first, min(g.filters, LANES))
             return self._through(chain, value, to)
-        chain = _Periodic(self.symbols, _NO_CHANNEL, g.filters * pixels, periods=self.periods)
+        chain = _Periodic(self.symbols, _NO_CHANNEL, g.filters * pixels, periods=dict(self.periods))
         text = self._through(chain, value, to)
-        return text if _NO_CHANNEL not in text else self._by_pixel(value, to)
+        if _NO_CHANNEL in text:
+            return self._by_pixel(value, to)
+        self.periods = chain.periods
+        return text
 
     def _through(self, chain: Chain, value: str, to: str) -> str:
         if not has_vectors(self.step.sums, self.step.stages):
