@@ -80,7 +80,8 @@ class CompressionReport:
     Accuracies are shares of the images; `agreement` is the share that both networks give the same class. `total` sums
     the layers, its `sqnr_db` is that of the network's results. `activation_bytes` is the memory for activations in the
     C of the body and `memory` all that this C takes; None where the body has no C form. `file_bytes` are the sizes of
-    the weights files, original and compressed, to the byte: those that `hapir compile` writes, with the names and shapes that `disk_bytes` leaves out.
+    the weights files, original and compressed, to the byte: those that `hapir compile` writes, with the names and
+    shapes that `disk_bytes` leaves out.
     """
 
     spec: str
