@@ -81,8 +81,8 @@ def test_symbols_have_the_sizes_of_their_tables(compiler: str, tmp_path: Path):
 
 
 def test_networks_whose_tables_are_all_strings(monkeypatch: pytest.MonkeyPatch):
-    integers = [(s.network, s.weights, s.inputs(2)) for s in drawn(integer_networks(max_layers=4), 8, 13)]
-    floats = [(s.network, s.weights, dict(s.inputs(2))) for s in drawn(networks(max_layers=4), 6, 13)]
+    integers = [(s.network, s.weights, s.inputs(2)) for s in drawn(integer_networks(max_layers=4), 5, 13)]
+    floats = [(s.network, s.weights, dict(s.inputs(2))) for s in drawn(networks(max_layers=4), 3, 13)]
     jobs = [*integers, *floats]
     plain = [emit_c(network, weights, f"a{i}") for i, (network, weights, _) in enumerate(jobs)]
     monkeypatch.setattr("hapir.targets.c.print_weights.LARGE_BYTES", 1)
