@@ -772,7 +772,7 @@ HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n
 {
     hapir__i32x16 r;
     for (int i = 0; i < 16; ++i) {
-        r.v[i] = a.v[i] >> n.v[i];
+        r.v[i] = a.v[i] >> (n.v[i] & 31);
     }
     return r;
 }
