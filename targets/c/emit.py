@@ -81,7 +81,7 @@ def emit_c(
     files then, as C, for programs without a file system. Raises HapirError: HAP0701 to HAP0710 where the network has
     no C form, HAP0804 where encoded weights are to come from a second file.
     """
-    program = plan_program(network, weights)
+    program = plan_program(network, weights, () if file is None else file.encoded)
     loads = () if file is None else tuple(load for load in plan_loads(program, file) if has_decoder(load))
     if options.weights_file:
         if loads:
@@ -263,7 +263,7 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
 """Functions of libm that texts call."""
 
 

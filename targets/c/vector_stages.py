@@ -164,7 +164,8 @@ class Chain:
     def row(self, table: Table) -> str:
         """The entries of the lanes' channels."""
         vector = "hapir__f64x16" if table.ctype == "double" else f"hapir__{_kind(table.ctype)}"
-        variable = f"row_{self.symbols.of(table)}"
+        # a large table is a member of a union: `name.values`
+        variable = f"row_{self.symbols.of(table)}".replace(".", "_")
         entries = load(table.ctype if table.ctype != "uint32_t" else "int32_t", *self._place(table))
         self.rows[variable] = f"const {vector} {variable} = {entries};"
         return variable
