@@ -13,6 +13,8 @@
 #define HAPIR__INLINE static inline
 #endif
 
+_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");
+
 extern const int8_t tiny_c_1_weight[384];
 extern const int32_t tiny_c_1_bias[2];
 extern const uint16_t tiny_c_1_multiplier[2];
