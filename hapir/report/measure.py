@@ -151,6 +151,6 @@ def _batches(network: NetworkOp, inputs: Mapping[str, Array]) -> Iterator[dict[s
 def _activation_bytes(scheduled: Scheduled) -> int | None:
     """The arena of the body in C; None where it has no C form."""
     try:
-        return plan_program(scheduled.cut.body, scheduled.decoded.weights).arena_bytes
+        return plan_program(scheduled.cut.body, scheduled.decoded.weights, scheduled.decoded.encoded).arena_bytes
     except HapirError:
         return None

@@ -81,7 +81,7 @@ def emit_c(
     files then, as C, for programs without a file system. Raises HapirError: HAP0701 to HAP0710 where the network has
     no C form, HAP0804 where encoded weights are to come from a second file.
     """
-    program = plan_program(network, weights)
+    program = plan_program(network, weights, () if file is None else file.encoded)
     loads = () if file is None else tuple(load for load in plan_loads(program, file) if has_decoder(load))
     if options.weights_file:
         if loads:
@@ -242,7 +242,7 @@ def _source(
             inline=INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body or "product__" in body
+            if any(word in body for word in ("requantize__", "product__", "i32x16__"))
             else "",
             declarations=declarations,
             layer=layer_time.MACRO.replace("$name", name) if steps.calls else "",
@@ -263,7 +263,7 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
 """Functions of libm that texts call."""
 
 

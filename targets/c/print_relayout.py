@@ -1,23 +1,16 @@
-"""N C H W to N H W C and back, as C: squares of 16 pixels and 16 channels in registers, the rest element by element.
-
-Law: exact; every element is copied once.
-"""
+"""Maps that change the order of their axes, N C H W to N H W C or back, as C: squares in registers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from hapir.lowering.kernel.c_types import DTYPES
-from hapir.lowering.kernel.program import LANES, Program, Relayout
+from hapir.lowering.kernel.program import Program, Relayout, size_of
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.simd import primitives
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 
-STRIP = 64
-"""Pixels that all channels are moved of before the next: a line of the cache of bytes is written at once."""
 FEW_CHANNELS = 4
-"""So many planes are interleaved in one loop, which compilers vectorize."""
+"""So few are written side by side, one pixel after the other."""
+BLOCK = 16
+"""Squares of so many elements stay in the first-level cache even where a stride is a power of two."""
 
 
 def print_relayout(step: Relayout, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -27,11 +20,14 @@ def print_relayout(step: Relayout, name: str, program: Program, symbols: Symbols
     rows, size = step.pixels // width, channels * step.pixels
     pitch, image, start = (to.pitch, to.image, to.start) if to else (channels * width, size, 0)
     ctypes = program.buffers[step.source].ctype, program.buffers[step.target].ctype
+    element = size_of(ctypes[0])
+    square = 16 // element
     if step.channels_last and channels <= FEW_CHANNELS:
         body = _interleaved(step, width)
+    elif channels >= square and width >= square and ctypes[0] == ctypes[1]:
+        body = _squares(step, width, element, symbols)
     else:
-        wide = DTYPES[ctypes[0]].itemsize if ctypes[0] == ctypes[1] else 0
-        body = _Transposed(step, width, wide, symbols).text()
+        body = _elements(step, width)
     y = offset("y", str(start), times("n", image) if step.batch > 1 else "", times("h", pitch) if rows > 1 else "")
     x = offset("x", times("n", size) if step.batch > 1 else "", times("h", width) if rows > 1 else "")
     body = f"const {ctypes[0]} *restrict from = {x};\n{ctypes[1]} *restrict to = {y};\n{body}"
@@ -40,8 +36,8 @@ def print_relayout(step: Relayout, name: str, program: Program, symbols: Symbols
             loop = "for (int32_t $i = 0; $i < $length; ++$i) {\n    $body\n}".replace("$i", index)
             body = c(loop, length=length, body=body)
     body = bordered(symbols, ctypes[1], to, (step.batch, rows, width), body)
-    parameters = [source(ctypes[0], "x"), sink(ctypes[1], "y")]
-    return Printed(function(name, parameters, body, step.origin), name, (step.source, step.target))
+    text = function(name, [source(ctypes[0], "x"), sink(ctypes[1], "y")], body, step.origin)
+    return Printed(text, name, (step.source, step.target))
 
 
 def _interleaved(step: Relayout, width: int) -> str:
@@ -52,98 +48,78 @@ def _interleaved(step: Relayout, width: int) -> str:
     return c("for (int32_t i = 0; i < $width; ++i) {\n    $copies\n}", width=width, copies="\n".join(copies))
 
 
-@dataclass(frozen=True)
-class _Transposed:
-    """The pixels i of one row times the channels k; `wide` is the size of an element, 0 where it changes."""
+def _squares(step: Relayout, width: int, element: int, symbols: Symbols) -> str:
+    """Blocks of pixels, each over all channels, so that what is written side by side stays in the cache.
 
-    step: Relayout
-    width: int
-    wide: int
-    symbols: Symbols
+    The last squares of a row and of the channels lie over those before them where they would reach beyond.
+    """
+    square, channels = 16 // element, step.channels
+    last = step.channels_last
+    move = symbols.named(f"transpose__{element}_to_{'last' if last else 'first'}")
+    one = symbols.named(f"{move}_one")
+    of_pixel, of_channel = f"i * {channels} + c", f"c * {step.pixels} + i"
+    to, start = (of_pixel, of_channel) if last else (of_channel, of_pixel)
+    strides = step.pixels * element, channels * element
+    from_stride, to_stride = strides if last else strides[::-1]
 
-    def text(self) -> str:
-        """Strips of pixels, in them 16 channels after the other."""
-        channels = self.step.channels
-        squares = self.wide in (1, 4) and min(channels, self.width) >= LANES
-        whole = channels // LANES * LANES if squares else 0
-        parts: list[str] = []
-        if whole:
-            parts.append(self._squares(whole))
-        if whole < channels:
-            parts.append(self._elements("i0", str(whole), str(channels)))
+    def over_channels(name: str) -> str:
         return c(
             """
-            for (int32_t i0 = 0; i0 < $width; i0 += $strip) {
-                const int32_t i1 = i0 + $strip < $width ? i0 + $strip : $width;
-                $parts
+            for (int32_t k = 0; k < $channels; k += $square) {
+                const int32_t c = $place;
+                $move((const uint8_t *)(from + $start), $from_stride, (uint8_t *)(to + $to), $to_stride);
             }
             """,
-            width=self.width,
-            strip=STRIP,
-            parts="\n".join(parts),
-        )
-
-    def _squares(self, whole: int) -> str:
-        rest = self._elements("i", "k", f"k + {LANES}") if self.width % LANES else ""
-        return c(
-            """
-            for (int32_t k = 0; k < $whole; k += $lanes) {
-                int32_t i = i0;
-                for (; i + $lanes <= i1; i += $lanes) {
-                    $square
-                }
-                $rest
-            }
-            """,
-            whole=whole,
-            lanes=LANES,
-            square=self._square(),
-            rest=rest,
-        )
-
-    def _square(self) -> str:
-        """16 rows of the source become 16 of the target."""
-        channels, pixels = self.step.channels, self.step.pixels
-        pitch, stride = (pixels, channels) if self.step.channels_last else (channels, pixels)
-        start, to = self._places("i", "k")
-        if self.wide == 1:
-            transpose = self.symbols.use(primitives()["bytes__transpose"])
-            return f"{transpose}((const uint8_t *)&from[{start}], {pitch}, (uint8_t *)&to[{to}], {stride});"
-        return c(
-            """
-            const uint8_t *lines[$lanes];
-            for (int32_t j = 0; j < $lanes; ++j) {
-                lines[j] = (const uint8_t *)&from[$start + j * $pitch];
-            }
-            $transpose(lines, 0, (uint8_t *)&to[$to], $stride, 0U);
-            """,
-            lanes=LANES,
+            channels=channels,
+            square=square,
+            place="k" if channels % square == 0 else f"k + {square} <= {channels} ? k : {channels - square}",
+            move=name,
             start=start,
-            pitch=pitch,
-            transpose=self.symbols.use(primitives()["words__transpose"]),
+            from_stride=from_stride,
             to=to,
-            stride=4 * stride,
+            to_stride=to_stride,
         )
 
-    def _elements(self, first: str, low: str, high: str) -> str:
-        start, to = self._places("p", "q")
-        return c(
-            """
-            for (int32_t p = $first; p < i1; ++p) {
-                for (int32_t q = $low; q < $high; ++q) {
-                    to[$to] = from[$start];
+    return c(
+        """
+        int32_t done = 0;
+        for (; done + $square * hapir__parts <= $width; done += $square * hapir__parts) {
+            const int32_t i = done;
+            $wide
+        }
+        for (; done < $width; done += $square) {
+            const int32_t i = done + $square <= $width ? done : $width - $square;
+            $narrow
+        }
+        """,
+        square=square,
+        width=width,
+        wide=over_channels(move),
+        narrow=over_channels(one),
+    )
+
+
+def _elements(step: Relayout, width: int) -> str:
+    """Element by element, in blocks."""
+    of_pixel, of_channel = f"i * {step.channels} + k", f"k * {step.pixels} + i"
+    to, start = (of_pixel, of_channel) if step.channels_last else (of_channel, of_pixel)
+    return c(
+        """
+        for (int32_t i0 = 0; i0 < $width; i0 += $block) {
+            const int32_t i1 = i0 + $block < $width ? i0 + $block : $width;
+            for (int32_t k0 = 0; k0 < $channels; k0 += $block) {
+                const int32_t k1 = k0 + $block < $channels ? k0 + $block : $channels;
+                for (int32_t i = i0; i < i1; ++i) {
+                    for (int32_t k = k0; k < k1; ++k) {
+                        to[$to] = from[$start];
+                    }
                 }
             }
-            """,
-            first=first,
-            low=low,
-            high=high,
-            to=to,
-            start=start,
-        )
-
-    def _places(self, i: str, k: str) -> tuple[str, str]:
-        """Where an element is read and written."""
-        last = f"{i} * {self.step.channels} + {k}"
-        first = f"{k} * {self.step.pixels} + {i}"
-        return (first, last) if self.step.channels_last else (last, first)
+        }
+        """,
+        width=width,
+        channels=step.channels,
+        block=BLOCK,
+        to=to,
+        start=start,
+    )
