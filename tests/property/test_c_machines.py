@@ -59,7 +59,7 @@ def check(machine: Machine, count: int, optimize: str) -> None:
 
 @pytest.mark.parametrize("machine", EACH_TIME, ids=str)
 def test_the_same_bits_everywhere(machine: Machine):
-    check(machine, 12, "-O1")
+    check(machine, 10, "-O1")
 
 
 @pytest.mark.slow
