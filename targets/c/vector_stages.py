@@ -163,7 +163,7 @@ class Chain:
     def row(self, table: Table) -> str:
         """The entries of the lanes' channels."""
         vector = "hapir__f64x16" if table.ctype == "double" else f"hapir__{_kind(table.ctype)}"
-        variable = f"row_{self.symbols.of(table)}"
+        variable = f"row_{self.symbols.of(table).removesuffix('.values')}"
         entries = load(table.ctype if table.ctype != "uint32_t" else "int32_t", *self._place(table))
         self.rows[variable] = f"const {vector} {variable} = {entries};"
         return variable
