@@ -24,8 +24,8 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
 from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
-from hapir.lowering.kernel import costs_dense
-from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
+from hapir.lowering.kernel import costs_dense, costs_winograd
+from hapir.lowering.kernel.families import ras_offers, sparse_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
@@ -37,7 +37,7 @@ from hapir.weights import WeightStore
 
 Family = Callable[[Work, Host], Sequence[Offer]]
 
-FAMILIES: tuple[Family, ...] = (costs_dense.offers, winograd_offers, sparse_offers, ras_offers)
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, costs_winograd.offers, sparse_offers, ras_offers)
 """All that is asked for offers; of equal costs the first wins."""
 
 KERNEL, TILES = "kernel", "tiles"

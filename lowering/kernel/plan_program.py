@@ -27,6 +27,7 @@ from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.join_residuals import join_residuals
+from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_kernel import plan_kernel
@@ -116,6 +117,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        narrow_relayouts(self.draft)
         join_residuals(self.draft)
         write_frames(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)
