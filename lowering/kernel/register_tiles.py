@@ -9,7 +9,7 @@ one core (Zen 5, gcc 12).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -122,20 +122,28 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     product = product_of(contraction, host)
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
-    parts = dict.fromkeys(("compute", "load", "latency"), 0.0)
-    overhead = strips * loops.rows * ROW_CYCLES
+    parts: dict[str, float] = dict.fromkeys(("compute", "load", "latency"), 0.0)
+    overhead, core = strips * loops.rows * ROW_CYCLES, 0.0
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
         if not total:
             continue
-        for name, cycles in _word(size, blocks, loops.words, product, host).items():
+        word = _word(size, blocks, loops.words, product, host)
+        core += total * loops.words * _together(word.values())  # block by block: one waits while another does not
+        for name, cycles in word.items():
             parts[name] += total * loops.words * cycles
         begun = BLOCK_CYCLES + RUN_CYCLES * loops.runs
         overhead += total * (begun + VECTOR_CYCLES * size * blocks * host.registers_per_vector)
-    parts |= _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
-    cycles = sum(part**OVERLAP for part in parts.values()) ** (1 / OVERLAP) + overhead
+    traffic = _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
+    parts |= traffic
+    cycles = _together((core, *traffic.values())) + overhead
     bound = max(parts, key=lambda name: parts[name])
     return Cost(cycles, cast(Bound, bound), parts)
+
+
+def _together(needs: Iterable[float]) -> float:
+    """Cycles of needs that overlap, but not wholly."""
+    return sum(need**OVERLAP for need in needs) ** (1 / OVERLAP)
 
 
 def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) -> dict[str, float]:

@@ -31,7 +31,6 @@ from hapir.targets.c.print_depthwise import print_depthwise
 from hapir.targets.c.print_elementwise import print_elementwise
 from hapir.targets.c.print_float_layers import (
     print_bilinear,
-    print_norm,
     print_recurrent,
     print_response_norm,
     print_transposed_convolution,
@@ -39,6 +38,7 @@ from hapir.targets.c.print_float_layers import (
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_relayout import print_relayout
+from hapir.targets.c.print_rows import argmax_body, norm_body, softmax_body
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_blocks, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_winograd import print_winograd
@@ -78,9 +78,9 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
         case Move():
             return print_move(step, name, program, symbols)
         case Matmul():
-            return print_matmul(step, name)
+            return print_matmul(step, name, symbols)
         case Norm():
-            return print_norm(step, name, symbols)
+            return _one_to_one(step, step.source, name, program, norm_body(step, symbols))
         case ResponseNorm():
             return print_response_norm(step, name)
         case TransposedConvolution():
@@ -90,9 +90,9 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
         case Recurrent():
             return print_recurrent(step, name, symbols)
         case Softmax():
-            return _one_to_one(step, step.source, name, program, _softmax(step))
+            return _one_to_one(step, step.source, name, program, softmax_body(step, symbols))
         case Argmax():
-            return _one_to_one(step, step.source, name, program, _argmax(step))
+            return _one_to_one(step, step.source, name, program, argmax_body(step))
         case _:
             raise AssertionError(f"no printer for {type(step).__name__}")
 
@@ -112,41 +112,3 @@ def _concat(step: Concat, name: str, program: Program) -> Printed:
     parameters = [source(program.buffers[b].ctype, names[b]) for b in buffers]
     parameters.append(sink(program.buffers[step.target].ctype, "y"))
     return Printed(function(name, parameters, body, step.origin), name, (*buffers, step.target))
-
-
-def _softmax(step: Softmax) -> str:
-    return c(
-        """
-        for (int32_t n = 0; n < $rows; ++n, x += $columns, y += $columns) {
-            float largest = x[0], sum = 0.0f;
-            for (int32_t k = 1; k < $columns; ++k) {
-                largest = x[k] > largest ? x[k] : largest;
-            }
-            for (int32_t k = 0; k < $columns; ++k) {
-                y[k] = expf(x[k] - largest);
-                sum += y[k];
-            }
-            for (int32_t k = 0; k < $columns; ++k) {
-                y[k] /= sum;
-            }
-        }
-        """,
-        rows=step.rows,
-        columns=step.columns,
-    )
-
-
-def _argmax(step: Argmax) -> str:
-    return c(
-        """
-        for (int32_t n = 0; n < $rows; ++n, x += $columns) {
-            int32_t best = 0;
-            for (int32_t k = 1; k < $columns; ++k) {
-                best = x[k] > x[best] ? k : best;
-            }
-            y[n] = best;
-        }
-        """,
-        rows=step.rows,
-        columns=step.columns,
-    )

@@ -43,7 +43,7 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
-    "functions",
+    "math",
     "memory",
     "sparse",
     "stages",

@@ -3,10 +3,13 @@
  * Build:  tiny.c and tiny_weights.c, with libm (-lm) where tiny.c includes math.h
  * RAM:    896 bytes, all in struct tiny_ctx (values live at once need 896)
  * ROM:    536 bytes of constants in tiny_weights.c
- * Stack:  a few hundred bytes; nothing is allocated.
+ * Stack:  a few KiB at most; nothing is allocated.
  *
  * Tensors are dense, in the order N C H W, and must not overlap each other or the context. A context may be
  * used by one call at a time; it holds nothing between calls.
+ *
+ * Macros for the compiler: HAPIR_PLAIN_C leaves out the vector instructions, HAPIR_LAYER_TIME calls a function
+ * around each layer (below); with -fopenmp large layers run on several threads. Integers are the same always.
  */
 #ifndef TINY_H
 #define TINY_H
