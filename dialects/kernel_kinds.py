@@ -80,18 +80,24 @@ class Ras:
 class Dsc:
     """Each two-dimensional kernel is skipped, computed by its non-zeros, or by minimal filtering.
 
-    `tau`: the share of non-zeros from which on a kernel is computed by minimal filtering.
+    `tau`: the non-zeros of a 3 x 3 kernel from which on it is computed by minimal filtering: 0 of all kernels that have
+    any, 10 of none.
+    `tile`: rows and columns of the result that minimal filtering computes at a time.
 
-    Example: `kernel c2 { algorithm = dsc, tau = 30 % }`
+    Example: `kernel c2 { algorithm = dsc, tau = 4 }`
     """
 
     name: ClassVar[str] = "dsc"
-    tau: float | None = None
+    tau: int | None = None
+    tile: Literal[2, 4] | None = None
 
     def __post_init__(self) -> None:
-        if self.tau is not None and not 0 <= self.tau <= 1:
-            raise ValueError(f"`tau` is a share between 0 % and 100 %, not {self.tau:g}")
+        if self.tau is not None and not 0 <= self.tau <= MAXIMUM_TAU:
+            raise ValueError(f"`tau` counts the non-zeros of a 3x3 kernel: it must be in 0..10, not {self.tau}")
 
+
+MAXIMUM_TAU = 10
+"""One more than a 3 x 3 kernel has weights."""
 
 KernelKind = Direct | Winograd | Sparse | Ras | Dsc
 KINDS: Mapping[str, type[KernelKind]] = {kind.name: kind for kind in (Direct, Winograd, Sparse, Ras, Dsc)}

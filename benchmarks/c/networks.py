@@ -11,6 +11,7 @@ import numpy as np
 import hapir
 from benchmarks.c.graph import Array, Graph, read_graph
 from hapir.driver import Scheduled
+from hapir.lowering.kernel.host import NATIVE
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import CArtefact, emit_c
@@ -44,6 +45,11 @@ def _vgg(name: str, channels: int, filters: int, size: int) -> Workload:
     return _layer(name, (1, channels, size, size), body, f"1, {filters}, {size}, {size}")
 
 
+def _pointwise(name: str, channels: int, filters: int, size: int) -> Workload:
+    body = f"y = conv2d(x, channels = {filters}, kernel = 1)"
+    return _layer(name, (1, channels, size, size), body, f"1, {filters}, {size}, {size}")
+
+
 def _dense(name: str, rows: int, inputs: int, outputs: int) -> Workload:
     return _layer(name, (rows, inputs), f"y = dense(x, units = {outputs})", f"{rows}, {outputs}")
 
@@ -66,6 +72,7 @@ WORKLOADS = {
         _dense("gemm1024", 1024, 1024, 1024),
         _dense("fc4096_b1", 1, 4096, 4096),
         _dense("fc4096_b16", 16, 4096, 4096),
+        _pointwise("pointwise1024", 1024, 1024, 32),
         _dense("gemv4096", 1, 4096, 4096),
         _layer("empty", (1, 16), "y = relu(x)", "1, 16"),
     )
@@ -106,17 +113,19 @@ def compile_case(
     weights: Mapping[str, Array] | None = None,
     *,
     graph_too: bool = True,
+    algorithm: str | None = None,
 ) -> Case:
     """Compile a workload under the recipe of an arithmetic, or another `recipe`.
 
-    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools.
+    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools; `algorithm` is
+    asked of all products; else the cost model of this host chooses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     count = 1 if workload.shape[0] > 1 else CALIBRATION_IMAGES
     images = rng.standard_normal((count * workload.shape[0], *workload.shape[1:]), dtype=np.float32)
     np.savez(folder / "calibration.npz", allow_pickle=False, **{workload.input_name: images})
-    scheduled = _scheduled(workload, recipe or RECIPES[arithmetic], folder)
+    scheduled = _scheduled(workload, recipe or RECIPES[arithmetic], algorithm, folder)
     for key, array in (weights or {}).items():
         scheduled.float_weights.put(key, array)
     name = f"{workload.name}_{arithmetic}"
@@ -125,7 +134,8 @@ def compile_case(
     if graph_too:
         # the stage before the last, `fuse`, has plain operators
         graph = read_graph(networks_of(scheduled.compiled.snapshots[-2][1])[0], scheduled.weights)
-    parts, store = scheduled.cut, scheduled.decoded.weights
+    hosted = scheduled.on_host(NATIVE)
+    parts, store = hosted.cut, hosted.decoded.weights
     given = {workload.input_name: x}
     if parts.prologue is not None:
         given |= run_network(parts.prologue, store, given)
@@ -135,13 +145,16 @@ def compile_case(
     return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph)
 
 
-def _scheduled(workload: Workload, recipe: str, folder: Path) -> Scheduled:
+def _scheduled(workload: Workload, recipe: str, algorithm: str | None, folder: Path) -> Scheduled:
+    asked = f'\n    kernel "*" {{ algorithm = {algorithm} }}' if algorithm else ""
     spec = f"""hap 1
 {workload.text}
 recipe steps {{
     {recipe}
 }}
-schedule on_c of {workload.network} with steps {{ weights = random(seed = {SEED}) }}
+schedule on_c of {workload.network} with steps {{
+    weights = random(seed = {SEED}){asked}
+}}
 """
     path = folder / f"{workload.name}.hap"
     path.write_text(spec, encoding="utf-8")

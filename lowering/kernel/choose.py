@@ -24,19 +24,20 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
 from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
-from hapir.lowering.kernel import costs_dense
-from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
+from hapir.lowering.kernel import costs_dense, costs_winograd
+from hapir.lowering.kernel.families import ras_offers, sparse_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_products import geometry_of
+from hapir.lowering.kernel.plan_codes import BYTES
+from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.register_tiles import tiles_for
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
 Family = Callable[[Work, Host], Sequence[Offer]]
 
-FAMILIES: tuple[Family, ...] = (costs_dense.offers, winograd_offers, sparse_offers, ras_offers)
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, costs_winograd.offers, sparse_offers, ras_offers)
 """All that is asked for offers; of equal costs the first wins."""
 
 KERNEL, TILES = "kernel", "tiles"
@@ -209,7 +210,7 @@ def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decis
     offers = offers_for(work, host)
     fitting = [o for o in offers if o.cost is not None and (request is None or _meets(o, request.kind))]
     if request is None and work.encoded:
-        fitting = [o for o in fitting if o.algorithm == Direct.name]
+        fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -274,10 +275,10 @@ def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
     asked = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
         return None
-    contraction = costs_dense.contraction_of(work)
+    contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
     said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
-        tiles = tiles_for(costs_dense.loops_of(work, contraction), contraction, host, said)
+        tiles = tiles_for(loops_of(work.geometry, contraction), contraction, host, said)
     except ValueError as error:
         fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
     return TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)

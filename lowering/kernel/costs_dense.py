@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from hapir.lowering.kernel.c_types import CType, size_of
-from hapir.lowering.kernel.contraction import F32, Contraction
+from hapir.lowering.kernel.bit_planes import planes_of
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
+from hapir.lowering.kernel.depthwise import LANES
 from hapir.lowering.kernel.host import Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
-from hapir.lowering.kernel.plan_bits import counted_cycles, counts_pay, planes_for
-from hapir.lowering.kernel.plan_products import integer_contraction, one_row
-from hapir.lowering.kernel.register_tiles import Loops, cost_of, tiles_for
+from hapir.lowering.kernel.plan_bits import bits_for, counted, counts_pay, refusal
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES, lookup_for
+from hapir.lowering.kernel.plan_products import integer_contraction, loops_of, run_length
+from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
+
+DEPTHWISE_VECTOR, DEPTHWISE_TAP = 1.0, 0.7
+"""Cycles of a vector of results and of each of its taps, fitted to MobileNetV1's layers on a Zen 5, f32 and u8 x i8."""
 
 
 def ctype_of(work: Work) -> CType:
@@ -27,33 +33,53 @@ def contraction_of(work: Work) -> Contraction:
     return F32 if work.is_float else integer_contraction(ctype_of(work), work.rows)[0]
 
 
-def loops_of(work: Work, contraction: Contraction) -> Loops:
-    """The loops of a layer's outer-product kernel."""
-    g = one_row(work.geometry)
-    window, per_group = g.window, g.channels // g.groups
-    r, s = window.kernel
-    whole = g.groups == 1 and window.dilation[1] == 1
-    columns, length = (1, s * per_group) if whole else (s, per_group)
-    words = r * columns * -(-length // contraction.elements)
-    inputs = g.batch * g.height * g.width * g.channels * size_of(contraction.x)
-    return Loops(g.batch * g.rows, g.columns, g.groups, g.filters // g.groups, words, inputs, r * columns)
+def contraction_for(work: Work, arithmetic: str) -> Contraction:
+    """The contraction of a layer by the name of its arithmetic; empty: what the plan takes by itself."""
+    implied = contraction_of(work)
+    if implied is not U8_I8 or work.modelled or work.depthwise:
+        return implied
+    if arithmetic in ("", BITS) and work.codes is not None and refusal(work.geometry, work.rows, work.codes) is None:
+        planes = planes_of(work.rows, work.codes)
+        if arithmetic or counts_pay(work.geometry, planes, work.codes):
+            return bits_for(work.geometry, planes, work.codes)
+    return implied if arithmetic == BYTES else lookup_for(work.rows, run_length(work.geometry), implied)
 
 
 def offers(work: Work, host: Host) -> Sequence[Offer]:
-    """The outer-product kernel of the formats themselves, which computes every layer; bit planes where these pay."""
-    counted = _counts(work, host)
-    if counted is not None:
-        return [Offer("direct", cost=counted)]
-    contraction = contraction_of(work)
-    loops = loops_of(work, contraction)
-    return [Offer("direct", cost=cost_of(loops, contraction, tiles_for(loops, contraction, host), host))]
+    """The outer-product kernel of the formats themselves, which computes every layer; and those of few bits.
+
+    Where there are several, each has a name. Weights as codes cost what bytes cost at most: a lookup hides behind the
+    products of several pixels, and less is read.
+    """
+    if work.depthwise:
+        return [Offer("direct", cost=_depthwise(work, host))]
+    bytes_ = contraction_of(work)
+    implied = _cost(work, bytes_, host)
+    if bytes_ is not U8_I8 or work.modelled:
+        return [Offer("direct", cost=implied)]
+    reason = refusal(work.geometry, work.rows, work.codes)
+    codes = lookup_for(work.rows, run_length(work.geometry), bytes_)
+    if reason is not None and codes is bytes_:
+        return [Offer("direct", cost=implied), Offer("direct", BITS, refusal=reason), _no_codes()]
+    coded = Offer("direct", CODES, cost=min(_cost(work, codes, host), implied, key=lambda cost: cost.cycles))
+    bits = Offer("direct", BITS, refusal=reason)
+    if reason is None and work.codes is not None:
+        bits = Offer("direct", BITS, cost=counted(work.geometry, planes_of(work.rows, work.codes), work.codes, host))
+    return [bits, _no_codes() if codes is bytes_ else coded, Offer("direct", BYTES, cost=implied)]
 
 
-def _counts(work: Work, host: Host) -> Cost | None:
-    """The cycles of counting bit planes; None where the plan multiplies."""
-    if work.codes is None or work.modelled or work.depthwise:
-        return None
-    planes = planes_for(work.rows, work.codes)
-    if planes is None or not counts_pay(work.geometry, planes, work.codes):
-        return None
-    return Cost(counted_cycles(work.geometry, planes, work.codes) * host.registers_per_vector, "compute")
+def _depthwise(work: Work, host: Host) -> Cost:
+    """One filter per channel: 16 results per vector, one tap after the other (`depthwise`)."""
+    window = work.geometry.window.kernel
+    vectors = -(-work.pixels * work.geometry.filters // LANES)
+    cycles = vectors * (DEPTHWISE_VECTOR + DEPTHWISE_TAP * window[0] * window[1])
+    return Cost(cycles * host.registers_per_vector, "compute")
+
+
+def _no_codes() -> Offer:
+    return Offer("direct", CODES, refusal="its weights have more than 16 levels, or take no fewer bytes as codes")
+
+
+def _cost(work: Work, contraction: Contraction, host: Host) -> Cost:
+    loops = loops_of(work.geometry, contraction)
+    return cost_of(loops, contraction, tiles_for(loops, contraction, host), host)

@@ -47,6 +47,7 @@ FAMILIES = (
     "memory",
     "sparse",
     "stages",
+    "transpose",
     "winograd",
 )
 """Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""
