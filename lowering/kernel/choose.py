@@ -6,7 +6,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
 import numpy as np
@@ -30,7 +30,8 @@ from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, h
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
 from hapir.lowering.kernel.plan_products import geometry_of
-from hapir.lowering.kernel.register_tiles import tiles_for
+from hapir.lowering.kernel.program import Tiles
+from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
@@ -120,7 +121,7 @@ def products_of(network: NetworkOp) -> list[tuple[str, Hosted]]:
     """The convolutions and dense layers of a network, with their names as a spec knows them."""
     found: list[tuple[str, Hosted]] = []
     for op in network.body.walk():
-        if isinstance(op, HOSTED) and is_constant(op.w):
+        if isinstance(op, HOSTED) and is_constant(op.w) and not is_constant(op.x):
             group = op.parent_op()
             own = op.layer_name or (group.layer_name if isinstance(group, LayerOp) else "")
             found.append((own, op))
@@ -207,7 +208,7 @@ def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
 def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host)
-    fitting = [o for o in offers if o.cost is not None and (request is None or _meets(o, request.kind))]
+    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
     if request is None and work.encoded:
         fitting = [o for o in fitting if o.algorithm == Direct.name]
     if not fitting:
@@ -224,7 +225,7 @@ TILE_OPTIONS = ("pixels", "blocks", "order")
 """Options of a direct kernel that `tile_kernels` carries out, and no family offers."""
 
 
-def _meets(offer: Offer, kind: KernelKind) -> bool:
+def meets(offer: Offer, kind: KernelKind) -> bool:
     """Whether an offer is what was asked for, as far as that was said."""
     if offer.algorithm != kind.name:
         return False
@@ -243,7 +244,7 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
         fail("HAP0730", f"the layer `{work.layer}` has no kernel: {reasons}", at=op, help=help)
     kind = request.kind
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
-    refusals = [o.refusal for o in offers if o.refusal is not None and _meets(o, kind)]
+    refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
     span = span_of(request.op.location)
     labels = [] if span is None else [Label(span, "asked for here")]
@@ -262,6 +263,26 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     return "no kernel has these options"
 
 
+def decided(op: Hosted, work: Work, host: Host) -> Decision:
+    """What the IR says of a layer, as a decision: for reports. Its cost is that of the tiles that it has."""
+    offers = offers_for(work, host)
+    choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
+    kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    taken = next((o for o in offers if meets(o, kind) and o.cost is not None), Offer(kind.name))
+    if isinstance(tiles, TilesAttr):
+        taken = tiled(taken, work, tiles, host)
+    return Decision(work.layer, work, offers, taken)
+
+
+def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
+    """An offer at the cost of given tiles, where these are its own."""
+    if offer.algorithm != Direct.name or costs_dense.is_counted(work):
+        return offer
+    contraction = costs_dense.contraction_of(work)
+    loops = costs_dense.loops_of(work, contraction)
+    return replace(offer, cost=cost_of(loops, contraction, Tiles.of(tiles), host))
+
+
 # --- tiles ----------------------------------------------------------------------------------------------------------
 
 
@@ -271,13 +292,19 @@ def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
     Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
     """
     choice = op.attributes.get(KERNEL)
-    asked = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    found = best_tiles_of(op, work, host, choice, 1) if isinstance(choice, ChoiceAttr) or choice is None else []
+    return found[0] if found else None
+
+
+def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int) -> list[TilesAttr]:
+    """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
+    asked = Direct() if choice is None else kind_of(choice)
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
-        return None
+        return []
     contraction = costs_dense.contraction_of(work)
     said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
-        tiles = tiles_for(costs_dense.loops_of(work, contraction), contraction, host, said)
+        found = best_tiles(costs_dense.loops_of(work, contraction), contraction, host, count, said)
     except ValueError as error:
         fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
-    return TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)
+    return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

@@ -49,11 +49,17 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
     return [Offer("direct", cost=cost_of(loops, contraction, tiles_for(loops, contraction, host), host))]
 
 
+def is_counted(work: Work) -> bool:
+    """Whether the plan counts bit planes rather than multiply."""
+    if work.codes is None or work.modelled or work.depthwise:
+        return False
+    planes = planes_for(work.rows, work.codes)
+    return planes is not None and counts_pay(work.geometry, planes, work.codes)
+
+
 def _counts(work: Work, host: Host) -> Cost | None:
     """The cycles of counting bit planes; None where the plan multiplies."""
-    if work.codes is None or work.modelled or work.depthwise:
-        return None
-    planes = planes_for(work.rows, work.codes)
-    if planes is None or not counts_pay(work.geometry, planes, work.codes):
+    planes = None if work.codes is None or not is_counted(work) else planes_for(work.rows, work.codes)
+    if planes is None or work.codes is None:
         return None
     return Cost(counted_cycles(work.geometry, planes, work.codes) * host.registers_per_vector, "compute")

@@ -197,6 +197,13 @@ def tiles_for(
     `asked` may hold `pixels`, `blocks` and `order` of the host's own path. Raises ValueError where the block that is
     asked for is larger than the layer.
     """
+    return best_tiles(loops, contraction, host, 1, asked)[0]
+
+
+def best_tiles(
+    loops: Loops, contraction: Contraction, host: Host, count: int, asked: Mapping[str, int | str] | None = None
+) -> list[Tiles]:
+    """So many tiles that differ, the one that should be fastest first, as `tiles_for` otherwise."""
     said = asked or {}
     for name, most in (("pixels", loops.columns), ("blocks", loops.vectors)):
         value = said.get(name)
@@ -207,11 +214,21 @@ def tiles_for(
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
     orders = [cast(Order, said["order"])] if "order" in said else list[Order](["filters", "rows"])
+    blocked = ((*block, order) for block in own for order in _different(orders, loops, block[1]))
 
     def cycles(block: tuple[int, int, Order]) -> tuple[float, int]:
         return _cost(loops, contraction, block, host).cycles, -block[1]
 
-    pixels, blocks, order = min(((*block, order) for block in own for order in orders), key=cycles)
+    return [_on_all_paths(loops, contraction, block, host) for block in sorted(blocked, key=cycles)[:count]]
+
+
+def _different(orders: list[Order], loops: Loops, blocks: int) -> list[Order]:
+    """The orders that are not the same: of one strip of filters, or of one row, there is one."""
+    return orders[:1] if loops.rows == 1 or (loops.groups == 1 and loops.vectors <= blocks) else orders
+
+
+def _on_all_paths(loops: Loops, contraction: Contraction, block: tuple[int, int, Order], host: Host) -> Tiles:
+    pixels, blocks, order = block
     tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
     others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
     return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
