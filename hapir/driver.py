@@ -400,17 +400,18 @@ class Scheduled:
         *,
         limit: int | None = None,
         cache: bool = True,
+        profile: bool = False,
     ) -> RunResult:
         """Run the network on arrays by input name (axis 0 is the batch) or on a file of them, the body on `on`.
 
         An array `label` beside the inputs gives the accuracy, `limit` takes the first images only, `cache` reuses
-        what an earlier run built. Raises HapirError: HAP048x for inputs that do not fit, HAP07xx where the witness
-        cannot run this network, HAP08xx where its tools are missing.
+        what an earlier run built, `profile` measures the layers of the C. Raises HapirError: HAP048x for inputs that
+        do not fit, HAP07xx where the witness cannot run this network, HAP08xx where its tools are missing.
         """
         from hapir.execution import execute
 
         with files_from(self.design.spec.folder):
-            return execute(self, on, self.dataset(inputs, limit), cache=cache)
+            return execute(self, on, self.dataset(inputs, limit), cache=cache, profile=profile)
 
     def dataset(self, inputs: Mapping[str, Array] | Dataset | os.PathLike[str] | None, limit: int | None) -> Dataset:
         """The inputs of `run` and `report` as a data set, checked against the float network.

@@ -19,13 +19,18 @@ from hapir.witnesses import BodyRunner, body_runner
 
 if TYPE_CHECKING:
     from hapir.driver import Scheduled, Witness
+    from hapir.report.profile import Profile
 
 
-def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = True) -> RunResult:
-    """Run a checked data set; `cache` lets the witness reuse what an earlier run built.
+def execute(
+    scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = True, profile: bool = False
+) -> RunResult:
+    """Run a checked data set; `cache` lets the witness reuse what an earlier run built, `profile` measures its layers.
 
     Raises HapirError (HAP042x, HAP0485, HAP07xx, HAP08xx).
     """
+    if profile and on != "c":
+        fail("HAP0805", f"`{on}` has no profile: time per layer is that of the C", help="run it with `--on c`")
     scheduled = scheduled.kernels if on == "c" else scheduled
     cut = scheduled.cut
     seconds: dict[str, float] = {}
@@ -36,6 +41,7 @@ def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = T
         seconds["build"] = time.perf_counter() - started
     expected: dict[str, Array] = {}
     found: dict[str, Array] = {}
+    profiles: list[Profile] = []
 
     def run_part(part: NetworkOp, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         started = time.perf_counter()
@@ -46,6 +52,8 @@ def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = T
             return values
         expected.update(values)
         found.update(_on_witness(runner, inputs, seconds) if runner else values)
+        if profile and runner and runner.profile:
+            profiles.append(runner.profile(inputs))
         return found
 
     outputs = cut.run(data.inputs, run_part)
@@ -60,6 +68,7 @@ def execute(scheduled: Scheduled, on: Witness, data: Dataset, *, cache: bool = T
         accuracy(outputs, data.labels),
         seconds,
         runner.details() if runner else {},
+        profiles[0] if profiles else None,
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hapir.dialects.dataflow import ScheduleOp
     from hapir.dialects.machine import MachineOp
     from hapir.driver import Scheduled
+    from hapir.report.profile import Profile
     from hapir.targets.c.emit import CArtefact
     from hapir.targets.c.options import COptions
     from hapir.targets.estimate import EstimateReport
@@ -57,10 +58,14 @@ def fail_missing_extra(module: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class BodyRunner:
-    """A built body: runs arrays by input name, and tells afterwards what only this witness knows."""
+    """A built body: runs arrays by input name, and tells afterwards what only this witness knows.
+
+    `profile` measures where the time goes, on some inputs; only C has it.
+    """
 
     run: Callable[[Mapping[str, Array]], Mapping[str, Array]]
     details: Callable[[], dict[str, Any]]
+    profile: Callable[[Mapping[str, Array]], Profile] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,17 @@ def _run_c(scheduled: Scheduled, cache: bool) -> BodyRunner:
         **({"loaded_bytes": artefact.loaded_bytes, "file_bytes": artefact.file_bytes} if artefact.file_bytes else {}),
         "layers": [figures(row, RUN_FIGURES) for row in artefact.layers],
     }
-    return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes)
+
+    def profile(inputs: Mapping[str, Array]) -> Profile:
+        from hapir.report.profile import profile_of
+        from hapir.targets.c.peaks import Peaks
+        from hapir.targets.c.profile import measure
+
+        contractions = [row.work.contraction for row in artefact.layers if row.work.contraction is not None]
+        peaks = Peaks(contractions, cache=cache)
+        return profile_of(artefact, measure(artefact, inputs, cache=cache), peaks)
+
+    return BodyRunner(build_c(artefact, cache=cache).run, lambda: sizes, profile)
 
 
 def _has_hardware(scheduled: Scheduled) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 
 from hapir.lowering.kernel.program import DTYPES
 from hapir.targets.c.emit import CArtefact
@@ -82,8 +83,6 @@ def _qemu(name: str, architecture: str, *flags: str, cpu: str | None = None) -> 
 
 
 GCC, CLANG = _x86("gcc"), _x86("clang")
-OFTEN = (*GCC, CLANG[0])
-"""Beside the foreign ones; the others differ only in the text that one more compiler reads."""
 FOREIGN = (
     _qemu("aarch64", "aarch64", cpu="cortex-a53"),
     _qemu("aarch64-dotprod", "aarch64", "-march=armv8.2-a+dotprod", cpu="max"),
@@ -91,10 +90,17 @@ FOREIGN = (
     _qemu("riscv64", "riscv64"),
 )
 MACHINES = (*GCC, *CLANG, *FOREIGN)
-EACH_TIME = tuple(
-    machine if machine in (*OFTEN, *FOREIGN) else pytest.param(machine, marks=pytest.mark.slow) for machine in MACHINES
-)
-"""For `parametrize`: the less telling ones are slow tests."""
+
+
+def _marked(*often: Machine) -> tuple[ParameterSet | Machine, ...]:
+    """All machines for `parametrize`, slow tests but on some."""
+    return tuple(m if m in often else pytest.param(m, marks=pytest.mark.slow) for m in MACHINES)
+
+
+EACH_TIME = _marked(*GCC, CLANG[0], *FOREIGN)
+"""Without what one more compiler makes of the same texts."""
+FEW = _marked(GCC[0], GCC[-1], FOREIGN[0], FOREIGN[-1])
+"""One of each kind."""
 
 
 def skip_unless_here(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from hapir.targets.c.build import find_compiler
+from hapir.targets.c.build import FAST_FLAGS, find_compiler
 
 PATHS: dict[str, tuple[str, ...]] = {
     "native": ("-march=native",),
@@ -17,6 +17,15 @@ PATHS: dict[str, tuple[str, ...]] = {
     "plain": ("-march=native", "-DHAPIR_PLAIN_C"),
 }
 """All that the host has; AVX-512 without the later extensions; AVX2 without them; no vectors of ours."""
+
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
+
+
+def flags_of(path: str, fast: bool) -> tuple[str, ...]:
+    """The flags of a path, without optimization where speed does not matter."""
+    flags = [f for f in FAST_FLAGS if not f.startswith("-march") and (fast or f != "-O3")]
+    return (*flags, *([] if fast else ["-O1"]), *WARNINGS, *PATHS[path])
+
 
 _NEEDED = {"avx512": "__AVX512F__", "avx2": "__AVX2__"}
 

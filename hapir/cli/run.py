@@ -27,6 +27,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
     parser.add_argument("--no-cache", action="store_true", help="build anew what an earlier run has built")
+    parser.add_argument(
+        "--profile", action="store_true", help="with --on c: time of each layer, and its share of what is possible here"
+    )
     parser.add_argument("--output", metavar="FILE.npz", help="write the network's results")
 
 
@@ -38,7 +41,7 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     if args.on == "c":
         scheduled = hosted(scheduled, args, console, cache=not args.no_cache)
-    result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache)
+    result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache, profile=args.profile)
     if args.output is not None:
         _write(Path(args.output), result.outputs)
     console.result(result.to_text, result.to_json(), scheduled.warnings)

@@ -24,6 +24,12 @@ TOOLS = {
         "whose weights are not encoded.",
         "hapir compile digits_encoded.hap -o out --weights-file",
     ),
+    "HAP0805": Code(
+        "profile of another witness",
+        "`--profile` measures the layers of the generated C. Reference and simulation take the time that numpy and a "
+        "simulator take, which says nothing about the network.",
+        "hapir run digits.hap --on rtl --input digits_test.npz --profile",
+    ),
     "HAP0841": Code(
         "extra `rtl` missing",
         "Linting and simulating Verilog need tools from PyPI that come with the extra `rtl`.",

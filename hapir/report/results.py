@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from hapir.report.profile import Profile
 from hapir.report.table import table
 
 Array = npt.NDArray[Any]
@@ -49,7 +50,7 @@ class RunResult:
 
     `outputs` are the network's results; `body` holds the tensors at the end of the integer body (of a float network:
     its results), where witnesses are compared. `seconds` is wall time per part; `details` is what only this
-    witness knows (arena bytes, cycles per layer).
+    witness knows (arena bytes, cycles per layer); `profile` is where the time goes, if that was asked for.
     """
 
     on: str
@@ -62,6 +63,7 @@ class RunResult:
     accuracy: float | None
     seconds: Mapping[str, float]
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    profile: Profile | None = None
 
     @property
     def mismatches_vs_reference(self) -> int | None:
@@ -94,6 +96,7 @@ class RunResult:
             "body": {name: _described(array) for name, array in self.body.items()},
             "seconds": dict(self.seconds),
             **self.details,
+            **({} if self.profile is None else {"profile": self.profile.to_json()}),
         }
 
     def to_text(self) -> str:
@@ -111,6 +114,8 @@ class RunResult:
         lines.append("time " + ", ".join(f"{name} {s:.3f} s" for name, s in self.seconds.items()))
         for name, value in self.details.items():
             lines.append(_detail(name, value))
+        if self.profile is not None:
+            lines.append(f"profile:\n{self.profile.to_text()}")
         for name, array in self.outputs.items():
             lines.append(f"{name}[0] = {np.array2string(array[0], precision=4, threshold=16, max_line_width=100)}")
         return "\n".join(lines)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from hapir.lowering.kernel.program import Convolution, CType, Elementwise, Join, Operand, Stage, reads
 from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
 
 
 def join_residuals(draft: Draft) -> None:
@@ -33,12 +34,12 @@ def _join(draft: Draft, at: int, step: Elementwise) -> None:
         return
     maker, own, other = max(found, key=lambda choice: choice[0])
     convolution = draft.steps[maker]
-    assert isinstance(convolution, Convolution)
+    assert isinstance(convolution, Convolution | Winograd | WinogradLists)
     source = draft.buffers[other.buffer].ctype
     before: CType = own.stages[-1].ctype if own.stages else draft.buffers[own.buffer].ctype
     join = Join(other.buffer, source, other.stages, before)
     stages: tuple[Stage, ...] = (*convolution.stages, *own.stages, join, *step.stages)
-    words = replace(convolution.origin, text=f"{convolution.origin.text}, add")
+    words = convolution.origin.with_layer(step.origin, "add")
     draft.steps[maker] = replace(convolution, stages=stages, target=step.target, origin=words)
     draft.steps[at] = None
 
@@ -50,7 +51,9 @@ def _maker(draft: Draft, at: int, step: Elementwise, own: Operand, other: Operan
     if len(makers) != 1 or users != [at] or draft.buffers[own.buffer].home != "arena":
         return -1
     maker = draft.steps[makers[0]]
-    if not isinstance(maker, Convolution) or maker.pool is not None or maker.to is not None:
+    if not isinstance(maker, Convolution | Winograd | WinogradLists) or getattr(maker, "pool", None) is not None:
+        return -1
+    if getattr(maker, "to", None) is not None:
         return -1
     g = maker.geometry
     if (step.outer, step.channels) != (g.batch * g.rows * g.columns, g.filters):

@@ -8,6 +8,7 @@ from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.lowering.kernel.plan_bits import plan_bits
+from hapir.lowering.kernel.plan_dsc import plan_dsc
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS
 from hapir.lowering.kernel.plan_winograd import plan_winograd
@@ -29,7 +30,9 @@ def plan_kernel(
     choice = op.attributes.get("kernel")
     algorithm = choice.algorithm.data if isinstance(choice, ChoiceAttr) else "direct"
     if isinstance(choice, ChoiceAttr) and algorithm == "winograd":
-        return plan_winograd(op, x, draft, weights, origin, option(choice, "tile", DEFAULT_TILE))
+        return plan_winograd(op, x, draft, weights, origin, asked(choice, "tile") or DEFAULT_TILE)
+    if isinstance(choice, ChoiceAttr) and algorithm == "dsc":
+        return plan_dsc(op, x, draft, weights, origin, asked(choice, "tau"), asked(choice, "tile"))
     if algorithm == "direct":
         planned = plan_bits(op, x, draft, weights, origin)
         return planned or plan_products(op, x, draft, weights, origin)
@@ -39,7 +42,7 @@ def plan_kernel(
     return sparse(op, x, draft, weights, origin)
 
 
-def option(choice: ChoiceAttr, name: str, default: int) -> int:
-    """An integer option of a choice."""
+def asked(choice: ChoiceAttr, name: str) -> int | None:
+    """An integer option of a choice, where it has it."""
     value = choice.options.data.get(name)
-    return value.value.data if isinstance(value, IntegerAttr) else default
+    return value.value.data if isinstance(value, IntegerAttr) else None

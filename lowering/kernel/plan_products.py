@@ -21,6 +21,7 @@ from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel.c_types import DTYPES, size_of
 from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
+from hapir.lowering.kernel.contraction_bits import Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
 from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.pack_weights import (
@@ -31,6 +32,7 @@ from hapir.lowering.kernel.pack_weights import (
     pack_words,
     sum_range,
 )
+from hapir.lowering.kernel.plan_codes import lookup_for, pack_codes
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
 from hapir.lowering.kernel.program import (
     Convolution,
@@ -172,7 +174,9 @@ def _direct(
     """
     source, frame = x.buffer, Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
     padding = geometry.window.padding
-    ragged = geometry.channels // geometry.groups % contraction.elements != 0
+    ragged = (
+        geometry.channels // geometry.groups % (4 if isinstance(contraction, Lookup) else contraction.elements) != 0
+    )
     if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
     runs = runs_of(geometry, frame, contraction.elements)
@@ -200,6 +204,8 @@ def _direct(
 
 def packed_words(role: str, weights: Rows, groups: int, runs: Runs, contraction: Contraction, tiles: Tiles) -> Table:
     """The weights as an outer-product kernel reads them."""
+    if isinstance(contraction, Lookup):
+        return Table(role, contraction.w, pack_codes(weights.array, groups, runs, contraction, tiles.superblock))
 
     def pack(array: Array) -> Array:
         return pack_words(array, groups, runs, contraction.elements, tiles.superblock)
@@ -226,11 +232,16 @@ def reframed(
 
 def runs_of(geometry: Geometry, frame: Frame, elements: int) -> Runs:
     """How a window lies in a frame: runs of whole rows where its columns are neighbours, else of pixels."""
-    window, per_group = geometry.window, geometry.channels // geometry.groups
-    (r, s), (down, right) = window.kernel, window.dilation
-    whole = geometry.groups == 1 and right == 1
-    columns, length = (1, s * per_group) if whole else (s, per_group)
+    length = run_length(geometry)
+    (r, s), (down, right) = geometry.window.kernel, geometry.window.dilation
+    columns = s * (geometry.channels // geometry.groups) // length
     return Runs(r, down * frame.pitch, columns, right * geometry.channels, -(-length // elements))
+
+
+def run_length(geometry: Geometry) -> int:
+    """The elements of a run."""
+    whole = geometry.groups == 1 and geometry.window.dilation[1] == 1
+    return geometry.channels // geometry.groups * (geometry.window.kernel[1] if whole else 1)
 
 
 def one_row(geometry: Geometry) -> Geometry:
@@ -259,6 +270,8 @@ def _integer(
     origin: Origin,
 ) -> tuple[Convolution, tuple[int, int]]:
     contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
+    if contraction is U8_I8:
+        contraction = lookup_for(weights.array, run_length(geometry), contraction)
     zero_point = zero_point_of(element_type(op.x))
     folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
     table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))

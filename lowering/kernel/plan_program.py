@@ -38,9 +38,11 @@ from hapir.lowering.kernel.plan_stages import (
     constant,
     ctype_of,
     range_of,
+    rising,
     stages_of,
 )
 from hapir.lowering.kernel.program import (
+    LANES,
     Argmax,
     Concat,
     Convolution,
@@ -59,6 +61,9 @@ from hapir.lowering.kernel.program import (
 )
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
 from hapir.weights import WeightStore
+
+SUMS_RING = 1 << 15
+"""Bytes: a ring of sums that stays in the first-level cache."""
 
 
 def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
@@ -308,12 +313,16 @@ class _Planner:
         """Let a convolution pool its rows as they appear; only a ring of rows is kept of its own result."""
         window = op.window.window
         p, q = as_map(shape_of(op.result))[2:]
-        ctype = self.draft.buffers[x.buffer].ctype
-        row_length = step.geometry.columns * step.geometry.filters
-        ring = self.draft.buffer(ctype, window.kernel[0] * row_length)
+        ctype, row_length = self.draft.buffers[x.buffer].ctype, step.geometry.columns * step.geometry.filters
+        vectors = window.kernel[0] * step.geometry.columns * step.tiles.superblock * LANES
+        of_sums = 4 * vectors <= SUMS_RING and step.borders is None and rising(step.stages)
+        if of_sums:
+            ring = self.draft.buffer(step.contraction.sums, vectors)
+        else:
+            ring = self.draft.buffer(ctype, window.kernel[0] * row_length)
         buffer = self.target(op.result, op)
         words = f"{step.origin.text}, max_pool -> {text(shape_of(op.result))}"
-        pooled = Pooled(window, p, q, ring)
+        pooled = Pooled(window, p, q, ring, of_sums)
         self.draft.steps[index] = replace(step, pool=pooled, target=buffer, origin=replace(step.origin, text=words))
         self.set(op.result, buffer, x.bounds, index)
 

@@ -262,3 +262,20 @@ def algorithm_of(op: nn.ProductOp) -> str:
     """The algorithm that was chosen for a layer; empty where none was."""
     choice = op.attributes.get("kernel")
     return choice.algorithm.data if isinstance(choice, ChoiceAttr) else ""
+
+
+def layer_of(op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin) -> Layer:
+    """A layer whose products are made by more than one kernel, with the lift that lists of words need.
+
+    Raises HapirError: HAP0717 where the formats have no lists of words, HAP0710 where a sum is not proven to fit.
+    """
+    x_type, rows = draft.buffers[x.buffer].ctype, _rows(op, x, weights)
+    contraction, lift = (F32, 0) if is_float(op.x) else integer_contraction(x_type, rows)
+    if contraction.name not in ("f32", "u8_i8"):
+        fail("HAP0717", f"sparse kernels multiply f32 or bytes, not {x_type} by {contraction.w}", at=op)
+    return _layer(op, geometry_of(op), rows, contraction, lift, x, draft, weights, origin)
+
+
+def part_of(layer: Layer, rows: Array, draft: Draft) -> SparseConvolution:
+    """The sums of some weights of a layer, without its bias."""
+    return _words(replace(layer, rows=rows, bias=None), draft, None)

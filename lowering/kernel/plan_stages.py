@@ -5,6 +5,7 @@ A stage sees one element and its channel; its constants are numbers or one table
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -276,3 +277,21 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]
     return found
+
+
+def rising(stages: Sequence[Stage]) -> bool:
+    """Whether a larger number never gives a smaller result, so that a maximum may be taken before the stages."""
+
+    def positive(scale: Table | float) -> bool:
+        return bool(np.all((scale.values if isinstance(scale, Table) else np.float64(scale)) > 0))
+
+    def rises(stage: Stage) -> bool:
+        match stage:
+            case Requantize() | Clamp():
+                return True
+            case Rescale() | Quantize() | Dequantize():
+                return positive(stage.scale)
+            case _:
+                return False
+
+    return all(map(rises, stages))

@@ -61,10 +61,27 @@ def plan_winograd(
         contraction, fill = I16_MODULAR, zero_point_of(element_type(op.x))
         folded, bounds = proven_bias(op, Rows.of(op, kernel, x).array, bias, x, fill, 0)
         table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
+    return gemm_step(as_kernels(kernel), size, geometry, contraction, table, fill, x, draft, origin), bounds
+
+
+def gemm_step(
+    kernels: Array,
+    size: int,
+    geometry: Geometry,
+    contraction: Contraction,
+    bias: Table | None,
+    fill: int,
+    x: Value,
+    draft: Draft,
+    origin: Origin,
+) -> Winograd:
+    """The step for weights K C R S, after a copy of its input into a frame of `fill` where it needs one."""
+    ctype, padding = draft.buffers[x.buffer].ctype, geometry.window.padding
     source, frame = x.buffer, Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
-    if any(geometry.window.padding) or draft.buffers[source].home != "arena":
-        source, frame = reframed(source, geometry, geometry.window.padding, fill, 0, ctype, draft, origin)
+    if any(padding) or draft.buffers[source].home != "arena":
+        source, frame = reframed(source, geometry, padding, fill, 0, ctype, draft, origin)
     tiling, tiles = tiling_of(geometry, size, contraction)
+    planes = transformed(kernels, size, contraction)
     step = Winograd(
         origin,
         draft.buffer(contraction.sums, geometry.batch * geometry.rows * geometry.columns * geometry.filters),
@@ -75,18 +92,13 @@ def plan_winograd(
         contraction=contraction,
         tiling=tiling,
         tiles=tiles,
-        weights=Table(
-            f"{origin.layer}.weight",
-            contraction.w,
-            pack_transformed(transformed(as_kernels(kernel), size, contraction), contraction, tiles.superblock),
-        ),
-        bias=table,
+        weights=Table(f"{origin.layer}.weight", contraction.w, pack_transformed(planes, contraction, tiles.superblock)),
+        bias=bias,
         inputs=0,
         products=0,
     )
     inputs = draft.buffer(contraction.x, tiling.planes * step.input_plane * contraction.elements)
-    products = draft.buffer(contraction.sums, tiling.planes * step.product_plane)
-    return step.on(inputs, products), bounds
+    return step.on(inputs, draft.buffer(contraction.sums, tiling.planes * step.product_plane))
 
 
 def refusal(geometry: Geometry, ctype: str, kernel: Array, bounds: tuple[int, int] | None, size: int) -> str | None:

@@ -11,7 +11,7 @@ integer sum was proven to fit 32 bits with the weights at hand, so the C text ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from hapir.dialects.kernel import TilesAttr
@@ -283,6 +283,11 @@ class Origin:
     place: str | None
     fused: tuple[str, ...] = ()
 
+    def with_layer(self, other: Origin, words: str) -> Origin:
+        """The same step once another's is joined to it, and what that one is in words."""
+        joined = (*(self.fused or (self.layer,)), *(other.fused or (other.layer,)))
+        return replace(self, text=f"{self.text}, {words}", fused=tuple(dict.fromkeys(joined)))
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -359,12 +364,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Pooled:
-    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows."""
+    """A max pool run on the rows of a convolution as they appear; `rows_buffer` is a ring of kernel-height rows.
+
+    The rows are results, or where `of_sums` the sums of a strip of filters as vectors: the largest sum gives the
+    largest result, so that only this one goes through the stages.
+    """
 
     window: Window
     rows: int
     columns: int
     rows_buffer: int
+    of_sums: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hapir.dialects.nn_shapes import Window
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.program import LANES, Frame, Geometry, KernelStep, Table, Tiles
+from hapir.lowering.kernel.program_sparse import Lists, PixelTiles
 
 
 @dataclass(frozen=True)
@@ -110,3 +112,75 @@ class Winograd(KernelStep):
     def product_plane(self) -> int:
         """Words from plane to plane of products."""
         return self.tiling.block * self.strips * self.tiles.superblock * LANES + LANES
+
+
+@dataclass(frozen=True)
+class WinogradLists(KernelStep):
+    """The same for filters that see few channels: lists of the transformed kernels that there are, tiles in lanes.
+
+    Tiles are the places of `tiles.panel`, whose phases are the pixels of a tile of results. `lists` name words of
+    channels per filter; `weights` holds, plane by plane, a word for each of their `entries`. Signed bytes are lifted
+    by 128 where `tiles.lift`, which the bias takes back. `inputs` is scratch for transformed inputs,
+    `[plane][word][tile]`, `tiles.sums` for products, `[plane][filter][tile]`, `tiles.rows` for results,
+    `[pixel of a tile][16 tiles][filter]`, and `corner` for those of 16 filters.
+    """
+
+    size: int
+    contraction: Contraction
+    tiles: PixelTiles
+    lists: Lists
+    entries: int
+    weights: Table
+    bias: Table | None
+    inputs: int
+    corner: int
+
+    @property
+    def own_scratch(self) -> tuple[int, ...]:
+        """All that is kept for a block of tiles."""
+        tiles = self.tiles
+        return (tiles.planes, tiles.sums, tiles.rows, tiles.blank, self.inputs, self.corner)
+
+    @property
+    def own_tables(self) -> tuple[Table | None, ...]:
+        """Lists, weights and bias."""
+        lists = self.lists
+        return (lists.tiles, lists.filters, lists.counts, lists.places, self.weights, self.bias)
+
+    @property
+    def block(self) -> int:
+        """Tiles of a block."""
+        return self.tiles.vectors * LANES
+
+    @property
+    def planes(self) -> int:
+        """Products of a tile per channel and filter."""
+        return (self.size + 2) ** 2
+
+    @property
+    def words(self) -> int:
+        """Words of a tile's channels."""
+        return self.tiles.panel.depth * (1 if self.contraction.elements == 1 else 2)
+
+    @property
+    def width(self) -> int:
+        """Filters, rounded up to vectors."""
+        return -(-self.geometry.filters // LANES) * LANES
+
+    @property
+    def input_plane(self) -> int:
+        """Words from plane to plane of transformed inputs."""
+        return self.words * self.block + LANES
+
+    @property
+    def product_plane(self) -> int:
+        """Words from plane to plane of products."""
+        return self.width * self.block + LANES
+
+
+def tile_geometry(geometry: Geometry, size: int) -> Geometry:
+    """A layer's tiles as results of windows that are tiles of inputs."""
+    padding, reach = geometry.window.padding, size + 2
+    window = Window((reach, reach), (size, size), padding)
+    rows, columns = -(-geometry.rows // size), -(-geometry.columns // size)
+    return replace(geometry, rows=rows, columns=columns, window=window)

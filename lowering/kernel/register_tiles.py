@@ -146,15 +146,21 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
 def _traffic(loops: Loops, block: tuple[int, int, int, Order], host: Host) -> dict[str, float]:
     """Cycles of the levels behind the first, by level: weights read by every block, and inputs by every strip.
 
-    With strips of filters outermost, the weights of one strip stay near; with rows outermost, the rows of one window.
+    Each comes from where all of it lies once, and again from where what is used next lies: with strips of filters
+    outermost the weights of one strip, with rows outermost the rows of one window.
     """
     tiles, blocks, strips, order = block
     panel = loops.words * blocks * LANES * WORD_BYTES
-    times = loops.rows * tiles
-    weights_at = host.level_of(panel if order == "filters" and times > 1 else panel * strips)
-    passes = strips / loops.groups if order == "filters" else 1.0
+    weights, again = strips * panel, loops.rows * tiles - 1
+    inputs, passes = loops.input_bytes, strips / loops.groups
+    near = min(inputs, inputs / loops.rows * loops.runs)  # the rows of a window
     found: dict[str, float] = {}
-    streams = ((weights_at, times * strips * panel), (host.level_of(loops.input_bytes), loops.input_bytes * passes))
+    streams = (
+        (host.level_of(weights), weights),
+        (host.level_of(panel if order == "filters" else weights), again * weights),
+        (host.level_of(inputs), inputs),
+        (host.level_of(inputs if order == "filters" else near), inputs * (passes - 1)),
+    )
     for level, size in streams:
         if level is not host.levels[0]:
             found[level.name] = found.get(level.name, 0.0) + size / (STREAM_RATE * level.bytes_per_cycle)

@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hapir.lowering.kernel.pack_weights import round_up
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Table
+from hapir.lowering.kernel.program import LANES, CType, Geometry, Table, size_of
 from hapir.lowering.kernel.program_sparse import Lists, Panel
 from hapir.weights import Array
 
 Ints = npt.NDArray[np.int64]
+
+CACHE_LINE = 64
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,17 @@ def entries_of(rows: Array, geometry: Geometry, per_word: int) -> Entries:
 
 
 def panel_of(geometry: Geometry, taps: Taps, vectors: int, run: int, depth: int, ctype: CType) -> Panel:
-    """The panel for `run` places; with the last tile of a run it reaches the farthest shift."""
-    length = round_up(run, LANES * vectors) + int(taps.shift.max())
-    return Panel(taps.phases, taps.columns, run, round_up(length, LANES * vectors), depth, ctype)
+    """The panel for `run` places; with the last tile of a run it reaches the farthest shift.
+
+    Where only a part of each plane is read at a time, planes are an odd number of cache lines apart, so that these
+    parts do not fall into the same sets of a cache.
+    """
+    tile, shift = LANES * vectors, int(taps.shift.max())
+    length = round_up(run, tile) + round_up(shift, LANES)
+    if length > tile:
+        per_line = CACHE_LINE // size_of(ctype)
+        length = (-(-length // per_line) | 1) * per_line
+    return Panel(taps.phases, taps.columns, run, length, depth, ctype)
 
 
 def places_of(entries: Entries, taps: Taps, panel: Panel, words_per_tile: int) -> Ints:

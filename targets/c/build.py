@@ -68,6 +68,18 @@ def _version(command: tuple[str, ...]) -> str:
     return "\n".join((said("--version"), *sorted({word for word in native if word.startswith(("-m", "+"))})))
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a call takes: how many runs, addresses, the arrays that get the results, and what must live as long."""
+
+    runs: int
+    context: int
+    inputs: ctypes.Array[ctypes.c_void_p]
+    results: ctypes.Array[ctypes.c_void_p]
+    arrays: Sequence[Array]
+    kept: object
+
+
 class CModule:
     """A compiled network: `run` takes named arrays and gives named arrays."""
 
@@ -84,14 +96,19 @@ class CModule:
         Inputs must have the declared element types. Raises HapirError (HAP0420, HAP0421) where an input is missing or
         does not fit. Safe to call from several threads: each call has a context of its own.
         """
+        call = self.call(inputs)
+        status = self._batch(call.context, call.runs, call.inputs, call.results)
+        if status != 0:
+            raise AssertionError(f"{self.artefact.name}_run returned {status}")
+        return {p.name: array for p, array in zip(self.artefact.results, call.arrays, strict=True)}
+
+    def call(self, inputs: Mapping[str, Array]) -> Call:
+        """The memory of a call: inputs that were checked, results and a context. Raises HapirError as `run` does."""
         runs, arrays = self._check(inputs)
         results = [np.empty((runs * p.shape[0], *p.shape[1:]), DTYPES[p.ctype]) for p in self.artefact.results]
         memory = np.empty(self.artefact.context_bytes + ALIGNMENT, np.uint8)
         context = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
-        status = self._batch(context, runs, _pointers(arrays), _pointers(results))
-        if status != 0:
-            raise AssertionError(f"{self.artefact.name}_run returned {status}")
-        return {p.name: array for p, array in zip(self.artefact.results, results, strict=True)}
+        return Call(runs, context, _pointers(arrays), _pointers(results), results, (arrays, memory))
 
     def _check(self, inputs: Mapping[str, Array]) -> tuple[int, list[Array]]:
         arrays: list[Array] = []
@@ -209,13 +226,13 @@ def build_c_together(
     parts = (*compiler.command, compiler.version, *flags, *(text for pair in sorted(files.items()) for text in pair))
 
     def make(folder: Path) -> Path:
-        return _compile(compiler, flags, files, units, folder)
+        return compile_units(compiler, flags, files, units, folder)
 
     library = cached_library("c", parts, make, keep=cache)
     return [CModule(library, artefact) for artefact in artefacts]
 
 
-def _compile(
+def compile_units(
     compiler: Compiler,
     flags: Sequence[str],
     files: Mapping[str, str],

@@ -1,8 +1,8 @@
 """Register blocks of outer-product kernels as C: the sums of pixels x vectors of filters over the words of a window.
 
 A block is an inline function with constant lengths, `tile__CONTRACTION_PIXELSxVECTORS`: the sums stay in registers,
-each named, so no compiler has to find that out. On a path without vectors, and for contractions that no instruction
-serves, the lanes are a loop that compilers vectorize as they can.
+each named, so no compiler has to find that out. On the path without vectors, and for contractions that no instruction
+serves, see `plain_tiles`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.program import LANES
 from hapir.targets.c.bit_tiles import bit_tile
 from hapir.targets.c.lookup_tiles import lookup_tile
+from hapir.targets.c.plain_tiles import plain_tile
 from hapir.targets.c.simd import Primitive
 from hapir.targets.c.text import c
-from hapir.targets.c.tile_text import tile_function, window_loops
+from hapir.targets.c.tile_text import plus, whole_tile
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,8 @@ def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product:
     name = f"tile__{product or contraction.name}_{pixels}x{blocks}"
     texts = VECTORIZED.get(contraction.name)
     if path == "c" or texts is None:
-        return Primitive(name, {path: _plain(name, contraction, pixels, blocks, product)})
+        return Primitive(name, {path: plain_tile(name, contraction, pixels, blocks, product)})
     return Primitive(name, {path: _vector(name, contraction, texts, pixels, blocks)}, texts.needs)
-
-
-def _frame(name: str, contraction: Contraction, start: str, word: str, store: str) -> str:
-    """A block: what comes before the loops over words, a word, and what comes after."""
-    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word), store)))
 
 
 def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, blocks: int) -> str:
@@ -83,50 +79,13 @@ def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, bloc
     vector, zero = f"hapir__{texts.vector}", f"{texts.vector}__zero()"
     starts = [f"{vector} " + ", ".join(f"s{i}_{j} = {zero}" for j in columns) + ";" for i in rows]
     load = f"{texts.vector}__kept({texts.load})" if pixels > 1 else texts.load  # loaded once, used by each pixel
-    loads = [f"const {vector} w{j} = {c(load, w=_plus('w', j * contraction.per_vector))};" for j in columns]
+    loads = [f"const {vector} w{j} = {c(load, w=plus('w', j * contraction.per_vector))};" for j in columns]
     products: list[str] = []
     for i in rows:
         place = "from" if i == 0 else "from + x_stride" if i == 1 else f"from + {i} * x_stride"
         adds = [f"s{i}_{j} = {c(texts.multiply, sum=f's{i}_{j}', x=f'x{i}', w=f'w{j}')};" for j in columns]
         products += [f"const {vector} x{i} = {c(texts.broadcast, **{'from': place})};", *adds]
     stores = [
-        f"{texts.vector}__store({_plus('sums', (i * blocks + j) * LANES)}, s{i}_{j});" for i in rows for j in columns
+        f"{texts.vector}__store({plus('sums', (i * blocks + j) * LANES)}, s{i}_{j});" for i in rows for j in columns
     ]
-    return _frame(name, contraction, "\n".join(starts), "\n".join((*loads, *products)), "\n".join(stores))
-
-
-def _plus(pointer: str, offset: int) -> str:
-    return f"{pointer} + {offset}" if offset else pointer
-
-
-def _plain(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
-    lanes, elements = blocks * LANES, contraction.elements
-    kind = contraction.sums
-    adds: list[str] = []
-    for i in range(pixels):
-        terms: list[str] = []
-        for e in range(elements):
-            place = " + ".join(t for t in ("" if i == 0 else times_stride(i), str(e) if e or i == 0 else "") if t)
-            weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
-            cast = f"({kind})" if kind != contraction.x else ""
-            value = f"from[{place}]"
-            if contraction.modular:
-                terms.append(f"(uint32_t)({value} * {weight})")
-            else:
-                terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
-        if contraction.modular:
-            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
-        else:
-            adds.append(f"s{i}[j] += {' + '.join(terms)};")
-    return _frame(
-        name,
-        contraction,
-        "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
-        c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
-        "\n".join(f"memcpy({_plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
-    )
-
-
-def times_stride(index: int) -> str:
-    """The distance of a pixel from the first."""
-    return "x_stride" if index == 1 else f"{index} * x_stride"
+    return whole_tile(name, contraction, "\n".join(starts), "\n".join((*loads, *products)), "\n".join(stores))

@@ -263,10 +263,14 @@ INLINE = """\
 """
 
 
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+"""Functions of libm that texts call."""
+
+
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(f"{word}(" in body for word in ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")):
+    if any(f"{word}(" in body for word in MATH):
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")

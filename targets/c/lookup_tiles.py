@@ -38,14 +38,13 @@ def _vector(contraction: Lookup, pixels: int, blocks: int) -> str:
     start = [_table(contraction), "const hapir__i32x16 table = i32x16__load(levels);"]
     start += [f"hapir__i32x16 s{i}_{j} = i32x16__zero();" for i, j in cells]
     stores = [f"i32x16__store({plus('sums', n * LANES)}, s{i}_{j});" for n, (i, j) in enumerate(cells)]
-    loads = [
-        f"const hapir__i32x16 v{n}_{j} = i32x16__load({plus('w', (j * contraction.vectors + n) * LANES)});"
-        for j in range(blocks)
-        for n in range(contraction.vectors)
-    ]
 
     def words(count: int) -> str:
-        lines = list(loads)
+        lines = [
+            f"const hapir__i32x16 v{n}_{j} = i32x16__load({plus('w', (j * contraction.vectors + n) * LANES)});"
+            for j in range(blocks)
+            for n in range(contraction.vectors if count > 4 else -(-count // 2) if contraction.bits == 3 else 1)
+        ]
         for k in range(count):
             lines.append("{")
             for j in range(blocks):

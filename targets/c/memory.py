@@ -116,10 +116,10 @@ def _work(step: Step, program: Program) -> Work:
 
 
 def _contraction(step: Step, program: Program) -> Contraction | None:
-    """How a step multiplies: its own contraction, else the common one of its type; None where it does not."""
+    """How a step multiplies: its own contraction, else the common one of its type; None where none is known."""
     own = getattr(step, "contraction", None)
     if isinstance(own, Contraction):
-        return own
+        return None if own.name == "model" else own
     if macs_of(step) == 0:
         return None
     return F32 if program.buffers[reads(step)[0]].ctype == "float" else U8_I8

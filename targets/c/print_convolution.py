@@ -28,13 +28,13 @@ from hapir.lowering.kernel.program import (
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
-from hapir.targets.c.print_pooled import print_pooled
+from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
 from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
-from hapir.targets.c.vector_stages import print_vectors
+from hapir.targets.c.vector_stages import Pixels, print_vectors
 
 _Loops = Callable[[str], str]
 
@@ -42,22 +42,41 @@ _Loops = Callable[[str], str]
 def print_convolution(step: Convolution, name: str, program: Program, symbols: Symbols) -> Printed:
     """The functions of a convolution or a dense layer."""
     buffers, contraction, g = program.buffers, step.contraction, step.geometry
-    row = buffers[step.pool.rows_buffer if step.pool else step.target].ctype
+    of_sums = step.pool is not None and step.pool.of_sums
+    row = buffers[step.target if step.pool is None or of_sums else step.pool.rows_buffer].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
     others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
-        print_finish(name, contraction.sums, row, step.bias, step.stages, g.filters // g.groups, symbols),
+        print_finish(
+            name,
+            contraction.sums,
+            row,
+            step.bias,
+            step.stages,
+            g.filters // g.groups,
+            symbols,
+            Pixels("pixels", f"{name}__blocks * {LANES}", str(g.filters)),
+        ),
         function(
             f"{name}__strip",
-            [x, w, y, *others, "int32_t first", "int32_t count", *(["int32_t p"] if step.borders else [])],
-            _strip(step, name, symbols),
+            [
+                *(x, w, sink(contraction.sums, "sums") if of_sums else y, *others, "int32_t first", "int32_t count"),
+                *(["int32_t p"] if step.borders else []),
+            ],
+            _sums_strip(step, name) if of_sums else _strip(step, name, symbols),
         ),
     ]
     taken = symbols.parameters(step.weights)
     parameters, scratch = [x, sink(buffers[step.target].ctype, "y"), *others], [join.buffer for join in joins(step)]
-    if step.pool:
+    if step.pool and of_sums:
+        rows = sink(contraction.sums, "rows")
+        pooled = print_pooled_sums(step, name, symbols)
+        parts.append(function(f"{name}__pooled", [x, w, y, rows, "int32_t first", "int32_t count"], pooled))
+        parameters.append(rows)
+        scratch.append(step.pool.rows_buffer)
+    elif step.pool:
         place = ["int32_t p"] if step.borders else []
         parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
@@ -89,21 +108,31 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
 
 
 def print_finish(
-    name: str, sums: CType, row: CType, bias: Table | None, stages: tuple[Stage, ...], filters: int, symbols: Symbols
+    name: str,
+    sums: CType,
+    row: CType,
+    bias: Table | None,
+    stages: tuple[Stage, ...],
+    filters: int,
+    symbols: Symbols,
+    pixels: Pixels | None = None,
 ) -> str:
     """`NAME__finish(sums, y, first, count)`: bias and stages over neighbouring ones of so many filters of a pixel.
 
-    The maps that stages read come behind y.
+    The maps that stages read come behind y, and then the number of pixels where there are several.
     """
     others = joined_sources(stages)
     joined = [f"z{i}" for i in range(len(others))]
     body = print_vectors(
-        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined
+        "sums", sums, "y", row, stages, "first", "count", symbols, bias=bias, of=filters, joined=joined, pixels=pixels
     )
     if not re.search(r"\bfirst\b", body):
         body = f"{body}\n(void)first;"
-    parameters = [source(sums, "sums"), sink(row, "y"), *others, "int32_t first", "int32_t count"]
-    return function(f"{name}__finish", parameters, body)
+    several = [f"int32_t {pixels.count}"] if pixels else []
+    parameters = [source(sums, "sums"), sink(row, "y"), *others, *several, "int32_t first", "int32_t count"]
+    text = function(f"{name}__finish", parameters, body)
+    # inlined, so that the number of pixels is a constant
+    return text.replace("static void", "HAPIR__INLINE void", 1) if pixels else text
 
 
 def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
@@ -114,8 +143,6 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
         f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
     )
-    places = ", ".join(_pixel(step, map_, frame) for map_, frame in _maps(step))
-    finish = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, first, count);"
 
     def borders(pixels: str) -> str:
         if step.borders is None:
@@ -131,9 +158,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
             const int32_t q = $columns - $columns % $name__pixels;
             $name__rest($x, $window);
             $borders
-            for (int32_t i = 0; i < $columns - q; ++i) {
-                $finish
-            }
+            $finish
         }
         #endif
         """.replace("$name", name),
@@ -143,7 +168,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{g.columns} - q"),
-        finish=finish,
+        finish=_finish(step, name, f"{g.columns} % {name}__pixels"),
     )
     return c(
         """
@@ -152,9 +177,7 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
             _Alignas(64) $sums sums[$name__pixels * $name__blocks * $lanes];
             $name__tile($x, $window);
             $borders
-            for (int32_t i = 0; i < $name__pixels; ++i) {
-                $finish
-            }
+            $finish
         }
         $rest
         """.replace("$name", name),
@@ -165,8 +188,34 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
         x=offset("x", times("q", x_stride)),
         window=window,
         borders=borders(f"{name}__pixels"),
-        finish=finish,
+        finish=_finish(step, name, f"{name}__pixels"),
         rest=rest if rests else "",
+    )
+
+
+def _sums_strip(step: Convolution, name: str) -> str:
+    """The sums of one row as vectors, nothing else."""
+    g, runs = step.geometry, step.runs
+    x_stride = g.window.stride[1] * step.frame.channels
+    window = (
+        f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
+        f"{runs.columns}, {runs.column_stride}, {runs.words}, sums + q * {name}__blocks * {LANES}"
+    )
+    return c(
+        """
+        int32_t q = 0;
+        for (; q + $name__pixels <= $columns; q += $name__pixels) {
+            $name__tile($x, $window);
+        }
+        #ifdef $name__rest
+        $name__rest($x, $window);
+        #endif
+        (void)first;
+        (void)count;
+        """.replace("$name", name),
+        columns=g.columns,
+        x=offset("x", times("q", x_stride)),
+        window=window,
     )
 
 
@@ -175,12 +224,23 @@ def _maps(step: Convolution) -> list[tuple[str, Frame | None]]:
     return [("y", step.to), *((f"z{i}", join.frame) for i, join in enumerate(joins(step)))]
 
 
-def _pixel(step: Convolution, map_: str, frame: Frame | None) -> str:
-    """Where pixel `q + i` of a row of a map lies; a row may be all pixels of several maps in frames."""
+def _finish(step: Convolution, name: str, pixels: str) -> str:
+    """The call that finishes so many pixels from `q` on, or those of each where they lie in the rows of frames."""
+    maps = _maps(step)
+    if step.maps is None or all(frame is None for _, frame in maps):
+        places = ", ".join(offset(map_, times("q", step.geometry.filters)) for map_, _ in maps)
+        return f"{name}__finish(sums, {places}, {pixels}, first, count);"
+    places = ", ".join(_pixel(step, step.maps, *map_) for map_ in maps)
+    call = f"{name}__finish(sums + i * {name}__blocks * {LANES}, {places}, 1, first, count);"
+    return f"for (int32_t i = 0; i < {pixels}; ++i) {{\n    {call}\n}}"
+
+
+def _pixel(step: Convolution, maps: tuple[int, int, int], map_: str, frame: Frame | None) -> str:
+    """Where pixel `q + i` lies of a row that is all pixels of several maps."""
     filters = step.geometry.filters
-    if step.maps is None or frame is None:
+    if frame is None:
         return offset(map_, times("(q + i)", filters))
-    batch, rows, columns = step.maps
+    batch, rows, columns = maps
     row = f"(q + i) / {columns}"
     image = f"(q + i) / {rows * columns} * {frame.image}" if batch > 1 else ""
     within = f"{row} % {rows}" if batch > 1 else row
@@ -249,6 +309,18 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
     def x(p: str) -> str:
         return offset(start, image, times(p, g.window.stride[0] * frame.pitch) if g.rows > 1 else "")
 
+    if step.pool is not None and step.pool.of_sums:
+        pitch = step.pool.columns * g.filters
+        image_pitch, base = (to.image, to.start) if to else (step.pool.rows * pitch, 0)
+        y = offset("y", str(base), times("n", image_pitch) if g.batch > 1 else "")
+
+        def over_images(_: str) -> str:
+            call = "$name__pooled($x, w, $y, rows, $first, count);"
+            loop = "for (int32_t n = 0; n < $batch; ++n) {\n    $call\n}"
+            return loop.replace("$batch", str(g.batch)).replace("$call", call) if g.batch > 1 else call
+
+        body = _strips(step, name, symbols, offset(start, image), y, "0", over_images)
+        return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
         place = ", row" if step.borders else ""

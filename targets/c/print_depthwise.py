@@ -16,6 +16,7 @@ from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.simd_memory import load, store
 from hapir.targets.c.text import Printed, c, function, listed, offset, sink, source, times
+from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import Chain, has_vectors, print_vectors
 
 
@@ -44,9 +45,12 @@ class _Finish:
             first = "first" if g.filters > LANES else "0"
             chain = Chain(self.symbols, first, min(g.filters, LANES))
             return self._through(chain, value, to)
-        chain = _Periodic(self.symbols, _NO_CHANNEL, g.filters * pixels, periods=self.periods)
+        chain = _Periodic(self.symbols, _NO_CHANNEL, g.filters * pixels, periods=dict(self.periods))
         text = self._through(chain, value, to)
-        return text if _NO_CHANNEL not in text else self._by_pixel(value, to)
+        if _NO_CHANNEL in text:
+            return self._by_pixel(value, to)
+        self.periods = chain.periods
+        return text
 
     def _through(self, chain: Chain, value: str, to: str) -> str:
         if not has_vectors(self.step.sums, self.step.stages):
@@ -240,11 +244,14 @@ def _layer(step: Depthwise, text: _Text, y: CType, symbols: Symbols) -> str:
     if many:
         inner = c(
             """
+            $threads
             for (int32_t block = 0; block < $blocks; ++block) {
                 const int32_t first = $first;
                 $inner
             }
             """,
+            # a block that reaches back writes what the one before writes
+            threads=threads(g.macs) if g.filters % LANES == 0 else "",
             blocks=-(-g.filters // LANES),
             first=_reaching_back(f"block * {LANES}", g.filters, LANES),
             inner=inner,

@@ -16,7 +16,8 @@ from hapir.lowering.kernel.program_sparse import (
     SparseStep,
     SparseVector,
 )
-from hapir.targets.c.print_stages import Symbols, integer, print_stages
+from hapir.targets.c.print_convolution import print_finish
+from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import primitives
 from hapir.targets.c.sparse_loops import ras_loop, word_loop
 from hapir.targets.c.text import Printed, c, function, listed, minus, offset, sink, source, times
@@ -27,8 +28,8 @@ def print_sparse(step: SparseStep, name: str, program: Program, symbols: Symbols
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     sums = program.buffers[step.tiles.sums].ctype
     parts = [
-        _pack(step.geometry, step.tiles, name, x, symbols),
-        _finish(step, name, sums, y, symbols),
+        print_pack(step.geometry, step.tiles, name, x, symbols),
+        print_finish(name, sums, y, step.bias, step.stages, step.geometry.filters, symbols),
         _rows(step, name, sums, y, symbols),
     ]
     work = [sink(step.tiles.panel.ctype, "planes"), sink(sums, "sums"), sink(sums, "rows"), sink(x, "blank")]
@@ -38,21 +39,7 @@ def print_sparse(step: SparseStep, name: str, program: Program, symbols: Symbols
     return Printed("\n\n".join(parts), name, buffers)
 
 
-def _finish(step: SparseStep | SparseVector, name: str, sums: CType, y: CType, symbols: Symbols) -> str:
-    bias = "" if step.bias is None else f" + {symbols.of(step.bias)}[k]"
-    body = c(
-        """
-        for (int32_t k = 0; k < $filters; ++k) {
-            y[k] = $value;
-        }
-        """,
-        filters=step.geometry.filters,
-        value=print_stages(f"sums[k]{bias}", sums, step.stages, "k", symbols),
-    )
-    return function(f"{name}__finish", [source(sums, "sums"), sink(y, "y")], body)
-
-
-def _pack(g: Geometry, tiles: PixelTiles, name: str, x: CType, symbols: Symbols) -> str:
+def print_pack(g: Geometry, tiles: PixelTiles, name: str, x: CType, symbols: Symbols) -> str:
     """16 places of a phase at a time: the pixels that they hold, or padding, turned to planes."""
     panel, window = tiles.panel, g.window
     pack = symbols.use(primitives()["pack__bytes" if panel.ctype == "uint8_t" else "pack__words"])
@@ -110,7 +97,7 @@ def _rows(step: SparseStep, name: str, sums: CType, y: CType, symbols: Symbols) 
     g, tiles = step.geometry, step.tiles
     place = offset("y", times(f"(p * {g.columns} + q)", g.filters))
     columns, width = tiles.panel.columns, round_up(g.filters, LANES)
-    finish = f"{name}__finish(rows + j * {width}, {place});"
+    finish = f"{name}__finish(rows + j * {width}, {place}, 0, {g.filters});"
     if columns > g.columns:
         finish = c("if (q < $columns) {\n    $finish\n}", columns=g.columns, finish=finish)
     body = c(
@@ -222,7 +209,7 @@ def print_sparse_vector(step: SparseVector, name: str, program: Program, symbols
                 }
                 sums[k] = $total;
             }
-            $finish(sums, y + $y);
+            $finish(sums, y + $y, 0, $filters);
             x += $channels;
         }
         """,
@@ -245,7 +232,7 @@ def print_sparse_vector(step: SparseVector, name: str, program: Program, symbols
     )
     text = "\n\n".join(
         (
-            _finish(step, name, kind, y, symbols),
+            print_finish(name, kind, y, step.bias, step.stages, g.filters, symbols),
             function(name, [source(x, "x"), sink(y, "y"), sink(kind, "sums")], body, step.origin),
         )
     )

@@ -24,7 +24,7 @@ from hapir.lowering.kernel.program import (
     TransposedConvolution,
 )
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution, SparseVector
-from hapir.lowering.kernel.program_winograd import Winograd
+from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
 from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import bordered, print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise
@@ -41,6 +41,7 @@ from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_winograd import print_winograd
+from hapir.targets.c.print_winograd_lists import print_winograd_lists
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 
 
@@ -53,6 +54,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_pack_bits(step, name, program, symbols)
         case Winograd():
             return print_winograd(step, name, program, symbols)
+        case WinogradLists():
+            return print_winograd_lists(step, name, program, symbols)
         case Reframe():
             return print_reframe(step, name, program, symbols)
         case Depthwise():

@@ -6,14 +6,18 @@ what is left over of a block of tiles), `c1__inputs`, `c1__products`, `c1__finis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, CType, Program
+from hapir.lowering.kernel.program import LANES, CType, Frame, Geometry, Join, Program, Stage, joins
 from hapir.lowering.kernel.program_winograd import Winograd
 from hapir.targets.c.contractions import tile
-from hapir.targets.c.print_convolution import border_arguments, print_border, print_finish
+from hapir.targets.c.print_convolution import bordered, joined_sources, print_finish
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.simd import primitives
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
+from hapir.targets.c.threads import threads
 
 
 def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -23,7 +27,8 @@ def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols
     taken = symbols.parameters(step.weights)
     inputs = [source(x, "x"), sink(contraction.x, "v"), "int32_t first", "int32_t count"]
     products = [source(contraction.x, "v"), sink(contraction.sums, "m"), "int32_t count", *taken]
-    outputs = [source(contraction.sums, "m"), sink(y, "y"), "int32_t first", "int32_t count"]
+    others = joined_sources(step.stages)
+    outputs = [source(contraction.sums, "m"), sink(y, "y"), *others, "int32_t first", "int32_t count"]
     scratch = [sink(contraction.x, "v"), sink(contraction.sums, "m")]
     parts = [
         _blocks(step, name, symbols),
@@ -31,10 +36,34 @@ def print_winograd(step: Winograd, name: str, program: Program, symbols: Symbols
         function(f"{name}__products", products, _products(step, name, symbols)),
         print_finish(name, contraction.sums, y, step.bias, step.stages, step.geometry.filters, symbols),
         function(f"{name}__outputs", outputs, _outputs(step, name, y, symbols)),
-        function(name, [source(x, "x"), sink(y, "y"), *scratch, *taken], _layer(step, name, symbols, y), step.origin),
     ]
-    arguments = (step.source, step.target, step.inputs, step.products)
+    parameters = [source(x, "x"), sink(y, "y"), *others, *scratch, *taken]
+    parts.append(function(name, parameters, _layer(step, name, symbols, y), step.origin))
+    read = [join.buffer for join in joins(step)]
+    arguments = (step.source, step.target, *read, step.inputs, step.products)
     return Printed("\n\n".join(parts), name, arguments, symbols.taken(step.weights))
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map that finished pixels go to or are joined with: its parameter, how it lies, where a tile begins in it."""
+
+    name: str
+    ctype: str
+    frame: Frame
+    at: str
+
+    def begins(self, *terms: str) -> str:
+        """The statement that finds the tile."""
+        return f"{self.ctype} *{self.at} = {offset(self.name, str(self.frame.start), *terms)};"
+
+
+def maps_of(stages: Sequence[Stage], to: Frame | None, row: CType, g: Geometry) -> list[Map]:
+    """The result, and what stages join it with."""
+    plain = Frame.around(g.rows, g.columns, g.filters, (0, 0, 0, 0), 0)
+    joined = [stage for stage in stages if isinstance(stage, Join)]
+    others = [Map(f"z{i}", f"const {j.source}", j.frame or plain, f"from_{i}") for i, j in enumerate(joined)]
+    return [Map("y", row, to or plain, "to"), *others]
 
 
 def _stem(step: Winograd) -> str:
@@ -91,16 +120,18 @@ def _inputs(step: Winograd, ctype: CType, symbols: Symbols) -> str:
         places = f"const int32_t h = top;\n{at_columns}"
     return c(
         """
-        for (int32_t t = 0; t < count; ++t, v += $row) {
+        $threads
+        for (int32_t t = 0; t < count; ++t) {
             const int32_t place = $place, top = $top, left = $left;
             const $x *from = $from;
             const $x *at[$planes];
             $places
             for (int32_t c = 0; c < $channels; c += $vector) {
-                $tile(at, c, v + c, $plane);
+                $tile(at, c, v + t * $row + c, $plane);
             }
         }
         """,
+        threads=_threads(step),
         row=step.words * elements,
         place=f"(first + t) % {tiling.per_image}" if g.batch > 1 else "first + t",
         top=times(f"place / {tiling.columns}", tiling.height),
@@ -151,6 +182,7 @@ def _products(step: Winograd, name: str, symbols: Symbols) -> str:
 
     return c(
         """
+        $threads
         for (int32_t plane = 0; plane < $planes; ++plane) {
             const $x *from = v + plane * $input;
             for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
@@ -165,6 +197,7 @@ def _products(step: Winograd, name: str, symbols: Symbols) -> str:
             }
         }
         """.replace("$name", name),
+        threads=_threads(step),
         planes=tiling.planes,
         x=contraction.x,
         input=step.input_plane * contraction.elements,
@@ -190,8 +223,7 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
     """Products of a tile to sums of its pixels, which are finished; what lies beyond the result is dropped."""
     g, tiling, to, contraction = step.geometry, step.tiling, step.to, step.contraction
     untile = symbols.use(primitives()[f"{_stem(step)}__untile_{contraction.sums.removesuffix('_t')}"])
-    pitch = to.pitch if to else g.columns * g.filters
-    image, base = (to.image, to.start) if to else (g.rows * pitch, 0)
+    maps = maps_of(step.stages, to, row, g)
 
     def within(start: str, size: int, result: int) -> str:
         left = f"{result} - {start}"
@@ -205,18 +237,21 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
         """.replace("$name", name),
         index=f"(i * {tiling.size} + j)" if tiling.both else "j",
         lanes=LANES,
-        y=offset("to", times("i", pitch) if tiling.both else "", times("j", g.filters), "k"),
+        y=", ".join(
+            offset(m.at, times("i", m.frame.pitch) if tiling.both else "", times("j", g.filters), "k") for m in maps
+        ),
     )
     if tiling.both:
         pixel = f"for (int32_t i = 0; i < rows; ++i) {{\n    {pixel.replace(chr(10), chr(10) + '    ')}\n}}"
     return c(
         """
-        _Alignas(64) $sums sums[$tile * $name__blocks * $lanes];
+        $threads
         for (int32_t t = 0; t < count; ++t) {
+            _Alignas(64) $sums sums[$tile * $name__blocks * $lanes];
             const int32_t place = $place, top = $top, left = $left;
             $rows
             const int32_t columns = $columns;
-            $y *to = $to;
+            $at
             for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
                 const int32_t filters = $count;
                 const $sums *from = m + k * $block + t * $name__blocks * $lanes;
@@ -227,6 +262,7 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
             }
         }
         """.replace("$name", name),
+        threads=_threads(step),
         sums=contraction.sums,
         tile=tiling.height * tiling.size,
         lanes=LANES,
@@ -235,8 +271,9 @@ def _outputs(step: Winograd, name: str, row: CType, symbols: Symbols) -> str:
         left=times(f"place % {tiling.columns}", tiling.size),
         rows=f"const int32_t rows = {within('top', tiling.size, g.rows)};" if tiling.both else "",
         columns=within("left", tiling.size, g.columns),
-        y=row,
-        to=offset("y", str(base), _image(step, image), times("top", pitch), times("left", g.filters)),
+        at="\n".join(
+            m.begins(_image(step, m.frame.image), times("top", m.frame.pitch), times("left", g.filters)) for m in maps
+        ),
         filters=g.filters,
         count=_filters(step, name),
         block=tiling.block,
@@ -255,36 +292,39 @@ def _filters(step: Winograd, name: str) -> str:
     return f"{filters} - k < {block} ? {filters} - k : {block}"
 
 
+def _threads(step: Winograd) -> str:
+    """Threads share the tiles of a block, and the planes of its products."""
+    return threads(step.geometry.macs * step.tiling.block // step.tiling.total)
+
+
 def _layer(step: Winograd, name: str, symbols: Symbols, row: CType) -> str:
     """All tiles, a block at a time."""
     g, tiling, to = step.geometry, step.tiling, step.to
     handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))
-    border = ""
-    if to is not None:
-        border = f"{print_border(symbols, row)}(y, {border_arguments(to, g.batch, g.rows, g.columns)});"
+    others = "".join(f", z{i}" for i in range(len(joins(step))))
     count = str(tiling.total) if tiling.block == tiling.total else ""
     if count:
         calls = c(
             """
             $name__inputs(x, v, 0, $count);
             $name__products(v, m, $count$handed);
-            $name__outputs(m, y, 0, $count);
+            $name__outputs(m, y$others, 0, $count);
             """.replace("$name", name),
             count=count,
             handed=handed,
+            others=others,
         )
-        return f"{border}\n{calls}" if border else calls
-    return c(
+        return bordered(symbols, row, to, (g.batch, g.rows, g.columns), calls)
+    calls = c(
         """
-        $border
         for (int32_t first = 0; first < $total; first += $block) {
             const int32_t count = $count;
             $name__inputs(x, v, first, count);
             $name__products(v, m, count$handed);
-            $name__outputs(m, y, first, count);
+            $name__outputs(m, y$others, first, count);
         }
         """.replace("$name", name),
-        border=border,
+        others=others,
         total=tiling.total,
         block=tiling.block,
         count=f"{tiling.total} - first < {tiling.block} ? {tiling.total} - first : {tiling.block}"
@@ -292,3 +332,4 @@ def _layer(step: Winograd, name: str, symbols: Symbols, row: CType) -> str:
         else tiling.block,
         handed=handed,
     )
+    return bordered(symbols, row, to, (g.batch, g.rows, g.columns), calls)

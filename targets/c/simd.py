@@ -31,6 +31,11 @@ SELECT = """\
 #include <immintrin.h>
 #elif defined(HAPIR__PATH_NEON)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__GNUC__)
+typedef float hapir__f32x4 __attribute__((vector_size(16)));
 #endif"""
 
 
@@ -38,6 +43,7 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
+    "functions",
     "memory",
     "sparse",
     "stages",

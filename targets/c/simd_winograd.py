@@ -67,6 +67,20 @@ return (hapir__i32x16){{
     )
 
 
+def _bytes_of_words(half: str, avx512: str, avx2: str, neon: str) -> Primitive:
+    """The even or the odd bytes of 16 words, as halves."""
+    return function(
+        f"i16x32__{half}_int32",
+        _INTEGERS,
+        "const int32_t *p",
+        {
+            path: f"hapir__i32x16 x = i32x16__load(p);\n{text}"
+            for path, text in _each(_INTEGERS, avx512, avx2, neon).items()
+        },
+        "i32x16__load",
+    )
+
+
 _STORE_HALVES = {
     "avx512": "_mm512_storeu_si512(p, x);",
     "avx2": "_mm256_storeu_si256((void *)p, x.a);\n_mm256_storeu_si256((void *)(p + 16), x.b);",
@@ -75,7 +89,25 @@ _STORE_HALVES = {
     ),
 }
 
+_DOT_HALVES = dict.fromkeys(VECTOR_PATHS, "return i32x16__dot_halves(sum, x, w);") | {
+    "c": """
+for (int i = 0; i < 16; ++i) {
+    int16_t a[2], b[2];
+    memcpy(a, &x.v[i], sizeof(a));
+    memcpy(b, &w.v[i], sizeof(b));
+    sum.v[i] = (int32_t)((uint32_t)sum.v[i] + (uint32_t)(a[0] * b[0]) + (uint32_t)(a[1] * b[1]));
+}
+return sum;"""
+}
+
 OPERATIONS = (
+    function(
+        "u32x16__dot_halves",
+        _INTEGERS,
+        f"{_INTEGERS} sum, {_INTEGERS} x, {_INTEGERS} w",
+        _DOT_HALVES,
+        "i32x16__dot_halves",
+    ),
     _binary("u32x16__add", _INTEGERS, "add_epi32", "vaddq_s32"),
     _binary("u32x16__sub", _INTEGERS, "sub_epi32", "vsubq_s32"),
     _binary("u32x16__mul", _INTEGERS, "mullo_epi32", "vmulq_s32"),
@@ -89,6 +121,18 @@ OPERATIONS = (
     ),
     _widened("uint8", "u8", "u8"),
     _widened("int8", "i8", "s8"),
+    _bytes_of_words(
+        "even",
+        "_mm512_and_si512(x, _mm512_set1_epi32(0x00FF00FF))",
+        "_mm256_and_si256(x.%, _mm256_set1_epi32(0x00FF00FF))",
+        "vandq_s32(x.%, vdupq_n_s32(0x00FF00FF))",
+    ),
+    _bytes_of_words(
+        "odd",
+        "_mm512_srli_epi16(x, 8)",
+        "_mm256_srli_epi16(x.%, 8)",
+        "vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(x.%), 8))",
+    ),
     function("i16x32__store", "void", f"int16_t *p, {_INTEGERS} x", _STORE_HALVES),
 )
 
@@ -189,6 +233,11 @@ HAPIR__INLINE void $name($parameters)
     $stores
 }
 """
+_LANE_OF = {
+    "": "at[$][c + i]",
+    "even": "((const uint8_t *)(at[$] + c))[2 * i]",
+    "odd": "((const uint8_t *)(at[$] + c))[2 * i + 1]",
+}
 _LANES = """
 HAPIR__INLINE void $name($parameters)
 {
@@ -201,10 +250,13 @@ HAPIR__INLINE void $name($parameters)
 """
 
 
-def _tile(name: str, passes: _Passes, words: _Words, source: str) -> Primitive:
-    """`name(at, c, v, plane)`: a vector of channels of a tile, whose pixels lie `at`, to planes of words."""
+def _tile(name: str, passes: _Passes, words: _Words, source: str, half: str = "") -> Primitive:
+    """`name(at, c, v, plane)`: a vector of channels of a tile, whose pixels lie `at`, to planes of words.
+
+    Where `half` is given, a vector of tiles instead, whose words are four channels: the `even` or `odd` two of each.
+    """
     word = "float" if words is F32 else "int16_t"
-    load = "f32x16__load" if words is F32 else f"i16x32__from_{source.removesuffix('_t')}"
+    load = "f32x16__load" if words is F32 else f"i16x32__{half or 'from'}_{source.removesuffix('_t')}"
     store = "f32x16__store" if words is F32 else "i16x32__store"
     values = {"name": name, "parameters": f"const {source} *const *at, int32_t c, {word} *v, int32_t plane"}
     values |= {"arrays": passes.arrays, "count": LANES if words is F32 else 2 * LANES}
@@ -220,7 +272,7 @@ def _tile(name: str, passes: _Passes, words: _Words, source: str) -> Primitive:
         _LANES,
         **values,
         value=words.lane.value,
-        lines="\n".join(passes.lines("at[$][c + i]")),
+        lines="\n".join(passes.lines(_LANE_OF[half])),
         stores="\n".join(f"({place})[i] = ({word})b[{i}];" for i, place in enumerate(places)),
     )
     return Primitive(name, {**dict.fromkeys(VECTOR_PATHS, vector), "c": lane}, (passes.name, load, store))
@@ -281,6 +333,9 @@ def _family(size: int) -> list[Primitive]:
         found.append(_tile(f"{name}__tile_float", _Passes(f"{stem}__in_f32", n, n, both), F32, "float"))
         for source in ("uint8", "int8"):
             found.append(_tile(f"{name}__tile_{source}", _Passes(f"{stem}__in_i16", n, n, both), I16, f"{source}_t"))
+        for half in ("even", "odd") if both else ():
+            passes = _Passes(f"{stem}__in_i16", n, n, both)
+            found.append(_tile(f"{name}__tile_{half}", passes, I16, "int32_t", half))
         scale = whole.scale**2 if both else whole.scale
         found.append(_untile(f"{name}__untile_float", _Passes(f"{stem}__out_f32", n, size, both), F32, 1))
         found.append(_untile(f"{name}__untile_int32", _Passes(f"{stem}__out_u32", n, size, both), U32, scale))

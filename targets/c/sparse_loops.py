@@ -42,6 +42,7 @@ TEXTS = {
     "f32": Texts("f32x16", "f32x16__set(*($from))", "f32x16__fma"),
     "u8_i8": Texts("i32x16", "i32x16__word($from)", "i32x16__dot_bytes"),
     "i16": Texts("i32x16", "i32x16__word($from)", "i32x16__dot_halves"),
+    "i16_modular": Texts("i32x16", "i32x16__word($from)", "u32x16__dot_halves"),
 }
 """By name of the contraction."""
 

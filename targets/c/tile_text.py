@@ -24,6 +24,11 @@ def tile_function(name: str, contraction: Contraction, body: str) -> str:
     return c("$head\n{\n    (void)x_stride;\n    $body\n}", head=head, body=body)
 
 
+def whole_tile(name: str, contraction: Contraction, start: str, word: str, store: str) -> str:
+    """A register block: what comes before the loops over words, a word, and what comes after."""
+    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word), store)))
+
+
 def window_loops(
     contraction: Contraction, word: str, *, last: str = "", steps: int = 0, before: str = "", after: str = ""
 ) -> str:

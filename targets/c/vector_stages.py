@@ -36,6 +36,15 @@ from hapir.targets.c.text import c, offset, times
 _PRIMITIVE = re.compile(r"\b[a-z]\d+x16__\w+(?=\()")
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """Several pixels at once, whose channels share what tables hold: how many, and the elements between them."""
+
+    count: str
+    read: str
+    write: str
+
+
 def print_vectors(
     read: str,
     source: CType,
@@ -49,33 +58,36 @@ def print_vectors(
     bias: Table | None = None,
     of: int | None = None,
     joined: Sequence[str] = (),
+    pixels: Pixels | None = None,
 ) -> str:
     """C that sends `count` elements from `read` on through stages to `write`, 16 at a time.
 
     Element i belongs to channel `channel + i`. A `count` known only when the program runs is a multiple of 16, or the
-    last of `of` elements that are counted in multiples of 16. `joined` are the maps that the stages read, in order.
-    Neither side is touched outside the elements.
+    last of `of` elements that are counted in multiples of 16. `joined` are the maps that the stages read, in order,
+    which lie as the result does. Neither side is touched outside the elements.
     """
     total = of if of is not None else count
     assert isinstance(total, int)
     rest = total % LANES
+    steps = (f"p * {pixels.read}", f"p * {pixels.write}") if pixels else ("", "")
     if not has_vectors(source, stages):
         at = f"({channel} + i)" if channel else "i"
-        value = f"({read})[i]" if " " in read else f"{read}[i]"
+        value = _element(offset(read, steps[0]))
         value = f"{value} + {symbols.of(bias)}[{at}]" if bias is not None else value
-        to = f"({write})[i]" if " " in write else f"{write}[i]"
-        text = f"{to} = {print_stages(value, source, stages, at, symbols)};"
+        text = f"{_element(offset(write, steps[1]))} = {print_stages(value, source, stages, at, symbols)};"
+        text = _over_pixels(pixels, text)
         return c("for (int32_t i = 0; i < $count; ++i) {\n    $text\n}", count=count, text=text)
 
     def body(lanes: int, i: str) -> str:
-        places = [offset(place, i) for place in joined]
+        places = [offset(place, steps[1], i) for place in joined]
         chain = Chain(symbols, offset(channel, i) if channel else i or "0", lanes, places)
-        value = chain.name(source, load(source, offset(read, i), lanes))
+        value = chain.name(source, load(source, offset(read, steps[0], i), lanes))
         if bias is not None:
             value = chain.name(source, f"{_kind(source)}__add({value}, {chain.row(bias)})")
         value = chain.through(value, source, stages)
-        chain.lines.append(f"{store(target, offset(write, i), value, lanes)};")
-        return chain.text()
+        chain.lines.append(f"{store(target, offset(write, steps[1], i), value, lanes)};")
+        rows, lines = chain.parts()
+        return "\n".join(part for part in (rows, _over_pixels(pixels, lines)) if part)
 
     parts: list[str] = []
     if total >= (2 * LANES if isinstance(count, int) else LANES):
@@ -83,9 +95,9 @@ def print_vectors(
         loop = "for (int32_t i = 0; $whole; i += $lanes) {\n    $body\n}"
         parts.append(c(loop, whole=whole, lanes=LANES, body=body(LANES, "i")))
     elif total >= LANES:
-        parts.append(f"{{\n{_indented(body(LANES, ''))}\n}}")
+        parts.append(c("{\n    $body\n}", body=body(LANES, "")))
     if rest and isinstance(count, int):
-        parts.append(f"{{\n{_indented(body(rest, str(count - rest)))}\n}}")
+        parts.append(c("{\n    $body\n}", body=body(rest, str(count - rest))))
     elif rest:
         last = c("if ($count % $lanes != 0) {\n    const int32_t i = $count - $rest;\n    $body\n}",
                  count=count, lanes=LANES, rest=rest, body=body(rest, "i"))  # fmt: skip
@@ -93,8 +105,14 @@ def print_vectors(
     return "\n".join(parts)
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" if line else "" for line in text.split("\n"))
+def _element(pointer: str) -> str:
+    return f"({pointer})[i]" if " " in pointer else f"{pointer}[i]"
+
+
+def _over_pixels(pixels: Pixels | None, text: str) -> str:
+    if pixels is None:
+        return text
+    return c("for (int32_t p = 0; p < $count; ++p) {\n    $text\n}", count=pixels.count, text=text)
 
 
 def has_vectors(source: CType, stages: Sequence[Stage]) -> bool:
@@ -115,14 +133,19 @@ class Chain:
     lanes: int = LANES
     joined: list[str] = field(default_factory=list[str])
     """Where the maps lie that stages read, in order."""
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    """What tables hold for the lanes' channels, by the variables for it, ahead of the statements."""
     lines: list[str] = field(default_factory=list[str])
 
     def text(self) -> str:
-        """The statements; what they call is asked for."""
-        text = "\n".join(self.lines)
-        for name in dict.fromkeys(_PRIMITIVE.findall(text)):
+        """All statements; what they call is asked for."""
+        return "\n".join(part for part in self.parts() if part)
+
+    def parts(self) -> tuple[str, str]:
+        """The statements that are the same for every pixel, and the others."""
+        for name in dict.fromkeys(_PRIMITIVE.findall("\n".join((*self.rows.values(), *self.lines)))):
             self.symbols.use(primitives()[name])
-        return text
+        return "\n".join(self.rows.values()), "\n".join(self.lines)
 
     def name(self, ctype: CType, value: str) -> str:
         """A variable that holds a vector."""
@@ -139,7 +162,11 @@ class Chain:
 
     def row(self, table: Table) -> str:
         """The entries of the lanes' channels."""
-        return load(table.ctype if table.ctype != "uint32_t" else "int32_t", *self._place(table))
+        vector = "hapir__f64x16" if table.ctype == "double" else f"hapir__{_kind(table.ctype)}"
+        variable = f"row_{self.symbols.of(table)}"
+        entries = load(table.ctype if table.ctype != "uint32_t" else "int32_t", *self._place(table))
+        self.rows[variable] = f"const {vector} {variable} = {entries};"
+        return variable
 
     def _place(self, table: Table) -> tuple[str, int]:
         place = offset(self.symbols.of(table), self.channel)
@@ -225,7 +252,7 @@ def _requantize(chain: Chain, v: str, ctype: CType, stage: Requantize, last: boo
 
 def _multiplier(chain: Chain, multiplier: Table | int) -> str:
     if isinstance(multiplier, Table):
-        return chain.name("int32_t", chain.row(multiplier))
+        return chain.row(multiplier)
     return _set(multiplier if multiplier < 1 << 31 else multiplier - (1 << 32))
 
 
@@ -257,8 +284,7 @@ def _shifted(chain: Chain, p: str, stage: Requantize, floor: int, zero_point: in
         """The shift minus a number."""
         if not isinstance(stage.shift, Table):
             return _set(stage.shift - number)
-        row = chain.row(stage.shift)
-        return chain.name("int32_t", f"i32x16__sub({row}, {_set(number)})" if number else row)
+        return f"i32x16__sub({chain.row(stage.shift)}, {_set(number)})" if number else chain.row(stage.shift)
 
     def define(value: str) -> str:
         return chain.name("int32_t", value)
@@ -294,7 +320,7 @@ def _shifted(chain: Chain, p: str, stage: Requantize, floor: int, zero_point: in
 def _real(chain: Chain, scale: Table | float) -> str:
     """A scale as 16 doubles."""
     if isinstance(scale, Table):
-        return chain.doubles(chain.row(scale))
+        return chain.row(scale)
     return f"f64x16__set({float_text(scale)})"
 
 
@@ -417,6 +443,10 @@ def _between_0_and_1(value: str) -> str:
 
 
 _APPLY: Mapping[str, Callable[..., str]] = {
+    "gelu": "f32x16__gelu({})".format,
+    "sigmoid": "f32x16__sigmoid({})".format,
+    "silu": lambda v: f"f32x16__mul({v}, f32x16__sigmoid({v}))",
+    "tanh": "f32x16__tanh({})".format,
     "leaky_relu": lambda v, slope: f"f32x16__if_less({v}, {_one(0.0)}, f32x16__mul({v}, {_one(slope)}), {v})",
     "hard_sigmoid": lambda v, slope, start: _between_0_and_1(f"f32x16__fma({_one(start)}, {v}, {_one(slope)})"),
     "hard_swish": lambda v: f"f32x16__mul({v}, {_between_0_and_1(f'f32x16__fma({_one(0.5)}, {v}, {_one(1 / 6)})')})",

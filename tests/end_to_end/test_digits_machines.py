@@ -13,7 +13,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.reference.interpret import run_network
 from hapir.weights import Array
 from hapir.witnesses import c_artefact
-from tests.c_machines import EACH_TIME, Job, Machine, run_on, skip_unless_here
+from tests.c_machines import FEW, Job, Machine, run_on, skip_unless_here
 from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
 
 IMAGES = 12
@@ -47,14 +47,14 @@ def bodies() -> tuple[list[Job], list[Mapping[str, Array]]]:
     return [job for job, _ in found], [results for _, results in found]
 
 
-@pytest.mark.parametrize("machine", EACH_TIME, ids=str)
+@pytest.mark.parametrize("machine", FEW, ids=str)
 def test_digits_give_the_same_bits_everywhere(machine: Machine):
     skip_unless_here(machine)
     jobs, expected = bodies()
     for wanted, found in zip(expected, run_on(machine, jobs), strict=True):
         for name, array in wanted.items():
             if array.dtype.kind == "f":
-                np.testing.assert_allclose(found[name], array, atol=FLOAT_TOLERANCE)
+                assert np.abs(found[name].astype(np.float64) - array.astype(np.float64)).max() <= FLOAT_TOLERANCE
             else:
                 assert len(np.unique(array)) > 20
                 np.testing.assert_array_equal(found[name], array)

@@ -18,12 +18,11 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, signed, unsigned
 from hapir.reference.values import dtype_of
-from hapir.targets.c.build import FAST_FLAGS
-from tests.c_paths import PATHS, needs_path
+from tests.c_paths import PATHS, flags_of, needs_path
 from tests.property.integer_networks import requantize
 from tests.property.network_builder import NetworkBuilder
 from tests.property.printed import PrintedByRepr
-from tests.property.test_c_reference import WARNINGS, Job, check, grouped
+from tests.property.test_c_reference import Job, check, grouped
 
 Draw = st.DrawFn
 
@@ -107,12 +106,6 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 DEFAULT = settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=PHASES)
 SWEEP = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=PHASES)
-
-
-def flags_of(path: str, fast: bool) -> tuple[str, ...]:
-    """The flags of a path, without optimization where speed does not matter."""
-    flags = [f for f in FAST_FLAGS if not f.startswith("-march") and (fast or f != "-O3")]
-    return (*flags, *([] if fast else ["-O1"]), *WARNINGS, *PATHS[path])
 
 
 @pytest.mark.parametrize("path", PATHS)

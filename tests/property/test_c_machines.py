@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -13,20 +14,21 @@ from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array
 from tests.c_machines import EACH_TIME, MACHINES, Job, Machine, run_on, skip_unless_here
-from tests.property.integer_networks import IntegerSample, integer_networks
+from tests.property.integer_networks import integer_networks
 from tests.property.test_c_reference import QUIET, grouped
 
 IMAGES = 2
+Drawn = TypeVar("Drawn")
 
 
-def drawn(strategy: st.SearchStrategy[IntegerSample], count: int, number: int) -> list[IntegerSample]:
+def drawn(strategy: st.SearchStrategy[Drawn], count: int, number: int) -> list[Drawn]:
     """So many examples, the same every time."""
-    samples: list[IntegerSample] = []
+    samples: list[Drawn] = []
 
     @seed(number)
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=QUIET)
     @given(strategy)
-    def collect(sample: IntegerSample) -> None:
+    def collect(sample: Drawn) -> None:
         samples.append(sample)
 
     collect()

@@ -23,8 +23,10 @@ from hapir.weights import Array, WeightStore
 from tests.c_machines import Job, Machine, build_on, run_built
 from tests.property.integer_networks import integer_networks
 from tests.property.strategies import networks
+from tests.property.test_c_depthwise import depthwise_layers
 from tests.property.test_c_machines import drawn
 from tests.property.test_c_reference import grouped
+from tests.property.test_c_winograd import samples as winograd_layers
 
 FLAGS = ("-march=native",) if platform.machine() == "x86_64" else ()
 THREADED = Machine("threads", "gcc", (*FLAGS, "-fopenmp", "-DHAPIR_THREAD_MACS=0"))
@@ -69,6 +71,17 @@ def test_integers_give_the_reference_on_any_number_of_threads(tmp_path: Path):
     assert "GOMP_parallel" in symbols
 
 
+def test_minimal_filtering_and_depthwise_layers(tmp_path: Path):
+    layers = [(s.network, s.weights, s.inputs) for s in winograd_layers(6, 3)]
+    layers += [sample.job for sample in drawn(depthwise_layers(), 8, 4)]
+    jobs = [(emit_c(network, weights, f"net{i}"), inputs) for i, (network, weights, inputs) in enumerate(layers)]
+    for (network, weights, inputs), found in zip(layers, check(jobs, tmp_path), strict=True):
+        for name, array in run_network(network, weights, inputs).items():
+            if array.dtype.kind != "f":
+                np.testing.assert_array_equal(found[name], array)
+    assert all(any("HAPIR__THREADS(" in a.files[f"{a.name}.c"] for a, _ in part) for part in (jobs[:6], jobs[6:]))
+
+
 def test_floats_give_the_same_bits_on_any_number_of_threads(tmp_path: Path):
     samples = drawn(networks(max_layers=4), 6, 11)
     check([(emit_c(s.network, s.weights, f"net{i}"), dict(s.inputs(2))) for i, s in enumerate(samples)], tmp_path)
@@ -93,10 +106,12 @@ def test_one_row_is_shared_by_filters_or_by_pixels(kind: str, tmp_path: Path):
     network, store = wide(kind)
     (step,) = (s for s in plan_program(network, store).steps if isinstance(s, Convolution))
     assert shared_loop(step).loop == kind
-    inputs = {"x": np.random.default_rng(2).standard_normal(network.function_type.inputs.data[0].get_shape())}
-    inputs = {name: array.astype(np.float32) for name, array in inputs.items()}
-    (found,) = check([(emit_c(network, store), inputs)], tmp_path)
-    np.testing.assert_allclose(found["y"], run_network(network, store, inputs)["y"], atol=1e-4)
+    artefact = emit_c(network, store)
+    x = np.random.default_rng(2).standard_normal(artefact.inputs[0].shape).astype(np.float32)
+    inputs: dict[str, Array] = {"x": x}
+    (found,) = check([(artefact, inputs)], tmp_path)
+    expected = run_network(network, store, inputs)["y"]
+    assert np.abs(found["y"].astype(np.float64) - expected).max() <= 1e-4
 
 
 def test_rows_and_groups_are_shared():

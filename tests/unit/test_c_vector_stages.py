@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hapir.lowering.kernel.program import (
     Clamp,
     CType,
     Dequantize,
+    Function,
     Quantize,
     Requantize,
     Rescale,
@@ -243,20 +245,32 @@ def test_most_scalings_have_a_form_on_lanes():
 
 def test_floats(tmp_path: Path):
     rng = np.random.default_rng(10)
-    x = rng.normal(0, 3, (30, 21)).astype(np.float32)
+    x = np.concatenate([rng.normal(0, 3, (30, 21)), rng.uniform(-120, 120, (10, 21)), rng.normal(0, 0.01, (5, 21))])
+    x[0, :5] = (0, 0.625, -0.625, 1e-30, -1e-30)
+    x = x.astype(np.float32)
+    wide = x.astype(np.float64)
     scale, shift = rng.normal(0, 1, (2, 21)).astype(np.float32)
-    functions = {
+    sigmoid = 1 / (1 + np.exp(-wide))
+    erf = np.vectorize(math.erf)
+    functions: dict[Function, tuple[Array, tuple[float, ...]]] = {
         "leaky_relu": (np.where(x < 0, x * np.float32(0.1), x), (0.1,)),
         "hard_sigmoid": (np.clip(x * 0.2 + 0.5, 0, 1), (0.2, 0.5)),
         "hard_swish": (x * np.clip(x / 6 + 0.5, 0, 1), ()),
-        "tanh": (np.tanh(x), ()),
+        "tanh": (np.tanh(wide), ()),
+        "sigmoid": (sigmoid, ()),
+        "silu": (wide * sigmoid, ()),
+        "gelu": (wide / 2 * (1 + erf(wide / math.sqrt(2))), ()),
         "sign": (np.where(x >= 0, 1, -1), ()),
     }
     stages = ScaleShift(Table("s", "float", scale), Table("t", "float", shift)), Clamp(-1.5, 2.0, "float")
     cases = [Case(stages, "float", x, np.clip(x * scale + shift, -1.5, 2))]
-    for name, (expected, constants) in functions.items():
-        cases.append(Case((Apply(name, constants),), "float", x, expected))  # pyright: ignore[reportArgumentType]  # a name
+    cases += [Case((Apply(name, constants),), "float", x, e) for name, (e, constants) in functions.items()]
     text = print_cases(cases)
-    for path in ("avx2", "c"):
-        for case, found in zip(cases, run_host(text, cases, HOST_PATHS[path], tmp_path), strict=True):
-            np.testing.assert_allclose(found, case.expected, rtol=3e-6, atol=1e-6)
+    found = {path: run_host(text, cases, HOST_PATHS[path], tmp_path) for path in ("native", "avx2", "c")}
+    if has_aarch64():
+        found["aarch64"] = run_aarch64(text, cases, tmp_path)
+    for results in found.values():
+        for case, result in zip(cases, results, strict=True):
+            exact = not isinstance(case.stages[0], Apply) or case.stages[0].function != "gelu"
+            limit = {"rtol": 2e-6, "atol": 2e-7} if exact else {"rtol": 1e-6, "atol": 1e-6}
+            np.testing.assert_allclose(result, case.expected, **limit, err_msg=str(case.stages))

@@ -24,10 +24,12 @@ def tables(count_bytes: int) -> list[Table]:
         count = count_bytes // dtype.itemsize + 3
         if dtype.kind == "f":
             values = np.linspace(-1.5, 1.7, count).astype(dtype)
-            values[:4] = -0.0, np.finfo(dtype).max, np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal
+            limits = np.finfo(np.float32) if ctype == "float" else np.finfo(np.float64)
+            values[:4] = [-0.0, float(limits.max), float(limits.tiny), float(limits.smallest_subnormal)]
         else:
             values = np.resize(np.arange(256, dtype=np.uint8), count * dtype.itemsize).view(dtype).copy()
-            values[:2] = np.iinfo(dtype).min, np.iinfo(dtype).max
+            low = 0 if dtype.kind == "u" else -(1 << 8 * dtype.itemsize - 1)
+            values[:2] = low, low + (1 << 8 * dtype.itemsize) - 1
         found.append(Table(f"t.{ctype}", ctype, values))
     return found
 

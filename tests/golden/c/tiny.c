@@ -673,7 +673,7 @@ HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
 {
     hapir__i32x16 r;
     for (int i = 0; i < 16; ++i) {
-        r.v[i] = x.v[i] + y.v[i];
+        r.v[i] = (int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i]);
     }
     return r;
 }

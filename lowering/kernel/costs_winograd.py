@@ -1,0 +1,229 @@
+"""What minimal filtering costs on a host, whole layers and dense-sparse ones: pure functions of shapes and counts.
+
+Cycles of transforms are counted per plane of a vector of 16 words; products are those of outer-product kernels, fed
+from the scratch of a block of tiles and from the transformed weights, which are read once per block. The constants were
+fitted to the printed kernels on one core (Zen 5, gcc 12); hosts with narrower vectors take as many more instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+import numpy as np
+
+from hapir.lowering.kernel.contraction import F32, I16_MODULAR, U8_I8, Contraction
+from hapir.lowering.kernel.costs_dense import ctype_of
+from hapir.lowering.kernel.costs_sparse import sparse_cost, sparse_work
+from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
+from hapir.lowering.kernel.host import DEFAULT, Host
+from hapir.lowering.kernel.offers import Bound, Cost, Offer, Work
+from hapir.lowering.kernel.pack_weights import channels_last, round_up
+from hapir.lowering.kernel.plan_winograd import SIZES, refusal, tiling_of
+from hapir.lowering.kernel.program import LANES, Geometry
+from hapir.lowering.kernel.program_winograd import tile_geometry
+from hapir.lowering.kernel.register_tiles import Loops, cost_of
+from hapir.weights import Array
+
+OVERLAP = 6
+"""The exponent of the norm of what runs side by side, as in `register_tiles`."""
+STREAM_RATE = 0.65
+"""Of a level's bandwidth, what transformed weights are read at."""
+
+
+@dataclass(frozen=True)
+class _Transforms:
+    """Cycles per plane of a vector of words, into planes and out of them, and per tile beside that."""
+
+    into: float
+    out: float
+    tile: float
+
+
+_TRANSFORMS = {"f32": _Transforms(7.0, 6.5, 60.0), "i16_modular": _Transforms(6.5, 7.5, 60.0)}
+
+
+def winograd_cost(geometry: Geometry, size: int, contraction: Contraction, host: Host) -> Cost:
+    """Cycles of a layer as one matrix product per plane; finishing stages left out."""
+    tiling, tiles = tiling_of(geometry, size, contraction)
+    words, vectors = -(-geometry.channels // contraction.elements), -(-geometry.filters // LANES)
+    blocks = -(-tiling.total // tiling.block)
+    transform = _transform(tiling.planes, words, vectors, contraction, host) * tiling.total
+    block = 4 * tiling.block * words
+    one = cost_of(Loops(1, tiling.block, 1, geometry.filters, words, block), contraction, tiles, host)
+    products = one.cycles * tiling.planes * (tiling.total / tiling.block)
+    weights = 4 * tiling.planes * words * round_up(geometry.filters, LANES * tiles.superblock)
+    level = host.level_of(weights)
+    stream = blocks * weights / (level.bytes_per_cycle * STREAM_RATE)
+    parts = {"compute": transform + products, level.name: stream}
+    cycles = (products**OVERLAP + stream**OVERLAP) ** (1 / OVERLAP) + transform
+    return Cost(cycles, cast(Bound, max(parts, key=lambda name: parts[name])), parts)
+
+
+def _transform(planes: int, words: int, vectors: int, contraction: Contraction, host: Host) -> float:
+    """Cycles of one tile into its planes and out of them."""
+    constants = _TRANSFORMS[contraction.name]
+    slower = host.registers_per_vector * DEFAULT.ports.vector / host.ports.vector
+    across = -(-words // LANES) * constants.into + vectors * constants.out
+    return slower * (planes * across + constants.tile)
+
+
+# --- lists of dense kernels -----------------------------------------------------------------------------------------
+
+VECTORS = (1, 2, 4, 8)
+"""Tiles of a block of lists, in vectors of 16."""
+PLANE_BYTES = 32 << 10
+"""Of the first-level cache, what the words of one plane take that a tile of channels holds."""
+SCRATCH_BYTES = 4 << 20
+"""What the transforms and products of a block of lists may take."""
+
+
+@dataclass(frozen=True)
+class ListsTiling:
+    """Vectors of 16 tiles in a block, words of channels in a tile of them."""
+
+    vectors: int
+    words: int
+
+
+@cache
+def lists_tiling(geometry: Geometry, size: int, contraction: Contraction) -> ListsTiling:
+    """The blocks of a layer whose dense kernels are lists: as many tiles as scratch holds, most in use."""
+    tiles = tile_geometry(geometry, size)
+    places = (tiles.rows - 1) * (tiles.columns + 1) + tiles.columns
+    words = -(-geometry.channels // contraction.elements) + round_up(geometry.filters, LANES)
+
+    def fits(vectors: int) -> bool:
+        scratch = 4 * (size + 2) ** 2 * LANES * vectors * words
+        return vectors == 1 or (scratch <= SCRATCH_BYTES and LANES * vectors < 2 * places)
+
+    vectors = max(v for v in VECTORS if fits(v))
+    return ListsTiling(vectors, max(1, PLANE_BYTES // (4 * LANES * vectors)))
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Cycles: per entry and vector and once, per list and vector and once, per word of a panel, per result."""
+
+    entry_vector: float = 0.67
+    entry: float = 0.75
+    list_vector: float = 2.0
+    list: float = 2.0
+    copy: float = 0.6
+    result: float = 0.9
+
+
+_LISTS = _Lists()
+
+
+def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contraction) -> float:
+    """Cycles of the dense kernels of a layer as lists, on a host with 512-bit vectors."""
+    tiling, tiles = lists_tiling(geometry, size, contraction), tile_geometry(geometry, size)
+    block, planes = tiling.vectors * LANES, (size + 2) ** 2
+    columns = tiles.columns + 1
+    blocks = geometry.batch * -(-((tiles.rows - 1) * columns + tiles.columns) // block)
+    if contraction.elements == 1:
+        words = present
+    else:  # of four channels 0 and 2 make a word, 1 and 3 another
+        padded = np.zeros((len(present), round_up(present.shape[1], 4)), np.bool_)
+        padded[:, : present.shape[1]] = present
+        words = padded.reshape(len(present), -1, 2, 2).any(axis=2).reshape(len(present), -1)
+    starts = range(0, words.shape[1], tiling.words)
+    lists = sum(int(words[:, start : start + tiling.words].any(axis=1).sum()) for start in starts)
+    c, width = _LISTS, round_up(geometry.filters, LANES)
+    products = int(words.sum()) * (tiling.vectors * c.entry_vector + c.entry)
+    products += lists * (tiling.vectors * c.list_vector + c.list)
+    constants = _TRANSFORMS[contraction.name]
+    transforms = planes * tiling.vectors * (words.shape[1] * constants.into + width * constants.out)
+    copied = -(-geometry.channels // (1 if contraction.elements == 1 else 4)) * size * size * block * c.copy
+    return blocks * (planes * products + transforms + copied + width * block * size * size * c.result)
+
+
+def lists_pay(geometry: Geometry, present: Map, size: int) -> bool:
+    """Whether lists of the dense kernels take fewer cycles than matrix products with zeros for the others."""
+    whole = winograd_cost(geometry, size, F32, DEFAULT).cycles
+    return lists_cost(geometry, present, size, F32) < whole
+
+
+# --- dense and sparse kernels together ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DscChoice:
+    """A threshold, a size of tiles, and what they cost."""
+
+    tau: int
+    size: int
+    cycles: float
+
+
+def dsc_cost(geometry: Geometry, kernels: Array, tau: int, size: int, contraction: Contraction) -> float:
+    """Cycles of weights K C R S at a threshold; `contraction` is that of the sparse part."""
+    parts = kernel_map(kernels, tau)
+    cycles = 0.0
+    if parts.sparse.any() or not parts.dense.any():
+        rows = channels_last(np.where(parts.sparse[:, :, None, None], kernels, 0))
+        cycles += sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles
+    if parts.dense.any():
+        dense = F32 if contraction.name == "f32" else I16_MODULAR
+        whole = winograd_cost(geometry, size, dense, DEFAULT).cycles
+        cycles += min(whole, lists_cost(geometry, parts.dense, size, dense))
+    return cycles
+
+
+def cheapest_dsc(
+    geometry: Geometry,
+    kernels: Array,
+    contraction: Contraction,
+    tau: int | None = None,
+    sizes: Sequence[int] = SIZES,
+) -> DscChoice:
+    """The cheapest threshold and size, each tried where it is not given; of equal ones the lowest."""
+    choices = [
+        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction))
+        for t in (TAUS if tau is None else (tau,))
+        for size in sizes
+    ]
+    return min(choices, key=lambda choice: choice.cycles)
+
+
+# --- offers ---------------------------------------------------------------------------------------------------------
+
+
+def offers(work: Work, host: Host) -> Sequence[Offer]:
+    """Minimal filtering in both sizes, and the dense-sparse kernel of a layer with zeros."""
+    kernels, bounds = _kernels(work), _bounds(work)
+    contraction = F32 if work.is_float else I16_MODULAR
+    found: list[Offer] = []
+    for size in SIZES:
+        reason = refusal(work.geometry, ctype_of(work), kernels, bounds, size)
+        cost = None if reason is not None else winograd_cost(work.geometry, size, contraction, host)
+        found.append(Offer("winograd", options={"tile": size}, cost=cost, refusal=reason))
+    return (*found, *_dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None], kernels))
+
+
+def _dense_sparse(work: Work, host: Host, sizes: Sequence[int], kernels: Array) -> Sequence[Offer]:
+    if not sizes or work.geometry.window.kernel != (3, 3):
+        return [Offer("dsc", refusal="its dense kernels need minimal filtering over 3x3 windows")]
+    if host.path != "avx512":
+        return [Offer("dsc", refusal="what it costs is known for 512-bit vectors only")]
+    if work.zeros == 0:
+        return [Offer("dsc", refusal="no weight is zero")]
+    chosen = cheapest_dsc(work.geometry, kernels, F32 if work.is_float else U8_I8, None, sizes)
+    return [Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))]
+
+
+def _kernels(work: Work) -> Array:
+    """The weights as K C R S."""
+    r, s = work.geometry.window.kernel
+    per_group = work.geometry.channels // work.geometry.groups
+    return np.ascontiguousarray(work.rows.reshape(-1, r, s, per_group).transpose(0, 3, 1, 2))
+
+
+def _bounds(work: Work) -> tuple[int, int] | None:
+    """The range of the inputs' format."""
+    if work.bits is None:
+        return None
+    return (-(1 << work.bits - 1), (1 << work.bits - 1) - 1) if work.signed else (0, (1 << work.bits) - 1)

@@ -1,0 +1,134 @@
+"""Register blocks in C for any machine: loops over lanes, or vectors of 128 bits that compilers spread as they can.
+
+Floats use the vectors of GCC and Clang, which become SSE, NEON or scalars; bytes and halves on x86 the multiplications
+of SSE2, which every x86-64 has. `HAPIR_PLAIN_C` leaves the loops. The sums are the same, on floats in the same order.
+"""
+
+from __future__ import annotations
+
+from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.program import LANES
+from hapir.targets.c.text import c
+from hapir.targets.c.tile_text import plus, whole_tile
+
+_PARTS = 4
+"""Vectors of 128 bits for 16 lanes."""
+
+
+def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+    """The block of a contraction; `product` is the function that takes the place of `*`."""
+    scalars = _scalars(name, contraction, pixels, blocks, product)
+    if product or contraction.name not in _FASTER:
+        return scalars
+    condition, text = _FASTER[contraction.name]
+    fast = text(name, contraction, pixels, blocks)
+    return c("#if $condition\n$fast\n#else\n$plain\n#endif", condition=condition, fast=fast, plain=scalars)
+
+
+def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
+    """Vectors of four floats of GCC and Clang."""
+    parts, rows = range(blocks * _PARTS), range(pixels)
+    vector = "hapir__f32x4"
+    word = [f"{vector} " + ", ".join(f"w{j}" for j in parts) + ";"]
+    word += [f"memcpy(&w{j}, {plus('w', 4 * j)}, sizeof(w{j}));" for j in parts]
+    for i in rows:
+        word.append(f"const float x{i} = from[{_stride(i) if i else 0}];")
+        word += [f"s{i}_{j} += x{i} * w{j};" for j in parts]
+    return whole_tile(
+        name,
+        contraction,
+        "\n".join(f"{vector} " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
+        "\n".join(word),
+        "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
+    )
+
+
+def _bytes(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
+    """Even and odd bytes as halves, multiplied and added in pairs."""
+    word: list[str] = []
+    for i in range(pixels):
+        word += [
+            f"int32_t word{i};",
+            f"memcpy(&word{i}, {plus('from', i, 'x_stride')}, sizeof(word{i}));",
+            f"const __m128i x{i} = _mm_set1_epi32(word{i}), even{i} = _mm_and_si128(x{i}, _mm_set1_epi32(0x00FF00FF));",
+            f"const __m128i odd{i} = _mm_srli_epi16(x{i}, 8);",
+        ]
+    for j in range(blocks * _PARTS):
+        word += [
+            f"const __m128i w{j} = _mm_loadu_si128((const void *)({plus('w', 16 * j)}));",
+            f"const __m128i low{j} = _mm_srai_epi16(_mm_slli_epi16(w{j}, 8), 8), high{j} = _mm_srai_epi16(w{j}, 8);",
+        ]
+        for i in range(pixels):
+            word.append(f"s{i}_{j} = _mm_add_epi32(s{i}_{j}, _mm_madd_epi16(even{i}, low{j}));")
+            word.append(f"s{i}_{j} = _mm_add_epi32(s{i}_{j}, _mm_madd_epi16(odd{i}, high{j}));")
+    return _sse2(name, contraction, pixels, blocks, word)
+
+
+def _halves(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
+    """Halves, multiplied and added in pairs."""
+    word: list[str] = []
+    for i in range(pixels):
+        word += [
+            f"int32_t word{i};",
+            f"memcpy(&word{i}, {plus('from', i, 'x_stride')}, sizeof(word{i}));",
+            f"const __m128i x{i} = _mm_set1_epi32(word{i});",
+        ]
+    for j in range(blocks * _PARTS):
+        word.append(f"const __m128i w{j} = _mm_loadu_si128((const void *)({plus('w', 8 * j)}));")
+        word += [f"s{i}_{j} = _mm_add_epi32(s{i}_{j}, _mm_madd_epi16(x{i}, w{j}));" for i in range(pixels)]
+    return _sse2(name, contraction, pixels, blocks, word)
+
+
+def _sse2(name: str, contraction: Contraction, pixels: int, blocks: int, word: list[str]) -> str:
+    """A block whose sums are vectors of four integers."""
+    parts, rows = range(blocks * _PARTS), range(pixels)
+    starts = (", ".join(f"s{i}_{j} = _mm_setzero_si128()" for j in parts) for i in rows)
+    stores = (
+        f"_mm_storeu_si128((void *)({plus('sums', (i * len(parts) + j) * 4)}), s{i}_{j});" for i in rows for j in parts
+    )
+    start = "\n".join(f"__m128i {names};" for names in starts)
+    return whole_tile(name, contraction, start, "\n".join(word), "\n".join(stores))
+
+
+_ON_X86 = "defined(__SSE2__) && !defined(HAPIR_PLAIN_C)"
+_FASTER = {
+    "f32": ("defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
+    "u8_i8": (_ON_X86, _bytes),
+    "i16": (_ON_X86, _halves),
+    "i16_modular": (_ON_X86, _halves),
+}
+"""Where there is a faster text than loops, by name of the contraction."""
+
+
+def _scalars(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+    """The lanes as loops."""
+    lanes, elements = blocks * LANES, contraction.elements
+    kind = contraction.sums
+    adds: list[str] = []
+    for i in range(pixels):
+        terms: list[str] = []
+        for e in range(elements):
+            place = " + ".join(t for t in ("" if i == 0 else _stride(i), str(e) if e or i == 0 else "") if t)
+            weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
+            cast = f"({kind})" if kind != contraction.x else ""
+            value = f"from[{place}]"
+            if contraction.modular:
+                terms.append(f"(uint32_t)({value} * {weight})")
+            else:
+                terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
+        if contraction.modular:
+            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
+        else:
+            adds.append(f"s{i}[j] += {' + '.join(terms)};")
+    return whole_tile(
+        name,
+        contraction,
+        "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
+        c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
+        "\n".join(f"memcpy({plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
+    )
+
+
+def _stride(index: int) -> str:
+    """The distance of a pixel from the first."""
+    return "x_stride" if index == 1 else f"{index} * x_stride"
