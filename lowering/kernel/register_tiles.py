@@ -9,7 +9,7 @@ one core (Zen 5, gcc 12).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -22,13 +22,13 @@ from hapir.lowering.kernel.program import LANES, Tiles
 WORD_BYTES = 4
 OVERLAP = 6
 """The norm's exponent: two needs of equal length take 12 % longer together."""
-LOAD_RATE = 0.8
+LOAD_RATE = 0.9
 """Of the loads that could begin, those that do beside products."""
 STREAM_RATE = 0.65
 """Of the bandwidth of a level, what products are fed at."""
 WINDOW = 448
 """Instructions in flight: what a core may run ahead into the next block."""
-BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 2.0, 20.0
+BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
@@ -112,19 +112,26 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
     parts = dict.fromkeys(("compute", "load", "latency"), 0.0)
-    overhead = strips * loops.rows * ROW_CYCLES
+    core, overhead = 0.0, strips * loops.rows * ROW_CYCLES
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
         if not total:
             continue
-        for name, cycles in _word(size, blocks, loops.words, product, host).items():
+        word = _word(size, blocks, loops.words, product, host)
+        core += total * loops.words * _together(word.values())
+        for name, cycles in word.items():
             parts[name] += total * loops.words * cycles
         begun = BLOCK_CYCLES + RUN_CYCLES * loops.runs
         overhead += total * (begun + VECTOR_CYCLES * size * blocks * host.registers_per_vector)
-    parts |= _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
-    cycles = sum(part**OVERLAP for part in parts.values()) ** (1 / OVERLAP) + overhead
+    traffic = _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
+    parts |= traffic
     bound = max(parts, key=lambda name: parts[name])
-    return Cost(cycles, cast(Bound, bound), parts)
+    return Cost(_together((core, *traffic.values())) + overhead, cast(Bound, bound), parts)
+
+
+def _together(needs: Iterable[float]) -> float:
+    """Cycles of needs that overlap."""
+    return sum(need**OVERLAP for need in needs) ** (1 / OVERLAP)
 
 
 def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) -> dict[str, float]:
