@@ -111,7 +111,7 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     product = product_of(contraction, host)
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
-    parts = dict.fromkeys(("compute", "load", "latency"), 0.0)
+    parts: dict[str, float] = {"compute": 0.0, "load": 0.0, "latency": 0.0}
     core, overhead = 0.0, strips * loops.rows * ROW_CYCLES
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
@@ -226,8 +226,10 @@ def best_tiles(
     own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
-    orders = [cast(Order, said["order"])] if "order" in said else list[Order](["filters", "rows"])
-    blocked = ((*block, order) for block in own for order in _different(orders, loops, block[1]))
+    orders: list[Order] = [cast(Order, said["order"])] if "order" in said else ["filters", "rows"]
+    blocked: list[tuple[int, int, Order]] = [
+        (pixels, blocks, order) for pixels, blocks in own for order in _different(orders, loops, blocks)
+    ]
 
     def cycles(block: tuple[int, int, Order]) -> tuple[float, int]:
         return _cost(loops, contraction, block, host).cycles, -block[1]
@@ -243,8 +245,11 @@ def _different(orders: list[Order], loops: Loops, blocks: int) -> list[Order]:
 def _on_all_paths(loops: Loops, contraction: Contraction, block: tuple[int, int, Order], host: Host) -> Tiles:
     pixels, blocks, order = block
     tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
-    others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
-    return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
+    registers = {
+        path: (pixels, blocks) if path == host.path else _within(tiles, loops, contraction, like)
+        for path, like in TYPICAL.items()
+    }
+    return replace(tiles, registers=registers)
 
 
 def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) -> Iterator[tuple[int, int]]:

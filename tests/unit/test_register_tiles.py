@@ -44,8 +44,9 @@ def test_blocks_fit_and_divide(found: Loops, contraction: Contraction, host: Hos
     tiles = tiles_for(found, contraction, host)
     TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)  # its verifier
     assert tuple(tiles.registers) == PATHS
-    for path, (pixels, blocks) in tiles.registers.items():
-        own = host if path == host.path else TYPICAL[path]
+    for path, typical in TYPICAL.items():
+        pixels, blocks = tiles.registers[path]
+        own = host if path == host.path else typical
         n = own.registers_per_vector
         assert pixels <= found.columns
         if path != "c" and (pixels, blocks) != (1, 1):
