@@ -78,19 +78,21 @@ class Ras:
 
 @dataclass(frozen=True)
 class Dsc:
-    """Each two-dimensional kernel is skipped, computed by its non-zeros, or by minimal filtering.
+    """Each two-dimensional kernel of 3 x 3 is skipped, computed by its non-zeros, or by minimal filtering.
 
-    `tau`: the share of non-zeros from which on a kernel is computed by minimal filtering.
+    `tau`: the number of non-zeros from which on a kernel is computed by minimal filtering; 10 means never.
+    `tile`: rows and columns of the result that minimal filtering computes at a time.
 
-    Example: `kernel c2 { algorithm = dsc, tau = 30 % }`
+    Example: `kernel c2 { algorithm = dsc, tau = 6 }`
     """
 
     name: ClassVar[str] = "dsc"
-    tau: float | None = None
+    tau: int | None = None
+    tile: Literal[2, 4] | None = None
 
     def __post_init__(self) -> None:
-        if self.tau is not None and not 0 <= self.tau <= 1:
-            raise ValueError(f"`tau` is a share between 0 % and 100 %, not {self.tau:g}")
+        if self.tau is not None and not 0 <= self.tau <= 10:
+            raise ValueError(f"`tau` must be in 0..10, not {self.tau}")
 
 
 KernelKind = Direct | Winograd | Sparse | Ras | Dsc

@@ -18,14 +18,14 @@ from hapir.dialects import nn
 from hapir.dialects.dataflow import LayerOp, ScheduleOp
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.kernel import ChoiceAttr, RequestOp, TilesAttr
-from hapir.dialects.kernel_kinds import Direct, KernelKind, kind_of
+from hapir.dialects.kernel_kinds import Direct, Dsc, KernelKind, kind_of
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
 from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.kernel import costs_dense
-from hapir.lowering.kernel.families import ras_offers, sparse_offers, winograd_offers
+from hapir.lowering.kernel.families import filtering_offers, ras_offers, sparse_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
@@ -37,7 +37,7 @@ from hapir.weights import WeightStore
 
 Family = Callable[[Work, Host], Sequence[Offer]]
 
-FAMILIES: tuple[Family, ...] = (costs_dense.offers, winograd_offers, sparse_offers, ras_offers)
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, filtering_offers, sparse_offers, ras_offers)
 """All that is asked for offers; of equal costs the first wins."""
 
 KERNEL, TILES = "kernel", "tiles"
@@ -70,7 +70,7 @@ class Decision:
     def choice(self) -> ChoiceAttr:
         """What the IR says of it: the offer, and what was asked for beside it."""
         asked = {} if self.request is None else dict(self.request.op.choice.options.data)
-        options = asked | {name: _attribute(value) for name, value in self.chosen.options.items()}
+        options = {name: _attribute(value) for name, value in self.chosen.options.items()} | asked
         return ChoiceAttr.of(self.chosen.algorithm, self.chosen.arithmetic, options)
 
 
@@ -231,6 +231,8 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
         return False
     if isinstance(kind, Direct) and kind.arithmetic is not None and kind.arithmetic != offer.arithmetic:
         return False
+    if isinstance(kind, Dsc):
+        return True  # the plan takes what is said, and chooses the rest
     said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
     return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hapir.lowering.kernel.contraction import F32, I16_MODULAR
+from hapir.lowering.kernel import costs_winograd
 from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of
 from hapir.lowering.kernel.costs_sparse import (
     MOST_LEVELS,
@@ -21,42 +21,14 @@ from hapir.lowering.kernel.costs_sparse import (
 from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.plan_products import one_row
-from hapir.lowering.kernel.plan_winograd import SIZES, refusal
-from hapir.lowering.kernel.program import LANES
-from hapir.lowering.kernel.register_tiles import Loops, cost_of, tiles_for
-
-INPUT_CYCLES, OUTPUT_CYCLES = 3.0, 3.0
-"""Of minimal filtering: to transform a vector of 16 inputs, and one of 16 products, per plane."""
 
 
-def winograd_offers(work: Work, host: Host) -> Sequence[Offer]:
-    """Minimal filtering in tiles of both sizes: a product per plane, and the transforms on both sides."""
-    return [_winograd(work, size, host) for size in SIZES]
-
-
-def _winograd(work: Work, size: int, host: Host) -> Offer:
-    options = {"tile": size}
-    bounds = None if work.bits is None else _bounds(work.bits, signed=work.signed)
-    reason = refusal(work.geometry, ctype_of(work), work.kernel, bounds, size)
+def filtering_offers(work: Work, host: Host) -> Sequence[Offer]:
+    """Minimal filtering, alone and beside lists of non-zeros."""
     if work.modelled:
         reason = "its products are a multiplier model's"
-    if reason is not None:
-        return Offer("winograd", options=options, refusal=reason)
-    g = work.geometry
-    contraction = F32 if work.is_float else I16_MODULAR
-    high = size if g.window.kernel[0] > 1 else 1
-    planes = (high + 2 if high > 1 else 1) * (size + 2)
-    tiles = g.batch * -(-g.rows // high) * -(-g.columns // size)
-    words = -(-g.channels // contraction.elements)
-    loops = Loops(planes, tiles, 1, g.filters, words, 4 * words * tiles)
-    products = cost_of(loops, contraction, tiles_for(loops, contraction, host), host)
-    vectors = -(-words // LANES) * INPUT_CYCLES + -(-g.filters // LANES) * OUTPUT_CYCLES
-    transforms = planes * tiles * vectors * _slower(host)
-    return Offer("winograd", options=options, cost=Cost(products.cycles + transforms, products.bound, products.parts))
-
-
-def _bounds(bits: int, *, signed: bool) -> tuple[int, int]:
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        return [Offer("winograd", refusal=reason), Offer("dsc", refusal=reason)]
+    return costs_winograd.offers(work, host)
 
 
 def sparse_offers(work: Work, host: Host) -> Sequence[Offer]:

@@ -109,7 +109,7 @@ def test_only_attributes_are_set_and_only_once(sample: AnySample, host: str | No
 
 
 @settings(max_examples=25, deadline=None)
-@given(networks(), st.sampled_from(["direct", "winograd", "sparse", "ras"]))
+@given(networks(), st.sampled_from(["direct", "winograd", "sparse", "ras", "dsc"]))
 def test_a_request_is_met_or_refused(sample: Sample, algorithm: str):
     module = ModuleOp([sample.network.clone()])
     network = networks_of(module)[0]
