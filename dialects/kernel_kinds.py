@@ -19,7 +19,8 @@ from hapir.dialects.kernel import ChoiceAttr
 class Direct:
     """Outer products: sums of some pixels times some vectors of 16 filters stay in registers.
 
-    `arithmetic`: what multiplies a word of 32 bits, such as `bf16`; by default what the formats imply.
+    `arithmetic`: how words of 32 bits are multiplied, by default as the formats imply: of integers of few bits as
+        `planes` that are counted, as `codes` that are looked up, or as `bytes`.
     `pixels`: pixels of a register block on the host's SIMD path.
     `blocks`: vectors of 16 filters of a register block.
     `order`: the outermost loop, filters or rows of the result.

@@ -157,6 +157,8 @@ def _variants(
 ) -> Iterator[_Variant]:
     """The candidates of a layer, those that should be fastest first."""
     possible = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+    if request is None:
+        possible = [o for o in possible if not o.only_asked]
     possible.sort(key=_cycles)
     count = 0
     for offer in possible:

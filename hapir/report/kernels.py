@@ -73,10 +73,11 @@ def kernel_report(scheduled: Scheduled) -> KernelReport:
 
 def _row(op: Hosted, name: str, host: Host, decision: Decision) -> KernelRow:
     taken, cost = decision.chosen, decision.chosen.cost
-    others = [o for o in decision.offers if (o.algorithm, o.options) != (taken.algorithm, taken.options)]
+    key = taken.algorithm, taken.arithmetic, taken.options
+    others = [o for o in decision.offers if (o.algorithm, o.arithmetic, o.options) != key]
     return KernelRow(
         name,
-        taken.title,
+        f"{taken.title} {taken.means}".strip(),
         _block(op, host),
         None if cost is None else round(cost.cycles),
         "" if cost is None else cost.bound,
@@ -93,4 +94,6 @@ def _block(op: Hosted, host: Host) -> str:
 
 
 def _alternative(offer: Offer) -> Alternative:
-    return Alternative(offer.title, None if offer.cost is None else round(offer.cost.cycles), offer.refusal)
+    return Alternative(
+        f"{offer.title} {offer.means}".strip(), None if offer.cost is None else round(offer.cost.cycles), offer.refusal
+    )

@@ -209,6 +209,8 @@ def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decis
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host)
     fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+    if request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
+        fitting = [o for o in fitting if not o.only_asked]
     if request is None and work.encoded:
         fitting = [o for o in fitting if o.algorithm == Direct.name]
     if not fitting:
@@ -229,7 +231,7 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
     """Whether an offer is what was asked for, as far as that was said."""
     if offer.algorithm != kind.name:
         return False
-    if isinstance(kind, Direct) and kind.arithmetic is not None and kind.arithmetic != offer.arithmetic:
+    if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic or offer.means):
         return False
     if isinstance(kind, Dsc):
         return True  # the plan takes what is said, and chooses the rest
@@ -260,8 +262,9 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if not own:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
-    if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
-        return f"there is no arithmetic `{arithmetic}` for its formats"
+    known = [o.arithmetic or o.means for o in own]
+    if arithmetic is not None and arithmetic not in known:
+        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
     return "no kernel has these options"
 
 
@@ -270,17 +273,23 @@ def decided(op: Hosted, work: Work, host: Host) -> Decision:
     offers = offers_for(work, host)
     choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
     kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
-    taken = next((o for o in offers if meets(o, kind) and o.cost is not None), Offer(kind.name))
+    same = [o for o in offers if o.cost is not None and o.algorithm == kind.name and _written(kind) == o.arithmetic]
+    taken = next((o for o in same if meets(o, kind)), Offer(kind.name))
     if isinstance(tiles, TilesAttr):
         taken = tiled(taken, work, tiles, host)
     return Decision(work.layer, work, offers, taken)
 
 
+def _written(kind: KernelKind) -> str:
+    """The arithmetic that a choice names, empty where it is implied."""
+    return (kind.arithmetic or "") if isinstance(kind, Direct) else ""
+
+
 def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
     """An offer at the cost of given tiles, where these are its own."""
-    if offer.algorithm != Direct.name or costs_dense.is_counted(work):
+    contraction = costs_dense.contraction_of(work, offer.arithmetic)
+    if offer.algorithm != Direct.name or contraction is None:
         return offer
-    contraction = costs_dense.contraction_of(work)
     loops = costs_dense.loops_of(work, contraction)
     return replace(offer, cost=cost_of(loops, contraction, Tiles.of(tiles), host))
 
@@ -303,7 +312,9 @@ def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None,
     asked = Direct() if choice is None else kind_of(choice)
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
         return []
-    contraction = costs_dense.contraction_of(work)
+    contraction = costs_dense.contraction_of(work, asked.arithmetic or "")
+    if contraction is None:
+        return []
     said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
         found = best_tiles(costs_dense.loops_of(work, contraction), contraction, host, count, said)

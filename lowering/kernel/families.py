@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hapir.lowering.kernel import costs_winograd
-from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of
+from hapir.lowering.kernel.contraction import F32
+from hapir.lowering.kernel.costs_dense import ctype_of
 from hapir.lowering.kernel.costs_sparse import (
     MOST_LEVELS,
     PER_WORD,
@@ -20,7 +21,7 @@ from hapir.lowering.kernel.costs_sparse import (
 )
 from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
-from hapir.lowering.kernel.plan_products import one_row
+from hapir.lowering.kernel.plan_products import integer_contraction, one_row
 
 
 def filtering_offers(work: Work, host: Host) -> Sequence[Offer]:
@@ -33,7 +34,8 @@ def filtering_offers(work: Work, host: Host) -> Sequence[Offer]:
 
 def sparse_offers(work: Work, host: Host) -> Sequence[Offer]:
     """Lists of the non-zero weights, with pixels in lanes."""
-    contraction, geometry = contraction_of(work), one_row(work.geometry)
+    geometry = one_row(work.geometry)
+    contraction = F32 if work.is_float else integer_contraction(ctype_of(work), work.rows)[0]
     reason = _refused(work, host, float_too=True)
     if reason is None and contraction.name not in PER_WORD and not vector_pays(geometry, work.rows, contraction):
         reason = f"it multiplies f32, bytes or signed halves, not {contraction.x} by {contraction.w}"

@@ -52,9 +52,12 @@ PACK_COST = 4.0
 
 
 def plan_bits(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, *, asked: bool = False
 ) -> tuple[Convolution, tuple[int, int]] | None:
-    """The step of a layer over bit planes and the range of its sums; None where other kernels serve it better."""
+    """The step of a layer over bit planes and the range of its sums; None where other kernels serve it better.
+
+    Where it is `asked` for, None means that there is no such kernel.
+    """
     geometry = geometry_of(op)
     narrow = draft.buffers[x.buffer].ctype in ("uint8_t", "int8_t")
     if (
@@ -67,7 +70,7 @@ def plan_bits(
     rows = Rows.of(op, constant(weights, op.w, op), x)
     codes = codes_of(op.x, x.bounds)
     planes = planes_for(rows.array, codes)
-    if planes is None or not counts_pay(geometry, planes, codes):
+    if planes is None or not (asked or counts_pay(geometry, planes, codes)):
         return None
     stored = None if op.bias is None else constant(weights, op.bias, op)
     bias = np.zeros(len(rows.array), np.int64) if stored is None else stored.astype(np.int64)

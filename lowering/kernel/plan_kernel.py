@@ -34,7 +34,12 @@ def plan_kernel(
     if isinstance(choice, ChoiceAttr) and algorithm == "dsc":
         return plan_dsc(op, x, draft, weights, origin, asked(choice, "tau"), asked(choice, "tile"))
     if algorithm == "direct":
-        planned = plan_bits(op, x, draft, weights, origin)
+        arithmetic = choice.arithmetic.data if isinstance(choice, ChoiceAttr) else ""
+        planned = None
+        if arithmetic in ("", "planes"):
+            planned = plan_bits(op, x, draft, weights, origin, asked=arithmetic == "planes")
+            if planned is None and arithmetic:
+                fail("HAP0719", "the layer has no kernel over bit planes", at=op, help="use fewer bits, or `bytes`")
         return planned or plan_products(op, x, draft, weights, origin)
     sparse = SPARSE_PLANS.get(algorithm)
     if sparse is None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.kernel import TilesAttr
+from hapir.dialects.kernel import ChoiceAttr, TilesAttr
 from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
@@ -270,7 +270,9 @@ def _integer(
     origin: Origin,
 ) -> tuple[Convolution, tuple[int, int]]:
     contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
-    if contraction is U8_I8:
+    choice = op.attributes.get("kernel")
+    as_bytes = isinstance(choice, ChoiceAttr) and choice.arithmetic.data == "bytes"
+    if contraction is U8_I8 and not as_bytes:
         contraction = lookup_for(weights.array, run_length(geometry), contraction)
     zero_point = zero_point_of(element_type(op.x))
     folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hapir.driver import load
 from hapir.lowering.kernel.choose import KERNEL, products_of
 from hapir.report.kernels import kernel_report
 
+EXAMPLES = Path(__file__).parents[2] / "spec_examples"
 SPEC = """hap 1
 import "machines/epyc_zen5.hap"
 import "machines/ws_8x8.hap"
@@ -114,7 +116,7 @@ def test_every_choice_computes_the_same(spec: Path, schedule: str):
 def test_the_report_tells_why(spec: Path):
     report = kernel_report(load(spec).schedule("zen"))
     rows = {row.layer: row for row in report.rows}
-    assert (rows["c1"].kernel, rows["c2"].kernel, rows["c2"].block) == ("winograd(tile = 2)", "direct", "4 x 16")
+    assert (rows["c1"].kernel, rows["c2"].kernel, rows["c2"].block) == ("winograd(tile = 2)", "direct f32", "4 x 16")
     assert all(row.cycles and row.bound for row in report.rows)
     refused = {a.kernel: a.why_not for a in rows["c2"].alternatives}
     assert refused["winograd(tile = 4)"] == "windows are 3x3 or of 3 neighbours in a row, not 5x5"
@@ -149,6 +151,20 @@ def test_a_host_by_name_is_part_of_the_passes(spec: Path):
     assert main(["compile", str(spec), "-o", str(out), "--schedule", "plain", "--host", "cortex_a53"]) == 0
     passes = json.loads((out / "manifest.json").read_text())["passes"]
     assert passes[-2:] == ['choose_kernels{host="cortex_a53"}', 'tile_kernels{host="cortex_a53"}']
+
+
+@pytest.mark.parametrize("arithmetic", ["planes", "codes", "bytes"])
+def test_arithmetic_of_few_bits_can_be_asked_for(tmp_path: Path, arithmetic: str):
+    for name in ("digits_binary.hap", "digits_binary.safetensors", "digits_calib.npz", "digits_test.npz"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    path = tmp_path / "digits_binary.hap"
+    head, _, _ = path.read_text().rpartition("{ }")
+    path.write_text(f"{head}{{ kernel f2 {{ arithmetic = {arithmetic} }} }}\n")
+    scheduled = load(path).schedule()
+    rows = {row.layer: row for row in kernel_report(scheduled).rows}
+    assert rows["f2"].kernel == f"direct {arithmetic}"
+    result = scheduled.run("c", tmp_path / "digits_test.npz", limit=40)
+    assert [difference.mismatches for difference in result.differences] == [0]
 
 
 def test_autotune_measures_and_says_so(spec: Path, capsys: pytest.CaptureFixture[str]):
