@@ -19,8 +19,7 @@ from hapir.dialects.kernel import ChoiceAttr
 class Direct:
     """Outer products: sums of some pixels times some vectors of 16 filters stay in registers.
 
-    `arithmetic`: how words of 32 bits are multiplied, by default as the formats imply: of integers of few bits as
-        `planes` that are counted, as `codes` that are looked up, or as `bytes`.
+    `arithmetic`: what multiplies a word of 32 bits, such as `bf16`; by default what the formats imply.
     `pixels`: pixels of a register block on the host's SIMD path.
     `blocks`: vectors of 16 filters of a register block.
     `order`: the outermost loop, filters or rows of the result.
@@ -79,12 +78,13 @@ class Ras:
 
 @dataclass(frozen=True)
 class Dsc:
-    """Each two-dimensional kernel of 3 x 3 is skipped, computed by its non-zeros, or by minimal filtering.
+    """Each two-dimensional kernel is skipped, computed by its non-zeros, or by minimal filtering.
 
-    `tau`: the number of non-zeros from which on a kernel is computed by minimal filtering; 10 means never.
+    `tau`: the non-zeros of a 3 x 3 kernel from which on it is computed by minimal filtering: 0 of all kernels that have
+    any, 10 of none.
     `tile`: rows and columns of the result that minimal filtering computes at a time.
 
-    Example: `kernel c2 { algorithm = dsc, tau = 6 }`
+    Example: `kernel c2 { algorithm = dsc, tau = 4 }`
     """
 
     name: ClassVar[str] = "dsc"
@@ -92,9 +92,12 @@ class Dsc:
     tile: Literal[2, 4] | None = None
 
     def __post_init__(self) -> None:
-        if self.tau is not None and not 0 <= self.tau <= 10:
-            raise ValueError(f"`tau` must be in 0..10, not {self.tau}")
+        if self.tau is not None and not 0 <= self.tau <= MAXIMUM_TAU:
+            raise ValueError(f"`tau` counts the non-zeros of a 3x3 kernel: it must be in 0..10, not {self.tau}")
 
+
+MAXIMUM_TAU = 10
+"""One more than a 3 x 3 kernel has weights."""
 
 KernelKind = Direct | Winograd | Sparse | Ras | Dsc
 KINDS: Mapping[str, type[KernelKind]] = {kind.name: kind for kind in (Direct, Winograd, Sparse, Ras, Dsc)}

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--tools", default=",".join(TOOLS), help="a list of tools, without blanks")
     parser.add_argument("--deepsparse", metavar="PYTHON", help="the interpreter of an environment with DeepSparse")
     parser.add_argument("--gemmbitserial", type=Path, metavar="DIR", help="a checkout of gemmbitserial")
+    parser.add_argument("--xnnpack", type=Path, metavar="DIR", help="Debian's XNNPACK packages, unpacked")
     parser.add_argument("--build", type=Path, metavar="DIR", help="keep what is built")
     parser.add_argument("--output", type=Path, help="write the results here, whatever ran")
     asked = parser.parse_args()
@@ -40,7 +41,7 @@ def main() -> None:
         folder = asked.build or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         pythons = {"deepsparse": asked.deepsparse} if asked.deepsparse else {}
-        setting = Setting(folder, wanted, build_peaks(folder), asked.gemmbitserial)
+        setting = Setting(folder, wanted, build_peaks(folder), asked.gemmbitserial, asked.xnnpack)
         results: dict[str, Result] = {}
         print_lines(iter([HEADER]))
         with Workers(settings.core, folder / "workers.log", pythons) as workers:

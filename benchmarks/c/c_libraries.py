@@ -86,7 +86,7 @@ def hapir_library(artefact: CArtefact, folder: Path) -> Library:
         letter=TYPES[taken.ctype],
         prepare="",
         before=f"const struct {name}_in in = {{.{given.member} = x}};"
-        f"const struct {name}_out out = {{.{taken.member} = result}};",
+        f"struct {name}_out out = {{.{taken.member} = result}};",
         call=f"{name}_run(&context, &in, &out);",
     )
     return compile_c(folder, {**artefact.files, "driver.c": driver}, FAST_FLAGS)
@@ -128,15 +128,35 @@ def emx_library(model: Path, graph: Graph, folder: Path) -> Library:
 def gemmbitserial_library(checkout: Path, weights: Array, rows: int, folder: Path) -> Path:
     """gemmbitserial, from a checkout of its sources, on weights of -1 and 1. Raises RuntimeError."""
     folder.mkdir(parents=True, exist_ok=True)
-    outputs, inputs = weights.shape
-    table = folder / "weights.bytes"
-    table.write_bytes(weights.astype(np.int8).tobytes())
-    sizes = [f"-DROWS={rows}", f"-DINPUTS={inputs}", f"-DOUTPUTS={outputs}", f'-DWEIGHTS="{table.resolve()}"']
-    source = Path(__file__).with_name("gemmbitserial.cpp")
-    command = [os.environ.get("CXX", "g++"), "-O3", "-march=native", "-std=c++11", "-shared", "-fPIC", *sizes]
+    (folder / "weights.bytes").write_bytes(weights.astype(np.int8).tobytes())
+    compiler = [os.environ.get("CXX", "g++"), "-std=c++11", "-I", str(checkout)]
+    return _foreign(compiler, "gemmbitserial.cpp", {"ROWS": rows, **_sizes(weights)}, folder)
+
+
+def xnnpack_library(root: Path, weights: Array, bias: Array, pixels: int, folder: Path) -> Path:
+    """XNNPACK's sparse kernel, from a folder into which Debian's packages are unpacked. Raises RuntimeError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.bytes").write_bytes(weights.astype(np.float32).tobytes() + bias.astype(np.float32).tobytes())
+    (libraries,) = {path.parent.resolve() for path in root.glob("usr/lib/*/libXNNPACK.so")}
+    compiler = [*find_compiler().command, "-I", str(root / "usr/include"), "-L", str(libraries)]
+    linked = ["-lXNNPACK", "-lpthreadpool", "-lcpuinfo", "-Wl,--disable-new-dtags", f"-Wl,-rpath,{libraries}"]
+    return _foreign(compiler, "xnnpack_sparse.c", {"PIXELS": pixels, **_sizes(weights)}, folder, linked)
+
+
+def _sizes(weights: Array) -> dict[str, int]:
+    return {"OUTPUTS": weights.shape[0], "INPUTS": weights.shape[1]}
+
+
+def _foreign(
+    compiler: Sequence[str], source: str, defines: Mapping[str, int], folder: Path, linked: Sequence[str] = ()
+) -> Path:
+    """Compile one of the sources beside this file."""
+    options = [f"-D{key}={value}" for key, value in defines.items()]
+    options.append(f'-DWEIGHTS="{(folder / "weights.bytes").resolve()}"')
     target = folder / "bench.so"
+    command = [*compiler, "-O3", "-march=native", "-shared", "-fPIC", *options, "-o", str(target)]
     done = subprocess.run(
-        [*command, "-I", str(checkout), "-o", str(target), str(source)], capture_output=True, text=True, check=False
+        [*command, str(Path(__file__).with_name(source)), *linked], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(done.stderr[:2000])

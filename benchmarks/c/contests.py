@@ -15,9 +15,11 @@ from benchmarks.c.networks import Case
 from benchmarks.c.peaks import Peak
 from benchmarks.c.to_ncnn import to_ncnn
 from benchmarks.c.to_onnx import to_onnx
-from benchmarks.c.to_tflite import SHIFT, channels_last, to_tflite
 
 HAPIR = "hapir"
+C = "c"
+"""The loader of all compiled C."""
+EMX = "emx-onnx-cgen"
 RUNTIMES = ("onnxruntime", "openvino", "litert", "ncnn", "deepsparse")
 FLOAT_LIMIT = 1e-4
 """How far floats may lie apart, of the largest result: sums in other orders, and Winograd's."""
@@ -71,7 +73,7 @@ def disagreement(contest: Contest, label: str, found: Array) -> str | None:
     if expected.dtype.kind == "f":
         limit = FLOAT_LIMIT * float(np.abs(expected).max(initial=0))
     else:
-        limit = 0 if entry.peer in (HAPIR, "gemmbitserial") else contest.steps
+        limit = 0 if entry.peer == C and label != EMX else contest.steps
     if not apart <= limit:
         return f"its results lie {apart:.4g} from hapir's reference, {limit:.4g} are allowed"
     return None
@@ -80,7 +82,7 @@ def disagreement(contest: Contest, label: str, found: Array) -> str | None:
 def hapir_entry(case: Case, folder: Path) -> tuple[Entry, Library]:
     """hapir's own C of a case, compiled in a folder."""
     library = hapir_library(case.artefact, folder)
-    return Entry(HAPIR, library.path, np.ascontiguousarray(case.x), case.expected), library
+    return Entry(C, library.path, np.ascontiguousarray(case.x), case.expected), library
 
 
 def network_contest(case: Case, folder: Path, wanted: set[str], peaks: Mapping[str, Peak]) -> Contest:
@@ -93,7 +95,7 @@ def network_contest(case: Case, folder: Path, wanted: set[str], peaks: Mapping[s
         case.name, 2 * graph.macs, {HAPIR: entry}, steps, library=library, weight_bytes=case.artefact.weight_bytes
     )
     onnx = folder / "model.onnx"
-    if wanted & {"onnxruntime", "openvino", "deepsparse", "emx-onnx-cgen"}:
+    if wanted & {"onnxruntime", "openvino", "deepsparse", EMX}:
         onnx.write_bytes(to_onnx(graph).SerializeToString())
     for peer in ("onnxruntime", "openvino", "deepsparse"):
         if peer in wanted:
@@ -106,14 +108,12 @@ def network_contest(case: Case, folder: Path, wanted: set[str], peaks: Mapping[s
         path = folder / "parameters.npz"
         np.savez(path, allow_pickle=False, w=graph.nodes[0].weight, b=graph.nodes[0].bias)
         contest.entries["openblas"] = Entry("openblas", path, np.ascontiguousarray(case.x), case.expected)
-    if "emx-onnx-cgen" in wanted and not case.workload.single:
+    if EMX in wanted and not case.workload.single:
         try:
             made = emx_library(onnx, graph, folder / "emx")
-            contest.entries["emx-onnx-cgen"] = Entry(
-                "emx-onnx-cgen", made.path, np.ascontiguousarray(case.x), case.expected
-            )
+            contest.entries[EMX] = Entry("emx-onnx-cgen", made.path, np.ascontiguousarray(case.x), case.expected)
         except RuntimeError as error:
-            contest.skipped["emx-onnx-cgen"] = str(error)
+            contest.skipped[EMX] = str(error)
     add_peak(contest, peaks, "peak u8 x i8 dot" if graph.integers else "peak f32 FMA")
     return contest
 
@@ -123,10 +123,10 @@ def own_contest(
 ) -> Contest:
     """A case that hapir alone has against other layers of the same shape, and peaks by name."""
     entry, library = hapir_entry(case, folder / case.arithmetic)
-    rows, inputs = case.workload.shape
-    entries = {HAPIR: entry, **rivals}
+    # these layers have as many outputs as inputs
+    operations = 2 * case.x.size * case.workload.shape[1]
     contest = Contest(
-        case.name, 2 * rows * inputs * inputs, entries, library=library, weight_bytes=case.artefact.weight_bytes
+        case.name, operations, {HAPIR: entry, **rivals}, 1, library=library, weight_bytes=case.artefact.weight_bytes
     )
     for name in names:
         add_peak(contest, peaks, name)
@@ -137,10 +137,13 @@ def add_peak(contest: Contest, peaks: Mapping[str, Peak], name: str) -> None:
     """Measure a peak in the rounds of a contest."""
     if name in peaks and contest.operations:
         numbers = np.random.default_rng(0).random(16 * 14, np.float32)
-        contest.entries[name] = Entry(HAPIR, peaks[name].path, numbers, None, own_operations=peaks[name].operations)
+        contest.entries[name] = Entry(C, peaks[name].path, numbers, None, own_operations=peaks[name].operations)
 
 
 def litert_entry(graph: Graph, case: Case, folder: Path) -> Entry:
+    # imports LiteRT's schema, which a run without LiteRT does without
+    from benchmarks.c.to_tflite import SHIFT, channels_last, to_tflite
+
     path = folder / "model.tflite"
     path.write_bytes(to_tflite(graph))
     x, shape = case.x, graph.result.shape

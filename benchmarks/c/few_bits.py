@@ -99,19 +99,20 @@ def bits_case(weight_bits: int, activation_bits: int, workload: Workload) -> Cas
     return layer.case(last, x)
 
 
-def levels_case(zeros: float, workload: Workload, folder: Path) -> Case:
-    """A dense layer of three weights, 0 among them in a given share, on u8: for Reduce-and-Scale."""
+def levels_case(zeros: float, workload: Workload, folder: Path, algorithm: str) -> Case:
+    """A layer of three weights, 0 among them in a given share, on u8: for Reduce-and-Scale."""
     rng = np.random.default_rng(SEED)
-    share = (1 - zeros) / 2
-    array = rng.choice([-0.75, 0.0, 1.0], (workload.shape[1], workload.shape[1]), p=[share, zeros, share]) / 16
+    share, channels = (1 - zeros) / 2, workload.shape[1]
+    shape = (channels, channels, *(1 for _ in workload.shape[2:]))
+    array = rng.choice([-0.75, 0.0, 1.0], shape, p=[share, zeros, share]) / 16
     recipe = 'ttq()\n    quantize(activations = u8, calibration = "calibration.npz")'
-    given = {"y.weight": array.astype(np.float32)}
-    return compile_case(workload, f"ras{100 * zeros:.0f}", folder, recipe, given, graph_too=False)
+    given, name = {"y.weight": array.astype(np.float32)}, f"{algorithm}{100 * zeros:.0f}"
+    return compile_case(workload, name, folder, recipe, given, graph_too=False, algorithm=algorithm)
 
 
 def zeros_case(zeros: float, workload: Workload, folder: Path, arithmetic: str) -> Case:
-    """A dense layer with so many weights pruned, f32 or int8, and its graph for the others."""
+    """A layer with so many weights pruned, f32 or int8, and its graph for the others."""
     recipe = f"prune(sparsity = {100 * zeros:.0f} %, grain = weight)"
     if arithmetic == INT8:
         recipe += '\n    quantize(weights = i8, activations = u8, calibration = "calibration.npz")'
-    return compile_case(workload, f"{arithmetic}_zeros{100 * zeros:.0f}", folder, recipe)
+    return compile_case(workload, f"{arithmetic}_zeros{100 * zeros:.0f}", folder, recipe, algorithm="sparse")

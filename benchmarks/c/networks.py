@@ -10,6 +10,8 @@ import numpy as np
 
 import hapir
 from benchmarks.c.graph import Array, Graph, read_graph
+from hapir.dialects.kernel import ChoiceAttr
+from hapir.dialects.nn_products import ProductOp
 from hapir.driver import Scheduled
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
@@ -44,6 +46,11 @@ def _vgg(name: str, channels: int, filters: int, size: int) -> Workload:
     return _layer(name, (1, channels, size, size), body, f"1, {filters}, {size}, {size}")
 
 
+def _pointwise(name: str, channels: int, filters: int, size: int) -> Workload:
+    body = f"y = conv2d(x, channels = {filters}, kernel = 1)"
+    return _layer(name, (1, channels, size, size), body, f"1, {filters}, {size}, {size}")
+
+
 def _dense(name: str, rows: int, inputs: int, outputs: int) -> Workload:
     return _layer(name, (rows, inputs), f"y = dense(x, units = {outputs})", f"{rows}, {outputs}")
 
@@ -66,6 +73,7 @@ WORKLOADS = {
         _dense("gemm1024", 1024, 1024, 1024),
         _dense("fc4096_b1", 1, 4096, 4096),
         _dense("fc4096_b16", 16, 4096, 4096),
+        _pointwise("pointwise1024", 1024, 1024, 32),
         _dense("gemv4096", 1, 4096, 4096),
         _layer("empty", (1, 16), "y = relu(x)", "1, 16"),
     )
@@ -106,10 +114,12 @@ def compile_case(
     weights: Mapping[str, Array] | None = None,
     *,
     graph_too: bool = True,
+    algorithm: str | None = None,
 ) -> Case:
     """Compile a workload under the recipe of an arithmetic, or another `recipe`.
 
-    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools.
+    `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools; `algorithm` is
+    what a schedule can ask of all products.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
@@ -126,6 +136,10 @@ def compile_case(
         # the stage before the last, `fuse`, has plain operators
         graph = read_graph(networks_of(scheduled.compiled.snapshots[-2][1])[0], scheduled.weights)
     parts, store = scheduled.cut, scheduled.decoded.weights
+    if algorithm is not None:
+        for op in parts.body.walk():
+            if isinstance(op, ProductOp):
+                op.attributes["kernel"] = ChoiceAttr.of(algorithm)
     given = {workload.input_name: x}
     if parts.prologue is not None:
         given |= run_network(parts.prologue, store, given)

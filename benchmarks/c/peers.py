@@ -146,9 +146,7 @@ def load_deepsparse(model: Path, x: Array) -> Loaded:
 
 
 LOADERS: dict[str, Callable[[Path, Array], Loaded]] = {
-    "hapir": load_c,
-    "emx-onnx-cgen": load_c,
-    "gemmbitserial": load_c,
+    "c": load_c,
     "onnxruntime": load_onnxruntime,
     "openvino": load_openvino,
     "litert": load_litert,

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.c.c_libraries import gemmbitserial_library
+import numpy as np
+
+from benchmarks.c.c_libraries import gemmbitserial_library, xnnpack_library
 from benchmarks.c.contests import Contest, Entry, hapir_entry, litert_entry, network_contest, own_contest
 from benchmarks.c.few_bits import BINARY, TERNARY, bits_case, few_levels_case, levels_case, zeros_case
-from benchmarks.c.goals import OWN_FLOAT, OWN_INT8, WIDTHS, XOR
+from benchmarks.c.goals import OWN_FLOAT, OWN_INT8, WIDTHS, XNNPACK, XOR
+from benchmarks.c.graph import Array
 from benchmarks.c.networks import FLOAT, INT8, WORKLOADS, Case, compile_case
 from benchmarks.c.peaks import Peak
 
@@ -25,7 +28,7 @@ NETWORKS = (
     "fc4096_b16",
     "empty",
 )
-GEMM, GEMV = "gemm1024", "gemv4096"
+GEMM, GEMV, POINTWISE = "gemm1024", "gemv4096", "pointwise1024"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Setting:
     peaks: Mapping[str, Peak]
     gemmbitserial: Path | None = None
     """A checkout of its sources."""
+    xnnpack: Path | None = None
+    """A folder into which Debian's packages are unpacked."""
     rivals: dict[str, Entry] = field(default_factory=dict[str, Entry])
     """Dense layers that several rows compare with."""
 
@@ -67,16 +72,21 @@ def _network(name: str, arithmetic: str) -> Row:
 
 def _own_int8(setting: Setting, workload: str) -> Entry:
     """hapir's own u8 x i8 layer."""
-    return setting.rival(
-        f"{workload} int8", lambda folder: hapir_entry(bits_case(8, 8, WORKLOADS[workload]), folder)[0]
-    )
+    if len(WORKLOADS[workload].shape) == 2:
+        return setting.rival(
+            f"{workload} int8", lambda folder: hapir_entry(bits_case(8, 8, WORKLOADS[workload]), folder)[0]
+        )
+    return _own(setting, workload, INT8)
 
 
-def _own_float(setting: Setting, workload: str) -> Entry:
+def _own(setting: Setting, workload: str, arithmetic: str) -> Entry:
+    """hapir's own dense layer."""
+
     def make(folder: Path) -> Entry:
-        return hapir_entry(compile_case(WORKLOADS[workload], FLOAT, folder), folder)[0]
+        case = compile_case(WORKLOADS[workload], arithmetic, folder, algorithm="direct")
+        return hapir_entry(case, folder)[0]
 
-    return setting.rival(f"{workload} fp32", make)
+    return setting.rival(f"{workload} {arithmetic}", make)
 
 
 def _litert(setting: Setting, workload: str) -> dict[str, Entry]:
@@ -101,7 +111,7 @@ def _gemmbitserial(setting: Setting, case: Case, contest: Contest) -> None:
     except RuntimeError as error:
         contest.skipped["gemmbitserial"] = str(error)
         return
-    contest.entries["gemmbitserial"] = Entry("gemmbitserial", path, case.x, case.expected)
+    contest.entries["gemmbitserial"] = Entry("c", path, case.x, case.expected)
 
 
 def _few_levels(kind: str, workload: str) -> Row:
@@ -125,34 +135,58 @@ def _bits(weights: int, activations: int) -> Row:
     return Row(f"{GEMM}/w{weights}a{activations}", build)
 
 
-def _levels(zeros: float) -> Row:
+def _levels(workload: str, zeros: float) -> Row:
     def build(setting: Setting) -> Contest:
-        folder = setting.folder / f"ras{100 * zeros:.0f}"
-        case = levels_case(zeros, WORKLOADS[GEMM], folder)
-        rivals = {OWN_FLOAT: _own_float(setting, GEMM), OWN_INT8: _own_int8(setting, GEMM)}
+        folder = setting.folder / f"{workload}_ras{100 * zeros:.0f}"
+        case = levels_case(zeros, WORKLOADS[workload], folder, "ras")
+        rivals = {OWN_FLOAT: _own(setting, workload, FLOAT), OWN_INT8: _own_int8(setting, workload)}
         return own_contest(case, folder, rivals, setting.peaks)
 
-    return Row(f"{GEMM}/ras{100 * zeros:.0f}", build)
+    return Row(f"{workload}/ras{100 * zeros:.0f}", build)
 
 
-def _zeros(zeros: float, arithmetic: str) -> Row:
+def _zeros(workload: str, zeros: float, arithmetic: str) -> Row:
     def build(setting: Setting) -> Contest:
-        folder = setting.folder / f"{arithmetic}_zeros{100 * zeros:.0f}"
-        case: Case = zeros_case(zeros, WORKLOADS[GEMM], folder, arithmetic)
+        folder = setting.folder / f"{workload}_{arithmetic}_zeros{100 * zeros:.0f}"
+        case = zeros_case(zeros, WORKLOADS[workload], folder, arithmetic)
         contest = network_contest(case, folder, set(setting.wanted), setting.peaks)
-        dense = (OWN_FLOAT, _own_float) if arithmetic == FLOAT else (OWN_INT8, _own_int8)
-        contest.entries[dense[0]] = dense[1](setting, GEMM)
+        label = OWN_FLOAT if arithmetic == FLOAT else OWN_INT8
+        contest.entries[label] = _own(setting, workload, arithmetic)
+        if arithmetic == FLOAT:
+            _xnnpack(setting, case, contest)
         return contest
 
-    return Row(f"{GEMM}/{arithmetic}_zeros{100 * zeros:.0f}", build)
+    return Row(f"{workload}/{arithmetic}_zeros{100 * zeros:.0f}", build)
+
+
+def _xnnpack(setting: Setting, case: Case, contest: Contest) -> None:
+    if setting.xnnpack is None:
+        contest.skipped[XNNPACK] = "no folder with its packages is given (--xnnpack)"
+        return
+    assert case.graph is not None
+    (node,) = case.graph.nodes
+    assert node.weight is not None
+    assert node.bias is not None
+    # XNNPACK's map is N C H W; the rows of a dense layer are its pixels
+    channels = node.weight.shape[1]
+    x = np.ascontiguousarray(case.x.T if case.x.ndim == 2 else case.x)
+    weight = node.weight.reshape(-1, channels)
+    try:
+        path = xnnpack_library(setting.xnnpack, weight, node.bias, x.size // channels, setting.folder / "xnnpack")
+    except (RuntimeError, ValueError) as error:
+        contest.skipped[XNNPACK] = str(error)
+        return
+
+    def laid_out(y: Array) -> Array:
+        return y.reshape(len(weight), -1).T if case.x.ndim == 2 else y
+
+    contest.entries[XNNPACK] = Entry("c", path, x, case.expected, laid_out)
 
 
 ROWS = (
     *(_network(name, arithmetic) for name in NETWORKS for arithmetic in (FLOAT, INT8)),
     *(_few_levels(kind, workload) for workload in (GEMM, GEMV) for kind in (BINARY, TERNARY)),
     *(_bits(w, a) for w in WIDTHS for a in WIDTHS),
-    _levels(0.58),
-    _levels(0.89),
-    _zeros(0.9, FLOAT),
-    _zeros(0.9, INT8),
+    *(_levels(workload, zeros) for workload in (GEMM, POINTWISE) for zeros in (0.58, 0.89)),
+    *(_zeros(workload, 0.9, arithmetic) for workload in (GEMM, POINTWISE) for arithmetic in (FLOAT, INT8)),
 )

@@ -57,6 +57,24 @@ TARGETS = {
         "reference, and on hardware where the model has a circuit.",
         "use_multiplier(multiplier = a_plug_ins_model)   // and --on c",
     ),
+    "HAP0714": Code(
+        "no kernel on bit planes",
+        "Bit planes are counted where activations and weights are integers of at most 4 bits; each plane of one meets "
+        "each of the other. The message says what this layer has instead.",
+        "kernel c1 { arithmetic = bits }   // and activations of 8 bits",
+    ),
+    "HAP0715": Code(
+        "weights that are no codes",
+        "Weights of at most 16 different values can be stored as codes of 1 to 4 bits and looked up while they are "
+        "multiplied by bytes. Others are stored as bytes, and layers of wider integers multiply neither.",
+        "kernel c1 { arithmetic = codes }   // and weights of 8 bits",
+    ),
+    "HAP0716": Code(
+        "unknown arithmetic",
+        "Layers of integers count bit planes (`bits`), look up weights that are stored as codes (`codes`), or multiply "
+        "bytes (`bytes`). Without a choice the cheapest of these is taken.",
+        "kernel c1 { arithmetic = bf16 }   // on a layer of integers",
+    ),
     "HAP0717": Code(
         "formats without a sparse kernel",
         "Kernels that skip zeros multiply f32, bytes by signed bytes, and signed 16-bit by signed 16-bit integers; "
@@ -69,6 +87,13 @@ TARGETS = {
         "32 of them that saves nothing.",
         "kernel c1 { algorithm = ras }   // and weights quantized to 8 bits",
     ),
+    "HAP0719": Code(
+        "no kernel by minimal filtering",
+        "Minimal filtering (Winograd) computes tiles of 2 or 4 results from windows of 3x3, or of 3 in a row, of "
+        "stride 1 over all channels, on floats and on bytes. On bytes the transformed weights and inputs must fit 16 "
+        "bits and the sums, times 4 or 64, must fit 32. What the layer lacks is said.",
+        "kernel c1 { algorithm = winograd }   // and c1 has stride 2",
+    ),
     "HAP0720": Code(
         "operation that the hardware lacks",
         "The accelerator runs convolutions and dense layers with requantization, relu, clip and max-pooling on the way "
@@ -80,6 +105,18 @@ TARGETS = {
         "The accelerator runs one image at a time through layers that each read what the one before wrote. Networks "
         "with several inputs, outputs or branches run in C.",
         "s1 = add(c1, c2)   // on --on rtl",
+    ),
+    "HAP0723": Code(
+        "not a threshold of non-zeros",
+        "The dense-sparse kernel takes a 3x3 kernel of one filter and channel as dense where it has at least `tau` "
+        "non-zeros. It can have 0 to 9, so thresholds are 0 to 10.",
+        "#kernel.choice<dsc, {tau = 11 : i64}>",
+    ),
+    "HAP0724": Code(
+        "no dense-sparse kernel",
+        "The dense-sparse kernel mixes lists of non-zeros with minimal filtering, and takes what both take: windows of "
+        "3x3 and stride 1 over all channels, on floats or bytes, with sums that 32 bits hold in the end.",
+        "kernel c1 { algorithm = dsc }   // and c1 has groups",
     ),
     "HAP0728": Code(
         "unknown host",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from hapir.diagnostics import Diagnostic
+from hapir.report.memory import Memory
 from hapir.report.table import Cell, cell_text, table
 
 PACK = "codes lie in whole bytes until `encode()`, as the last step of the recipe, packs them"
@@ -78,8 +79,9 @@ class CompressionReport:
 
     Accuracies are shares of the images; `agreement` is the share that both networks give the same class. `total` sums
     the layers, its `sqnr_db` is that of the network's results. `activation_bytes` is the memory for activations in the
-    C of the body; None where the body has no C form. `file_bytes` are the sizes of the weights files, original and
-    compressed, to the byte: those that `hapir compile` writes, with the names and shapes that `disk_bytes` leaves out.
+    C of the body and `memory` all that this C takes; None where the body has no C form. `file_bytes` are the sizes of
+    the weights files, original and compressed, to the byte: those that `hapir compile` writes, with the names and
+    shapes that `disk_bytes` leaves out.
     """
 
     spec: str
@@ -93,6 +95,7 @@ class CompressionReport:
     total: LayerCompression
     activation_bytes: int | None
     file_bytes: tuple[int, int]
+    memory: Memory | None = None
     warnings: tuple[Diagnostic, ...] = ()
     """What the passes found odd; not part of the report's JSON, but among the command's diagnostics."""
 
@@ -118,6 +121,7 @@ class CompressionReport:
             "layers": [layer.to_json() for layer in self.layers],
             "total": self.total.to_json(),
             "activation_bytes": self.activation_bytes,
+            "memory": None if self.memory is None else self.memory.to_json(),
             "file_bytes": dict(zip(("original", "compressed"), self.file_bytes, strict=True)),
         }
 
@@ -141,6 +145,8 @@ class CompressionReport:
             lines.append(f"{cell_text(self.activation_bytes)} bytes of RAM for activations")
         header = ("layer", "op", "parameters", "nonzeros", "bits/weight", "disk bytes", "RAM bytes", "MACs", "SQNR dB")
         lines += ["", table(header, [_row(layer) for layer in (*self.layers, self.total)])]
+        if self.memory is not None:
+            lines += ["", self.memory.to_text()]
         return "\n".join(lines)
 
 

@@ -77,7 +77,7 @@ def _row(op: Hosted, name: str, host: Host, decision: Decision) -> KernelRow:
     others = [o for o in decision.offers if (o.algorithm, o.arithmetic, o.options) != key]
     return KernelRow(
         name,
-        f"{taken.title} {taken.means}".strip(),
+        taken.title,
         _block(op, host),
         None if cost is None else round(cost.cycles),
         "" if cost is None else cost.bound,
@@ -94,6 +94,4 @@ def _block(op: Hosted, host: Host) -> str:
 
 
 def _alternative(offer: Offer) -> Alternative:
-    return Alternative(
-        f"{offer.title} {offer.means}".strip(), None if offer.cost is None else round(offer.cost.cycles), offer.refusal
-    )
+    return Alternative(offer.title, None if offer.cost is None else round(offer.cost.cycles), offer.refusal)

@@ -20,12 +20,12 @@ from hapir.dialects.nn import BatchNormOp, LayerOp, NetworkOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.fold_batch_norm import FoldBatchNormPass
 from hapir.lowering.compress.sqnr import results_by_layer
-from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.network_edits import layer_name, networks_of
 from hapir.pipeline import ir_text
 from hapir.reference.interpret import check_finite, run_network
 from hapir.report.compression import CompressionReport, Footprint, LayerCompression
 from hapir.report.footprint import footprints
+from hapir.report.memory import Memory
 from hapir.search.agreement import Agreement
 from hapir.search.evaluator import Evidence
 from hapir.search.sqnr import Sqnr, ratio_db
@@ -66,6 +66,7 @@ def measure(
     evidence = Evidence(results, exact, data.labels)
     old, new = footprints(original, original_weights), footprints(scheduled.network, scheduled.weights)
     ratios = _ratios(scheduled, original, data.inputs) if layers else {}
+    memory = _memory(scheduled) if layers else None
     total = LayerCompression("total", "", _sum(old), _sum(new), Sqnr().score(evidence))
     return CompressionReport(
         scheduled.design.path.name,
@@ -77,8 +78,9 @@ def measure(
         Agreement().score(evidence),
         tuple(_layers(old, new, ratios)),
         total,
-        _activation_bytes(scheduled) if layers else None,
+        None if memory is None else memory.arena_bytes,
         (original_weights.file_bytes, scheduled.weights.file_bytes),
+        memory,
         scheduled.warnings,
     )
 
@@ -148,9 +150,11 @@ def _batches(network: NetworkOp, inputs: Mapping[str, Array]) -> Iterator[dict[s
         yield {name: array[first : first + step] for name, array in inputs.items()}
 
 
-def _activation_bytes(scheduled: Scheduled) -> int | None:
-    """The arena of the body in C; None where it has no C form."""
+def _memory(scheduled: Scheduled) -> Memory | None:
+    """What the C of the body takes; None where it has no C form."""
+    from hapir.witnesses import c_artefact
+
     try:
-        return plan_program(scheduled.cut.body, scheduled.decoded.weights).arena_bytes
+        return Memory.of(c_artefact(scheduled))
     except HapirError:
         return None

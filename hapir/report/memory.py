@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from hapir.report.table import Cell, table
+from hapir.report.table import Cell, cell_text, table
 from hapir.targets.c.memory import figures
 
 if TYPE_CHECKING:
     from hapir.targets.c.emit import CArtefact
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The bytes that a network in C takes: its context, of that the arena, its constants, the weights file that it
+    reads; and per step what the arena holds, the part that the step touches, and its constants."""
+
+    context_bytes: int
+    arena_bytes: int
+    weight_bytes: int
+    file_bytes: int
+    layers: tuple[Mapping[str, Cell], ...]
+
+    @staticmethod
+    def of(artefact: CArtefact) -> Memory:
+        """The figures of a network."""
+        rows = tuple(figures(row) for row in artefact.layers)
+        a = artefact
+        return Memory(a.context_bytes, a.arena_bytes, a.weight_bytes, a.file_bytes, rows)
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready dict with the dataclass's fields."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """The totals, then a line per step."""
+        file = f", and reads {cell_text(self.file_bytes)} bytes of weights" if self.file_bytes else ""
+        ram, flash = cell_text(self.context_bytes), cell_text(self.weight_bytes)
+        rows = [[row[name] for name in _SHORT] for row in self.layers]
+        return f"the C takes {ram} bytes of RAM and {flash} of constants{file}:\n\n{table(list(_SHORT.values()), rows)}"
+
+
+_SHORT = {
+    "layer": "layer",
+    "kernel": "kernel",
+    "live_bytes": "RAM in use",
+    "arena_bytes": "of that touched",
+    "weight_bytes": "constants",
+}
 
 
 def memory_json(artefact: CArtefact) -> dict[str, object]:

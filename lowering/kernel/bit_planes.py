@@ -80,14 +80,17 @@ class Planes:
         return tuple((1 << j) * (top if j == self.bits - 1 else 1) for j in range(self.bits))
 
 
-def planes_of(weights: Array) -> Planes:
-    """The decomposition with the fewest planes."""
+def planes_of(weights: Array, codes: Codes | None = None) -> Planes:
+    """The decomposition with the fewest planes, or the fewest counts where the activations are known."""
     low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
     options = [Planes("unsigned", max(1, high.bit_length()))] if low >= 0 else []
     options.append(Planes("signed", max(1, (-low - 1).bit_length() + 1 if low < 0 else 0, high.bit_length() + 1)))
     if weights.size and (weights.astype(np.int64) & 1).all():
         options.append(Planes("bipolar", max(1, max(-low, high).bit_length())))
-    return min(options, key=lambda planes: planes.bits)
+    best = min(options, key=lambda planes: planes.bits)
+    if codes is not None and codes.is_ternary and low >= -1 and high <= 1 and best.bits * codes.bits > 2:
+        return Planes("ternary", 2)
+    return best
 
 
 def bits_of(u: Int64, count: int) -> npt.NDArray[np.bool_]:

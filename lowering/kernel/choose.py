@@ -24,12 +24,13 @@ from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
 from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
-from hapir.lowering.kernel import costs_dense
-from hapir.lowering.kernel.families import filtering_offers, ras_offers, sparse_offers
+from hapir.lowering.kernel import costs_dense, costs_winograd
+from hapir.lowering.kernel.families import ras_offers, sparse_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_products import geometry_of
+from hapir.lowering.kernel.plan_codes import BYTES
+from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.program import Tiles
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
@@ -37,7 +38,7 @@ from hapir.weights import WeightStore
 
 Family = Callable[[Work, Host], Sequence[Offer]]
 
-FAMILIES: tuple[Family, ...] = (costs_dense.offers, filtering_offers, sparse_offers, ras_offers)
+FAMILIES: tuple[Family, ...] = (costs_dense.offers, costs_winograd.offers, sparse_offers, ras_offers)
 """All that is asked for offers; of equal costs the first wins."""
 
 KERNEL, TILES = "kernel", "tiles"
@@ -209,10 +210,10 @@ def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decis
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host)
     fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
-    if request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
-        fitting = [o for o in fitting if not o.only_asked]
     if request is None and work.encoded:
-        fitting = [o for o in fitting if o.algorithm == Direct.name]
+        fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
+    elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
+        fitting = [o for o in fitting if not o.only_asked]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -231,7 +232,7 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
     """Whether an offer is what was asked for, as far as that was said."""
     if offer.algorithm != kind.name:
         return False
-    if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic or offer.means):
+    if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic):
         return False
     if isinstance(kind, Dsc):
         return True  # the plan takes what is said, and chooses the rest
@@ -262,7 +263,7 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if not own:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
-    known = [o.arithmetic or o.means for o in own]
+    known = [o.arithmetic for o in own if o.arithmetic]
     if arithmetic is not None and arithmetic not in known:
         return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
     return "no kernel has these options"
@@ -287,10 +288,10 @@ def _written(kind: KernelKind) -> str:
 
 def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
     """An offer at the cost of given tiles, where these are its own."""
-    contraction = costs_dense.contraction_of(work, offer.arithmetic)
-    if offer.algorithm != Direct.name or contraction is None:
+    if offer.algorithm != Direct.name or work.modelled or work.depthwise:
         return offer
-    loops = costs_dense.loops_of(work, contraction)
+    contraction = costs_dense.contraction_for(work, offer.arithmetic)
+    loops = loops_of(work.geometry, contraction)
     return replace(offer, cost=cost_of(loops, contraction, Tiles.of(tiles), host))
 
 
@@ -312,12 +313,10 @@ def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None,
     asked = Direct() if choice is None else kind_of(choice)
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
         return []
-    contraction = costs_dense.contraction_of(work, asked.arithmetic or "")
-    if contraction is None:
-        return []
+    contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
     said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
-        found = best_tiles(costs_dense.loops_of(work, contraction), contraction, host, count, said)
+        found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
         fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

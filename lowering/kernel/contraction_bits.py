@@ -63,6 +63,11 @@ class Bits(Contraction):
         return tuple(sorted(terms, key=lambda term: (abs(term.place), term.place)))
 
     @property
+    def counts(self) -> int:
+        """Counts of a word."""
+        return 2 if self.planes.kind == "ternary" else len(self.terms)
+
+    @property
     def sums_per_result(self) -> int:
         """Places with a sum of their own."""
         return 2 if self.planes.kind == "ternary" else self.elements + self.planes.bits - 1

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.pack_weights import round_up
-from hapir.lowering.kernel.program import LANES, Geometry
-from hapir.lowering.kernel.sparse_lists import Taps
+from hapir.lowering.kernel.plan_products import one_row, runs_of
+from hapir.lowering.kernel.program import LANES, Frame, Geometry, size_of
+from hapir.lowering.kernel.sparse_lists import Blocks, Taps, blocks_of
 from hapir.weights import Array
 
 PER_WORD = {"f32": 1, "u8_i8": 4, "i16": 2, "ras": 1}
@@ -91,10 +93,10 @@ class _Constants:
 
 
 _CONSTANTS = {
-    "f32": _Constants(0.67, 0.75, 2.0, 2.0, 0.60, 0.65, 1.6),
-    "u8_i8": _Constants(0.67, 0.75, 2.0, 2.0, 0.60, 0.65, 1.6),
-    "i16": _Constants(0.67, 0.75, 2.0, 2.0, 0.60, 0.65, 1.6),
-    "ras": _Constants(0.60, 0.5, 2.5, 6.0, 0.30, 0.65, 1.3),
+    "f32": _Constants(0.85, 0.52, 1.5, 4.3, 0.42, 0.8, 1.45),
+    "u8_i8": _Constants(0.80, 0.56, 1.6, 6.0, 0.50, 0.8, 1.5),
+    "i16": _Constants(0.80, 0.56, 1.6, 6.0, 0.50, 0.8, 1.5),
+    "ras": _Constants(0.19, 1.42, 3.7, 0.0, 0.30, 0.8, 1.1),
 }
 
 
@@ -182,13 +184,55 @@ def vector_cost(entries: int, filters: int, pixels: int) -> float:
     return pixels * (entries * _VECTOR_ENTRY + filters * _VECTOR_FILTER)
 
 
-def vector_pays(geometry: Geometry, rows: Array, contraction: Contraction) -> bool:
-    """Whether a layer is computed pixel by pixel rather than with pixels in lanes; never one with windows."""
+BLOCK_PIXELS = 8
+"""Pixels that `SparseBlocks` takes at a time, where a row has so many."""
+BLOCK_INPUT = 128 << 10
+"""Bytes of the input that `SparseBlocks` goes over again for each vector of filters: they stay in the second cache."""
+_BLOCK_ENTRY, _BLOCK_PIXEL, _BLOCK_TILE_END, _BLOCK_END = 0.6, 0.65, 16.0, 7.0
+
+
+def block_cost(blocks: Blocks, geometry: Geometry, size_bytes: int) -> float:
+    """Cycles of `SparseBlocks`: per block once and per pixel, and the end of a vector; weights from beyond the second
+    cache cost more, where few pixels use them."""
+    whole, rest = divmod(geometry.columns, min(BLOCK_PIXELS, geometry.columns))
+    tiles, pixels = geometry.batch * geometry.rows * (whole + (rest > 0)), geometry.batch * geometry.rows
+    work = len(blocks.words) * (tiles * _BLOCK_ENTRY + pixels * geometry.columns * _BLOCK_PIXEL)
+    ends = len(blocks.counts) * (tiles * _BLOCK_TILE_END + pixels * geometry.columns * _BLOCK_END)
+    rate = next(rate for most, rate in _RATES if size_bytes <= most)
+    return max(work, size_bytes / rate) + ends
+
+
+_RATES = ((512 << 10, 40.0), (16 << 20, 28.0), (1 << 62, 12.0))
+"""Bytes per cycle that one core reads of weights of up to so many bytes: in the caches, and beyond them."""
+
+SparseForm = Literal["lanes", "vector", "blocks"]
+
+
+@dataclass(frozen=True)
+class SparseChoice:
+    """A kernel that skips zeros, and its cycles."""
+
+    form: SparseForm
+    cycles: float
+
+
+def sparse_choices(geometry: Geometry, rows: Array, contraction: Contraction) -> list[SparseChoice]:
+    """The kernels that can compute a layer by its non-zeros, the cheapest first; none where no kernel can."""
+    flat, found = one_row(geometry), list[SparseChoice]()
+    if contraction.name in PER_WORD:
+        found.append(SparseChoice("lanes", sparse_cost(sparse_work(contraction.name, flat, rows)).cycles))
+        frame = Frame.around(geometry.height, geometry.width, geometry.channels, geometry.window.padding, 0)
+        blocks = blocks_of(rows, geometry, runs_of(geometry, frame, contraction.elements), contraction.elements)
+        size = blocks.weights.size * size_of(contraction.w)
+        found.append(SparseChoice("blocks", block_cost(blocks, flat, size)))
+    if has_no_window(flat):
+        pixels = flat.batch * flat.rows * flat.columns
+        entries = int(np.count_nonzero(rows))
+        found.append(SparseChoice("vector", vector_cost(entries, flat.filters, pixels)))
+    return sorted(found, key=lambda choice: choice.cycles)
+
+
+def has_no_window(geometry: Geometry) -> bool:
+    """Whether a layer reads pixel by pixel, in their order."""
     window = geometry.window
-    if window.kernel != (1, 1) or window.stride != (1, 1) or any(window.padding):
-        return False
-    if contraction.name not in PER_WORD:
-        return True
-    pixels = geometry.batch * geometry.rows * geometry.columns
-    own = vector_cost(int(np.count_nonzero(rows)), geometry.filters, pixels)
-    return own < sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles
+    return window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.padding)

@@ -1,8 +1,8 @@
 """What minimal filtering costs on a host, whole layers and dense-sparse ones: pure functions of shapes and counts.
 
-Cycles of transforms are counted per plane of a vector of 16 words; products are those of outer-product kernels, fed
-from the scratch of a block of tiles and from the transformed weights, which are read once per block. The constants were
-fitted to the printed kernels on one core (Zen 5, gcc 12); hosts with narrower vectors take as many more instructions.
+Products are those of outer-product kernels (`plan_winograd.products_cycles`); transforms are counted per plane of a
+vector. The constants were fitted to the printed kernels on one core (Zen 5, gcc 12); hosts with narrower vectors take
+as many more instructions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
 
 import numpy as np
 
@@ -19,55 +18,25 @@ from hapir.lowering.kernel.costs_dense import ctype_of
 from hapir.lowering.kernel.costs_sparse import sparse_cost, sparse_work
 from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
 from hapir.lowering.kernel.host import DEFAULT, Host
-from hapir.lowering.kernel.offers import Bound, Cost, Offer, Work
+from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.pack_weights import channels_last, round_up
-from hapir.lowering.kernel.plan_winograd import SIZES, refusal, tiling_of
+from hapir.lowering.kernel.plan_winograd import SIZES, products_cycles, refusal, tiling_of
 from hapir.lowering.kernel.program import LANES, Geometry
 from hapir.lowering.kernel.program_winograd import tile_geometry
-from hapir.lowering.kernel.register_tiles import Loops, cost_of
 from hapir.weights import Array
 
-OVERLAP = 6
-"""The exponent of the norm of what runs side by side, as in `register_tiles`."""
-STREAM_RATE = 0.65
-"""Of a level's bandwidth, what transformed weights are read at."""
-
-
-@dataclass(frozen=True)
-class _Transforms:
-    """Cycles per plane of a vector of words, into planes and out of them, and per tile beside that."""
-
-    into: float
-    out: float
-    tile: float
-
-
-_TRANSFORMS = {"f32": _Transforms(7.0, 6.5, 60.0), "i16_modular": _Transforms(6.5, 7.5, 60.0)}
+INTO_OR_OUT = {("f32", 2): 3.2, ("f32", 4): 5.0, ("i16_modular", 2): 2.0, ("i16_modular", 4): 4.2}
+"""Cycles per plane to transform a vector of words of a tile into planes, or of products out of them, by size."""
 
 
 def winograd_cost(geometry: Geometry, size: int, contraction: Contraction, host: Host) -> Cost:
     """Cycles of a layer as one matrix product per plane; finishing stages left out."""
     tiling, tiles = tiling_of(geometry, size, contraction)
-    words, vectors = -(-geometry.channels // contraction.elements), -(-geometry.filters // LANES)
-    blocks = -(-tiling.total // tiling.block)
-    transform = _transform(tiling.planes, words, vectors, contraction, host) * tiling.total
-    block = 4 * tiling.block * words
-    one = cost_of(Loops(1, tiling.block, 1, geometry.filters, words, block), contraction, tiles, host)
-    products = one.cycles * tiling.planes * (tiling.total / tiling.block)
-    weights = 4 * tiling.planes * words * round_up(geometry.filters, LANES * tiles.superblock)
-    level = host.level_of(weights)
-    stream = blocks * weights / (level.bytes_per_cycle * STREAM_RATE)
-    parts = {"compute": transform + products, level.name: stream}
-    cycles = (products**OVERLAP + stream**OVERLAP) ** (1 / OVERLAP) + transform
-    return Cost(cycles, cast(Bound, max(parts, key=lambda name: parts[name])), parts)
-
-
-def _transform(planes: int, words: int, vectors: int, contraction: Contraction, host: Host) -> float:
-    """Cycles of one tile into its planes and out of them."""
-    constants = _TRANSFORMS[contraction.name]
+    vectors = -(-geometry.channels // (LANES * contraction.elements)) + -(-geometry.filters // LANES)
     slower = host.registers_per_vector * DEFAULT.ports.vector / host.ports.vector
-    across = -(-words // LANES) * constants.into + vectors * constants.out
-    return slower * (planes * across + constants.tile)
+    transforms = tiling.total * tiling.planes * vectors * INTO_OR_OUT[contraction.name, size] * slower
+    products = products_cycles(geometry, tiling, tiles, contraction, host)
+    return Cost(products + transforms, "compute", {"compute": products, "transforms": transforms})
 
 
 # --- lists of dense kernels -----------------------------------------------------------------------------------------
@@ -107,19 +76,19 @@ def lists_tiling(geometry: Geometry, size: int, contraction: Contraction) -> Lis
 class _Lists:
     """Cycles: per entry and vector and once, per list and vector and once, per word of a panel, per result."""
 
-    entry_vector: float = 0.67
+    entry_vector: float = 0.85
     entry: float = 0.75
     list_vector: float = 2.0
-    list: float = 2.0
-    copy: float = 0.6
-    result: float = 0.9
+    list: float = 4.0
+    copy: float = 0.8
+    result: float = 1.5
 
 
 _LISTS = _Lists()
 
 
-def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contraction) -> float:
-    """Cycles of the dense kernels of a layer as lists, on a host with 512-bit vectors."""
+def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contraction, host: Host) -> float:
+    """Cycles of the dense kernels of a layer as lists."""
     tiling, tiles = lists_tiling(geometry, size, contraction), tile_geometry(geometry, size)
     block, planes = tiling.vectors * LANES, (size + 2) ** 2
     columns = tiles.columns + 1
@@ -135,16 +104,21 @@ def lists_cost(geometry: Geometry, present: Map, size: int, contraction: Contrac
     c, width = _LISTS, round_up(geometry.filters, LANES)
     products = int(words.sum()) * (tiling.vectors * c.entry_vector + c.entry)
     products += lists * (tiling.vectors * c.list_vector + c.list)
-    constants = _TRANSFORMS[contraction.name]
-    transforms = planes * tiling.vectors * (words.shape[1] * constants.into + width * constants.out)
+    transforms = planes * tiling.vectors * (words.shape[1] + width) * INTO_OR_OUT[contraction.name, size]
     copied = -(-geometry.channels // (1 if contraction.elements == 1 else 4)) * size * size * block * c.copy
-    return blocks * (planes * products + transforms + copied + width * block * size * size * c.result)
+    finished = width * block * size * size * c.result
+    return blocks * (planes * products + transforms + copied + finished) * _slower(host)
 
 
-def lists_pay(geometry: Geometry, present: Map, size: int) -> bool:
+def _slower(host: Host) -> float:
+    """How much longer the loads of a vector take than on the host that lists were fitted to."""
+    return host.registers_per_vector * DEFAULT.ports.load / host.ports.load
+
+
+def lists_pay(geometry: Geometry, present: Map, size: int, contraction: Contraction) -> bool:
     """Whether lists of the dense kernels take fewer cycles than matrix products with zeros for the others."""
-    whole = winograd_cost(geometry, size, F32, DEFAULT).cycles
-    return lists_cost(geometry, present, size, F32) < whole
+    whole = winograd_cost(geometry, size, contraction, DEFAULT).cycles
+    return lists_cost(geometry, present, size, contraction, DEFAULT) < whole
 
 
 # --- dense and sparse kernels together ------------------------------------------------------------------------------
@@ -159,17 +133,19 @@ class DscChoice:
     cycles: float
 
 
-def dsc_cost(geometry: Geometry, kernels: Array, tau: int, size: int, contraction: Contraction) -> float:
+def dsc_cost(
+    geometry: Geometry, kernels: Array, tau: int, size: int, contraction: Contraction, host: Host = DEFAULT
+) -> float:
     """Cycles of weights K C R S at a threshold; `contraction` is that of the sparse part."""
     parts = kernel_map(kernels, tau)
     cycles = 0.0
     if parts.sparse.any() or not parts.dense.any():
         rows = channels_last(np.where(parts.sparse[:, :, None, None], kernels, 0))
-        cycles += sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles
+        cycles += sparse_cost(sparse_work(contraction.name, geometry, rows)).cycles * _slower(host)
     if parts.dense.any():
         dense = F32 if contraction.name == "f32" else I16_MODULAR
-        whole = winograd_cost(geometry, size, dense, DEFAULT).cycles
-        cycles += min(whole, lists_cost(geometry, parts.dense, size, dense))
+        whole = winograd_cost(geometry, size, dense, host).cycles
+        cycles += min(whole, lists_cost(geometry, parts.dense, size, dense, host))
     return cycles
 
 
@@ -179,10 +155,11 @@ def cheapest_dsc(
     contraction: Contraction,
     tau: int | None = None,
     sizes: Sequence[int] = SIZES,
+    host: Host = DEFAULT,
 ) -> DscChoice:
     """The cheapest threshold and size, each tried where it is not given; of equal ones the lowest."""
     choices = [
-        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction))
+        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction, host))
         for t in (TAUS if tau is None else (tau,))
         for size in sizes
     ]
@@ -194,32 +171,27 @@ def cheapest_dsc(
 
 def offers(work: Work, host: Host) -> Sequence[Offer]:
     """Minimal filtering in both sizes, and the dense-sparse kernel of a layer with zeros."""
-    kernels, bounds = _kernels(work), _bounds(work)
     contraction = F32 if work.is_float else I16_MODULAR
     found: list[Offer] = []
     for size in SIZES:
-        reason = refusal(work.geometry, ctype_of(work), kernels, bounds, size)
+        reason = refusal(work.geometry, ctype_of(work), work.kernel, _bounds(work), size)
+        if work.modelled:
+            reason = "its products are a multiplier model's"
         cost = None if reason is not None else winograd_cost(work.geometry, size, contraction, host)
         found.append(Offer("winograd", options={"tile": size}, cost=cost, refusal=reason))
-    return (*found, *_dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None], kernels))
+    return (*found, _dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None]))
 
 
-def _dense_sparse(work: Work, host: Host, sizes: Sequence[int], kernels: Array) -> Sequence[Offer]:
+def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Offer:
+    reason = None
     if not sizes or work.geometry.window.kernel != (3, 3):
-        return [Offer("dsc", refusal="its dense kernels need minimal filtering over 3x3 windows")]
-    if host.path != "avx512":
-        return [Offer("dsc", refusal="what it costs is known for 512-bit vectors only")]
-    if work.zeros == 0:
-        return [Offer("dsc", refusal="no weight is zero")]
-    chosen = cheapest_dsc(work.geometry, kernels, F32 if work.is_float else U8_I8, None, sizes)
-    return [Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))]
-
-
-def _kernels(work: Work) -> Array:
-    """The weights as K C R S."""
-    r, s = work.geometry.window.kernel
-    per_group = work.geometry.channels // work.geometry.groups
-    return np.ascontiguousarray(work.rows.reshape(-1, r, s, per_group).transpose(0, 3, 1, 2))
+        reason = "its dense kernels need minimal filtering over windows of 3x3"
+    elif not (np.count_nonzero(work.kernel, axis=(2, 3)) == 0).any():
+        reason = "no kernel of one filter and channel is all zeros"
+    if reason is not None:
+        return Offer("dsc", refusal=reason)
+    chosen = cheapest_dsc(work.geometry, work.kernel, F32 if work.is_float else U8_I8, None, sizes, host)
+    return Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))
 
 
 def _bounds(work: Work) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.weights import Array
@@ -87,7 +88,7 @@ def first_filters(filters: int) -> list[int]:
     return [max(0, min(k, filters - LANES)) for k in range(0, filters, LANES)]
 
 
-def lane_filters(blocking: Blocking, filters: int) -> Array:
+def lane_filters(blocking: Blocking, filters: int) -> npt.NDArray[np.int64]:
     """Blocks x 16: the filter whose result a lane holds, -1 for none."""
     if filters < LANES:
         lanes = np.arange(LANES)

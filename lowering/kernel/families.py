@@ -7,45 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hapir.lowering.kernel import costs_winograd
-from hapir.lowering.kernel.contraction import F32
-from hapir.lowering.kernel.costs_dense import ctype_of
+from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of
 from hapir.lowering.kernel.costs_sparse import (
     MOST_LEVELS,
-    PER_WORD,
     levels_of,
+    sparse_choices,
     sparse_cost,
     sparse_work,
-    vector_cost,
-    vector_pays,
 )
 from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
-from hapir.lowering.kernel.plan_products import integer_contraction, one_row
-
-
-def filtering_offers(work: Work, host: Host) -> Sequence[Offer]:
-    """Minimal filtering, alone and beside lists of non-zeros."""
-    if work.modelled:
-        reason = "its products are a multiplier model's"
-        return [Offer("winograd", refusal=reason), Offer("dsc", refusal=reason)]
-    return costs_winograd.offers(work, host)
+from hapir.lowering.kernel.plan_products import one_row
 
 
 def sparse_offers(work: Work, host: Host) -> Sequence[Offer]:
     """Lists of the non-zero weights, with pixels in lanes."""
-    geometry = one_row(work.geometry)
-    contraction = F32 if work.is_float else integer_contraction(ctype_of(work), work.rows)[0]
-    reason = _refused(work, host, float_too=True)
-    if reason is None and contraction.name not in PER_WORD and not vector_pays(geometry, work.rows, contraction):
+    reason, contraction = _refused(work, host, float_too=True), contraction_of(work)
+    choices = [] if reason is not None else sparse_choices(work.geometry, work.rows, contraction)
+    if reason is None and not choices:
         reason = f"it multiplies f32, bytes or signed halves, not {contraction.x} by {contraction.w}"
     if reason is not None:
         return [Offer("sparse", refusal=reason)]
-    if vector_pays(geometry, work.rows, contraction):
-        cycles = vector_cost(round((1 - work.zeros) * work.rows.size), geometry.filters, work.pixels)
-    else:
-        cycles = sparse_cost(sparse_work(contraction.name, geometry, work.rows)).cycles
-    return [Offer("sparse", cost=Cost(cycles * _slower(host), "load"))]
+    return [Offer("sparse", cost=Cost(choices[0].cycles * _slower(host), "load"))]
 
 
 def ras_offers(work: Work, host: Host) -> Sequence[Offer]:

@@ -210,12 +210,13 @@ def lifted(stages: tuple[Stage, ...], lift: int) -> tuple[Stage, ...] | None:
 def _as_one_row(step: Convolution) -> Convolution:
     """The same layer over all pixels of all images as one row, where it reads them in their order."""
     g, geometry = step.geometry, one_row(step.geometry)
-    plain = step.frame.image == g.height * g.width * g.channels
+    channels = step.frame.channels
+    plain = step.frame.image == g.height * g.width * channels
     framed = step.to is not None or any(join.frame is not None for join in joins(step))
     if geometry == g or not plain or step.pool is not None:
         return step
     pixels = geometry.columns
-    frame = Frame.around(1, pixels, g.channels, (0, 0, 0, 0), step.frame.fill)
+    frame = Frame.around(1, pixels, channels, (0, 0, 0, 0), step.frame.fill)
     per_group = g.filters // g.groups
     return replace(
         step,

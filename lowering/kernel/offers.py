@@ -88,8 +88,6 @@ class Offer:
     options: Mapping[str, int] = field(default_factory=dict[str, int])
     cost: Cost | None = None
     refusal: str | None = None
-    means: str = ""
-    """The arithmetic, where it is the one that the formats imply and `arithmetic` is empty."""
     only_asked: bool = False
     """Whether it is taken only where the schedule asks for it: its weights take more memory than need be."""
 

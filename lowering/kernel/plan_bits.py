@@ -1,8 +1,8 @@
 """Convolutions and dense layers of few bits: bit planes that are counted, or weights stored as codes.
 
-Planes serve where counting is cheaper than multiplying bytes: an instruction that counts 512 bits does the work of
-eight that multiply 64 bytes, so planes pay up to 4 pairs of them (`counts_pay`). Everything else whose weights have at
-most 16 levels keeps them as codes of 1 to 4 bits, which are looked up in registers and multiplied as bytes.
+Planes serve where counting is cheaper than multiplying bytes (`counts_pay`): with an instruction that counts the bits
+of a vector, up to 4 pairs of them. Everything else whose weights have at most 16 levels keeps them as codes of 1 to 4
+bits, which are looked up in registers and multiplied as bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from xdsl.dialects.builtin import FloatData
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
+from hapir.diagnostics import fail
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import code_range, element_type, step_of, zero_point_of
 from hapir.lowering.kernel.bit_planes import (
@@ -25,9 +26,13 @@ from hapir.lowering.kernel.bit_planes import (
     positions_of,
     weight_bits,
 )
+from hapir.lowering.kernel.contraction import U8_I8
 from hapir.lowering.kernel.contraction_bits import Bits
+from hapir.lowering.kernel.host import DEFAULT, Host
+from hapir.lowering.kernel.offers import Cost
 from hapir.lowering.kernel.pack_weights import INT32_MAX, Int64, round_up, sum_range
-from hapir.lowering.kernel.plan_products import Rows, geometry_of, one_row, runs_of
+from hapir.lowering.kernel.plan_codes import BITS, arithmetic_of
+from hapir.lowering.kernel.plan_products import Rows, geometry_of, loops_of, runs_of
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import (
     LANES,
@@ -40,54 +45,54 @@ from hapir.lowering.kernel.program import (
     Table,
 )
 from hapir.lowering.kernel.program_draft import Draft, Value
-from hapir.lowering.kernel.register_tiles import bit_tiles
+from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
 from hapir.weights import Array, WeightStore
 
-COUNT_COST = 0.75
-"""Cycles of one count (combine, count, add) of a vector on a core that starts four vector instructions a cycle."""
-DOT_COST = 0.5
-"""Cycles of a product of 64 bytes, of which such a core starts two."""
-PACK_COST = 4.0
-"""Cycles per plane and word of packing activations."""
+MOST_BITS = 4
+"""Of activations and of weights that are counted."""
+PACK_CYCLES = 3.0
+"""To pack a word of one plane."""
 
 
 def plan_bits(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, *, asked: bool = False
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
 ) -> tuple[Convolution, tuple[int, int]] | None:
     """The step of a layer over bit planes and the range of its sums; None where other kernels serve it better.
 
-    Where it is `asked` for, None means that there is no such kernel.
+    Raises HapirError (HAP0714) where the layer's choice asks for bit planes and it has none.
     """
-    geometry = geometry_of(op)
-    narrow = draft.buffers[x.buffer].ctype in ("uint8_t", "int8_t")
-    if (
-        op.multiplier is not None
-        or x.bounds is None
-        or not narrow
-        or 1 < geometry.groups == geometry.channels == geometry.filters
-    ):
-        return None
+    geometry, arithmetic = geometry_of(op), arithmetic_of(op)
     rows = Rows.of(op, constant(weights, op.w, op), x)
-    codes = codes_of(op.x, x.bounds)
-    planes = planes_for(rows.array, codes)
-    if planes is None or not (asked or counts_pay(geometry, planes, codes)):
+    if arithmetic not in ("", BITS) or (not arithmetic and rows.key in draft.loaded):
+        return None
+    codes = None if x.bounds is None else codes_of(op.x, x.bounds)
+    reason = refusal(geometry, rows.array, codes, modelled=op.multiplier is not None)
+    if arithmetic == BITS and reason is not None:
+        fail("HAP0714", f"this layer has no kernel on bit planes: {reason}", at=op, help="leave the choice open")
+    if reason is not None or codes is None:
+        return None
+    planes = planes_of(rows.array, codes)
+    if not arithmetic and not counts_pay(geometry, planes, codes):
         return None
     stored = None if op.bias is None else constant(weights, op.bias, op)
     bias = np.zeros(len(rows.array), np.int64) if stored is None else stored.astype(np.int64)
     finish = finish_of(rows.array, planes, codes)
     offset = bias + finish.constant
-    if finish.reach * abs(finish.factor) + int(np.abs(offset).max(initial=0)) > INT32_MAX:
-        return None  # the byte kernels say what is wrong, if anything is
+    partial = finish.reach * abs(finish.factor) + int(np.abs(offset).max(initial=0))
+    if partial > INT32_MAX and arithmetic == BITS:
+        fail("HAP0710", f"a sum of counts can reach {partial}, more than si32 holds", at=op, help="use fewer bits")
+    if partial > INT32_MAX:
+        return None
     step = _convolution(geometry, planes, codes, rows, offset, x, draft, origin)
     reach = sum_range(rows.array, bias, x.bounds, codes.zero_point, x.bounds)
     return step, (reach.low, reach.high)
 
 
 def codes_of(x: SSAValue, bounds: tuple[int, int]) -> Codes:
-    """What an activation can be: its range, and whether all of it is odd."""
+    """What an activation can be: its range, and whether it is one of a set of codes with gaps."""
     element = element_type(x)
     zero_point = zero_point_of(element)
-    if not has_steps(x):
+    if not has_codes(x):
         return Codes(*bounds, 1, zero_point)
     low, high = code_range(element)
     step = step_of(element)
@@ -99,70 +104,75 @@ _MOVES = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.Trans
 """Ops whose results are elements of their operand."""
 
 
-def has_steps(x: SSAValue) -> bool:
+def has_codes(x: SSAValue) -> bool:
     """Whether all integers of a value are proven to be codes of its type: only real numbers quantize to others."""
-    if step_of(element_type(x)) == 1:
+    if not isinstance(codes := num.codes_of(element_type(x)), num.BipolarType | num.TernaryType):
         return False
     owner = x.owner
     if isinstance(x, BlockArgument):
         block = x.block.parent_op()
-        return has_steps(block.inputs[x.index]) if isinstance(block, dataflow.LayerOp) else True
+        return has_codes(block.inputs[x.index]) if isinstance(block, dataflow.LayerOp) else True
     match owner:
         case num.ThresholdOp():
             return True
         case dataflow.LayerOp():
-            return has_steps(owner.yield_op.values[owner.results.index(x)])
+            return has_codes(owner.yield_op.values[owner.results.index(x)])
         case nn.ConcatOp():
-            return all(map(has_steps, owner.operands))
+            return all(map(has_codes, owner.operands))
         case Operation() if isinstance(owner, _MOVES):
-            return has_steps(owner.operands[0])
+            return has_codes(owner.operands[0])
         case num.QuantizeOp():
-            return isinstance(owner.x.owner, nn.SignOp) and element_type(x) == _SIGNS
+            signs = isinstance(owner.x.owner, nn.SignOp) and codes == num.BipolarType(1)
+            return signs and element_type(x) == num.AffineType(codes, FloatData(1.0), 0)
         case _:
             return False
 
 
-_SIGNS = num.AffineType(num.BipolarType(1), FloatData(1.0), 0)
-
-
-def planes_for(rows: Array, codes: Codes) -> Planes | None:
-    """How the weights of a layer meet such activations with the fewest counts; None where both are wide."""
+def refusal(geometry: Geometry, rows: Array, codes: Codes | None, *, modelled: bool = False) -> str | None:
+    """Why a layer cannot be computed on bit planes, as a clause; None where it can."""
     low, high = int(rows.min(initial=0)), int(rows.max(initial=0))
-    if codes.bits > 4 or max(-low, high) > 15:
-        return None
-    planes = planes_of(rows)
-    if codes.is_ternary and low >= -1 and high <= 1 and planes.bits * codes.bits > 2:
-        return Planes("ternary", 2)
-    return planes
-
-
-def pairs(planes: Planes, codes: Codes) -> int:
-    """Counts of a word."""
-    return 2 if planes.kind == "ternary" else planes.bits * codes.bits
+    if modelled:
+        return "its products are a multiplier model's"
+    if codes is None:
+        return "its activations are no integers"
+    if 1 < geometry.groups == geometry.channels:
+        return "each of its filters reads one channel"
+    if codes.low < -128 or codes.high > 255 or codes.bits > MOST_BITS:
+        return f"its activations take {codes.bits} bits, and {MOST_BITS} is the most"
+    if max(-low, high) >= 1 << MOST_BITS:
+        return f"its weights reach {low if -low > high else high}, and {MOST_BITS} bits are the most"
+    return None
 
 
 def counts_pay(geometry: Geometry, planes: Planes, codes: Codes) -> bool:
-    """Whether counting planes, with the packing of the activations, takes fewer cycles than multiplying bytes."""
-    taps = geometry.window.kernel[0] * geometry.window.kernel[1]
-    channels = geometry.channels // geometry.groups
-    row = geometry.window.kernel[1] * channels if geometry.groups == 1 else channels
-    dots = _vectors(geometry) * -(-row // 4) * (taps * channels // row) * DOT_COST
-    return counted_cycles(geometry, planes, codes) < dots
+    """Whether counting planes, with the packing of the activations, takes fewer cycles than multiplying bytes.
+
+    For the host that nobody named.
+    """
+    loops = loops_of(geometry, U8_I8)
+    multiplied = cost_of(loops, U8_I8, tiles_for(loops, U8_I8, DEFAULT), DEFAULT)
+    return counted(geometry, planes, codes, DEFAULT).cycles < multiplied.cycles
 
 
-def counted_cycles(geometry: Geometry, planes: Planes, codes: Codes) -> float:
-    """Cycles of counting planes and of packing the activations, where one register holds a vector."""
-    taps = geometry.window.kernel[0] * geometry.window.kernel[1]
-    words = -(-geometry.channels // geometry.groups // WORD)
-    counts = _vectors(geometry) * taps * words * pairs(planes, codes) * COUNT_COST
-    packing = geometry.batch * geometry.height * geometry.width * geometry.groups * words * codes.bits * PACK_COST
-    return counts + packing
+def counted(geometry: Geometry, planes: Planes, codes: Codes, host: Host) -> Cost:
+    """Cycles of counting planes and of packing the activations."""
+    contraction = bits_for(geometry, planes, codes)
+    loops = loops_of(geometry, contraction)
+    cost = cost_of(loops, contraction, tiles_for(loops, contraction, host), host)
+    words = geometry.groups * _words(geometry) * contraction.elements
+    packing = geometry.batch * geometry.height * geometry.width * words * PACK_CYCLES * host.registers_per_vector
+    return Cost(cost.cycles + packing, cost.bound, cost.parts)
 
 
-def _vectors(geometry: Geometry) -> int:
-    """Vectors of results."""
-    per_group = -(-(geometry.filters // geometry.groups) // LANES)
-    return geometry.batch * geometry.rows * geometry.columns * per_group * geometry.groups
+def bits_for(geometry: Geometry, planes: Planes, codes: Codes) -> Bits:
+    """The contraction of a layer on bit planes."""
+    window = geometry.window.kernel[0] * geometry.window.kernel[1]
+    return Bits.of(planes, codes, window * _words(geometry))
+
+
+def _words(geometry: Geometry) -> int:
+    """Words of a pixel's plane in one group."""
+    return -(-geometry.channels // geometry.groups // WORD)
 
 
 def _convolution(
@@ -176,19 +186,16 @@ def _convolution(
     origin: Origin,
 ) -> Convolution:
     """The packing of the input, and the counts."""
-    channels, padding = geometry.channels // geometry.groups, geometry.window.padding
-    words = -(-channels // WORD)
+    padding, words = geometry.window.padding, _words(geometry)
     low, positions = positions_of(codes, planes)
-    if not any(padding):
-        geometry = one_row(geometry)
     frame = Frame.around(geometry.height, geometry.width, geometry.groups * words * len(positions), padding, 0)
     packed = draft.buffer("uint32_t", geometry.batch * frame.image)
     size = (geometry.batch, geometry.height, geometry.width)
     draft.add(PackBits(origin, packed, (), x.buffer, *size, geometry.channels, geometry.groups, low, positions, frame))
     window = geometry.window.kernel[0] * geometry.window.kernel[1]
-    contraction = Bits.of(planes, codes, window * words)
+    contraction = bits_for(geometry, planes, codes)
     runs = runs_of(replace(geometry, channels=frame.channels), frame, len(positions))
-    tiles = bit_tiles(geometry.columns, geometry.filters // geometry.groups, contraction)
+    tiles = rows.tiles or tiles_for(loops_of(geometry, contraction), contraction, DEFAULT)
 
     def pack(array: Array) -> Array:
         return pack_planes(array, planes, geometry.groups, window, tiles.superblock)

@@ -1,17 +1,29 @@
 """Weights of few levels as codes of 1 to 4 bits, for the lookups that `contraction_bits.Lookup` multiplies by.
 
-Plain arithmetic over arrays; the caller proves that sums fit.
+Arithmetic over arrays; the caller proves that sums fit. Here are also the names that choices give to the arithmetic of
+integer layers.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from hapir.dialects import nn
+from hapir.dialects.kernel import ChoiceAttr
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import LEVELS, Lookup
 from hapir.lowering.kernel.pack_weights import pack_words
 from hapir.lowering.kernel.program import LANES, Runs
 from hapir.weights import Array
+
+BITS, CODES, BYTES = "bits", "codes", "bytes"
+"""Bit planes that are counted; bytes times weights that are looked up; bytes times bytes."""
+
+
+def arithmetic_of(op: nn.ProductOp) -> str:
+    """The arithmetic that the IR names for a layer; empty where it leaves it open."""
+    choice = op.attributes.get("kernel")
+    return choice.arithmetic.data if isinstance(choice, ChoiceAttr) else ""
 
 
 def lookup_for(rows: Array, run: int, otherwise: Contraction) -> Contraction:

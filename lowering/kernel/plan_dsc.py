@@ -70,7 +70,8 @@ def plan_dsc(
         draft.add(replace(step, origin=replace(origin, text=f"{origin.text}, sparse kernels")))
         sums = layer.contraction.sums
         stages = (Join(step.target, sums, (), sums),)
-    lists = lists_pay(geometry, parts.dense, chosen.size)
+    contraction = F32 if layer.bounds is None else I16_MODULAR
+    lists = lists_pay(geometry, parts.dense, chosen.size, contraction)
     made = _lists(layer, dense, parts.dense, chosen, draft) if lists else _gemm(layer, dense, chosen, draft)
     return replace(made, stages=stages), layer.bounds
 

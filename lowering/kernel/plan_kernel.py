@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xdsl.dialects.builtin import IntegerAttr
 
-from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.lowering.kernel.plan_bits import plan_bits
@@ -25,7 +24,7 @@ def plan_kernel(
 ) -> tuple[Step, tuple[int, int] | None]:
     """The step of a layer and the range of its integer sums.
 
-    Raises HapirError as the plans of the algorithms do, and HAP0719 for an algorithm that the C target does not have.
+    Raises HapirError as the plans of the algorithms do.
     """
     choice = op.attributes.get("kernel")
     algorithm = choice.algorithm.data if isinstance(choice, ChoiceAttr) else "direct"
@@ -34,17 +33,9 @@ def plan_kernel(
     if isinstance(choice, ChoiceAttr) and algorithm == "dsc":
         return plan_dsc(op, x, draft, weights, origin, asked(choice, "tau"), asked(choice, "tile"))
     if algorithm == "direct":
-        arithmetic = choice.arithmetic.data if isinstance(choice, ChoiceAttr) else ""
-        planned = None
-        if arithmetic in ("", "planes"):
-            planned = plan_bits(op, x, draft, weights, origin, asked=arithmetic == "planes")
-            if planned is None and arithmetic:
-                fail("HAP0719", "the layer has no kernel over bit planes", at=op, help="use fewer bits, or `bytes`")
+        planned = plan_bits(op, x, draft, weights, origin)
         return planned or plan_products(op, x, draft, weights, origin)
-    sparse = SPARSE_PLANS.get(algorithm)
-    if sparse is None:
-        fail("HAP0719", f"the C target has no kernel `{algorithm}` for this layer", at=op)
-    return sparse(op, x, draft, weights, origin)
+    return SPARSE_PLANS[algorithm](op, x, draft, weights, origin)
 
 
 def asked(choice: ChoiceAttr, name: str) -> int | None:

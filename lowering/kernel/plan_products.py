@@ -15,13 +15,14 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.kernel import ChoiceAttr, TilesAttr
+from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
+from hapir.lowering.kernel.bit_planes import WORD
 from hapir.lowering.kernel.c_types import DTYPES, size_of
 from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
-from hapir.lowering.kernel.contraction_bits import Lookup
+from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
 from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.pack_weights import (
@@ -32,7 +33,7 @@ from hapir.lowering.kernel.pack_weights import (
     pack_words,
     sum_range,
 )
-from hapir.lowering.kernel.plan_codes import lookup_for, pack_codes
+from hapir.lowering.kernel.plan_codes import BYTES, CODES, arithmetic_of, lookup_for, pack_codes
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
 from hapir.lowering.kernel.program import (
     Convolution,
@@ -180,13 +181,7 @@ def _direct(
     if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
         source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
     runs = runs_of(geometry, frame, contraction.elements)
-    per_group = geometry.filters // geometry.groups
-    tiles = weights.tiles
-    if tiles is None:
-        g = one_row(geometry)
-        inputs = g.batch * g.height * g.width * g.channels * size_of(contraction.x)
-        windows = runs.total_words, inputs, runs.rows * runs.columns
-        tiles = tiles_for(Loops(g.batch * g.rows, g.columns, g.groups, per_group, *windows), contraction, DEFAULT)
+    tiles = weights.tiles or tiles_for(loops_of(geometry, contraction), contraction, DEFAULT)
     return Convolution(
         origin,
         _target(geometry, contraction.sums, draft),
@@ -244,6 +239,21 @@ def run_length(geometry: Geometry) -> int:
     return geometry.channels // geometry.groups * (geometry.window.kernel[1] if whole else 1)
 
 
+def loops_of(geometry: Geometry, contraction: Contraction) -> Loops:
+    """A layer's loops as costs see them."""
+    g = one_row(geometry)
+    r, s = g.window.kernel
+    per_group = g.channels // g.groups
+    length = run_length(g)
+    runs = r * s * per_group // length
+    words = runs * -(-length // contraction.elements)
+    inputs = g.batch * g.height * g.width * g.channels * size_of(contraction.x)
+    if isinstance(contraction, Bits):
+        words = r * s * -(-per_group // WORD)
+        inputs = g.batch * g.height * g.width * g.groups * -(-per_group // WORD) * contraction.elements * WORD // 8
+    return Loops(g.batch * g.rows, g.columns, g.groups, g.filters // g.groups, words, inputs, runs)
+
+
 def one_row(geometry: Geometry) -> Geometry:
     """The same layer over all pixels of all images as one row, where it reads pixel by pixel in their order."""
     window = geometry.window
@@ -270,14 +280,26 @@ def _integer(
     origin: Origin,
 ) -> tuple[Convolution, tuple[int, int]]:
     contraction, lift = integer_contraction(draft.buffers[x.buffer].ctype, weights.array)
-    choice = op.attributes.get("kernel")
-    as_bytes = isinstance(choice, ChoiceAttr) and choice.arithmetic.data == "bytes"
-    if contraction is U8_I8 and not as_bytes:
+    arithmetic = arithmetic_of(op)
+    moved = arithmetic == BYTES or (not arithmetic and weights.key in draft.loaded)
+    if contraction is U8_I8 and not moved:
         contraction = lookup_for(weights.array, run_length(geometry), contraction)
+    _check_arithmetic(op, arithmetic, contraction)
     zero_point = zero_point_of(element_type(op.x))
     folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
     table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
     return _direct(geometry, contraction, weights, table, x, zero_point + lift, lift, draft, origin), bounds
+
+
+def _check_arithmetic(op: nn.ProductOp, arithmetic: str, contraction: Contraction) -> None:
+    """Raise HapirError where a choice names an arithmetic that a layer (HAP0715) or any (HAP0716) cannot have."""
+    if arithmetic not in ("", BYTES, CODES):
+        fail("HAP0716", f"integer layers have no arithmetic `{arithmetic}`", at=op, help="name bits, codes or bytes")
+    if arithmetic == CODES and not isinstance(contraction, Lookup):
+        what = "codes take unsigned or signed bytes, and fewer bytes than weights of at most 16 levels"
+        fail("HAP0715", f"the weights of this layer cannot be stored as codes: {what}", at=op, help="leave it open")
+    if arithmetic == BYTES and contraction is not U8_I8:
+        fail("HAP0715", "this layer does not multiply bytes", at=op, help="leave the choice open")
 
 
 def integer_contraction(x: CType, rows: Array) -> tuple[Contraction, int]:

@@ -10,7 +10,7 @@ Before: `dataflow.layer "c1" { conv2d; requantize; max_pool }`. After: one `Conv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -27,6 +27,7 @@ from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.join_residuals import join_residuals
+from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_kernel import plan_kernel
@@ -66,20 +67,20 @@ SUMS_RING = 1 << 15
 """Bytes: a ring of sums that stays in the first-level cache."""
 
 
-def plan_program(network: nn.NetworkOp, weights: WeightStore) -> Program:
-    """The program of a network, fused or not.
+def plan_program(network: nn.NetworkOp, weights: WeightStore, loaded: Iterable[str] = ()) -> Program:
+    """The program of a network, fused or not; the parameters `loaded` are to be decoded when it starts.
 
     Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
     """
-    return _Planner(network, weights).run()
+    return _Planner(network, weights, frozenset(loaded)).run()
 
 
 class _Planner:
     """Walks a network once; a table from op class to method does the rest."""
 
-    def __init__(self, network: nn.NetworkOp, weights: WeightStore):
+    def __init__(self, network: nn.NetworkOp, weights: WeightStore, loaded: frozenset[str]):
         self.network, self.weights = network, weights
-        self.draft = Draft()
+        self.draft = Draft(loaded=loaded)
         self.values: dict[SSAValue, Value] = {}
         self.layer: str | None = None
         self.fused: tuple[str, ...] = ()
@@ -116,6 +117,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        narrow_relayouts(self.draft)
         join_residuals(self.draft)
         write_frames(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)

@@ -10,22 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.num import element_type, is_float, zero_point_of
 from hapir.encodings.ras import flush_interval
-from hapir.lowering.kernel.c_types import DTYPES, CType
+from hapir.lowering.kernel.c_types import DTYPES, CType, size_of
 from hapir.lowering.kernel.contraction import F32, Contraction, integer
 from hapir.lowering.kernel.costs_sparse import (
+    BLOCK_INPUT,
+    BLOCK_PIXELS,
     LIST_BITS,
     MOST_LEVELS,
+    SparseForm,
     SparseTiling,
     levels_of,
+    sparse_choices,
     sparse_cost,
     sparse_work,
-    vector_pays,
 )
 from hapir.lowering.kernel.pack_weights import INT32_MAX, round_up
 from hapir.lowering.kernel.plan_products import (
@@ -35,21 +39,36 @@ from hapir.lowering.kernel.plan_products import (
     integer_contraction,
     one_row,
     proven_bias,
+    reframed,
+    run_length,
+    runs_of,
 )
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import LANES, Geometry, Origin, Step, Table
+from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Step, Table
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_sparse import (
     Panel,
     PixelTiles,
     ReduceAndScale,
+    SparseBlocks,
     SparseConvolution,
     SparseVector,
 )
-from hapir.lowering.kernel.sparse_lists import Taps, entries_of, in_lists, list_tables, panel_of, places_of, unsigned
+from hapir.lowering.kernel.sparse_lists import (
+    Taps,
+    block_places,
+    blocks_of,
+    entries_of,
+    in_lists,
+    list_tables,
+    panel_of,
+    places_of,
+    unsigned,
+)
 from hapir.weights import Array, WeightStore
 
 Bounds = tuple[int, int] | None
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +79,7 @@ class Layer:
     geometry: Geometry
     rows: Array
     contraction: Contraction
-    bias: Array | None
+    bias: Numbers | None
     bounds: Bounds
     largest: int
     lift: int
@@ -74,12 +93,13 @@ class Layer:
         """What its tables are named after."""
         return self.origin.layer
 
-    def bias_table(self, offsets: Array | int = 0) -> Table | None:
+    def bias_table(self, offsets: Numbers | None = None) -> Table | None:
         """The bias, less what the kernel adds on top."""
         if self.bias is None:
             return None
         sums = self.contraction.sums
-        return Table(f"{self.role}.bias", sums, (self.bias - offsets).astype(DTYPES[sums]))
+        values = self.bias if offsets is None else self.bias - offsets
+        return Table(f"{self.role}.bias", sums, values.astype(DTYPES[sums]))
 
     def result(self, draft: Draft) -> int:
         """A buffer for the result."""
@@ -88,35 +108,27 @@ class Layer:
 
 
 def plan_sparse(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, tiling: SparseTiling | None = None
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, form: SparseForm | None = None
 ) -> tuple[Step, Bounds]:
-    """A layer as lists of non-zero words, and the range of its integer sums; few pixels are taken one by one.
+    """A layer by its non-zeros, in the cheapest form or the one that is given, and the range of its integer sums.
 
     Raises HapirError: HAP0717 where the formats have no such kernel, HAP0710 where a sum is not proven to fit.
     """
-    x_type, geometry, rows = draft.buffers[x.buffer].ctype, one_row(geometry_of(op)), _rows(op, x, weights)
+    x_type, geometry, rows = draft.buffers[x.buffer].ctype, geometry_of(op), _rows(op, x, weights)
     contraction, lift = (F32, 0) if is_float(op.x) else integer_contraction(x_type, rows)
-    if tiling is None and vector_pays(geometry, rows, contraction):
-        layer = _layer(
-            op,
-            geometry,
-            rows,
-            contraction if is_float(op.x) else integer(x_type, contraction.w),
-            0,
-            x,
-            draft,
-            weights,
-            origin,
-        )
-        return _vector(layer, draft), layer.bounds
-    if contraction.name not in ("f32", "u8_i8", "i16"):
+    choices = [choice.form for choice in sparse_choices(geometry, rows, contraction)]
+    if not choices:
         fail("HAP0717", f"sparse kernels multiply f32, bytes or signed halves, not {x_type} by {contraction.w}", at=op)
-    layer = _layer(op, geometry, rows, contraction, lift, x, draft, weights, origin)
-    return _words(layer, draft, tiling), layer.bounds
+    form = form or choices[0]
+    if form == "vector" and not is_float(op.x):
+        contraction, lift = integer(x_type, contraction.w), 0
+    flat = geometry if form == "blocks" else one_row(geometry)
+    layer = _layer(op, flat, rows, contraction, lift, x, draft, weights, origin)
+    return {"lanes": _words, "vector": _vector, "blocks": _blocks}[form](layer, draft), layer.bounds
 
 
 def plan_ras(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, tiling: SparseTiling | None = None
+    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin
 ) -> tuple[ReduceAndScale, Bounds]:
     """A layer whose weights have few magnitudes: lists per level, and the range of its sums.
 
@@ -136,7 +148,7 @@ def plan_ras(
     lift = LIFT if x_type == "int8_t" else 0
     layer = _layer(op, geometry, rows, integer("uint8_t", "int32_t"), lift, x, draft, weights, origin)
     longest = flush_interval(max(1, layer.largest.bit_length()), LIST_BITS, signed=False)
-    tiling = tiling or sparse_cost(sparse_work("ras", geometry, rows)).tiling
+    tiling = sparse_cost(sparse_work("ras", geometry, rows)).tiling
     entries, taps = entries_of(rows, geometry, 1), Taps.of(geometry)
     panel = panel_of(geometry, taps, tiling.vectors, tiling.run, geometry.channels, "uint8_t")
     places = places_of(entries, taps, panel, tiling.words)
@@ -181,8 +193,9 @@ def _layer(
 ) -> Layer:
     """Raises HapirError (HAP0710) where a sum is not proven to fit 32 bits."""
     bias = None if op.bias is None else constant(weights, op.bias, op)
+    reals = None if bias is None else bias.astype(np.float64)
     x_type = draft.buffers[x.buffer].ctype
-    layer = Layer(geometry, rows, contraction, bias, None, 0, lift, 0, x, x_type, origin)
+    layer = Layer(geometry, rows, contraction, reals, None, 0, lift, 0, x, x_type, origin)
     if is_float(op.x):
         return layer
     assert x.bounds is not None
@@ -192,10 +205,10 @@ def _layer(
     return replace(layer, bias=folded, bounds=bounds, largest=largest, fill=zero_point)
 
 
-def _words(layer: Layer, draft: Draft, tiling: SparseTiling | None) -> SparseConvolution:
+def _words(layer: Layer, draft: Draft) -> SparseConvolution:
     """Words of weights, with pixels in lanes."""
     geometry, contraction = layer.geometry, layer.contraction
-    tiling = tiling or sparse_cost(sparse_work(contraction.name, geometry, layer.rows)).tiling
+    tiling = sparse_cost(sparse_work(contraction.name, geometry, layer.rows)).tiling
     entries = entries_of(layer.rows.astype(DTYPES[contraction.w], copy=False), geometry, contraction.elements)
     taps, depth = Taps.of(geometry), -(-geometry.channels // contraction.elements)
     word: CType = "float" if contraction.sums == "float" else "int32_t"
@@ -239,6 +252,39 @@ def _vector(layer: Layer, draft: Draft) -> SparseVector:
     )
 
 
+def _blocks(layer: Layer, draft: Draft) -> SparseBlocks:
+    """Words that one of 16 filters has a weight for, with filters in lanes."""
+    geometry, contraction, source = layer.geometry, layer.contraction, layer.x.buffer
+    padding, fill = geometry.window.padding, layer.fill + layer.lift
+    ragged = run_length(geometry) % contraction.elements != 0 and draft.buffers[source].home != "arena"
+    if any(padding) or layer.lift or ragged:
+        source, frame = reframed(source, geometry, padding, fill, layer.lift, contraction.x, draft, layer.origin)
+    else:
+        geometry = one_row(geometry)
+        frame = Frame.around(geometry.height, geometry.width, geometry.channels, (0, 0, 0, 0), fill)
+    runs = runs_of(geometry, frame, contraction.elements)
+    blocks = blocks_of(layer.rows.astype(DTYPES[contraction.w], copy=False), geometry, runs, contraction.elements)
+    places = block_places(blocks, geometry, runs, contraction.elements)
+    pixels = min(BLOCK_PIXELS, geometry.columns)
+    pixel_bytes = geometry.window.kernel[0] * geometry.channels * size_of(contraction.x)
+    one_more = np.zeros(contraction.per_vector, blocks.weights.dtype)
+    return SparseBlocks(
+        layer.origin,
+        layer.result(draft),
+        (),
+        source=source,
+        frame=frame,
+        geometry=geometry,
+        contraction=contraction,
+        pixels=pixels,
+        chunk=round_up(min(geometry.columns, max(1, BLOCK_INPUT // pixel_bytes)), pixels),
+        counts=unsigned(f"{layer.role}.counts", blocks.counts),
+        places=unsigned(f"{layer.role}.places", np.append(places, 0)),
+        weights=Table(f"{layer.role}.weight", contraction.w, np.append(blocks.weights, one_more)),
+        bias=layer.bias_table(),
+    )
+
+
 def _tiles(layer: Layer, panel: Panel, tiling: SparseTiling, draft: Draft) -> PixelTiles:
     """How pixels pass through, and the scratch for it."""
     sums, filters = layer.contraction.sums, round_up(layer.geometry.filters, LANES)
@@ -278,4 +324,4 @@ def layer_of(op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, ori
 
 def part_of(layer: Layer, rows: Array, draft: Draft) -> SparseConvolution:
     """The sums of some weights of a layer, without its bias."""
-    return _words(replace(layer, rows=rows, bias=None), draft, None)
+    return _words(replace(layer, rows=rows, bias=None), draft)

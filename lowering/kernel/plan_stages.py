@@ -283,7 +283,7 @@ def rising(stages: Sequence[Stage]) -> bool:
     """Whether a larger number never gives a smaller result, so that a maximum may be taken before the stages."""
 
     def positive(scale: Table | float) -> bool:
-        return bool(np.all((scale.values if isinstance(scale, Table) else np.float64(scale)) > 0))
+        return bool(np.all(scale.values.astype(np.float64) > 0)) if isinstance(scale, Table) else scale > 0
 
     def rises(stage: Stage) -> bool:
         match stage:

@@ -16,21 +16,25 @@ from hapir.dialects import nn
 from hapir.dialects.num import element_type, is_float, zero_point_of
 from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR, Contraction
+from hapir.lowering.kernel.host import DEFAULT, Host
 from hapir.lowering.kernel.pack_weights import INT32_MAX, round_up
 from hapir.lowering.kernel.plan_products import Rows, geometry_of, proven_bias, reframed
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Table, Tiles
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_winograd import Tiling, Winograd
-from hapir.lowering.kernel.register_tiles import default_tiles, with_pixels
+from hapir.lowering.kernel.register_tiles import Loops, cost_of, default_tiles, with_pixels
 from hapir.lowering.kernel.winograd import filter_transform, floats, integer_transform, reach, transform
 from hapir.weights import Array, WeightStore
 
 SIZES = (2, 4)
 """Results of a tile along one axis: F(2, 3) and F(4, 3)."""
 SCRATCH_BYTES = 1 << 20
-"""What transforms and products of a block of tiles may take: they are written and read once per layer, U once per
-block (measured on one core with 1 MiB of second-level cache: from half of it to twice it within 3 %)."""
+"""What transforms and products of a block of tiles may take without leaving the second-level cache."""
+STREAM_RATE = {"l1": 0.65, "l2": 0.65, "l3": 0.3, "dram": 0.7}
+"""Of a level's bandwidth, what transformed weights are read at beside products (fitted on one core, Zen 5)."""
+FRESH_BYTES = 1 << 20
+"""Transformed weights beyond this come from memory each time: other layers take their place in the caches."""
 INT16 = 1 << 15
 
 
@@ -167,15 +171,51 @@ def pack_transformed(planes: Array, contraction: Contraction, superblock: int) -
 
 
 def tiling_of(geometry: Geometry, size: int, contraction: Contraction) -> tuple[Tiling, Tiles]:
-    """How many tiles make a block, and the register blocks over them."""
+    """How many tiles make a block, and the register blocks over them.
+
+    Larger blocks read the transformed weights less often, smaller ones stay in the cache.
+    """
+    options = [_tiling(geometry, size, contraction, SCRATCH_BYTES << n) for n in range(5)]
+    return min(options, key=lambda option: products_cycles(geometry, *option, contraction))
+
+
+def _tiling(geometry: Geometry, size: int, contraction: Contraction, scratch: int) -> tuple[Tiling, Tiles]:
     whole = Tiling.of(geometry, size, 1)
-    words = -(-geometry.channels // contraction.elements)
-    per_tile = 4 * whole.planes * (words + round_up(geometry.filters, LANES))
-    limit = min(whole.total, max(1, SCRATCH_BYTES // per_tile))
+    limit = min(whole.total, max(1, scratch // _scratch(geometry, whole, contraction)))
     tiles = default_tiles(limit, geometry.filters, contraction)
     while (blocks := tiles.registers["avx512"][1]) != tiles.superblock:  # weights are read from one end to the other
         tiles = with_pixels(replace(tiles, superblock=blocks), limit, geometry.filters, contraction)
     pixels = tiles.registers["avx512"][0]
-    blocks = -(-whole.total // max(pixels, limit // pixels * pixels))
+    blocks = 1 if limit == whole.total else -(-whole.total // max(pixels, limit // pixels * pixels))
     block = min(whole.total, round_up(-(-whole.total // blocks), pixels))
     return Tiling.of(geometry, size, block), tiles
+
+
+def _scratch(geometry: Geometry, tiling: Tiling, contraction: Contraction) -> int:
+    """Bytes of the transforms and products of one tile."""
+    words = -(-geometry.channels // contraction.elements)
+    return 4 * tiling.planes * (words + round_up(geometry.filters, LANES))
+
+
+OVERLAP = 6
+"""The exponent of the norm of what runs side by side, as in `register_tiles`."""
+
+
+def products_cycles(
+    geometry: Geometry, tiling: Tiling, tiles: Tiles, contraction: Contraction, host: Host = DEFAULT
+) -> float:
+    """Cycles of all products: what they take fed from the first cache, or what reading the weights once per block does,
+    what a block that leaves the second-level cache is written and read there, and what weights take to arrive."""
+    words = -(-geometry.channels // contraction.elements)
+    loops = Loops(1, tiling.block, 1, geometry.filters, words, 4 * tiling.block * words)
+    share = tiling.total / tiling.block
+    products = cost_of(loops, contraction, tiles, host).cycles * tiling.planes * share
+    weights = 4 * tiling.planes * words * round_up(geometry.filters, LANES * tiles.superblock)
+    level = next(x for x in host.levels if x.size_bytes is None or 4 * weights <= 3 * x.size_bytes)
+    far, memory = host.levels[min(2, len(host.levels) - 1)], host.levels[-1]
+    reads = -(-tiling.total // tiling.block)
+    stream = reads * weights / (level.bytes_per_cycle * STREAM_RATE[level.name])
+    scratch = tiling.block * _scratch(geometry, tiling, contraction)
+    spilled = 2 * share * max(0, scratch - SCRATCH_BYTES) / (far.bytes_per_cycle * STREAM_RATE[far.name])
+    cold = max(0, weights - FRESH_BYTES) / memory.bytes_per_cycle
+    return (products**OVERLAP + stream**OVERLAP) ** (1 / OVERLAP) + spilled + cold

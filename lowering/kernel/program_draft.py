@@ -51,10 +51,14 @@ class Value:
 
 @dataclass
 class Draft:
-    """Growing lists of buffers and steps; a step that was merged into another is None."""
+    """Growing lists of buffers and steps; a step that was merged into another is None.
+
+    `loaded` are the keys of parameters that a program decodes when it starts: their kernels only move them.
+    """
 
     buffers: list[Buffer] = field(default_factory=list[Buffer])
     steps: list[Step | None] = field(default_factory=list[Step | None])
+    loaded: frozenset[str] = frozenset()
 
     def buffer(self, ctype: CType, length: int) -> int:
         """A new buffer in the arena."""

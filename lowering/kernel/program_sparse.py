@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import CType, Geometry, Step, Table
+from hapir.lowering.kernel.program import CType, Frame, KernelStep, Table
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,12 @@ class PixelTiles:
 
 
 @dataclass(frozen=True)
-class SparseStep(Step):
+class SparseStep(KernelStep):
     """What both kernels share. Lift and zero point are folded into the bias."""
 
-    source: int
-    geometry: Geometry
     tiles: PixelTiles
     lists: Lists
     bias: Table | None
-
-    @property
-    def own_reads(self) -> tuple[int, ...]:
-        return (self.source,)
 
     @property
     def own_scratch(self) -> tuple[int, ...]:
@@ -126,15 +120,13 @@ class ReduceAndScale(SparseStep):
 
 
 @dataclass(frozen=True)
-class SparseVector(Step):
+class SparseVector(KernelStep):
     """Few pixels of a layer without windows: each filter's non-zeros times the inputs that they name, pixel by pixel.
 
     `counts` has an entry per filter; `places`, which are channels, and `weights` run through all of them and have one
     entry more. `sums` is scratch for the filters of a pixel.
     """
 
-    source: int
-    geometry: Geometry
     contraction: Contraction
     counts: Table
     places: Table
@@ -143,12 +135,32 @@ class SparseVector(Step):
     sums: int
 
     @property
-    def own_reads(self) -> tuple[int, ...]:
-        return (self.source,)
-
-    @property
     def own_scratch(self) -> tuple[int, ...]:
         return (self.sums,)
+
+    @property
+    def own_tables(self) -> tuple[Table | None, ...]:
+        return (self.counts, self.places, self.weights, self.bias)
+
+
+@dataclass(frozen=True)
+class SparseBlocks(KernelStep):
+    """Outer products of pixels and 16 filters over those words of a window that one of the filters has a weight for.
+
+    `counts` says how many words each vector of 16 filters has (group by group), `places` where they lie from a pixel's
+    window on, in elements, and `weights` holds `[word][filter][element]`; the last two have one word more than is used.
+    The source lies in `frame`, which holds the padding; `pixels` of a row are taken at a time, and `chunk`, a multiple
+    of it, for all filters before the next ones.
+    """
+
+    frame: Frame
+    contraction: Contraction
+    pixels: int
+    chunk: int
+    counts: Table
+    places: Table
+    weights: Table
+    bias: Table | None
 
     @property
     def own_tables(self) -> tuple[Table | None, ...]:

@@ -78,6 +78,8 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         dot, words = _bytes(host, n), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
         return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, dot.registers + 2 * n)
+    if isinstance(contraction, Bits):
+        return _counts(contraction.counts, host, n)
     if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
@@ -88,6 +90,15 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     if host.path == "avx512" and host.has("avx512_vnni"):
         return Product(1)
     return Product(2 * n, 2 * n) if host.path == "neon" else Product(n, n)
+
+
+def _counts(counts: int, host: Host, n: int) -> Product:
+    """Words combined, counted and added: with an instruction that counts, or by lookups of both halves of each byte."""
+    if host.path == "c":
+        return Product(LANES * counts, 14 * LANES * counts)
+    if host.path == "neon" or host.has("avx512_vpopcntdq"):
+        return Product(counts * n, 2 * counts * n)
+    return Product(2 * counts * n, 6 * counts * n, registers=2 * n)
 
 
 def _bytes(host: Host, n: int) -> Product:
@@ -187,6 +198,8 @@ def with_pixels(tiles: Tiles, pixels: int, filters: int, contraction: Contractio
     """The blocks for rows of another length, over weights that are packed already."""
     if tiles.decided:
         return tiles
+    if isinstance(contraction, Bits):
+        return bit_tiles_within(tiles, pixels, contraction)
     loops = Loops(1, pixels, 1, filters, USUAL_WORDS, 0)
     hosts = {**TYPICAL, DEFAULT.path: DEFAULT}
     return replace(tiles, registers={path: _within(tiles, loops, contraction, host) for path, host in hosts.items()})
@@ -223,6 +236,8 @@ def best_tiles(
         if isinstance(value, int) and value > most:
             what = "pixel{} in a row" if name == "pixels" else "vector{} of 16 filters in a group"
             raise ValueError(f"`{name}` is {value}, and the layer has {most} {what.format('' if most == 1 else 's')}")
+    if isinstance(contraction, Bits):
+        return [_asked(bit_tiles(loops.columns, loops.filters, contraction), host, said)]
     own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
@@ -252,6 +267,15 @@ def _on_all_paths(loops: Loops, contraction: Contraction, block: tuple[int, int,
     return replace(tiles, registers=registers)
 
 
+def _asked(tiles: Tiles, host: Host, said: Mapping[str, int | str]) -> Tiles:
+    """Tiles with what is asked for of the host's own path."""
+    own = tiles.registers[host.path]
+    pixels, blocks = cast(int, said.get("pixels", own[0])), cast(int, said.get("blocks", own[1]))
+    superblock = blocks if "blocks" in said else tiles.superblock
+    registers = {path: (p, b if superblock % b == 0 else 1) for path, (p, b) in tiles.registers.items()}
+    return Tiles(cast(Order, said.get("order", tiles.order)), superblock, {**registers, host.path: (pixels, blocks)})
+
+
 def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) -> Iterator[tuple[int, int]]:
     """The blocks whose sums, weights and one broadcast fit the registers; one of a single sum always does."""
     n, extra = host.registers_per_vector, product_of(contraction, host).registers
@@ -277,23 +301,37 @@ def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
 
 # --- counts of bits -------------------------------------------------------------------------------------------------
 
-COUNTS = {"avx512": 20, "avx2": 2, "neon": 4, "c": 2}
+COUNTS = {"avx512": 16, "avx2": 2, "neon": 4, "c": 2}
 """Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
+COUNTED_PIXELS = 8
+"""The most pixels of a block of counts."""
 
 
 def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
-    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes.
+
+    One vector of filters serves several pixels where a result has several sums. A single pixel takes as many vectors
+    as its sums let it: these stream through the core once.
+    """
     vectors = -(-filters // LANES)
-    widest = 1 if pixels > 4 and contraction.sums_per_result > 2 else 2 if pixels > 1 else 8
-    superblock = -(-vectors // -(-vectors // widest))
+    if pixels == 1:
+        widest = max(1, COUNTS["avx512"] // contraction.sums_per_result)
+    else:
+        widest = 2 if contraction.sums_per_result == 1 else 1
+    superblock = -(-vectors // -(-vectors // min(widest, WIDEST_OF_FEW)))
+    return bit_tiles_within(Tiles("filters", superblock, {}), pixels, contraction)
+
+
+def bit_tiles_within(tiles: Tiles, pixels: int, contraction: Bits) -> Tiles:
+    """The blocks for rows of so many pixels, over weights that are packed already."""
     registers = {
-        path: _bit_tile(pixels, superblock if path == "avx512" else 1, most // contraction.sums_per_result)
+        path: _bit_tile(pixels, tiles.superblock if path == "avx512" else 1, most // contraction.sums_per_result)
         for path, most in COUNTS.items()
     }
-    return Tiles("filters", superblock, registers)
+    return replace(tiles, registers=registers)
 
 
 def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
-    most = max(1, min(cells // blocks, 4 if blocks > 1 else 8, pixels))
+    most = max(1, min(cells // blocks, COUNTED_PIXELS, pixels))
     strips = -(-pixels // most)
     return -(-pixels // strips), blocks

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hapir.lowering.kernel.pack_weights import round_up
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Table, size_of
+from hapir.lowering.kernel.pack_weights import pack_words, round_up
+from hapir.lowering.kernel.program import LANES, CType, Geometry, Runs, Table, size_of
 from hapir.lowering.kernel.program_sparse import Lists, Panel
 from hapir.weights import Array
 
@@ -112,24 +112,33 @@ def in_lists(entries: Entries, places: Ints, words_per_tile: int, longest: int |
     follow each other, so that branches are foreseen; within a list places ascend.
     """
     tile = entries.words // words_per_tile
-    level = np.abs(entries.values[:, 0].astype(np.int64)) if longest is not None else np.ones(len(entries), np.int64)
-    negative = entries.values[:, 0] < 0 if longest is not None else np.zeros(len(entries), np.bool_)
+    level, negative = np.ones(len(entries), np.int64), np.zeros(len(entries), np.int64)
+    if longest is not None:
+        weights: Ints = entries.values[:, 0].astype(np.int64)
+        level, negative = np.abs(weights), (weights < 0).astype(np.int64)
     order = np.lexsort((places, negative, level, entries.filters, tile))
     group = np.stack((tile, entries.filters, level), axis=1)[order]
-    starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(axis=1)]) if len(group) else np.zeros(0, np.int64)
-    lengths = np.diff(np.r_[starts, len(group)])
-    if longest is not None:
-        starts = np.concatenate(
-            [np.arange(s, s + n, longest) for s, n in zip(starts, lengths, strict=True)] or [starts]
-        ).astype(np.int64)
-        lengths = np.diff(np.r_[starts, len(group)])
-    minus = np.add.reduceat(negative[order].astype(np.int64), starts) if len(starts) else starts
+    starts = _starts(group, longest or len(group))
+    lengths = np.diff(np.append(starts, len(group)))
+    below = np.append(0, np.cumsum(negative[order]))
+    minus = below[starts + lengths] - below[starts]
     heads = group[starts]
     by_length = np.lexsort((heads[:, 2], heads[:, 1], minus, lengths, heads[:, 0]))
-    chosen = [order[s : s + n] for s, n in zip(starts[by_length], lengths[by_length], strict=True)]
-    flat = np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
+    empty = np.zeros(0, np.int64)
+    flat = np.concatenate(
+        [empty, *(order[s : s + n] for s, n in zip(starts[by_length], lengths[by_length], strict=True))]
+    )
     tiles, filters, scales = heads[by_length].T
     return Order(flat, tiles, filters, scales, (lengths - minus)[by_length], minus[by_length])
+
+
+def _starts(group: Ints, longest: int) -> Ints:
+    """Where the lists begin of entries whose rows of `group` say which list they are in: none has more than allowed."""
+    if not len(group):
+        return np.zeros(0, np.int64)
+    first = np.flatnonzero(np.append(True, (group[1:] != group[:-1]).any(axis=1)))
+    end = np.append(first[1:], len(group))
+    return np.concatenate([np.arange(s, e, longest) for s, e in zip(first.tolist(), end.tolist(), strict=True)])
 
 
 def unsigned(role: str, values: Ints, *, wide: bool | None = None) -> Table:
@@ -155,3 +164,33 @@ def list_tables(role: str, order: Order, places: Ints, panel: Panel, words_per_t
         Table(f"{role}.tiles", "int32_t", table.astype(np.int32).reshape(-1)),
         *(unsigned(name, values, wide=wide) for name, values in zip(names, numbers, strict=True)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Words of a window that any of 16 filters has a weight for: how many per vector of filters, which, and weights.
+
+    `words` counts over the runs of a window, `vectors` over all groups; `weights` is `[entry][16 filters * elements]`.
+    """
+
+    counts: Ints
+    vectors: Ints
+    words: Ints
+    weights: Array
+
+
+def blocks_of(rows: Array, geometry: Geometry, runs: Runs, elements: int) -> Blocks:
+    """The blocks of 16 filters and one word that are not all zero."""
+    packed = pack_words(rows, geometry.groups, runs, elements, 1).reshape(-1, runs.total_words, LANES * elements)
+    present = packed.astype(np.bool_).any(axis=2)
+    vectors, words = np.nonzero(present)
+    return Blocks(present.sum(axis=1).astype(np.int64), vectors, words, packed[vectors, words])
+
+
+def block_places(blocks: Blocks, geometry: Geometry, runs: Runs, elements: int) -> Ints:
+    """Where the words lie, from where a pixel's window begins, in elements."""
+    run, word = np.divmod(blocks.words, runs.words)
+    row, column = np.divmod(run, runs.columns)
+    group = blocks.vectors // (len(blocks.counts) // geometry.groups)
+    start = group * (geometry.channels // geometry.groups)
+    return start + row * runs.row_stride + column * runs.column_stride + word * elements

@@ -20,13 +20,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from math import gcd, lcm, prod
+from typing import Any
 
 import numpy as np
-
-from hapir.weights import Array
+import numpy.typing as npt
 
 POINTS = tuple(Fraction(p) for p in (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2), 3, -3))
 """Where polynomials are evaluated, the ones with the smallest matrices first."""
+
+Numbers = npt.NDArray[Any]
+"""Integers, floats or exact fractions."""
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 """Rows of exact numbers."""
@@ -93,9 +96,9 @@ class IntegerTransform:
 
     m: int
     r: int
-    a: Array
-    g: Array
-    b: Array
+    a: Numbers
+    g: Numbers
+    b: Numbers
     scale: int
 
     @property
@@ -139,30 +142,30 @@ def _content(row: tuple[Fraction, ...]) -> Fraction:
     return size if next(x for x in row if x) > 0 else -size
 
 
-def integers(matrix: Matrix) -> Array:
+def integers(matrix: Matrix) -> Numbers:
     """A matrix of integers as int64. Raises ValueError where an entry is none."""
     if any(x.denominator != 1 for row in matrix for x in row):
         raise ValueError("a matrix with fractions has no integer form")
     return np.array([[int(x) for x in row] for row in matrix], np.int64)
 
 
-def cleared(matrix: Matrix) -> tuple[Array, int]:
+def cleared(matrix: Matrix) -> tuple[Numbers, int]:
     """A matrix times the least number that makes it integer, and that number: 2 G of F(2, 3), 24 G of F(4, 3)."""
     scale = lcm(*(x.denominator for row in matrix for x in row))
     return integers(_frozen([[x * scale for x in row] for row in matrix])), scale
 
 
-def floats(matrix: Matrix) -> Array:
+def floats(matrix: Matrix) -> Numbers:
     """The nearest float64 of each entry."""
     return np.array([[float(x) for x in row] for row in matrix], np.float64)
 
 
-def gain(matrix: Array) -> int:
+def gain(matrix: Numbers) -> int:
     """By how much `matrix x matrix^T` may enlarge the largest magnitude."""
     return int(np.abs(matrix).sum(axis=1).max()) ** 2
 
 
-def reach(matrix: Array, low: int, high: int) -> tuple[int, int]:
+def reach(matrix: Numbers, low: int, high: int) -> tuple[int, int]:
     """The least and greatest entry of `matrix x matrix^T` where those of x lie in [low, high]."""
     products = np.einsum("ir,js->ijrs", matrix, matrix)
     positive = np.maximum(products, 0).sum(axis=(2, 3))
@@ -170,18 +173,18 @@ def reach(matrix: Array, low: int, high: int) -> tuple[int, int]:
     return int((positive * low + negative * high).min()), int((positive * high + negative * low).max())
 
 
-def filter_transform(g: Array, kernels: Array) -> Array:
+def filter_transform(g: Numbers, kernels: Numbers) -> Numbers:
     """`g k g^T` of kernels `[..., r, r]`, or `g k` of kernels `[..., r]` where they have one axis (`[..., 1, r]`)."""
     along = np.einsum("js,...rs->...rj", g, kernels)
     return along if kernels.shape[-2] == 1 else np.einsum("ir,...rj->...ij", g, along)
 
 
-def convolve(a: Array, g: Array, b: Array, tile: Array, kernel: Array) -> Array:
+def convolve(a: Numbers, g: Numbers, b: Numbers, tile: Numbers, kernel: Numbers) -> Numbers:
     """One 2-D tile: `a (g k g^T * b d b^T) a^T`, in the arithmetic of its operands."""
     return a @ ((g @ kernel @ g.T) * (b @ tile @ b.T)) @ a.T
 
 
-def float_bound(algorithm: Transform, kernels: Array, largest: float) -> Array:
+def float_bound(algorithm: Transform, kernels: Numbers, largest: float) -> Numbers:
     """How far f32 results may be from exact ones, per filter, where inputs lie within +-`largest`.
 
     `kernels` is `[filter, channel, r, r]`. U is rounded once, each pass of a transform is an inner product of n terms,

@@ -31,7 +31,7 @@ from hapir.targets.c.print_image import print_image
 from hapir.targets.c.print_loads import LOADED, PrintedLoads, has_decoder, print_loads
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_steps import print_step
-from hapir.targets.c.print_weights import before_tables, declare_table, print_table, value_of
+from hapir.targets.c.print_weights import before_tables, declare_table, linked_name, print_table
 from hapir.targets.c.simd import print_primitives
 from hapir.targets.c.text import c, comment_text, listed
 from hapir.targets.c.threads import MACRO as THREADS
@@ -81,7 +81,7 @@ def emit_c(
     files then, as C, for programs without a file system. Raises HapirError: HAP0701 to HAP0710 where the network has
     no C form, HAP0804 where encoded weights are to come from a second file.
     """
-    program = plan_program(network, weights)
+    program = plan_program(network, weights, () if file is None else file.encoded)
     loads = () if file is None else tuple(load for load in plan_loads(program, file) if has_decoder(load))
     if options.weights_file:
         if loads:
@@ -122,8 +122,7 @@ def print_program(
     ports = _layouts(program.inputs, program, macros), _layouts(program.results, program, macros)
     loads = loaded.placed if loaded else ()
     in_context = frozenset(id(load.table) for load in loads)
-    values = {id(t): tables[id(t)] if id(t) in in_context else value_of(t, tables[id(t)]) for t in program.tables}
-    symbols = Symbols(values, loaded=in_context)
+    symbols = Symbols(tables, loaded=in_context)
     steps = _print_steps(identifier, program, symbols, tables)
     constants = [t for t in program.tables if id(t) not in symbols.loaded]
     sizes = Sizes(
@@ -140,7 +139,7 @@ def print_program(
             printed = print_image(identifier, loaded)
         case None:
             printed = None
-    source = _source(identifier, program, *ports, steps, symbols, tables, loads, printed)
+    source = _source(identifier, program, *ports, steps, symbols, loads, printed)
     files = {
         f"{identifier}.h": print_header(identifier, program, *ports, sizes),
         f"{identifier}.c": source,
@@ -161,7 +160,7 @@ def print_program(
         sizes.live,
         sizes.constants,
         layer_rows(program, in_context),
-        table_rows(program, constants, tables),
+        table_rows(program, constants, {id(t): linked_name(t, tables[id(t)]) for t in constants}),
         sizes.loaded,
         sizes.file,
         {f"{identifier}_weights.bin": loaded.data} if isinstance(loaded, Image) else {},
@@ -209,7 +208,6 @@ def _source(
     results: tuple[PortLayout, ...],
     steps: _Steps,
     symbols: Symbols,
-    tables: dict[int, str],
     loads: Sequence[Load | Placed],
     printed: PrintedLoads | None,
 ) -> str:
@@ -219,7 +217,7 @@ def _source(
     parts = [*([simd] if simd else []), *symbols.helpers.values(), *steps.functions, *load, run]
     body = "\n\n".join(parts)
     constants = [t for t in program.tables if id(t) not in symbols.loaded]
-    declarations = "\n".join(declare_table(t, tables[id(t)]) for t in constants)
+    declarations = "\n".join(declare_table(t, symbols.of(t)) for t in constants)
     return (
         c(
             """
@@ -242,7 +240,7 @@ def _source(
             inline=INLINE if "HAPIR__INLINE" in body else "",
             # shifts round down: C leaves it to the compiler, and all in use do
             assertion='_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");\n'
-            if "requantize__" in body or "product__" in body
+            if any(word in body for word in ("requantize__", "product__", "i32x16__"))
             else "",
             declarations=declarations,
             layer=layer_time.MACRO.replace("$name", name) if steps.calls else "",
@@ -263,7 +261,7 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "rintf", "ldexpf", "floor")
+MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
 """Functions of libm that texts call."""
 
 

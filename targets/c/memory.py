@@ -27,7 +27,6 @@ from hapir.lowering.kernel.program import (
     scratch,
 )
 from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
-from hapir.lowering.kernel.program_sparse import SparseStep, SparseVector
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _first_readers(program: Program) -> dict[int, int]:
 
 def macs_of(step: Step) -> int:
     """The multiply-accumulates of a step's layer, those with zeros included."""
-    if isinstance(step, Convolution | Depthwise | KernelStep | SparseStep | SparseVector):
+    if isinstance(step, Convolution | Depthwise | KernelStep):
         return step.geometry.macs
     if isinstance(step, TransposedConvolution):
         g = step.geometry

@@ -203,16 +203,20 @@ def _sums_strip(step: Convolution, name: str) -> str:
     )
     return c(
         """
-        int32_t q = 0;
-        for (; q + $name__pixels <= $columns; q += $name__pixels) {
+        $threads
+        for (int32_t q = 0; q <= $columns - $name__pixels; q += $name__pixels) {
             $name__tile($x, $window);
         }
         #ifdef $name__rest
-        $name__rest($x, $window);
+        {
+            const int32_t q = $columns - $columns % $name__pixels;
+            $name__rest($x, $window);
+        }
         #endif
         (void)first;
         (void)count;
         """.replace("$name", name),
+        threads=_threads(step, "columns"),
         columns=g.columns,
         x=offset("x", times("q", x_stride)),
         window=window,
@@ -319,7 +323,7 @@ def _layer(step: Convolution, name: str, row: CType, symbols: Symbols) -> str:
             loop = "for (int32_t n = 0; n < $batch; ++n) {\n    $call\n}"
             return loop.replace("$batch", str(g.batch)).replace("$call", call) if g.batch > 1 else call
 
-        body = _strips(step, name, symbols, offset(start, image), y, "0", over_images)
+        body = _strips(step, name, symbols, offset(start, image), [y], "0", over_images)
         return bordered(symbols, row, to, (g.batch, step.pool.rows, step.pool.columns), body)
     if step.pool is not None:
         handed = "".join(f", {symbols.of(table)}" for table in symbols.taken(step.weights))

@@ -35,7 +35,8 @@ class _Finish:
     """Bias and stages of one vector of results, and the constants that they need before the loops."""
 
     def __init__(self, step: Depthwise, target: CType, symbols: Symbols):
-        self.step, self.target, self.symbols = step, target, symbols
+        self.step, self.symbols = step, symbols
+        self.target: CType = target
         self.periods: dict[int, tuple[Table, str]] = {}
 
     def text(self, value: str, to: str) -> str:
@@ -119,7 +120,8 @@ class _Text:
     """The texts of a layer that depend on how taps are read and multiplied."""
 
     def __init__(self, step: Depthwise, x: CType, symbols: Symbols):
-        self.step, self.x, self.symbols = step, x, symbols
+        self.step, self.symbols = step, symbols
+        self.x: CType = x
         g, window = step.geometry, step.geometry.window
         self.kind = "f32x16" if step.sums == "float" else "i32x16"
         self.vector = f"hapir__{self.kind}"

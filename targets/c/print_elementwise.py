@@ -24,7 +24,7 @@ def print_elementwise(step: Elementwise, name: str, program: Program, symbols: S
         if operand.buffer not in names:
             names[operand.buffer] = f"x{len(names)}"
             parameters[operand.buffer] = source(program.buffers[operand.buffer].ctype, names[operand.buffer])
-    ctypes = {buffer: program.buffers[buffer].ctype for buffer in names}
+    ctypes: dict[int, CType] = {buffer: program.buffers[buffer].ctype for buffer in names}
     body = (
         _vectors(step, names, ctypes, symbols) if _has_vectors(step, ctypes) else _scalars(step, names, ctypes, symbols)
     )
@@ -37,10 +37,7 @@ def _read_type(operand: Operand, ctypes: dict[int, CType]) -> CType:
 
 
 def _has_vectors(step: Elementwise, ctypes: dict[int, CType]) -> bool:
-    return step.inner == 1 and all(
-        has_vectors(ctypes[o.buffer], (*o.stages, *step.stages)) and "double" not in (_read_type(o, ctypes),)
-        for o in step.operands
-    )
+    return step.inner == 1 and all(has_vectors(ctypes[o.buffer], (*o.stages, *step.stages)) for o in step.operands)
 
 
 def _vectors(step: Elementwise, names: dict[int, str], ctypes: dict[int, CType], symbols: Symbols) -> str:

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Bilinear, Norm, Recurrent, ResponseNorm, Step, Table, TransposedConvolution
-from hapir.targets.c.print_stages import Symbols, float32, helper_of
-from hapir.targets.c.text import Printed, c, function, minus, sink, source, times
+import re
+
+from hapir.lowering.kernel.program import Bilinear, Recurrent, ResponseNorm, Step, Table, TransposedConvolution
+from hapir.targets.c.print_elementwise import loop_of_vectors
+from hapir.targets.c.print_stages import Symbols, float32
+from hapir.targets.c.simd_memory import load, store
+from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
 
 def _printed(step: Step, read: int, name: str, body: str, symbols: Symbols | None = None, *tables: Table) -> Printed:
     parameters = [source("float", "x"), sink("float", "y"), *(symbols.parameters(*tables) if symbols else [])]
     taken = symbols.taken(*tables) if symbols else ()
     return Printed(function(name, parameters, body, step.origin), name, (read, step.target), taken)
-
-
-def print_norm(step: Norm, name: str, symbols: Symbols) -> Printed:
-    """A row at a time: its mean, the mean of its squared differences, the result."""
-    body = c(
-        """
-        for (int32_t n = 0; n < $rows; ++n, x += $columns, y += $columns) {
-            float mean = 0.0f, variance = 0.0f;
-            for (int32_t k = 0; k < $columns; ++k) {
-                mean += x[k];
-            }
-            mean /= $count;
-            for (int32_t k = 0; k < $columns; ++k) {
-                variance += (x[k] - mean) * (x[k] - mean);
-            }
-            const float deviation = sqrtf(variance / $count + $epsilon);
-            for (int32_t k = 0; k < $columns; ++k) {
-                y[k] = (x[k] - mean) / deviation * $gamma[k] + $beta[k];
-            }
-        }
-        """,
-        rows=step.rows,
-        columns=step.columns,
-        count=float32(step.columns),
-        epsilon=float32(step.epsilon),
-        gamma=symbols.of(step.gamma),
-        beta=symbols.of(step.beta),
-    )
-    return _printed(step, step.source, name, body)
 
 
 def print_response_norm(step: ResponseNorm, name: str) -> Printed:
@@ -176,28 +151,52 @@ def print_bilinear(step: Bilinear, name: str, symbols: Symbols) -> Printed:
     return _printed(step, step.source, name, body)
 
 
-_CELLS = {
-    "lstm": """
-        for (int32_t j = 0; j < $h; ++j) {
-            const float i = $sigmoid(in[j] + back[j]), f = $sigmoid(in[$h + j] + back[$h + j]);
-            const float g = tanhf(in[2 * $h + j] + back[2 * $h + j]), o = $sigmoid(in[3 * $h + j] + back[3 * $h + j]);
-            cell[j] = f * cell[j] + i * g;
-            hidden[j] = o * tanhf(cell[j]);
-        }
-        """,
-    "gru": """
-        for (int32_t j = 0; j < $h; ++j) {
-            const float r = $sigmoid(in[j] + back[j]), z = $sigmoid(in[$h + j] + back[$h + j]);
-            const float fresh = tanhf(in[2 * $h + j] + r * back[2 * $h + j]);
-            hidden[j] = (1.0f - z) * fresh + z * hidden[j];
-        }
-        """,
-}
-"""What a cell makes of the sums of its inputs (`in`) and of its last state (`back`), gate by gate."""
+def _cell(step: Recurrent, symbols: Symbols) -> str:
+    """What a cell makes of the sums of its inputs (`in`) and of its last state (`back`), 16 units at a time."""
+    units = step.units
+
+    def body(lanes: int, i: str) -> str:
+        def gate(number: int) -> str:
+            both = [load("float", offset(name, str(number * units), i), lanes) for name in ("in", "back")]
+            return f"f32x16__add({', '.join(both)})"
+
+        def keep(name: str, value: str) -> str:
+            return f"const hapir__f32x16 {name} = {value};"
+
+        def state(name: str) -> str:
+            return load("float", offset(name, i), lanes)
+
+        def put(name: str, value: str) -> str:
+            return f"{store('float', offset(name, i), value, lanes)};"
+
+        if step.kind == "lstm":
+            lines = [
+                keep("i_gate", f"f32x16__sigmoid({gate(0)})"),
+                keep("f_gate", f"f32x16__sigmoid({gate(1)})"),
+                keep("g_gate", f"f32x16__tanh({gate(2)})"),
+                keep("o_gate", f"f32x16__sigmoid({gate(3)})"),
+                keep("kept", f"f32x16__fma(f32x16__mul(i_gate, g_gate), f_gate, {state('cell')})"),
+                put("cell", "kept"),
+                put("hidden", "f32x16__mul(o_gate, f32x16__tanh(kept))"),
+            ]
+        else:
+            new = [load("float", offset(name, str(2 * units), i), lanes) for name in ("in", "back")]
+            lines = [
+                keep("r_gate", f"f32x16__sigmoid({gate(0)})"),
+                keep("z_gate", f"f32x16__sigmoid({gate(1)})"),
+                keep("fresh", f"f32x16__tanh(f32x16__fma({new[0]}, r_gate, {new[1]}))"),
+                keep("rest", "f32x16__mul(f32x16__sub(f32x16__set(1.0f), z_gate), fresh)"),
+                put("hidden", f"f32x16__fma(rest, z_gate, {state('hidden')})"),
+            ]
+        for used in re.findall(r"\b[a-z]\d+x16__\w+(?=\()", "\n".join(lines)):
+            symbols.named(used)
+        return "\n".join(lines)
+
+    return loop_of_vectors(units, body)
 
 
 def print_recurrent(step: Recurrent, name: str, symbols: Symbols) -> Printed:
-    """One step of one sequence at a time; the inner loops run over the gates."""
+    """One step of one sequence at a time, all gates of a vector of units at once."""
     rows = (4 if step.kind == "lstm" else 3) * step.units
     biases = ("0.0f", "0.0f") if step.biases is None else tuple(f"{symbols.of(b)}[g]" for b in step.biases)
     lstm = step.cell is not None
@@ -215,18 +214,8 @@ def print_recurrent(step: Recurrent, name: str, symbols: Symbols) -> Printed:
                     in[g] = $b_input;
                     back[g] = $b_hidden;
                 }
-                for (int32_t i = 0; i < $inputs; ++i) {
-                    const float v = x[t * $inputs + i];
-                    for (int32_t g = 0; g < $rows; ++g) {
-                        in[g] += v * $w_input[i * $rows + g];
-                    }
-                }
-                for (int32_t i = 0; i < $h; ++i) {
-                    const float v = hidden[i];
-                    for (int32_t g = 0; g < $rows; ++g) {
-                        back[g] += v * $w_hidden[i * $rows + g];
-                    }
-                }
+                $times(x + t * $inputs, $w_input, $rows, in, $inputs, $rows);
+                $times(hidden, $w_hidden, $rows, back, $h, $rows);
                 $cell
                 memcpy(y + t * $h, hidden, sizeof(*y) * $h);
             }
@@ -244,7 +233,8 @@ def print_recurrent(step: Recurrent, name: str, symbols: Symbols) -> Printed:
         inputs=step.inputs,
         w_input=symbols.of(step.w_input),
         w_hidden=symbols.of(step.w_hidden),
-        cell=c(_CELLS[step.kind], h=step.units, sigmoid=helper_of("sigmoid", symbols)),
+        times=symbols.named("hapir__add_row_times_matrix"),
+        cell=_cell(step, symbols),
     )
     parameters = [source("float", "x"), *(sink("float", p) for p in ("y", "gates", "hidden"))]
     arguments = (step.source, step.target, step.gates, step.hidden)

@@ -90,10 +90,13 @@ def print_header(
          * RAM:    $arena bytes, all in struct $name_ctx (values live at once need $live)
          * ROM:    $weights bytes of constants in $name_weights.c
          $loading
-         * Stack:  a few hundred bytes; nothing is allocated.
+         * Stack:  a few KiB at most; nothing is allocated.
          *
          * Tensors are dense, in the order N C H W, and must not overlap each other or the context. A context may be
          * used by one call at a time; it holds nothing between calls$holds.
+         *
+         * Macros for the compiler: HAPIR_PLAIN_C leaves out the vector instructions, HAPIR_LAYER_TIME calls a function
+         * around each layer (below); with -fopenmp large layers run on several threads. Integers are the same always.
          */
         #ifndef $UPPER_H
         #define $UPPER_H

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Matmul, Move, Program, Table
+from hapir.dialects.kernel import PATHS
+from hapir.lowering.kernel.contraction import F32
+from hapir.lowering.kernel.program import LANES, Matmul, Move, Program, Table
+from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_stages import Symbols, float32, integer
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 
@@ -38,31 +41,48 @@ def _place(terms: list[str]) -> str:
     return " + ".join(term for term in terms if term != "0") or "0"
 
 
-def print_matmul(step: Matmul, name: str) -> Printed:
-    """A row of the result at a time, so that the inner loop runs over neighbours."""
+_MATMUL_BLOCKS = {"avx512": (8, 2), "avx2": (3, 2), "neon": (4, 2), "c": (2, 1)}
+"""Rows and vectors of columns whose sums stay in registers, by path."""
+
+
+def print_matmul(step: Matmul, name: str, symbols: Symbols) -> Printed:
+    """Blocks of rows and columns as products of other layers have them; the rest row by row."""
+    lines: list[str] = []
+    for path in PATHS:
+        rows, vectors = _MATMUL_BLOCKS[path]
+        block = symbols.use(tile(F32, path, rows, vectors))
+        lines.append(f"#{'if' if path == PATHS[0] else 'elif'} defined(HAPIR__PATH_{path.upper()})")
+        lines.append(f"enum {{ {name}__rows = {rows}, {name}__columns = {vectors * LANES} }};")
+        lines.append(f"#define {name}__tile {block}")
     body = c(
         """
-        for (int32_t n = 0; n < $batch; ++n, b += $of_b) {
-            for (int32_t i = 0; i < $m; ++i, a += $k, y += $p) {
-                for (int32_t j = 0; j < $p; ++j) {
-                    y[j] = 0.0f;
-                }
-                for (int32_t k = 0; k < $k; ++k) {
-                    const float v = a[k];
-                    const float *restrict row = b + $row;
-                    for (int32_t j = 0; j < $p; ++j) {
-                        y[j] += v * row[j];
+        enum { rows = $m - $m % $name__rows, columns = $p - $p % $name__columns };
+        _Alignas(64) float sums[$name__rows * $name__columns];
+        for (int32_t n = 0; n < $batch; ++n, a += $of_a, b += $of_b, y += $of_y) {
+            memset(y, 0, sizeof(*y) * $of_y);
+            for (int32_t i = 0; i < rows; i += $name__rows) {
+                for (int32_t j = 0; j < columns; j += $name__columns) {
+                    $name__tile(a + i * $k, $k, b + j, $p, 1, 0, 1, 0, $k, sums);
+                    for (int32_t r = 0; r < $name__rows; ++r) {
+                        memcpy(y + (i + r) * $p + j, sums + r * $name__columns, sizeof(*y) * $name__columns);
                     }
                 }
             }
+            for (int32_t i = 0; i < $m; ++i) {
+                const int32_t j = i < rows ? columns : 0;
+                $times(a + i * $k, b + j, $p, y + i * $p + j, $k, $p - j);
+            }
         }
-        """,
+        """.replace("$name", name),
         batch=step.batch,
+        of_a=step.m * step.k,
         of_b=step.k * step.p,
+        of_y=step.m * step.p,
         m=step.m,
         k=step.k,
         p=step.p,
-        row=times("k", step.p),
+        times=symbols.named("hapir__add_row_times_matrix"),
     )
     parameters = [source("float", "a"), source("float", "b"), sink("float", "y")]
-    return Printed(function(name, parameters, body, step.origin), name, (*step.sources, step.target))
+    text = "\n".join((*lines, "#endif", "", function(name, parameters, body, step.origin)))
+    return Printed(text, name, (*step.sources, step.target))

@@ -38,7 +38,7 @@ def print_pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Pri
     count = "sums[k]"
     if step.kind == "mean":
         count = f"sums[k] / {float(r * s)}f" if step.count_padding else "sums[k] / count"
-    values = {
+    values: dict[str, object] = {
         "k": g.channels,
         "r": r,
         "s": s,

@@ -12,6 +12,7 @@ from hapir.lowering.kernel.program import LANES, CType, Geometry, Program, Table
 from hapir.lowering.kernel.program_sparse import (
     PixelTiles,
     ReduceAndScale,
+    SparseBlocks,
     SparseConvolution,
     SparseStep,
     SparseVector,
@@ -19,7 +20,7 @@ from hapir.lowering.kernel.program_sparse import (
 from hapir.targets.c.print_convolution import print_finish
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.simd import primitives
-from hapir.targets.c.sparse_loops import ras_loop, word_loop
+from hapir.targets.c.sparse_loops import block_loop, ras_loop, word_loop
 from hapir.targets.c.text import Printed, c, function, listed, minus, offset, sink, source, times
 
 
@@ -237,3 +238,110 @@ def print_sparse_vector(step: SparseVector, name: str, program: Program, symbols
         )
     )
     return Printed(text, name, (step.source, step.target, step.sums))
+
+
+def print_sparse_blocks(step: SparseBlocks, name: str, program: Program, symbols: Symbols) -> Printed:
+    """The functions of a layer by blocks of 16 filters: a chunk of a row for each vector of filters."""
+    g, frame, contraction, pixels = step.geometry, step.frame, step.contraction, step.pixels
+    y, index, per_group = program.buffers[step.target].ctype, step.places.ctype, g.filters // g.groups
+    stride = g.window.stride[1] * g.channels
+    top, left = g.window.padding[:2]
+    origin = frame.start - top * frame.pitch - left * g.channels
+    row = offset(
+        f"x + {origin}" if origin else "x",
+        times("n", frame.image) if g.batch > 1 else "",
+        times("p", g.window.stride[0] * frame.pitch) if g.rows > 1 else "",
+    )
+    pixel = "q + i"
+    pixel = f"p * {g.columns} + {pixel}" if g.rows > 1 else pixel
+    pixel = f"n * {g.rows * g.columns} + {pixel}" if g.batch > 1 else pixel
+    first = f"group * {per_group} + k" if g.groups > 1 else "k"
+    place = offset("y", times(f"({pixel})", g.filters), first)
+
+    def turn(count: int) -> str:
+        return c(
+            """
+            $loop($x, $stride, places, length, weights, sums);
+            for (int32_t i = 0; i < $count; ++i) {
+                $name__finish(sums + i * $lanes, $place, $first, count);
+            }
+            """.replace("$name", name),
+            loop=symbols.use(block_loop(contraction, count, index)),
+            x=offset(row, times("q", stride)),
+            stride=stride,
+            count=count,
+            lanes=LANES,
+            place=place,
+            first=first,
+        )
+
+    rest = g.columns % pixels
+    whole = g.columns - rest
+    chunked = step.chunk < g.columns
+    last = (
+        c(
+            """
+        $open
+            const int32_t q = $whole;
+            $turn
+        }
+        """,
+            open=f"if (start + {step.chunk} >= {g.columns}) {{" if chunked else "{",
+            whole=whole,
+            turn=turn(rest),
+        )
+        if rest
+        else ""
+    )
+    body = c(
+        """
+        const int32_t length = (int32_t)*counts++, count = $filters - k < $lanes ? $filters - k : $lanes;
+        for (int32_t q = $start; q < $end; q += $pixels) {
+            $turn
+        }
+        $last
+        places += length;
+        weights += length * $words;
+        """,
+        filters=per_group,
+        lanes=LANES,
+        start="start" if chunked else "0",
+        end="end" if chunked else whole,
+        pixels=pixels,
+        turn=turn(pixels),
+        last=last,
+        words=contraction.per_vector,
+    )
+    body = c(
+        "for (int32_t k = 0; k < $filters; k += $lanes) {\n    $body\n}", filters=per_group, lanes=LANES, body=body
+    )
+    if g.groups > 1:
+        body = c("for (int32_t group = 0; group < $groups; ++group) {\n    $body\n}", groups=g.groups, body=body)
+    tables = {"counts": step.counts, "places": step.places, "weights": step.weights}
+    starts = "\n".join(f"const {table.ctype} *{n} = {symbols.of(table)};" for n, table in tables.items())
+    body = f"{starts}\n{body}"
+    if chunked:
+        body = c(
+            """
+            for (int32_t start = 0; start < $columns; start += $chunk) {
+                const int32_t end = $whole - start < $chunk ? $whole : start + $chunk;
+                $body
+            }
+            """,
+            columns=g.columns,
+            chunk=step.chunk,
+            whole=whole,
+            body=body,
+        )
+    for variable, size in (("p", g.rows), ("n", g.batch)):
+        if size > 1:
+            loop = f"for (int32_t {variable} = 0; {variable} < {size}; ++{variable}) {{"
+            body = c("$loop\n    $body\n}", loop=loop, body=body)
+    body = f"_Alignas(64) {contraction.sums} sums[{LANES * pixels}];\n{body}"
+    text = "\n\n".join(
+        (
+            print_finish(name, contraction.sums, y, step.bias, step.stages, per_group, symbols),
+            function(name, [source(contraction.x, "x"), sink(y, "y")], body, step.origin),
+        )
+    )
+    return Printed(text, name, (step.source, step.target))

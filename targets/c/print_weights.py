@@ -43,9 +43,9 @@ def is_string(table: Table) -> bool:
     return table.size_bytes >= LARGE_BYTES
 
 
-def value_of(table: Table, symbol: str) -> str:
-    """How C reads the elements of a table."""
-    return f"{symbol}.values" if _in_union(table) else symbol
+def linked_name(table: Table, symbol: str) -> str:
+    """What the linker calls a table that C calls `symbol`."""
+    return f"{symbol}__data" if _in_union(table) else symbol
 
 
 def before_tables(tables: Sequence[Table]) -> str:
@@ -68,8 +68,10 @@ def print_table(table: Table, symbol: str) -> str:
 
 
 def declare_table(table: Table, symbol: str) -> str:
-    """The declaration of one table."""
-    return f"extern const {_type(table, symbol)};"
+    """The declaration of one table; `symbol` is an array then, whatever holds it."""
+    declaration = f"extern const {_type(table, symbol)};"
+    linked = linked_name(table, symbol)
+    return declaration if linked == symbol else f"{declaration}\n#define {symbol} {linked}.values"
 
 
 def _in_union(table: Table) -> bool:
@@ -82,12 +84,12 @@ def _type(table: Table, symbol: str) -> str:
         return f"{table.ctype} {symbol}[{table.values.size}]"
     return c(
         """
-        union $symbol {
+        union $linked {
             char bytes[$size];
             $ctype values[$count];
-        } $symbol
+        } $linked
         """,
-        symbol=symbol,
+        linked=linked_name(table, symbol),
         size=table.size_bytes,
         ctype=table.ctype,
         count=table.values.size,

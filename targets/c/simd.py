@@ -43,10 +43,11 @@ FAMILIES = (
     "base",
     "bits",
     "channel",
-    "functions",
+    "math",
     "memory",
     "sparse",
     "stages",
+    "transpose",
     "winograd",
 )
 """Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""

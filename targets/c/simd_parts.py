@@ -64,8 +64,17 @@ def spread(result: str, parts: list[str]) -> str:
     return listed(f"return ({result}){{", parts, "};")
 
 
-def per_path(name: str, result: str, parameters: str, *, part: bool = False, **bodies: str) -> Primitive:
-    """A function with a body per path: on whole vectors, or on one register of each where `part`."""
+def per_path(name: str, result: str, parameters: str, **bodies: str) -> Primitive:
+    """A function of whole vectors with a body per path."""
+    return _function(name, result, parameters, bodies, part=False)
+
+
+def per_register(name: str, result: str, parameters: str, **bodies: str) -> Primitive:
+    """A function of one register of each vector with a body per path."""
+    return _function(name, result, parameters, bodies, part=True)
+
+
+def _function(name: str, result: str, parameters: str, bodies: Mapping[str, str], *, part: bool) -> Primitive:
     texts: dict[str, str] = {}
     for path in PATHS:
         if path not in bodies:

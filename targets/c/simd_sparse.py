@@ -200,11 +200,12 @@ sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
 sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
 #else
 const __m256i low = _mm256_set1_epi32(0x00FF00FF);
-const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), odd = _mm256_srai_epi16(w.a, 8);
-sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_and_si256(x.a, low), even));
-sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_srli_epi16(x.a, 8), odd));
-sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_and_si256(x.b, low), even));
-sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_srli_epi16(x.b, 8), odd));
+const __m256i a_even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), a_odd = _mm256_srai_epi16(w.a, 8);
+const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(w.b, 8), 8), b_odd = _mm256_srai_epi16(w.b, 8);
+sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_and_si256(x.a, low), a_even));
+sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_srli_epi16(x.a, 8), a_odd));
+sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_and_si256(x.b, low), b_even));
+sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_srli_epi16(x.b, 8), b_odd));
 #endif
 return sum;""",
     "neon": "\n".join(f"sum.{r} = hapir__dot_u8_i8(sum.{r}, x.{r}, w.{r});" for r in "abcd") + "\nreturn sum;",
@@ -308,7 +309,7 @@ PRIMITIVES = (
             "c": lanes("x.v[i] * y.v[i]"),
         },
     ),
-    # the dot products of `simd_base` take one word of x; here each pixel has its own, and all lanes of w are one word
+    # the dot products of `simd_base` take one word of x for all lanes; these take any two vectors
     function("i32x16__dot_bytes", _VECTOR, _DOT_PARAMETERS, _DOT_BYTES, "i32x16__dot_u8_i8", "hapir__dot_u8_i8"),
     function("i32x16__dot_halves", _VECTOR, _DOT_PARAMETERS, _DOT_HALVES, "i32x16__dot_i16", "hapir__dot_i16"),
     everywhere(

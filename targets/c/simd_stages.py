@@ -7,7 +7,7 @@ one of IEEE 754 on every path. Stores to narrow integers saturate.
 
 from __future__ import annotations
 
-from hapir.targets.c.simd_parts import DOUBLES, each, per_path
+from hapir.targets.c.simd_parts import DOUBLES, each, per_path, per_register
 
 _I, _F, _D = "hapir__i32x16", "hapir__f32x16", "hapir__f64x16"
 
@@ -53,7 +53,7 @@ _INTEGERS = [
 ]  # fmt: skip
 
 _PARTS = [
-    per_path("hapir__mul_high", _I, "i32 a, i32 b", part=True,
+    per_register("hapir__mul_high", _I, "i32 a, i32 b",
         avx512="""
         const __m512i even = _mm512_mul_epi32(a, b);
         const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
@@ -68,7 +68,7 @@ _PARTS = [
         const int64x2_t first = vmull_s32(vget_low_s32(a), vget_low_s32(b)), last = vmull_high_s32(a, b);
         return vuzp2q_s32(vreinterpretq_s32_s64(first), vreinterpretq_s32_s64(last));
         """),
-    per_path("hapir__mul_add_high", _I, "i32 a, i32 b, int64_t c", part=True,
+    per_register("hapir__mul_add_high", _I, "i32 a, i32 b, int64_t c",
         avx512="""
         const __m512i add = _mm512_set1_epi64(c);
         const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, b), add);
@@ -86,7 +86,7 @@ _PARTS = [
         const int64x2_t first = vmlal_s32(add, vget_low_s32(a), vget_low_s32(b)), last = vmlal_high_s32(add, a, b);
         return vuzp2q_s32(vreinterpretq_s32_s64(first), vreinterpretq_s32_s64(last));
         """),
-    per_path("hapir__mul_high_sticky", _I, "i32 a, i32 b", part=True,
+    per_register("hapir__mul_high_sticky", _I, "i32 a, i32 b",
         avx512="""
         const __m512i even = _mm512_mul_epi32(a, b);
         const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
@@ -159,7 +159,7 @@ _DOUBLES = [
 ]  # fmt: skip
 
 _ROUNDINGS = [
-    per_path("hapir__half_up", _D, "f64 a", part=True,
+    per_register("hapir__half_up", _D, "f64 a",
         avx512="""
         const __m512d below = _mm512_roundscale_pd(a, 0x09);
         const __mmask8 up = _mm512_cmp_pd_mask(_mm512_sub_pd(a, below), _mm512_set1_pd(0.5), _CMP_GE_OQ);
@@ -179,7 +179,7 @@ _ROUNDINGS = [
         const double below = floor(a);
         return below + (a - below >= 0.5 ? 1.0 : 0.0);
         """),
-    per_path("hapir__half_away", _D, "f64 a", part=True,
+    per_register("hapir__half_away", _D, "f64 a",
         avx512="""
         const __m512d below = _mm512_roundscale_pd(a, 0x09), fraction = _mm512_sub_pd(a, below);
         const __m512d half = _mm512_set1_pd(0.5);

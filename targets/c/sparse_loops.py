@@ -14,7 +14,7 @@ from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.program import LANES
 from hapir.targets.c.simd import Primitive
-from hapir.targets.c.text import c, listed, sink, source, times
+from hapir.targets.c.text import c, listed, offset, sink, source, times
 
 WIDEST = {"avx512": 8, "avx2": 2, "neon": 4, "c": 2}
 """Vectors of sums that a path keeps in registers at once."""
@@ -69,9 +69,6 @@ def _word_loop(name: str, path: str, contraction: Contraction, vectors: int, ind
             lines.append(f"s{s}_{v} = {texts.multiply}(s{s}_{v}, {pixels}, w{s});")
         return "\n".join(lines)
 
-    def total(v: int) -> str:
-        return reduce(lambda sum, s: f"{texts.vector}__add({sum}, s{s}_{v})", range(1, strands), f"s0_{v}")
-
     starts = [f"{kind} s0_{v} = {texts.vector}__load({_plus('sum', lane)});" for v, lane in enumerate(lanes)]
     starts += [f"{kind} s{s}_{v} = {texts.vector}__zero();" for s in range(1, strands) for v in range(width)]
     rest = c(
@@ -102,7 +99,9 @@ def _word_loop(name: str, path: str, contraction: Contraction, vectors: int, ind
         step=strands * contraction.elements,
         entries="\n".join(entry(s) for s in range(strands)),
         rest=rest if strands > 1 else "",
-        store="\n".join(f"{texts.vector}__store({_plus('sum', lane)}, {total(v)});" for v, lane in enumerate(lanes)),
+        store="\n".join(
+            f"{texts.vector}__store({_plus('sum', lane)}, {_total(texts, v, strands)});" for v, lane in enumerate(lanes)
+        ),
     )
     return _loops(name, contraction, word, vectors, width, index, body)
 
@@ -151,6 +150,93 @@ def _loops(name: str, contraction: Contraction, word: str, vectors: int, width: 
 def _fetch(tile: int) -> str:
     """The next list's sums are elsewhere: fetched while this list is worked through."""
     return "\n".join(f"prefetch__line(sums + (int32_t)*filters * {tile} + {v});" for v in range(0, tile, LANES))
+
+
+PIXELS = {"avx512": 8, "avx2": 4, "neon": 4, "c": 2}
+"""Pixels whose sums with 16 filters a path keeps in registers at once."""
+
+
+def block_loop(contraction: Contraction, pixels: int, index: CType) -> Primitive:
+    """Vectors of 16 filters times the words of so many pixels that a list names."""
+    name = f"blocks__{contraction.name}_{pixels}_{index.removesuffix('_t')}"
+    texts = {path: _block_loop(name, path, contraction, pixels, index) for path in PATHS}
+    return Primitive(name, texts, TEXTS[contraction.name].needs)
+
+
+def _block_loop(name: str, path: str, contraction: Contraction, pixels: int, index: CType) -> str:
+    """Full steps of pixels as one loop over the list each, then those that are left over."""
+    width = min(pixels, PIXELS[path])
+    parameters = [source(contraction.x, "x"), "int32_t stride", source(index, "places"), "int32_t length"]
+    parameters += [source(contraction.w, "weights"), sink(contraction.sums, "sums")]
+    steps = [c("for (int32_t p = 0; p <= $last; p += $width) {\n    $body\n}", last=pixels - width, width=width,
+               body=_block_step(path, contraction, width, index, "p"))]  # fmt: skip
+    if pixels % width:
+        rest = _block_step(path, contraction, pixels % width, index, str(pixels - pixels % width))
+        steps.append(c("{\n    $body\n}", body=rest))
+    return c(
+        """
+        $head
+        {
+            $unused
+            $steps
+        }
+        """,
+        head=listed(f"static void {name}(", parameters, ")"),
+        unused="(void)stride;" if pixels == 1 else "",
+        steps="\n".join(steps),
+    )
+
+
+def _block_step(path: str, contraction: Contraction, pixels: int, index: CType, first: str) -> str:
+    texts = TEXTS[contraction.name]
+    kind = f"hapir__{texts.vector}"
+    strands = max(1, min(MOST_STRANDS, STRANDS[path] // pixels))
+
+    def entry(s: int) -> str:
+        vector = f"{texts.vector}__load({_plus('weight', s * contraction.per_vector)})"
+        lines = [f"const {kind} w{s} = {vector};", f"const {contraction.x} *from{s} = start + place[{s}];"]
+        for p in range(pixels):
+            word = c(texts.broadcast, **{"from": f"({offset(f'from{s}', times('stride', p) if p else '')})"})
+            lines.append(f"s{s}_{p} = {texts.multiply}(s{s}_{p}, {word}, w{s});")
+        return "\n".join(lines)
+
+    return c(
+        """
+        $start
+        const $x *start = $from;
+        const $index *place = places;
+        const $w *weight = weights;
+        int32_t left = length;
+        for (; left >= $strands; left -= $strands, place += $strands, weight += $step) {
+            $entries
+        }
+        $rest
+        $store
+        """,
+        start="\n".join(f"{kind} s{s}_{p} = {texts.vector}__zero();" for s in range(strands) for p in range(pixels)),
+        x=contraction.x,
+        **{"from": "x" if pixels == 1 and first == "0" else f"x + {first} * stride"},
+        index=index,
+        w=contraction.w,
+        strands=strands,
+        step=strands * contraction.per_vector,
+        entries="\n".join(entry(s) for s in range(strands)),
+        rest=c(
+            "for (; left > 0; --left, ++place, weight += $step) {\n    $entry\n}",
+            step=contraction.per_vector,
+            entry=entry(0),
+        )
+        if strands > 1
+        else "",
+        store="\n".join(
+            f"{texts.vector}__store(sums + ({first} + {p}) * {LANES}, {_total(texts, p, strands)});"
+            for p in range(pixels)
+        ),
+    )
+
+
+def _total(texts: Texts, lane: int, strands: int) -> str:
+    return reduce(lambda sum, s: f"{texts.vector}__add({sum}, s{s}_{lane})", range(1, strands), f"s0_{lane}")
 
 
 def ras_loop(vectors: int, index: CType, scaled: bool) -> Primitive:

@@ -103,7 +103,7 @@ def transform_lines(matrix: Array, how: Arithmetic) -> list[str]:
             for same in (True, False):
                 terms = zip(row, rows[pair], names, strict=True)
                 parts.append(named(sum_text([(x, name) for x, y, name in terms if x and (x == y) == same], how)))
-            lines += [f"{_element(k)} = {how.add(*parts, sign)};" for k, sign in ((i, 1), (pair, -1))]
+            lines += [f"{_element(k)} = {how.add(parts[0], parts[1], sign)};" for k, sign in ((i, 1), (pair, -1))]
             done.add(pair)
         elif i not in done:
             lines.append(f"{_element(i)} = {sum_text([(x, n) for x, n in zip(row, names, strict=True) if x], how)};")

@@ -18,6 +18,7 @@ from hapir.lowering.kernel.program import (
     Clamp,
     CType,
     Dequantize,
+    Function,
     Join,
     Quantize,
     Requantize,
@@ -163,7 +164,8 @@ class Chain:
     def row(self, table: Table) -> str:
         """The entries of the lanes' channels."""
         vector = "hapir__f64x16" if table.ctype == "double" else f"hapir__{_kind(table.ctype)}"
-        variable = f"row_{self.symbols.of(table)}"
+        # a large table is a member of a union: `name.values`
+        variable = f"row_{self.symbols.of(table)}".replace(".", "_")
         entries = load(table.ctype if table.ctype != "uint32_t" else "int32_t", *self._place(table))
         self.rows[variable] = f"const {vector} {variable} = {entries};"
         return variable
@@ -442,20 +444,42 @@ def _between_0_and_1(value: str) -> str:
     return f"f32x16__at_most(f32x16__at_least({value}, {_one(0.0)}), {_one(1.0)})"
 
 
-_APPLY: Mapping[str, Callable[..., str]] = {
-    "gelu": "f32x16__gelu({})".format,
-    "sigmoid": "f32x16__sigmoid({})".format,
-    "silu": lambda v: f"f32x16__mul({v}, f32x16__sigmoid({v}))",
-    "tanh": "f32x16__tanh({})".format,
-    "leaky_relu": lambda v, slope: f"f32x16__if_less({v}, {_one(0.0)}, f32x16__mul({v}, {_one(slope)}), {v})",
-    "hard_sigmoid": lambda v, slope, start: _between_0_and_1(f"f32x16__fma({_one(start)}, {v}, {_one(slope)})"),
-    "hard_swish": lambda v: f"f32x16__mul({v}, {_between_0_and_1(f'f32x16__fma({_one(0.5)}, {v}, {_one(1 / 6)})')})",
+def _plain(name: str) -> Callable[[str, tuple[float, ...]], str]:
+    return lambda v, _: f"f32x16__{name}({v})"
+
+
+def _silu(v: str, _: tuple[float, ...]) -> str:
+    return f"f32x16__mul({v}, f32x16__sigmoid({v}))"
+
+
+def _leaky_relu(v: str, constants: tuple[float, ...]) -> str:
+    (slope,) = constants
+    return f"f32x16__if_less({v}, {_one(0.0)}, f32x16__mul({v}, {_one(slope)}), {v})"
+
+
+def _hard_sigmoid(v: str, constants: tuple[float, ...]) -> str:
+    slope, start = constants
+    return _between_0_and_1(f"f32x16__fma({_one(start)}, {v}, {_one(slope)})")
+
+
+def _hard_swish(v: str, _: tuple[float, ...]) -> str:
+    return f"f32x16__mul({v}, {_hard_sigmoid(v, (1 / 6, 0.5))})"
+
+
+_APPLY: Mapping[Function, Callable[[str, tuple[float, ...]], str]] = {
+    "gelu": _plain("gelu"),
+    "sigmoid": _plain("sigmoid"),
+    "tanh": _plain("tanh"),
+    "silu": _silu,
+    "leaky_relu": _leaky_relu,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": _hard_swish,
 }
 
 
 def _apply(chain: Chain, v: str, ctype: CType, stage: Apply, last: bool) -> str | None:
     text = _APPLY.get(stage.function)
-    return None if text is None else chain.name("float", text(v, *stage.constants))
+    return None if text is None else chain.name("float", text(v, stage.constants))
 
 
 _STAGES: Mapping[type[Stage], Callable[..., str | None]] = {

@@ -116,7 +116,7 @@ def test_every_choice_computes_the_same(spec: Path, schedule: str):
 def test_the_report_tells_why(spec: Path):
     report = kernel_report(load(spec).schedule("zen"))
     rows = {row.layer: row for row in report.rows}
-    assert (rows["c1"].kernel, rows["c2"].kernel, rows["c2"].block) == ("winograd(tile = 2)", "direct f32", "4 x 16")
+    assert (rows["c1"].kernel, rows["c2"].kernel, rows["c2"].block) == ("winograd(tile = 2)", "direct", "4 x 16")
     assert all(row.cycles and row.bound for row in report.rows)
     refused = {a.kernel: a.why_not for a in rows["c2"].alternatives}
     assert refused["winograd(tile = 4)"] == "windows are 3x3 or of 3 neighbours in a row, not 5x5"
@@ -153,7 +153,7 @@ def test_a_host_by_name_is_part_of_the_passes(spec: Path):
     assert passes[-2:] == ['choose_kernels{host="cortex_a53"}', 'tile_kernels{host="cortex_a53"}']
 
 
-@pytest.mark.parametrize("arithmetic", ["planes", "codes", "bytes"])
+@pytest.mark.parametrize("arithmetic", ["bits", "codes", "bytes"])
 def test_arithmetic_of_few_bits_can_be_asked_for(tmp_path: Path, arithmetic: str):
     for name in ("digits_binary.hap", "digits_binary.safetensors", "digits_calib.npz", "digits_test.npz"):
         shutil.copy(EXAMPLES / name, tmp_path)

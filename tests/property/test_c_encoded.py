@@ -67,7 +67,7 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     file = WeightsFile.of(stored, fold_constants(network, context.weights))
     artefact = emit_c(network, context.weights, f"net{number}", file)
     plain = emit_c(network, context.weights, f"plain{number}")
-    program = plan_program(network, context.weights)
+    program = plan_program(network, context.weights, file.encoded)
     loads = plan_loads(program, file)
     # every weight of every kernel is only moved, so all that is encoded can be loaded
     assert len(loads) == sum(t.source is not None and t.source.key in file.encoded for t in program.tables) > 0

@@ -85,7 +85,8 @@ def _layer(build: NetworkBuilder, draw: Draw, x: SSAValue, values: list[SSAValue
         return requantize(build, draw, build.append(nn.SumPoolOp(x, window=window, layer=name)), name, 500)
     size = draw(st.sampled_from((1, 1, 2, 3)))
     pad = draw(st.integers(0, size - 1)) if min(height, width) >= size else size - 1
-    window = Window((size, size), (draw(st.sampled_from((1, 1, 1, 2))),) * 2, (pad,) * 4)
+    stride = draw(st.sampled_from((1, 1, 1, 2)))
+    window = Window((size, size), (stride, stride), (pad, pad, pad, pad))
     groups = channels if kind == "depthwise" else 1
     filters = channels if kind == "depthwise" else draw(st.sampled_from((channels, 4, 16, 20)))
     weights = (filters, channels // groups, size, size)

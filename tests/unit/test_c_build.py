@@ -58,7 +58,7 @@ def test_the_cache_serves_a_second_build(cache: Path, monkeypatch: pytest.Monkey
     def never(*_: object) -> Path:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(build, "_compile", never)
+    monkeypatch.setattr(build, "compile_units", never)
     np.testing.assert_array_equal(build_c(emit_c(*tiny())).run({"image": IMAGE})["image"], expected)
     with pytest.raises(AssertionError, match="compiled again"):
         build_c(emit_c(*tiny()), flags=("-std=c11", "-O0"))

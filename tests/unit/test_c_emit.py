@@ -22,6 +22,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, Rounding, signed, unsigned
 from hapir.targets.c.build import build_c, find_compiler
 from hapir.targets.c.emit import CArtefact, emit_c
+from hapir.targets.c.print_weights import LARGE_BYTES
 from hapir.targets.c.target import CTarget
 from hapir.weights import WeightStore
 
@@ -118,6 +119,22 @@ def test_the_header_serves_cplusplus(tmp_path: Path):
     )
     command = [*find_compiler().command, "-x", "c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     subprocess.run([*command, "-fsyntax-only", "main.cpp"], cwd=tmp_path, check=True)
+
+
+def test_a_bias_of_many_filters_compiles():
+    filters = LARGE_BYTES // 4 + 16
+    store = WeightStore()
+    rng = np.random.default_rng(0)
+    store.put("w", rng.standard_normal((filters, 3), dtype=np.float32))
+    store.put("b", rng.standard_normal(filters, dtype=np.float32))
+    types = TensorType(f32, (1, 3)), TensorType(f32, (1, filters))
+    network = nn.NetworkOp("wide", [("x", types[0])], [("y", types[1])])
+    w, b = nn.WeightOp("w", TensorType(f32, (filters, 3))), nn.WeightOp("b", TensorType(f32, (filters,)))
+    dense = nn.DenseOp(network.body.block.args[0], w.result, b.result, layer="y")
+    network.body.block.add_ops([w, b, dense, nn.ReturnOp([dense.result])])
+    x = np.ones((1, 3), np.float32)
+    found = build_c(emit_c(network, store)).run({"x": x})["y"]
+    np.testing.assert_allclose(found[0], store["w"].sum(axis=1) + store["b"], rtol=1e-5, atol=1e-5)
 
 
 def test_the_target_prints_every_network():

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from hapir.lowering.kernel.program import DTYPES, CType, Table
-from hapir.targets.c.print_weights import LARGE_BYTES, before_tables, declare_table, is_string, print_table, value_of
+from hapir.targets.c.build import build_c_together
+from hapir.targets.c.emit import emit_c
+from hapir.targets.c.print_weights import LARGE_BYTES, before_tables, declare_table, is_string, linked_name, print_table
+from tests.property.integer_networks import integer_networks
+from tests.property.strategies import networks
+from tests.property.test_c_machines import drawn
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -47,8 +52,7 @@ def test_compilers_read_back_every_table(compiler: str, count_bytes: int, tmp_pa
     unit = [head, before_tables(printed), *(print_table(t, symbol(t.ctype)) for t in printed)]
     # the unit that reads them declares the same types: link-time optimization would complain
     reads = [
-        f"extern {t.ctype} read_{t.ctype}(int i);\n"
-        f"{t.ctype} read_{t.ctype}(int i) {{ return {value_of(t, symbol(t.ctype))}[i]; }}\n"
+        f"extern {t.ctype} read_{t.ctype}(int i);\n{t.ctype} read_{t.ctype}(int i) {{ return {symbol(t.ctype)}[i]; }}\n"
         for t in printed
     ]
     declarations = [declare_table(t, symbol(t.ctype)) for t in printed]
@@ -58,7 +62,7 @@ def test_compilers_read_back_every_table(compiler: str, count_bytes: int, tmp_pa
     subprocess.run(command, cwd=tmp_path, check=True)
     library = ctypes.CDLL(str(tmp_path / "tables.so"))
     for table in printed:
-        found = (ctypes.c_char * table.size_bytes).in_dll(library, symbol(table.ctype))
+        found = (ctypes.c_char * table.size_bytes).in_dll(library, linked_name(table, symbol(table.ctype)))
         assert bytes(found) == table.values.tobytes()
         assert ctypes.addressof(found) % 64 == 0
 
@@ -73,4 +77,20 @@ def test_symbols_have_the_sizes_of_their_tables(compiler: str, tmp_path: Path):
     subprocess.run([compiler, "-std=c11", "-c", "w.c"], cwd=tmp_path, check=True)
     lines = subprocess.run(["nm", "-S", "w.o"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     sizes = {name: int(size, 16) for _, size, _, name in (line.split() for line in lines.splitlines())}
-    assert sizes == {name: table.size_bytes for name, table in names.items()}
+    assert sizes == {linked_name(table, name): table.size_bytes for name, table in names.items()}
+
+
+def test_networks_whose_tables_are_all_strings(monkeypatch: pytest.MonkeyPatch):
+    integers = [(s.network, s.weights, s.inputs(2)) for s in drawn(integer_networks(max_layers=4), 5, 13)]
+    floats = [(s.network, s.weights, dict(s.inputs(2))) for s in drawn(networks(max_layers=4), 3, 13)]
+    jobs = [*integers, *floats]
+    plain = [emit_c(network, weights, f"a{i}") for i, (network, weights, _) in enumerate(jobs)]
+    monkeypatch.setattr("hapir.targets.c.print_weights.LARGE_BYTES", 1)
+    strings = [emit_c(network, weights, f"b{i}") for i, (network, weights, _) in enumerate(jobs)]
+    assert any("__data.values" in artefact.files[f"{artefact.name}.c"] for artefact in strings)
+    modules = build_c_together(
+        [*plain, *strings], flags=("-std=c11", "-O1", "-ffp-contract=off", *WARNINGS), cache=False
+    )
+    for (_, _, inputs), one, other in zip(jobs, modules[: len(jobs)], modules[len(jobs) :], strict=True):
+        for name, array in one.run(inputs).items():
+            np.testing.assert_array_equal(other.run(inputs)[name], array)

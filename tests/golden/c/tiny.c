@@ -13,6 +13,8 @@
 #define HAPIR__INLINE static inline
 #endif
 
+_Static_assert((-1 >> 1) == -1, "the right shift of a negative number must round down");
+
 extern const int8_t tiny_c_1_weight[384];
 extern const int32_t tiny_c_1_bias[2];
 extern const uint16_t tiny_c_1_multiplier[2];
@@ -41,6 +43,11 @@ extern const int32_t tiny_c_1_bias_2[3];
 #include <immintrin.h>
 #elif defined(HAPIR__PATH_NEON)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__GNUC__)
+typedef float hapir__f32x4 __attribute__((vector_size(16)));
 #endif
 
 /* What lies around maps of height x width elements in frames of rows x pitch. */
@@ -161,11 +168,6 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
     return _mm512_maskz_loadu_epi32((__mmask16)((1U << n) - 1U), x);
 }
 
-HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
-{
-    return _mm512_add_epi32(x, y);
-}
-
 HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
 {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)x));
@@ -174,6 +176,11 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
 HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
 {
     return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1U << n) - 1U), x));
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    return _mm512_add_epi32(x, y);
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
@@ -344,14 +351,6 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
     return i32x16__load(lanes);
 }
 
-HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
-{
-    hapir__i32x16 r;
-    r.a = _mm256_add_epi32(x.a, y.a);
-    r.b = _mm256_add_epi32(x.b, y.b);
-    return r;
-}
-
 HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
 {
     return (hapir__i32x16){_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(x + 0))),
@@ -363,6 +362,14 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
     uint16_t lanes[16] = {0};
     memcpy(lanes, x, sizeof(*x) * (size_t)n);
     return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = _mm256_add_epi32(x.a, y.a);
+    r.b = _mm256_add_epi32(x.b, y.b);
+    return r;
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
@@ -543,16 +550,6 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
     return i32x16__load(lanes);
 }
 
-HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
-{
-    hapir__i32x16 r;
-    r.a = vaddq_s32(x.a, y.a);
-    r.b = vaddq_s32(x.b, y.b);
-    r.c = vaddq_s32(x.c, y.c);
-    r.d = vaddq_s32(x.d, y.d);
-    return r;
-}
-
 HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
 {
     const uint16x8_t first = vld1q_u16(x), last = vld1q_u16(x + 8);
@@ -566,6 +563,16 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
     uint16_t lanes[16] = {0};
     memcpy(lanes, x, sizeof(*x) * (size_t)n);
     return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    r.a = vaddq_s32(x.a, y.a);
+    r.b = vaddq_s32(x.b, y.b);
+    r.c = vaddq_s32(x.c, y.c);
+    r.d = vaddq_s32(x.d, y.d);
+    return r;
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
@@ -626,6 +633,63 @@ HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 
 #ifdef HAPIR__PATH_C
 
+#if defined(__SSE2__) && !defined(HAPIR_PLAIN_C)
+HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    __m128i s0_0 = _mm_setzero_si128(), s0_1 = _mm_setzero_si128(), s0_2 = _mm_setzero_si128(), s0_3 = _mm_setzero_si128();
+    __m128i s1_0 = _mm_setzero_si128(), s1_1 = _mm_setzero_si128(), s1_2 = _mm_setzero_si128(), s1_3 = _mm_setzero_si128();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                int32_t word0;
+                memcpy(&word0, from, sizeof(word0));
+                const __m128i x0 = _mm_set1_epi32(word0), even0 = _mm_and_si128(x0, _mm_set1_epi32(0x00FF00FF));
+                const __m128i odd0 = _mm_srli_epi16(x0, 8);
+                int32_t word1;
+                memcpy(&word1, from + x_stride, sizeof(word1));
+                const __m128i x1 = _mm_set1_epi32(word1), even1 = _mm_and_si128(x1, _mm_set1_epi32(0x00FF00FF));
+                const __m128i odd1 = _mm_srli_epi16(x1, 8);
+                const __m128i w0 = _mm_loadu_si128((const void *)(w));
+                const __m128i low0 = _mm_srai_epi16(_mm_slli_epi16(w0, 8), 8), high0 = _mm_srai_epi16(w0, 8);
+                s0_0 = _mm_add_epi32(s0_0, _mm_madd_epi16(even0, low0));
+                s0_0 = _mm_add_epi32(s0_0, _mm_madd_epi16(odd0, high0));
+                s1_0 = _mm_add_epi32(s1_0, _mm_madd_epi16(even1, low0));
+                s1_0 = _mm_add_epi32(s1_0, _mm_madd_epi16(odd1, high0));
+                const __m128i w1 = _mm_loadu_si128((const void *)(w + 16));
+                const __m128i low1 = _mm_srai_epi16(_mm_slli_epi16(w1, 8), 8), high1 = _mm_srai_epi16(w1, 8);
+                s0_1 = _mm_add_epi32(s0_1, _mm_madd_epi16(even0, low1));
+                s0_1 = _mm_add_epi32(s0_1, _mm_madd_epi16(odd0, high1));
+                s1_1 = _mm_add_epi32(s1_1, _mm_madd_epi16(even1, low1));
+                s1_1 = _mm_add_epi32(s1_1, _mm_madd_epi16(odd1, high1));
+                const __m128i w2 = _mm_loadu_si128((const void *)(w + 32));
+                const __m128i low2 = _mm_srai_epi16(_mm_slli_epi16(w2, 8), 8), high2 = _mm_srai_epi16(w2, 8);
+                s0_2 = _mm_add_epi32(s0_2, _mm_madd_epi16(even0, low2));
+                s0_2 = _mm_add_epi32(s0_2, _mm_madd_epi16(odd0, high2));
+                s1_2 = _mm_add_epi32(s1_2, _mm_madd_epi16(even1, low2));
+                s1_2 = _mm_add_epi32(s1_2, _mm_madd_epi16(odd1, high2));
+                const __m128i w3 = _mm_loadu_si128((const void *)(w + 48));
+                const __m128i low3 = _mm_srai_epi16(_mm_slli_epi16(w3, 8), 8), high3 = _mm_srai_epi16(w3, 8);
+                s0_3 = _mm_add_epi32(s0_3, _mm_madd_epi16(even0, low3));
+                s0_3 = _mm_add_epi32(s0_3, _mm_madd_epi16(odd0, high3));
+                s1_3 = _mm_add_epi32(s1_3, _mm_madd_epi16(even1, low3));
+                s1_3 = _mm_add_epi32(s1_3, _mm_madd_epi16(odd1, high3));
+            }
+        }
+    }
+    _mm_storeu_si128((void *)(sums), s0_0);
+    _mm_storeu_si128((void *)(sums + 4), s0_1);
+    _mm_storeu_si128((void *)(sums + 8), s0_2);
+    _mm_storeu_si128((void *)(sums + 12), s0_3);
+    _mm_storeu_si128((void *)(sums + 16), s1_0);
+    _mm_storeu_si128((void *)(sums + 20), s1_1);
+    _mm_storeu_si128((void *)(sums + 24), s1_2);
+    _mm_storeu_si128((void *)(sums + 28), s1_3);
+}
+#else
 HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
@@ -647,6 +711,7 @@ HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, 
     memcpy(sums, s0, sizeof(s0));
     memcpy(sums + 16, s1, sizeof(s1));
 }
+#endif
 
 typedef struct {
     int32_t v[16];
@@ -669,15 +734,6 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
     return i32x16__load(lanes);
 }
 
-HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
-{
-    hapir__i32x16 r;
-    for (int i = 0; i < 16; ++i) {
-        r.v[i] = (int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i]);
-    }
-    return r;
-}
-
 HAPIR__INLINE hapir__i32x16 i32x16__load_u16(const uint16_t *x)
 {
     hapir__i32x16 r;
@@ -692,6 +748,15 @@ HAPIR__INLINE hapir__i32x16 i32x16__load_first_u16(const uint16_t *x, int n)
     uint16_t lanes[16] = {0};
     memcpy(lanes, x, sizeof(*x) * (size_t)n);
     return i32x16__load_u16(lanes);
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__add(hapir__i32x16 x, hapir__i32x16 y)
+{
+    hapir__i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.v[i] = (int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i]);
+    }
+    return r;
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__mul(hapir__i32x16 a, hapir__i32x16 b)
@@ -744,6 +809,11 @@ HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
     memcpy(y, lanes, sizeof(*y) * (size_t)n);
 }
 
+HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
+{
+    memcpy(p, x.v, sizeof(x.v));
+}
+
 HAPIR__INLINE hapir__i32x16 i32x16__zero(void)
 {
     hapir__i32x16 r;
@@ -760,16 +830,51 @@ HAPIR__INLINE hapir__i32x16 i32x16__word(const void *p)
     return i32x16__set(word);
 }
 
-HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
-{
-    memcpy(p, x.v, sizeof(x.v));
-}
-
 HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
 {
     return x;
 }
 
+#if defined(__SSE2__) && !defined(HAPIR_PLAIN_C)
+HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    __m128i s0_0 = _mm_setzero_si128(), s0_1 = _mm_setzero_si128(), s0_2 = _mm_setzero_si128(), s0_3 = _mm_setzero_si128();
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                int32_t word0;
+                memcpy(&word0, from, sizeof(word0));
+                const __m128i x0 = _mm_set1_epi32(word0), even0 = _mm_and_si128(x0, _mm_set1_epi32(0x00FF00FF));
+                const __m128i odd0 = _mm_srli_epi16(x0, 8);
+                const __m128i w0 = _mm_loadu_si128((const void *)(w));
+                const __m128i low0 = _mm_srai_epi16(_mm_slli_epi16(w0, 8), 8), high0 = _mm_srai_epi16(w0, 8);
+                s0_0 = _mm_add_epi32(s0_0, _mm_madd_epi16(even0, low0));
+                s0_0 = _mm_add_epi32(s0_0, _mm_madd_epi16(odd0, high0));
+                const __m128i w1 = _mm_loadu_si128((const void *)(w + 16));
+                const __m128i low1 = _mm_srai_epi16(_mm_slli_epi16(w1, 8), 8), high1 = _mm_srai_epi16(w1, 8);
+                s0_1 = _mm_add_epi32(s0_1, _mm_madd_epi16(even0, low1));
+                s0_1 = _mm_add_epi32(s0_1, _mm_madd_epi16(odd0, high1));
+                const __m128i w2 = _mm_loadu_si128((const void *)(w + 32));
+                const __m128i low2 = _mm_srai_epi16(_mm_slli_epi16(w2, 8), 8), high2 = _mm_srai_epi16(w2, 8);
+                s0_2 = _mm_add_epi32(s0_2, _mm_madd_epi16(even0, low2));
+                s0_2 = _mm_add_epi32(s0_2, _mm_madd_epi16(odd0, high2));
+                const __m128i w3 = _mm_loadu_si128((const void *)(w + 48));
+                const __m128i low3 = _mm_srai_epi16(_mm_slli_epi16(w3, 8), 8), high3 = _mm_srai_epi16(w3, 8);
+                s0_3 = _mm_add_epi32(s0_3, _mm_madd_epi16(even0, low3));
+                s0_3 = _mm_add_epi32(s0_3, _mm_madd_epi16(odd0, high3));
+            }
+        }
+    }
+    _mm_storeu_si128((void *)(sums), s0_0);
+    _mm_storeu_si128((void *)(sums + 4), s0_1);
+    _mm_storeu_si128((void *)(sums + 8), s0_2);
+    _mm_storeu_si128((void *)(sums + 12), s0_3);
+}
+#else
 HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
@@ -788,6 +893,7 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
     }
     memcpy(sums, s0, sizeof(s0));
 }
+#endif
 
 HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 {
@@ -839,70 +945,74 @@ enum { layer_c_1_2__pixels = 2, layer_c_1_2__blocks = 1 };
 #define layer_c_1_2__tile tile__u8_i8_2x1
 #endif
 
-static void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
-        int32_t count)
+HAPIR__INLINE void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t pixels,
+        int32_t first, int32_t count)
 {
     if (count % 16 != 0) {
         const int32_t i = count - 2;
-        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 2);
-        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias + first + i, 2));
-        const hapir__i32x16 v2 = i32x16__load_first_u16(tiny_c_1_multiplier + first + i, 2);
-        const hapir__i32x16 v3 = i32x16__mul(v1, v2);
-        const hapir__i32x16 v4 = i32x16__shift_right(v3, i32x16__set(16));
-        const hapir__i32x16 v5 = i32x16__shift_right(i32x16__add(v4, i32x16__set(7)), i32x16__set(1));
-        const hapir__i32x16 v6 = i32x16__max(v5, i32x16__set(3));
-        i32x16__store_first_u8(y + i, v6, 2);
-    }
-}
-
-static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
-        int32_t first, int32_t count)
-{
-    for (int32_t q = 0; q <= 4 - layer_c_1_2__pixels; q += layer_c_1_2__pixels) {
-        _Alignas(64) int32_t sums[layer_c_1_2__pixels * layer_c_1_2__blocks * 16];
-        layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums);
-        for (int32_t i = 0; i < layer_c_1_2__pixels; ++i) {
-            layer_c_1_2__finish(sums + i * layer_c_1_2__blocks * 16, y + (q + i) * 2, first, count);
+        const hapir__i32x16 row_tiny_c_1_bias = i32x16__load_first(tiny_c_1_bias + first + i, 2);
+        const hapir__i32x16 row_tiny_c_1_multiplier = i32x16__load_first_u16(tiny_c_1_multiplier + first + i, 2);
+        for (int32_t p = 0; p < pixels; ++p) {
+            const hapir__i32x16 v0 = i32x16__load_first(sums + p * layer_c_1_2__blocks * 16 + i, 2);
+            const hapir__i32x16 v1 = i32x16__add(v0, row_tiny_c_1_bias);
+            const hapir__i32x16 v2 = i32x16__mul(v1, row_tiny_c_1_multiplier);
+            const hapir__i32x16 v3 = i32x16__shift_right(v2, i32x16__set(16));
+            const hapir__i32x16 v4 = i32x16__shift_right(i32x16__add(v3, i32x16__set(7)), i32x16__set(1));
+            const hapir__i32x16 v5 = i32x16__max(v4, i32x16__set(3));
+            i32x16__store_first_u8(y + p * 2 + i, v5, 2);
         }
     }
 }
 
-static void layer_c_1_2__row(const uint8_t *restrict x, uint8_t *restrict y)
+static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, int32_t *restrict sums,
+        int32_t first, int32_t count)
 {
-    for (int32_t k = 0; k < 2; k += layer_c_1_2__blocks * 16) {
-        const int8_t *w = tiny_c_1_weight + k / 16 * 384 + k % 16 * 4;
-        const int32_t count = 2 - k < layer_c_1_2__blocks * 16 ? 2 - k : layer_c_1_2__blocks * 16;
-        layer_c_1_2__strip(x, w, y + k, k, count);
+    int32_t q = 0;
+    for (; q + layer_c_1_2__pixels <= 4; q += layer_c_1_2__pixels) {
+        layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums + q * layer_c_1_2__blocks * 16);
+    }
+    #ifdef layer_c_1_2__rest
+    layer_c_1_2__rest(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums + q * layer_c_1_2__blocks * 16);
+    #endif
+    (void)first;
+    (void)count;
+}
+
+static void layer_c_1_2__pooled(const uint8_t *restrict x, const int8_t *restrict w, uint8_t *restrict y,
+        int32_t *restrict rows, int32_t first, int32_t count)
+{
+    enum { length = 4 * layer_c_1_2__blocks * 16 };
+    _Alignas(64) int32_t best[layer_c_1_2__blocks * 16];
+    int32_t row = 0;
+    for (int32_t p = 0; p < 2; ++p, y += 4) {
+        const int32_t top = p * 2, bottom = top + 2;
+        const int32_t first_row = top < 0 ? 0 : top, end = bottom > 4 ? 4 : bottom;
+        row = row < first_row ? first_row : row;
+        for (; row < end; ++row) {
+            layer_c_1_2__strip(x + row * 12, w, rows + row % 2 * length, first, count);
+        }
+        for (int32_t q = 0; q < 2; ++q) {
+            const int32_t left = q * 2;
+            for (int32_t b = 0; b < layer_c_1_2__blocks; ++b) {
+                const int32_t *from = rows + b * 16;
+                hapir__i32x16 v = i32x16__load(from + 0 * length + (left + 0) * layer_c_1_2__blocks * 16);
+                v = i32x16__max(v, i32x16__load(from + 0 * length + (left + 1) * layer_c_1_2__blocks * 16));
+                v = i32x16__max(v, i32x16__load(from + 1 * length + (left + 0) * layer_c_1_2__blocks * 16));
+                v = i32x16__max(v, i32x16__load(from + 1 * length + (left + 1) * layer_c_1_2__blocks * 16));
+                i32x16__store(best + b * 16, v);
+            }
+            layer_c_1_2__finish(best, y + q * 2, 1, first, count);
+        }
     }
 }
 
 /* c.1: conv2d 3x3, 1x2x4x4 -> 1x2x4x4, max_pool -> 1x2x2x2 */
-static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, uint8_t *restrict rows)
+static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, int32_t *restrict rows)
 {
-    for (int32_t n = 0; n < 1; ++n) {
-        uint8_t *restrict to = y;
-        int32_t row = 0;
-        for (int32_t p = 0; p < 2; ++p) {
-            const int32_t top = p * 2, bottom = top + 2;
-            const int32_t first = top < 0 ? 0 : top, end = bottom > 4 ? 4 : bottom;
-            row = row < first ? first : row;
-            for (; row < end; ++row) {
-                layer_c_1_2__row(x + row * 12, rows + (row % 2) * 8);
-            }
-            for (int32_t q = 0; q < 2; ++q, to += 2) {
-                const int32_t left = q * 2, right = left + 2;
-                const int32_t start = left < 0 ? 0 : left, stop = right > 4 ? 4 : right;
-                memcpy(to, rows + (first % 2) * 8 + start * 2, sizeof(*to) * 2);
-                for (int32_t h = first; h < end; ++h) {
-                    for (int32_t w = start; w < stop; ++w) {
-                        const uint8_t *restrict from = rows + (h % 2) * 8 + w * 2;
-                        for (int32_t k = 0; k < 2; ++k) {
-                            to[k] = from[k] > to[k] ? from[k] : to[k];
-                        }
-                    }
-                }
-            }
-        }
+    for (int32_t k = 0; k < 2; k += layer_c_1_2__blocks * 16) {
+        const int8_t *w = tiny_c_1_weight + k / 16 * 384 + k % 16 * 4;
+        const int32_t count = 2 - k < layer_c_1_2__blocks * 16 ? 2 - k : layer_c_1_2__blocks * 16;
+        layer_c_1_2__pooled(x, w, y + k, rows, k, count);
     }
 }
 
@@ -920,19 +1030,22 @@ enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
 #define layer_c_1_3__tile tile__u8_i8_1x1
 #endif
 
-static void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t first,
-        int32_t count)
+HAPIR__INLINE void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t pixels,
+        int32_t first, int32_t count)
 {
     if (count % 16 != 0) {
         const int32_t i = count - 3;
-        const hapir__i32x16 v0 = i32x16__load_first(sums + i, 3);
-        const hapir__i32x16 v1 = i32x16__add(v0, i32x16__load_first(tiny_c_1_bias_2 + first + i, 3));
-        const hapir__i32x16 v2 = i32x16__mul(v1, i32x16__set(4125));
-        const hapir__i32x16 v3 = i32x16__and(i32x16__shift_right(v2, i32x16__set(19)), i32x16__set(1));
-        const hapir__i32x16 v4 = i32x16__add(i32x16__add(v2, i32x16__set(262143)), v3);
-        const hapir__i32x16 v5 = i32x16__shift_right(v4, i32x16__set(19));
-        const hapir__i32x16 v6 = i32x16__add(v5, i32x16__set(3));
-        i32x16__store_first_u8(y + i, v6, 3);
+        const hapir__i32x16 row_tiny_c_1_bias_2 = i32x16__load_first(tiny_c_1_bias_2 + first + i, 3);
+        for (int32_t p = 0; p < pixels; ++p) {
+            const hapir__i32x16 v0 = i32x16__load_first(sums + p * layer_c_1_3__blocks * 16 + i, 3);
+            const hapir__i32x16 v1 = i32x16__add(v0, row_tiny_c_1_bias_2);
+            const hapir__i32x16 v2 = i32x16__mul(v1, i32x16__set(4125));
+            const hapir__i32x16 v3 = i32x16__and(i32x16__shift_right(v2, i32x16__set(19)), i32x16__set(1));
+            const hapir__i32x16 v4 = i32x16__add(i32x16__add(v2, i32x16__set(262143)), v3);
+            const hapir__i32x16 v5 = i32x16__shift_right(v4, i32x16__set(19));
+            const hapir__i32x16 v6 = i32x16__add(v5, i32x16__set(3));
+            i32x16__store_first_u8(y + p * 3 + i, v6, 3);
+        }
     }
 }
 
@@ -942,9 +1055,7 @@ static void layer_c_1_3__strip(const uint8_t *restrict x, const int8_t *restrict
     for (int32_t q = 0; q <= 1 - layer_c_1_3__pixels; q += layer_c_1_3__pixels) {
         _Alignas(64) int32_t sums[layer_c_1_3__pixels * layer_c_1_3__blocks * 16];
         layer_c_1_3__tile(x + q * 8, 8, w, 64, 1, 8, 1, 8, 2, sums);
-        for (int32_t i = 0; i < layer_c_1_3__pixels; ++i) {
-            layer_c_1_3__finish(sums + i * layer_c_1_3__blocks * 16, y + (q + i) * 3, first, count);
-        }
+        layer_c_1_3__finish(sums, y + q * 3, layer_c_1_3__pixels, first, count);
     }
 }
 
@@ -965,10 +1076,10 @@ int tiny_run(struct tiny_ctx *ctx, const struct tiny_in *in, struct tiny_out *ou
             || out->int_2 == NULL) {
         return 1;
     }
-    HAPIR__LAYER(0, layer_image(in->image, (int8_t *)(void *)(ctx->arena + 192)));
-    HAPIR__LAYER(1, layer_c_1((int8_t *)(void *)(ctx->arena + 192), (uint8_t *)(void *)ctx->arena));
-    HAPIR__LAYER(2, layer_c_1_2((uint8_t *)(void *)ctx->arena, (uint8_t *)(void *)(ctx->arena + 320),
-            (uint8_t *)(void *)(ctx->arena + 192)));
-    HAPIR__LAYER(3, layer_c_1_3((uint8_t *)(void *)(ctx->arena + 320), out->int_2));
+    HAPIR__LAYER(0, layer_image(in->image, (int8_t *)(void *)ctx->arena));
+    HAPIR__LAYER(1, layer_c_1((int8_t *)(void *)ctx->arena, (uint8_t *)(void *)(ctx->arena + 576)));
+    HAPIR__LAYER(2, layer_c_1_2((uint8_t *)(void *)(ctx->arena + 576), (uint8_t *)(void *)(ctx->arena + 768),
+            (int32_t *)(void *)ctx->arena));
+    HAPIR__LAYER(3, layer_c_1_3((uint8_t *)(void *)(ctx->arena + 768), out->int_2));
     return 0;
 }

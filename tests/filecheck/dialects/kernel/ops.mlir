@@ -18,8 +18,8 @@ dataflow.schedule @s network @n machine @m dataflow "weight_stationary" {
 
 // A schedule without a machine says how the network runs where it is compiled for.
 dataflow.schedule @t network @n dataflow "weight_stationary" {
-  kernel.request "*" <dsc, {tau = 6 : i64}>
+  kernel.request "*" <dsc, {tau = 4 : i64}>
 }
 
 // CHECK:      dataflow.schedule @t network @n dataflow "weight_stationary" {
-// CHECK-NEXT:   kernel.request "*" <dsc, {tau = 6 : i64}>
+// CHECK-NEXT:   kernel.request "*" <dsc, {tau = 4 : i64}>

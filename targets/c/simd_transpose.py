@@ -1,0 +1,147 @@
+"""Squares of elements transposed in registers: what turns maps from one order of their axes to the other.
+
+`transpose__N_to_last` takes n = 16 / N rows, elements of N bytes: n channels of n pixels per 128-bit part of a
+register. It writes each pixel's n channels side by side; `transpose__N_to_first` goes back. Those that end in `_one`
+take one square. Rows are merged in pairs, log2(n) times: after that each 16 bytes are one column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hapir.dialects.kernel import PATHS
+from hapir.targets.c.simd import Primitive
+from hapir.targets.c.text import c
+
+SIZES = (1, 2, 4)
+"""Bytes of an element."""
+PARTS = {"avx512": 4, "avx2": 2, "sse2": 1, "neon": 1, "c": 1}
+"""128-bit parts of a register; `sse2` is one square on the paths of x86."""
+
+_TYPE = {"avx512": "__m512i", "avx2": "__m256i", "sse2": "__m128i", "neon": "uint8x16_t"}
+_PARAMETERS = "const uint8_t *from, ptrdiff_t from_stride, uint8_t *to, ptrdiff_t to_stride"
+
+
+def _merge(path: str, size: int, half: str, a: str, b: str) -> str:
+    bits = 8 * size
+    if path == "neon":
+        text = f"vzip{1 if half == 'lo' else 2}q_u{bits}"
+        if size == 1:
+            return f"{text}({a}, {b})"
+        cast = f"vreinterpretq_u{bits}_u8"
+        return f"vreinterpretq_u8_u{bits}({text}({cast}({a}), {cast}({b})))"
+    prefix = {"avx512": "_mm512", "avx2": "_mm256", "sse2": "_mm"}[path]
+    return f"{prefix}_unpack{half}_epi{bits}({a}, {b})"
+
+
+def _rounds(path: str, size: int) -> tuple[list[str], list[str]]:
+    """The statements that merge rows r0, r1, ..., and the names of the columns."""
+    count = 16 // size
+    names, lines = [f"r{i}" for i in range(count)], list[str]()
+    for turn in range(count.bit_length() - 1):
+        merged: list[str] = []
+        for i in range(count // 2):
+            for half in ("lo", "hi"):
+                name = f"t{turn}_{len(merged)}"
+                text = _merge(path, size, half, names[i], names[i + count // 2])
+                lines.append(f"const {_TYPE[path]} {name} = {text};")
+                merged.append(name)
+        names = merged
+    return lines, names
+
+
+def _to_last(path: str, size: int) -> str:
+    count = 16 // size
+    load: Callable[[str], str] = {
+        "avx512": lambda p: f"_mm512_loadu_si512({p})",
+        "avx2": lambda p: f"_mm256_loadu_si256((const void *)({p}))",
+        "sse2": lambda p: f"_mm_loadu_si128((const void *)({p}))",
+        "neon": lambda p: f"vld1q_u8({p})",
+    }[path]
+    lines = [f"const {_TYPE[path]} r{i} = {load(f'from + {i} * from_stride')};" for i in range(count)]
+    rounds, columns = _rounds(path, size)
+    lines += rounds
+    for part in range(PARTS[path]):
+        for i, name in enumerate(columns):
+            place = f"to + {part * count + i} * to_stride"
+            match path:
+                case "avx512":
+                    lines.append(f"_mm_storeu_si128((void *)({place}), _mm512_extracti32x4_epi32({name}, {part}));")
+                case "avx2":
+                    lines.append(f"_mm_storeu_si128((void *)({place}), _mm256_extracti128_si256({name}, {part}));")
+                case "sse2":
+                    lines.append(f"_mm_storeu_si128((void *)({place}), {name});")
+                case _:
+                    lines.append(f"vst1q_u8({place}, {name});")
+    return "\n".join(lines)
+
+
+def _to_first(path: str, size: int) -> str:
+    count = 16 // size
+    lines: list[str] = []
+    for i in range(count):
+        places = [f"from + {part * count + i} * from_stride" for part in range(PARTS[path])]
+        match path:
+            case "avx512":
+                first, *others = (f"_mm_loadu_si128((const void *)({place}))" for place in places)
+                text = f"_mm512_castsi128_si512({first})"
+                for part, other in enumerate(others, start=1):
+                    text = f"_mm512_inserti32x4({text}, {other}, {part})"
+            case "avx2":
+                low, high = (f"_mm_loadu_si128((const void *)({place}))" for place in places)
+                text = f"_mm256_inserti128_si256(_mm256_castsi128_si256({low}), {high}, 1)"
+            case "sse2":
+                text = f"_mm_loadu_si128((const void *)({places[0]}))"
+            case _:
+                text = f"vld1q_u8({places[0]})"
+        lines.append(f"const {_TYPE[path]} r{i} = {text};")
+    rounds, columns = _rounds(path, size)
+    lines += rounds
+    for i, name in enumerate(columns):
+        place = f"to + {i} * to_stride"
+        match path:
+            case "avx512":
+                lines.append(f"_mm512_storeu_si512({place}, {name});")
+            case "avx2":
+                lines.append(f"_mm256_storeu_si256((void *)({place}), {name});")
+            case "sse2":
+                lines.append(f"_mm_storeu_si128((void *)({place}), {name});")
+            case _:
+                lines.append(f"vst1q_u8({place}, {name});")
+    return "\n".join(lines)
+
+
+def _plain(size: int) -> str:
+    """Element by element: the same loops in both directions."""
+    return c(
+        """
+        for (int i = 0; i < $count; ++i) {
+            for (int j = 0; j < $count; ++j) {
+                memcpy(to + j * to_stride + $size * i, from + i * from_stride + $size * j, $size);
+            }
+        }
+        """,
+        count=16 // size,
+        size=size,
+    )
+
+
+def _primitives(direction: str, size: int, text: Callable[[str, int], str]) -> tuple[Primitive, Primitive]:
+    """As many squares as a register has parts, and one."""
+    whole = {path: text(path, size) for path in ("avx512", "avx2", "neon")} | {"c": _plain(size)}
+    one = {**whole, "avx512": text("sse2", size), "avx2": text("sse2", size)}
+    name = f"transpose__{size}_to_{direction}"
+    return _primitive(name, whole), _primitive(f"{name}_one", one)
+
+
+def _primitive(name: str, bodies: Mapping[str, str]) -> Primitive:
+    head = f"HAPIR__INLINE void {name}({_PARAMETERS})"
+    texts = {path: c("$head\n{\n    $body\n}", head=head, body=body) for path, body in bodies.items()}
+    return Primitive(name, texts, ("hapir__parts",))
+
+
+PRIMITIVES = (
+    Primitive("hapir__parts", {path: f"enum {{ hapir__parts = {PARTS[path]} }};" for path in PATHS}),
+    *(primitive for size in SIZES for primitive in _primitives("last", size, _to_last)),
+    *(primitive for size in SIZES for primitive in _primitives("first", size, _to_first)),
+)
