@@ -24,7 +24,7 @@ STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 HOST_PATHS: dict[str, tuple[str, ...]] = {
     "native": ("-O2", "-march=native", "-ffp-contract=fast", "-fno-math-errno"),
     "avx2": ("-O1", "-mavx2", "-mfma"),
-    "c": ("-O1", "-DHAPIR_PLAIN_C"),
+    "c": ("-O1", "-DHAPIR_PLAIN_C", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"),
     "native -O0": ("-O0", "-march=native", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"),
 }
 AARCH64 = ("aarch64-linux-gnu-gcc", "-O1", "-static")

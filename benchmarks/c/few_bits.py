@@ -17,8 +17,10 @@ from benchmarks.c.networks import INT8, SEED, Case, Workload, compile_case
 from hapir.context import HapirContext
 from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, BipolarType, PerChannelType, Rounding, TernaryType, signed, unsigned
-from hapir.lowering.compress.fuse import FusePass
+from hapir.lowering.kernel.host import NATIVE
 from hapir.lowering.network_edits import networks_of
+from hapir.pipeline import Step, run_steps
+from hapir.pipeline_text import read_passes
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import WeightStore
@@ -54,8 +56,8 @@ class _Dense:
         """The layer with what follows it, fused, and what the reference makes of an input."""
         self.network.body.block.add_ops([*self.ops, last, nn.ReturnOp(last.results)])
         module = ModuleOp([self.network])
-        FusePass().apply(HapirContext(weights=self.store), module)
-        module.verify()
+        steps = [Step(step.what) for step in read_passes(f"finish,kernels{{host={NATIVE}}}", "hapir")]
+        run_steps(module, HapirContext(weights=self.store), steps, lambda name, after: after.verify())
         (fused,) = networks_of(module)
         expected = run_network(fused, self.store, {"x": x})["y"]
         weights = self.store["y.weight"]

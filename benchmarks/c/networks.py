@@ -10,9 +10,8 @@ import numpy as np
 
 import hapir
 from benchmarks.c.graph import Array, Graph, read_graph
-from hapir.dialects.kernel import ChoiceAttr
-from hapir.dialects.nn_products import ProductOp
 from hapir.driver import Scheduled
+from hapir.lowering.kernel.host import NATIVE
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import CArtefact, emit_c
@@ -119,14 +118,14 @@ def compile_case(
     """Compile a workload under the recipe of an arithmetic, or another `recipe`.
 
     `weights` replaces float parameters before the recipe; `graph_too` reads the graph for other tools; `algorithm` is
-    what a schedule can ask of all products.
+    asked of all products; else the cost model of this host chooses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     count = 1 if workload.shape[0] > 1 else CALIBRATION_IMAGES
     images = rng.standard_normal((count * workload.shape[0], *workload.shape[1:]), dtype=np.float32)
     np.savez(folder / "calibration.npz", allow_pickle=False, **{workload.input_name: images})
-    scheduled = _scheduled(workload, recipe or RECIPES[arithmetic], folder)
+    scheduled = _scheduled(workload, recipe or RECIPES[arithmetic], algorithm, folder)
     for key, array in (weights or {}).items():
         scheduled.float_weights.put(key, array)
     name = f"{workload.name}_{arithmetic}"
@@ -135,11 +134,8 @@ def compile_case(
     if graph_too:
         # the stage before the last, `fuse`, has plain operators
         graph = read_graph(networks_of(scheduled.compiled.snapshots[-2][1])[0], scheduled.weights)
-    parts, store = scheduled.cut, scheduled.decoded.weights
-    if algorithm is not None:
-        for op in parts.body.walk():
-            if isinstance(op, ProductOp):
-                op.attributes["kernel"] = ChoiceAttr.of(algorithm)
+    hosted = scheduled.on_host(NATIVE)
+    parts, store = hosted.cut, hosted.decoded.weights
     given = {workload.input_name: x}
     if parts.prologue is not None:
         given |= run_network(parts.prologue, store, given)
@@ -149,13 +145,16 @@ def compile_case(
     return Case(workload, arithmetic, artefact, given[key], next(iter(expected.values())), graph)
 
 
-def _scheduled(workload: Workload, recipe: str, folder: Path) -> Scheduled:
+def _scheduled(workload: Workload, recipe: str, algorithm: str | None, folder: Path) -> Scheduled:
+    asked = f'\n    kernel "*" {{ algorithm = {algorithm} }}' if algorithm else ""
     spec = f"""hap 1
 {workload.text}
 recipe steps {{
     {recipe}
 }}
-schedule on_c of {workload.network} with steps {{ weights = random(seed = {SEED}) }}
+schedule on_c of {workload.network} with steps {{
+    weights = random(seed = {SEED}){asked}
+}}
 """
     path = folder / f"{workload.name}.hap"
     path.write_text(spec, encoding="utf-8")

@@ -52,7 +52,7 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
     if work.depthwise and not work.modelled:
         return [Offer("direct", cost=_per_channel(work, bytes_, host))]
     implied = _cost(work, bytes_, host)
-    if bytes_ is not U8_I8 or work.modelled or work.depthwise:
+    if bytes_ is not U8_I8 or work.modelled:
         return [Offer("direct", cost=implied)]
     reason = refusal(work.geometry, work.rows, work.codes)
     codes = lookup_for(work.rows, run_length(work.geometry), bytes_)

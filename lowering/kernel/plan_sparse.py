@@ -24,7 +24,6 @@ from hapir.lowering.kernel.costs_sparse import (
     BLOCK_PIXELS,
     LIST_BITS,
     MOST_LEVELS,
-    SparseForm,
     SparseTiling,
     levels_of,
     sparse_choices,
@@ -107,24 +106,23 @@ class Layer:
         return draft.buffer(self.contraction.sums, g.batch * g.rows * g.columns * g.filters)
 
 
-def plan_sparse(
-    op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin, form: SparseForm | None = None
-) -> tuple[Step, Bounds]:
-    """A layer by its non-zeros, in the cheapest form or the one that is given, and the range of its integer sums.
+def plan_sparse(op: nn.ProductOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin) -> tuple[Step, Bounds]:
+    """A layer by its non-zeros, in the cheapest form, and the range of its integer sums.
 
     Raises HapirError: HAP0717 where the formats have no such kernel, HAP0710 where a sum is not proven to fit.
     """
     x_type, geometry, rows = draft.buffers[x.buffer].ctype, geometry_of(op), _rows(op, x, weights)
     contraction, lift = (F32, 0) if is_float(op.x) else integer_contraction(x_type, rows)
-    choices = [choice.form for choice in sparse_choices(geometry, rows, contraction)]
+    choices = sparse_choices(geometry, rows, contraction)
     if not choices:
         fail("HAP0717", f"sparse kernels multiply f32, bytes or signed halves, not {x_type} by {contraction.w}", at=op)
-    form = form or choices[0]
+    form = choices[0].form
     if form == "vector" and not is_float(op.x):
         contraction, lift = integer(x_type, contraction.w), 0
     flat = geometry if form == "blocks" else one_row(geometry)
     layer = _layer(op, flat, rows, contraction, lift, x, draft, weights, origin)
-    return {"lanes": _words, "vector": _vector, "blocks": _blocks}[form](layer, draft), layer.bounds
+    plan = _words if form == "lanes" else _vector if form == "vector" else _blocks
+    return plan(layer, draft), layer.bounds
 
 
 def plan_ras(

@@ -136,9 +136,9 @@ def _starts(group: Ints, longest: int) -> Ints:
     """Where the lists begin of entries whose rows of `group` say which list they are in: none has more than allowed."""
     if not len(group):
         return np.zeros(0, np.int64)
-    first = np.flatnonzero(np.append(True, (group[1:] != group[:-1]).any(axis=1)))
-    end = np.append(first[1:], len(group))
-    return np.concatenate([np.arange(s, e, longest) for s, e in zip(first.tolist(), end.tolist(), strict=True)])
+    first: list[int] = np.flatnonzero(np.append(True, (group[1:] != group[:-1]).any(axis=1))).tolist()
+    parts: list[Ints] = [np.arange(s, e, longest) for s, e in zip(first, [*first[1:], len(group)], strict=True)]
+    return np.concatenate(parts)
 
 
 def unsigned(role: str, values: Ints, *, wide: bool | None = None) -> Table:

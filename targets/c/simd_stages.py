@@ -25,10 +25,11 @@ _INTEGERS = [
          "a@ < b@ ? a@ : b@"),
     each("i32x16__max", _I, "i32 a, i32 b", "_mm512_max_epi32(a@, b@)", "_mm256_max_epi32(a@, b@)", "vmaxq_s32(a@, b@)",
          "a@ > b@ ? a@ : b@"),
+    # by 0 to 31; lanes that are not in use may hold other shifts
     each("i32x16__shift_left", _I, "i32 a, i32 n", "_mm512_sllv_epi32(a@, n@)", "_mm256_sllv_epi32(a@, n@)",
-         "vshlq_s32(a@, n@)", "(int32_t)((uint32_t)a@ << n@)"),
+         "vshlq_s32(a@, n@)", "(int32_t)((uint32_t)a@ << (n@ & 31))"),
     each("i32x16__shift_right", _I, "i32 a, i32 n", "_mm512_srav_epi32(a@, n@)", "_mm256_srav_epi32(a@, n@)",
-         "vshlq_s32(a@, vnegq_s32(n@))", "a@ >> n@"),
+         "vshlq_s32(a@, vnegq_s32(n@))", "a@ >> (n@ & 31)"),
     # value - (a > b ? step : 0)
     each("i32x16__less_if_greater", _I, "i32 value, i32 a, i32 b, i32 step",
          "_mm512_mask_sub_epi32(value@, _mm512_cmpgt_epi32_mask(a@, b@), value@, step@)",

@@ -20,6 +20,7 @@ from hapir.reference.interpret import run_network
 from hapir.targets.c.build import FAST_FLAGS, build_c
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array
+from tests.c_machines import FOREIGN, Machine, run_on, skip_unless_here
 from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer, random_layer, together
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -45,16 +46,21 @@ def reference(sample: SparseLayer) -> Array:
     return run_network(sample.network, sample.weights, sample.inputs)["y"]
 
 
+def compare(sample: SparseLayer, found: Array) -> None:
+    """Check what the C of a layer gave."""
+    expected = reference(sample)
+    if expected.dtype.kind == "f":
+        limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))
+        difference = found.astype(np.float64) - expected.astype(np.float64)
+        assert np.abs(difference).max(initial=0) <= limit, sample.words
+    else:
+        np.testing.assert_array_equal(found, expected, err_msg=sample.words)
+
+
 def check(layers: Sequence[SparseLayer], flags: Sequence[str]) -> None:
     """Every layer's C gives what the reference gives."""
     for sample, found in zip(layers, results(layers, flags), strict=True):
-        expected = reference(sample)
-        if expected.dtype.kind == "f":
-            limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))
-            difference = found.astype(np.float64) - expected.astype(np.float64)
-            assert np.abs(difference).max(initial=0) <= limit, sample.words
-        else:
-            np.testing.assert_array_equal(found, expected, err_msg=sample.words)
+        compare(sample, found)
 
 
 INTEGERS: tuple[Kind, ...] = ("ui8", "si8", "si16")
@@ -74,18 +80,27 @@ def samples(family: str, count: int, seed: int) -> list[SparseLayer]:
     return [random_layer(rng, algorithm, kinds, windows=form != "vector") for _ in range(count)]
 
 
-@pytest.fixture
-def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What makes layers take the form of a family, whatever it costs."""
+Take = Callable[[str | None], None]
 
-    def of(family: str) -> None:
+
+@pytest.fixture
+def take(monkeypatch: pytest.MonkeyPatch) -> Take:
+    """What makes layers take the form of a family, whatever it costs, or any of the forms that they can have."""
+
+    def of(family: str | None) -> None:
         def ordered(geometry: Geometry, rows: Array, contraction: Contraction) -> list[SparseChoice]:
-            choices = sparse_choices(geometry, rows, contraction)
-            return sorted(choices, key=lambda choice: choice.form != FAMILIES[family][1])
+            choices = sorted(sparse_choices(geometry, rows, contraction), key=lambda choice: choice.form)
+            wanted = FAMILIES[family][1] if family else choices[geometry.filters % len(choices)].form
+            return sorted(choices, key=lambda choice: choice.form != wanted)
 
         monkeypatch.setattr(plan_sparse, "sparse_choices", ordered)
 
     return of
+
+
+def of_all_families(count: int, seed: int) -> list[SparseLayer]:
+    """So many layers of each family; `take(None)` spreads them over the forms."""
+    return [sample for family in FAMILIES for sample in samples(family, count, seed)]
 
 
 STEPS = {
@@ -98,7 +113,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_takes_its_form(family: str, take: Callable[[str], None]):
+def test_a_family_takes_its_form(family: str, take: Take):
     take(family)
     assert {type(step_of(sample)) for sample in samples(family, 5, 0)} == {STEPS[family]}
 
@@ -110,26 +125,38 @@ def step_of(sample: SparseLayer) -> Step:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_random_layers(family: str, take: Callable[[str], None]):
+def test_random_layers(family: str, take: Take):
     take(family)
     check(samples(family, 10, 1), PATHS["native"])
 
 
 @pytest.mark.parametrize("path", ["avx2", "c"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_random_layers_on_other_paths(family: str, path: str, take: Callable[[str], None]):
-    take(family)
-    check(samples(family, 4, 2), PATHS[path])
+def test_random_layers_on_other_paths(path: str, take: Take):
+    take(None)
+    check(of_all_families(4, 2), PATHS[path])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*PATHS, "fast"])
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_sweep(family: str, seed: int, path: str, take: Callable[[str], None]):
+def test_sweep(family: str, seed: int, path: str, take: Take):
     take(family)
     flags = PATHS.get(path, (*FAST_FLAGS, *WARNINGS))
     check(samples(family, 30, 100 + seed), flags)
+
+
+@pytest.mark.parametrize(
+    "machine", [FOREIGN[0], *(pytest.param(m, marks=pytest.mark.slow) for m in FOREIGN[1:])], ids=str
+)
+def test_on_foreign_machines(machine: Machine, take: Take):
+    skip_unless_here(machine)
+    take(None)
+    layers = of_all_families(3, 8)
+    everything = together(layers)
+    (found,) = run_on(machine, [(emit_c(everything.network, everything.weights), everything.inputs)])
+    for i, sample in enumerate(layers):
+        compare(sample, found[f"y{i}"])
 
 
 MAP = Shape(1, 20, (6, 9), 18, Window((3, 3), (1, 1), (1, 1, 1, 1)))

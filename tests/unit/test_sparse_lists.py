@@ -76,7 +76,7 @@ def test_lists_read_what_each_filter_multiplies(geometry: Geometry, per_word: in
     places = places_of(entries, taps, panel, words)
     order = in_lists(entries, places, words)
     lists = list_tables("c", order, places, panel, words, signed=False)
-    tiles = lists.tiles.values.reshape(-1, 2).tolist()
+    tiles: list[list[int]] = lists.tiles.values.reshape(-1, 2).tolist()
     found = np.zeros((geometry.filters, window.kernel[0], window.kernel[1], geometry.channels), np.int64)
     at, read = 0, 0
     for count, start in tiles:
@@ -85,9 +85,9 @@ def test_lists_read_what_each_filter_multiplies(geometry: Geometry, per_word: in
             for i in range(read, read + length):
                 plane, shift = divmod(start + int(lists.places.values[i]), panel.length)
                 word, phase = divmod(plane, len(panel.phases))
-                down, right = panel.phases[phase]
-                r = (shift // panel.columns * window.stride[0] + down) // window.dilation[0]
-                s = (shift % panel.columns * window.stride[1] + right) // window.dilation[1]
+                row, column = divmod(shift, panel.columns)
+                r = (row * window.stride[0] + panel.phases[phase][0]) // window.dilation[0]
+                s = (column * window.stride[1] + panel.phases[phase][1]) // window.dilation[1]
                 for j, weight in enumerate(entries.values[order.entries[i]].tolist()):
                     if weight:
                         found[filter, r, s, word * per_word + j] += weight

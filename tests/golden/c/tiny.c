@@ -27,6 +27,18 @@ extern const int32_t tiny_c_1_bias_2[3];
 #define HAPIR__LAYER(number, call) call
 #endif
 
+/* With OpenMP the loops of large layers run on several threads, and give the same bits. */
+#ifdef _OPENMP
+#ifndef HAPIR_THREAD_MACS
+#define HAPIR_THREAD_MACS 1000000 /* multiply-accumulates that are worth waking threads */
+#endif
+#define HAPIR__PRAGMA(text) _Pragma(#text)
+#define HAPIR__EXPANDED(text) HAPIR__PRAGMA(text)
+#define HAPIR__THREADS(macs) HAPIR__EXPANDED(omp parallel for schedule(static) if (macs >= HAPIR_THREAD_MACS))
+#else
+#define HAPIR__THREADS(macs)
+#endif
+
 /* One of four paths: 512-bit or 256-bit vectors of x86, those of AArch64, or plain C. */
 #if defined(HAPIR_PLAIN_C)
 #define HAPIR__PATH_C
@@ -772,7 +784,7 @@ HAPIR__INLINE hapir__i32x16 i32x16__shift_right(hapir__i32x16 a, hapir__i32x16 n
 {
     hapir__i32x16 r;
     for (int i = 0; i < 16; ++i) {
-        r.v[i] = a.v[i] >> n.v[i];
+        r.v[i] = a.v[i] >> (n.v[i] & 31);
     }
     return r;
 }
@@ -967,12 +979,15 @@ HAPIR__INLINE void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *re
 static void layer_c_1_2__strip(const uint8_t *restrict x, const int8_t *restrict w, int32_t *restrict sums,
         int32_t first, int32_t count)
 {
-    int32_t q = 0;
-    for (; q + layer_c_1_2__pixels <= 4; q += layer_c_1_2__pixels) {
+    HAPIR__THREADS(144)
+    for (int32_t q = 0; q <= 4 - layer_c_1_2__pixels; q += layer_c_1_2__pixels) {
         layer_c_1_2__tile(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums + q * layer_c_1_2__blocks * 16);
     }
     #ifdef layer_c_1_2__rest
-    layer_c_1_2__rest(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums + q * layer_c_1_2__blocks * 16);
+    {
+        const int32_t q = 4 - 4 % layer_c_1_2__pixels;
+        layer_c_1_2__rest(x + q * 2, 2, w, 64, 3, 12, 1, 2, 2, sums + q * layer_c_1_2__blocks * 16);
+    }
     #endif
     (void)first;
     (void)count;
