@@ -32,6 +32,8 @@ BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
+WIDEST_LOOKUPS = 2
+"""The same where weights are looked up: many pixels share a lookup."""
 WIDEST_OF_FEW = 8
 """The most vectors of filters of a block of few pixels."""
 
@@ -61,13 +63,16 @@ class Loops:
 @dataclass(frozen=True)
 class Product:
     """Register operations of one product of a vector of 16 lanes: multiplications and others; and what each vector of
-    weights and each broadcast take beside that, with the registers they keep."""
+    weights and each broadcast take beside that, with the registers they keep. A word may take several loads of either.
+    """
 
     multiply: float
     other: float = 0
     per_weights: float = 0
     per_input: float = 0
     registers: int = 0
+    weight_loads: int = 1
+    input_loads: int = 1
 
 
 def product_of(contraction: Contraction, host: Host) -> Product:
@@ -77,9 +82,12 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     if isinstance(contraction, Lookup) and host.path != "c":
         dot, words = _bytes(host, n), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
-        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, dot.registers + 2 * n)
+        kept, taken = dot.registers + 2 * n, (contraction.vectors, words)
+        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken)
     if isinstance(contraction, Bits):
-        return _counts(contraction.counts, host, n)
+        planes = (contraction.planes.bits, contraction.elements)
+        counted = _counts(contraction.counts, host, n)
+        return replace(counted, weight_loads=planes[0], input_loads=planes[1])
     if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
@@ -151,7 +159,7 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
     products = pixels * blocks
     multiply = products * product.multiply
     vector = multiply + products * product.other + blocks * product.per_weights + pixels * product.per_input
-    loads = blocks * n + pixels
+    loads = blocks * n * product.weight_loads + pixels * product.input_loads
     instructions = vector + loads + 2
     ahead = 1 + min(1.0, WINDOW / (instructions * words)) if words else 1.0
     return {
@@ -282,12 +290,13 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     if host.path == "c":
         yield from ((pixels, 1) for pixels in range(1, min(PLAIN_PIXELS, loops.columns) + 1))
         return
+    widest, narrow = (WIDEST_LOOKUPS, 1) if isinstance(contraction, Lookup) else (WIDEST, NARROW_PIXELS)
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
             if (pixels * blocks + blocks) * n + 1 + extra > host.registers:
                 break
-            if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
+            if (pixels, blocks) != (1, 1) and (blocks <= widest or pixels <= narrow):
                 yield pixels, blocks
 
 
@@ -301,37 +310,38 @@ def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
 
 # --- counts of bits -------------------------------------------------------------------------------------------------
 
-COUNTS = {"avx512": 16, "avx2": 2, "neon": 4, "c": 2}
+COUNTS = {"avx2": 2, "neon": 4, "c": 2}
 """Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
-COUNTED_PIXELS = 8
-"""The most pixels of a block of counts."""
+COUNTED: Mapping[int, Mapping[int, int]] = {
+    1: {4: 4, 3: 5, 2: 8, 1: 14},
+    2: {2: 4, 1: 8},
+    3: {2: 3, 1: 5},
+    4: {2: 2, 1: 4},
+}
+"""On AVX-512: pixels by vectors of filters, by sums per result. Measured on one core (Zen 5, gcc 12)."""
+COUNTED_ALONE = {1: 4, 2: 4, 3: 2, 4: 2}
+"""Vectors of filters beside a single pixel, by sums per result."""
 
 
 def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
-    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes.
-
-    One vector of filters serves several pixels where a result has several sums. A single pixel takes as many vectors
-    as its sums let it: these stream through the core once.
-    """
-    vectors = -(-filters // LANES)
-    if pixels == 1:
-        widest = max(1, COUNTS["avx512"] // contraction.sums_per_result)
-    else:
-        widest = 2 if contraction.sums_per_result == 1 else 1
-    superblock = -(-vectors // -(-vectors // min(widest, WIDEST_OF_FEW)))
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    vectors, sums = -(-filters // LANES), min(contraction.sums_per_result, 4)
+    widest = COUNTED_ALONE[sums] if pixels == 1 else max(COUNTED[sums])
+    superblock = -(-vectors // -(-vectors // widest))
     return bit_tiles_within(Tiles("filters", superblock, {}), pixels, contraction)
 
 
 def bit_tiles_within(tiles: Tiles, pixels: int, contraction: Bits) -> Tiles:
     """The blocks for rows of so many pixels, over weights that are packed already."""
-    registers = {
-        path: _bit_tile(pixels, tiles.superblock if path == "avx512" else 1, most // contraction.sums_per_result)
-        for path, most in COUNTS.items()
-    }
+    sums = min(contraction.sums_per_result, 4)
+    blocks = tiles.superblock
+    if pixels > 1 and blocks not in COUNTED[sums]:
+        blocks = max(b for b in COUNTED[sums] if tiles.superblock % b == 0)
+    registers = {"avx512": (_even(pixels, COUNTED[sums].get(blocks, 1)), blocks)}
+    registers |= {path: (_even(pixels, most // sums), 1) for path, most in COUNTS.items()}
     return replace(tiles, registers=registers)
 
 
-def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
-    most = max(1, min(cells // blocks, COUNTED_PIXELS, pixels))
-    strips = -(-pixels // most)
-    return -(-pixels // strips), blocks
+def _even(pixels: int, most: int) -> int:
+    """At most so many pixels at a time, the same of them each time where that goes."""
+    return -(-pixels // -(-pixels // max(1, min(most, pixels))))
