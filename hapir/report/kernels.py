@@ -10,7 +10,7 @@ from hapir.dialects.kernel import TilesAttr
 from hapir.lowering.kernel.choose import TILES, Decision, Hosted, decided, products_of, work_of
 from hapir.lowering.kernel.host import Host
 from hapir.lowering.kernel.offers import Offer
-from hapir.report.table import table
+from hapir.report.table import cell_text, table
 
 if TYPE_CHECKING:
     from hapir.driver import Scheduled
@@ -53,9 +53,13 @@ class KernelReport:
         """A table, and beneath it what was not taken."""
         head = ("layer", "kernel", "block", "cycles", "bound")
         rows = [(r.layer, r.kernel, r.block, "" if r.cycles is None else r.cycles, r.bound) for r in self.rows]
-        others = [(r.layer, a.kernel, a.why_not or f"{a.cycles} cycles") for r in self.rows for a in r.alternatives]
+        others = [
+            (r.layer, a.kernel, a.why_not or f"{cell_text(a.cycles or 0)} cycles")
+            for r in self.rows
+            for a in r.alternatives
+        ]
         total = sum(row.cycles or 0 for row in self.rows)
-        text = f"kernels for {self.host} ({self.path}): {total} cycles predicted\n{table(head, rows)}"
+        text = f"kernels for {self.host} ({self.path}): {cell_text(total)} cycles predicted\n{table(head, rows)}"
         return f"{text}\n\n{table(('layer', 'not taken', 'as'), others)}" if others else text
 
 

@@ -201,14 +201,18 @@ def _is_encoded(op: Hosted) -> bool:
 # --- the choice -----------------------------------------------------------------------------------------------------
 
 
-def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
-    """All families' offers, refusals too."""
-    return tuple(offer for family in FAMILIES for offer in family(work, host))
+def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple[Offer, ...]:
+    """All families' offers, refusals too; of the dense-sparse kernel the one that is asked for, where one is."""
+    offers = tuple(offer for family in FAMILIES for offer in family(work, host))
+    if isinstance(asked, Dsc) and any(o.algorithm == Dsc.name and o.cost is not None for o in offers):
+        others = (offer for offer in offers if offer.algorithm != Dsc.name)
+        return (*others, costs_winograd.dsc_offer(work, host, asked.tau, asked.tile))
+    return offers
 
 
 def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
-    offers = offers_for(work, host)
+    offers = offers_for(work, host, None if request is None else request.kind)
     fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
     if request is None and work.encoded:
         fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
@@ -234,8 +238,6 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
         return False
     if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic):
         return False
-    if isinstance(kind, Dsc):
-        return True  # the plan takes what is said, and chooses the rest
     said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
     return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
 
@@ -271,9 +273,9 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
 
 def decided(op: Hosted, work: Work, host: Host) -> Decision:
     """What the IR says of a layer, as a decision: for reports. Its cost is that of the tiles that it has."""
-    offers = offers_for(work, host)
     choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
     kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    offers = offers_for(work, host, kind)
     same = [o for o in offers if o.cost is not None and o.algorithm == kind.name and _written(kind) == o.arithmetic]
     taken = next((o for o in same if meets(o, kind)), Offer(kind.name))
     if isinstance(tiles, TilesAttr):
