@@ -22,13 +22,13 @@ from hapir.lowering.kernel.program import LANES, Tiles
 WORD_BYTES = 4
 OVERLAP = 6
 """The norm's exponent: two needs of equal length take 12 % longer together."""
-LOAD_RATE = 0.8
+LOAD_RATE = 0.9
 """Of the loads that could begin, those that do beside products."""
 STREAM_RATE = 0.65
 """Of the bandwidth of a level, what products are fed at."""
 WINDOW = 448
 """Instructions in flight: what a core may run ahead into the next block."""
-BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 2.0, 20.0
+BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
@@ -128,27 +128,26 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     product = product_of(contraction, host)
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
-    parts: dict[str, float] = dict.fromkeys(("compute", "load", "latency"), 0.0)
-    overhead, core = strips * loops.rows * ROW_CYCLES, 0.0
+    parts: dict[str, float] = {"compute": 0.0, "load": 0.0, "latency": 0.0}
+    core, overhead = 0.0, strips * loops.rows * ROW_CYCLES
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
         if not total:
             continue
         word = _word(size, blocks, loops.words, product, host)
-        core += total * loops.words * _together(word.values())  # block by block: one waits while another does not
+        core += total * loops.words * _together(word.values())
         for name, cycles in word.items():
             parts[name] += total * loops.words * cycles
         begun = BLOCK_CYCLES + RUN_CYCLES * loops.runs
         overhead += total * (begun + VECTOR_CYCLES * size * blocks * host.registers_per_vector)
     traffic = _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
     parts |= traffic
-    cycles = _together((core, *traffic.values())) + overhead
     bound = max(parts, key=lambda name: parts[name])
-    return Cost(cycles, cast(Bound, bound), parts)
+    return Cost(_together((core, *traffic.values())) + overhead, cast(Bound, bound), parts)
 
 
 def _together(needs: Iterable[float]) -> float:
-    """Cycles of needs that overlap, but not wholly."""
+    """Cycles of needs that overlap."""
     return sum(need**OVERLAP for need in needs) ** (1 / OVERLAP)
 
 
@@ -171,15 +170,21 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
 def _traffic(loops: Loops, block: tuple[int, int, int, Order], host: Host) -> dict[str, float]:
     """Cycles of the levels behind the first, by level: weights read by every block, and inputs by every strip.
 
-    With strips of filters outermost, the weights of one strip stay near; with rows outermost, the rows of one window.
+    Each comes from where all of it lies once, and again from where what is used next lies: with strips of filters
+    outermost the weights of one strip, with rows outermost the rows of one window.
     """
     tiles, blocks, strips, order = block
     panel = loops.words * blocks * LANES * WORD_BYTES
-    times = loops.rows * tiles
-    weights_at = host.level_of(panel if order == "filters" and times > 1 else panel * strips)
-    passes = strips / loops.groups if order == "filters" else 1.0
+    weights, again = strips * panel, loops.rows * tiles - 1
+    inputs, passes = loops.input_bytes, strips / loops.groups
+    near = min(inputs, inputs / loops.rows * loops.runs)  # the rows of a window
     found: dict[str, float] = {}
-    streams = ((weights_at, times * strips * panel), (host.level_of(loops.input_bytes), loops.input_bytes * passes))
+    streams = (
+        (host.level_of(weights), weights),
+        (host.level_of(panel if order == "filters" else weights), again * weights),
+        (host.level_of(inputs), inputs),
+        (host.level_of(inputs if order == "filters" else near), inputs * (passes - 1)),
+    )
     for level, size in streams:
         if level is not host.levels[0]:
             found[level.name] = found.get(level.name, 0.0) + size / (STREAM_RATE * level.bytes_per_cycle)
@@ -224,6 +229,13 @@ def tiles_for(
     `asked` may hold `pixels`, `blocks` and `order` of the host's own path. Raises ValueError where the block that is
     asked for is larger than the layer.
     """
+    return best_tiles(loops, contraction, host, 1, asked)[0]
+
+
+def best_tiles(
+    loops: Loops, contraction: Contraction, host: Host, count: int, asked: Mapping[str, int | str] | None = None
+) -> list[Tiles]:
+    """So many tiles that differ, the one that should be fastest first, as `tiles_for` otherwise."""
     said = asked or {}
     for name, most in (("pixels", loops.columns), ("blocks", loops.vectors)):
         value = said.get(name)
@@ -231,19 +243,34 @@ def tiles_for(
             what = "pixel{} in a row" if name == "pixels" else "vector{} of 16 filters in a group"
             raise ValueError(f"`{name}` is {value}, and the layer has {most} {what.format('' if most == 1 else 's')}")
     if isinstance(contraction, Bits):
-        return _asked(bit_tiles(loops.columns, loops.filters, contraction), host, said)
+        return [_asked(bit_tiles(loops.columns, loops.filters, contraction), host, said)]
     own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
-    orders = [cast(Order, said["order"])] if "order" in said else list[Order](["filters", "rows"])
+    orders: list[Order] = [cast(Order, said["order"])] if "order" in said else ["filters", "rows"]
+    blocked: list[tuple[int, int, Order]] = [
+        (pixels, blocks, order) for pixels, blocks in own for order in _different(orders, loops, blocks)
+    ]
 
     def cycles(block: tuple[int, int, Order]) -> tuple[float, int]:
         return _cost(loops, contraction, block, host).cycles, -block[1]
 
-    pixels, blocks, order = min(((*block, order) for block in own for order in orders), key=cycles)
+    return [_on_all_paths(loops, contraction, block, host) for block in sorted(blocked, key=cycles)[:count]]
+
+
+def _different(orders: list[Order], loops: Loops, blocks: int) -> list[Order]:
+    """The orders that are not the same: of one strip of filters, or of one row, there is one."""
+    return orders[:1] if loops.rows == 1 or (loops.groups == 1 and loops.vectors <= blocks) else orders
+
+
+def _on_all_paths(loops: Loops, contraction: Contraction, block: tuple[int, int, Order], host: Host) -> Tiles:
+    pixels, blocks, order = block
     tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
-    others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
-    return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
+    registers = {
+        path: (pixels, blocks) if path == host.path else _within(tiles, loops, contraction, like)
+        for path, like in TYPICAL.items()
+    }
+    return replace(tiles, registers=registers)
 
 
 def _asked(tiles: Tiles, host: Host, said: Mapping[str, int | str]) -> Tiles:
