@@ -54,14 +54,14 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
     if work.depthwise:
         return [Offer("direct", cost=_depthwise(work, host))]
     bytes_ = contraction_of(work)
-    implied = _cost(work, bytes_, host)
+    implied = implied_cost(work, bytes_, host)
     if bytes_ is not U8_I8 or work.modelled:
         return [Offer("direct", cost=implied)]
     reason = refusal(work.geometry, work.rows, work.codes)
     codes = lookup_for(work.rows, run_length(work.geometry), bytes_)
     if reason is not None and codes is bytes_:
         return [Offer("direct", cost=implied), Offer("direct", BITS, refusal=reason), _no_codes()]
-    coded = Offer("direct", CODES, cost=min(_cost(work, codes, host), implied, key=lambda cost: cost.cycles))
+    coded = Offer("direct", CODES, cost=min(implied_cost(work, codes, host), implied, key=lambda cost: cost.cycles))
     bits = Offer("direct", BITS, refusal=reason)
     if reason is None and work.codes is not None:
         bits = Offer("direct", BITS, cost=counted(work.geometry, planes_of(work.rows, work.codes), work.codes, host))
@@ -80,6 +80,6 @@ def _no_codes() -> Offer:
     return Offer("direct", CODES, refusal="its weights have more than 16 levels, or take no fewer bytes as codes")
 
 
-def _cost(work: Work, contraction: Contraction, host: Host) -> Cost:
+def implied_cost(work: Work, contraction: Contraction, host: Host) -> Cost:
     loops = loops_of(work.geometry, contraction)
     return cost_of(loops, contraction, tiles_for(loops, contraction, host), host)
