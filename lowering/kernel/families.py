@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of, implied_cost
+from hapir.lowering.kernel import costs_dense
+from hapir.lowering.kernel.costs_dense import contraction_of, ctype_of
 from hapir.lowering.kernel.costs_sparse import (
     MOST_LEVELS,
     SparseChoice,
@@ -40,7 +41,7 @@ def _sparse(choice: SparseChoice, work: Work, host: Host) -> Cost:
     """Blocks are the dense kernel on fewer words, so they never cost less than their share of it."""
     cycles = choice.cycles * _slower(host)
     if choice.form == "blocks":
-        dense = implied_cost(work, contraction_of(work), host).cycles
+        dense = min(offer.cost.cycles for offer in costs_dense.offers(work, host) if offer.cost is not None)
         cycles = max(cycles, BLOCK_WORTH * choice.share * dense)
     return Cost(cycles, "load")
 
