@@ -28,6 +28,7 @@ from hapir.weights import Array
 from tests.c_machines import FOREIGN, Machine, run_on, skip_unless_here
 from tests.c_paths import PATHS, needs_path
 from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer
+from tests.property.test_c_winograd import sanitized
 
 WARNINGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion")
 FLOAT_TOLERANCE = 2e-5
@@ -122,9 +123,11 @@ def test_many_layers(seed: int, path: str, lists: bool, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_layers_under_sanitizers(monkeypatch: pytest.MonkeyPatch):
-    use_lists(monkeypatch, lists=True)
-    check(samples(9, 7), (*WARNINGS, *PATHS["plain"], "-fsanitize=undefined", "-fno-sanitize-recover=all"))
+@pytest.mark.parametrize("lists", [True, False])
+@pytest.mark.parametrize("path", ["native", "plain"])
+def test_layers_under_sanitizers(path: str, lists: bool, monkeypatch: pytest.MonkeyPatch):
+    use_lists(monkeypatch, lists)
+    run_on(sanitized(path), [(emit_c(s.network, s.weights, f"net{i}"), s.inputs) for i, s in enumerate(samples(9, 7))])
 
 
 MAP = Shape(1, 20, (9, 14), 18, Window((3, 3), padding=(1, 1, 1, 1)))
