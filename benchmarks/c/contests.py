@@ -111,7 +111,7 @@ def network_contest(case: Case, folder: Path, wanted: set[str], peaks: Mapping[s
     if EMX in wanted and not case.workload.single:
         try:
             made = emx_library(onnx, graph, folder / "emx")
-            contest.entries[EMX] = Entry("emx-onnx-cgen", made.path, np.ascontiguousarray(case.x), case.expected)
+            contest.entries[EMX] = Entry(C, made.path, np.ascontiguousarray(case.x), case.expected)
         except RuntimeError as error:
             contest.skipped[EMX] = str(error)
     add_peak(contest, peaks, "peak u8 x i8 dot" if graph.integers else "peak f32 FMA")

@@ -50,15 +50,21 @@ def _rounds(path: str, size: int) -> tuple[list[str], list[str]]:
     return lines, names
 
 
+def _load(path: str, place: str) -> str:
+    match path:
+        case "avx512":
+            return f"_mm512_loadu_si512({place})"
+        case "avx2":
+            return f"_mm256_loadu_si256((const void *)({place}))"
+        case "sse2":
+            return f"_mm_loadu_si128((const void *)({place}))"
+        case _:
+            return f"vld1q_u8({place})"
+
+
 def _to_last(path: str, size: int) -> str:
     count = 16 // size
-    load: Callable[[str], str] = {
-        "avx512": lambda p: f"_mm512_loadu_si512({p})",
-        "avx2": lambda p: f"_mm256_loadu_si256((const void *)({p}))",
-        "sse2": lambda p: f"_mm_loadu_si128((const void *)({p}))",
-        "neon": lambda p: f"vld1q_u8({p})",
-    }[path]
-    lines = [f"const {_TYPE[path]} r{i} = {load(f'from + {i} * from_stride')};" for i in range(count)]
+    lines = [f"const {_TYPE[path]} r{i} = {_load(path, f'from + {i} * from_stride')};" for i in range(count)]
     rounds, columns = _rounds(path, size)
     lines += rounds
     for part in range(PARTS[path]):
