@@ -202,8 +202,13 @@ def _is_encoded(op: Hosted) -> bool:
 
 
 def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple[Offer, ...]:
-    """All families' offers, refusals too; of the dense-sparse kernel the one that is asked for, where one is."""
+    """All families' offers, refusals too; of the dense-sparse kernel the one that is asked for, where one is.
+
+    Where bytes are asked for that the formats imply anyway, the offer has their name.
+    """
     offers = tuple(offer for family in FAMILIES for offer in family(work, host))
+    if isinstance(asked, Direct) and asked.arithmetic == BYTES and costs_dense.multiplies_bytes(work):
+        return tuple(o if o.algorithm != Direct.name or o.arithmetic else replace(o, arithmetic=BYTES) for o in offers)
     if isinstance(asked, Dsc) and any(o.algorithm == Dsc.name and o.cost is not None for o in offers):
         others = (offer for offer in offers if offer.algorithm != Dsc.name)
         return (*others, costs_winograd.dsc_offer(work, host, asked.tau, asked.tile))
@@ -267,7 +272,8 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     arithmetic = getattr(kind, "arithmetic", None)
     known = [o.arithmetic for o in own if o.arithmetic]
     if arithmetic is not None and arithmetic not in known:
-        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
+        others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
+        return f"there is no arithmetic `{arithmetic}` for its formats{others}"
     return "no kernel has these options"
 
 
