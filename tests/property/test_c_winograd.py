@@ -23,7 +23,7 @@ from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer
 from tests.property.windows import row_of
 
 HOSTS = {machine.name.removeprefix("gcc-"): machine for machine in GCC if "vnni" not in machine.name}
-"""By name: what the host has, AVX-512 and AVX2 without later extensions, plain C with and without the host's vectors."""
+"""By name: what the host has, AVX-512 and AVX2 without later extensions, plain C with and without own vectors."""
 EPSILON = 2.0**-24
 
 
