@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Operation, SSAValue
 
 from hapir.cache import kept_file
@@ -126,7 +127,7 @@ def tune(
         work = work_of(name, decoded, weights)
         variants = list(_variants(decoded, offers_for(work, host), work, host, requests.get(name)))
         if len(variants) > 1 and not work.modelled and not work.depthwise and not work.encoded:
-            times = bench.measure(decoded, name, [variant.attributes for variant in variants], weights)
+            times = bench.measure(decoded, [variant.attributes for variant in variants], weights)
             order = sorted(range(len(variants)), key=lambda i: times[i])
             if times[order[0]] > (1 - NOISE) * times[0]:  # as fast as the model's choice, which needs no luck
                 order = [0, *(i for i in order if i != 0)]
@@ -197,7 +198,7 @@ class _Bench:
         self._known: dict[str, float] = {}
 
     def measure(
-        self, op: Hosted, name: str, variants: list[dict[str, ChoiceAttr | TilesAttr]], weights: WeightStore
+        self, op: Hosted, variants: list[dict[str, ChoiceAttr | TilesAttr]], weights: WeightStore
     ) -> list[float]:
         """Nanoseconds of a layer as each variant."""
         artefacts = [emit_c(alone(op, attributes), weights, f"tuned{i}") for i, attributes in enumerate(variants)]
@@ -206,7 +207,7 @@ class _Bench:
         if missing:
             steps = step_times([artefacts[i] for i in missing], _inputs(op))
             for i, times in zip(missing, steps, strict=True):
-                own = [t for t, row in zip(times, artefacts[i].layers, strict=True) if row.layer == name]
+                own = [t for t, row in zip(times, artefacts[i].layers, strict=True) if row.layer == ALONE]
                 self._keep(texts[i], sum(own or times))
         return [self._known[text] for text in texts]
 
@@ -240,6 +241,10 @@ def _text(artefact: CArtefact) -> str:
     return re.sub(r"/\*.*?\*/", "", text, flags=re.S)
 
 
+ALONE = "layer"
+"""The name of a layer that is cut out."""
+
+
 def alone(op: Hosted, attributes: Mapping[str, ChoiceAttr | TilesAttr]) -> NetworkOp:
     """A layer as a network: its op, or all that runs with it, with other attributes; its activations are the inputs."""
     parent = op.parent_op()
@@ -260,6 +265,8 @@ def alone(op: Hosted, attributes: Mapping[str, ChoiceAttr | TilesAttr]) -> Netwo
     own = list(copy.walk())[index]
     own.attributes.pop(TILES, None)
     own.attributes.update(attributes)
+    for named in {copy, own}:  # equal layers are equal text
+        named.properties["layer"] = StringAttr(ALONE)
     network.body.block.add_ops([copy, nn.ReturnOp(copy.results)])
     return network
 

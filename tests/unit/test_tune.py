@@ -84,6 +84,16 @@ def test_what_was_measured_once_is_kept(measured: list[int], tmp_path: Path):
     assert len(measured) == 2 * count
 
 
+def test_equal_layers_are_measured_once(measured: list[int], tmp_path: Path):
+    path = tmp_path / "n.hap"
+    twins = "c3 = conv2d(r2, channels = 16, kernel = 3, padding = 1)\n    r3 = relu(c3)\n    f1"
+    path.write_text(SPEC.replace("MORE", "").replace("f1", twins, 1).replace("flatten(r2)", "flatten(r3)"))
+    tuned = load(path).schedule().autotuned()
+    assert tuned.tuning is not None
+    assert [layer.layer for layer in tuned.tuning.layers] == ["c1", "c2", "c3", "f1"]
+    assert len(measured) == 2
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(measured: list[int], tmp_path: Path):
     def stop() -> None:
         raise KeyboardInterrupt
