@@ -5,6 +5,7 @@ manifest.json                     versions, choices, the cut, and the SHA-256 of
 ir/00_built.mlir ...              the module after each pass; then the parts of the cut, which read the weights below
 c/  verilog/                      the targets' files
 report/estimate.json, .txt        with the verilog
+report/kernels.json, .txt         with the C
 weights.safetensors               the arrays that the last IR names
 ```
 
@@ -26,6 +27,7 @@ from hapir.dialects.nn import NetworkOp
 from hapir.files import replaced_folder, writing
 from hapir.lowering.cut_integer_body import cut
 from hapir.pipeline import ir_text
+from hapir.report.kernels import kernel_report
 from hapir.versions import versions
 from hapir.witnesses import check_targets, default_targets, emit, estimate
 
@@ -103,6 +105,10 @@ def _files(scheduled: Scheduled, targets: Sequence[str], c: COptions | None) -> 
     files["weights.safetensors"] = scheduled.weights.to_bytes()
     for target in targets:
         files |= {f"{target}/{name}": data for name, data in emit(target, scheduled, c).items()}
+    if "c" in targets:
+        kernels = kernel_report(scheduled)
+        files["report/kernels.json"] = _json(kernels.to_json())
+        files["report/kernels.txt"] = f"{kernels.to_text()}\n".encode()
     if "verilog" in targets:  # what the machine makes of the network belongs with the machine
         report = estimate(scheduled)
         files["report/estimate.json"] = _json(report.to_json())

@@ -33,7 +33,7 @@ _OURS = "hapir_bulk"
 class Choice:
     """What is the same for all specs: targets (None: all that take the network), schedule, recipe, reading outside.
 
-    `c` are options of the C.
+    `c` are options of the C, `host` the host that it is made for, `autotune` has its kernels measured.
     """
 
     targets: tuple[str, ...] | None = None
@@ -41,6 +41,8 @@ class Choice:
     recipe: str | None = None
     allow_outside: bool = False
     c: COptions | None = None
+    host: str | None = None
+    autotune: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,10 @@ def compile_one(task: Task) -> BulkEntry:
     spec, folder, choice = task
     try:
         scheduled = load(spec, allow_outside=choice.allow_outside).schedule(choice.schedule, recipe=choice.recipe)
+        if choice.autotune:
+            scheduled = scheduled.autotuned(choice.host)
+        elif choice.host is not None:
+            scheduled = scheduled.on_host(choice.host)
         report = scheduled.compile(folder, choice.targets, c=choice.c)
     except HapirError as error:
         return BulkEntry(spec.as_posix(), folder.name, 0, error.diagnostics)

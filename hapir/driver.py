@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
     from hapir.data import Array, Dataset
     from hapir.lowering.encoded_weights import EncodedWeight
+    from hapir.lowering.kernel.host import Host
     from hapir.report.compression import CompressionReport, CompressionTable
     from hapir.report.results import RunResult
     from hapir.targets.c.options import COptions
     from hapir.targets.estimate import EstimateReport
+    from hapir.tune import TuneReport
 
 AnyOp = TypeVar("AnyOp", bound=Operation)
 Witness = Literal["reference", "c", "rtl"]
@@ -222,6 +224,10 @@ class Scheduled:
     _steps: Sequence[Step] = field(repr=False)
     _hosted: Compiled | None = field(default=None, repr=False)
     """What was compiled, with kernels chosen for a host."""
+    host: Host | None = field(default=None, repr=False)
+    """The host that kernels were chosen for."""
+    tuning: TuneReport | None = field(default=None, repr=False)
+    """What was measured to choose them."""
 
     @cached_property
     def compiled(self) -> Compiled:
@@ -255,6 +261,7 @@ class Scheduled:
         Raises HapirError (HAP0728 to HAP0731).
         """
         from hapir.hosts import add_host, machine_of_host
+        from hapir.lowering.kernel.choose import find_host
 
         compiled, ctx = self.compiled, self._float_ctx.clone()
         module, snapshots = compiled.module.clone(), list(compiled.snapshots)
@@ -272,7 +279,36 @@ class Scheduled:
             stages=(*compiled.stages, *stages),
             snapshots=tuple(snapshots),
         )
-        return replace(self, _hosted=hosted)
+        return replace(self, _hosted=hosted, host=find_host(module, host))
+
+    def autotuned(
+        self, host: str | None = None, *, cache: bool = True, done: Callable[[], None] | None = None
+    ) -> Scheduled:
+        """The same with the fastest of the top candidates for each layer, measured on this computer, as `tuning` says.
+
+        Candidates are those of `on_host`, `native` where neither `host` nor the schedule's machine says otherwise.
+        `cache` reuses and keeps measurements, `done` is called after each layer. Raises HapirError as `on_host` does,
+        and HAP08xx where the C cannot be built here.
+        """
+        from hapir.lowering.kernel.choose import products_of, requests_of
+        from hapir.lowering.kernel.host import GENERIC, NATIVE
+        from hapir.tune import tune
+
+        hosted = self.on_host(host)
+        if host is None and hosted.host is not None and hosted.host.name == GENERIC:
+            hosted = self.on_host(NATIVE)
+        assert hosted.host is not None
+        module = hosted.module.clone()
+        network = _only(module, NetworkOp)
+        decoded = products_of(hosted.decoded.network)
+        found = [(name, op, d) for (name, op), (_, d) in zip(products_of(network), decoded, strict=True)]
+        with files_from(self.design.spec.folder):
+            requests = requests_of(module, network)
+            weights = hosted.decoded.weights
+            report = tune(found, weights, hosted.host, requests, cache=cache, done=done or (lambda: None))
+        snapshots = (*hosted.compiled.snapshots, ("autotune", module))
+        compiled = replace(hosted.compiled, module=module, snapshots=snapshots)
+        return replace(hosted, _hosted=compiled, tuning=report)
 
     @property
     def float_weights(self) -> WeightStore:
@@ -307,6 +343,13 @@ class Scheduled:
     def network(self) -> NetworkOp:
         """The network after recipe and fusion."""
         return _only(self.module, NetworkOp)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The names of the convolutions and dense layers, which have kernels to choose from."""
+        from hapir.lowering.kernel.choose import products_of
+
+        return tuple(name for name, _ in products_of(self.network))
 
     @property
     def machine(self) -> MachineOp | None:

@@ -97,8 +97,8 @@ def _marked(*often: Machine) -> tuple[ParameterSet | Machine, ...]:
     return tuple(m if m in often else pytest.param(m, marks=pytest.mark.slow) for m in MACHINES)
 
 
-EACH_TIME = _marked(*GCC, CLANG[0], *FOREIGN)
-"""Without what one more compiler makes of the same texts."""
+EACH_TIME = _marked(GCC[0], GCC[1], GCC[-1], CLANG[0], *FOREIGN[:2], FOREIGN[-1])
+"""A machine per path, and a second compiler."""
 FEW = _marked(GCC[0], GCC[-1], FOREIGN[0], FOREIGN[-1])
 """One of each kind."""
 

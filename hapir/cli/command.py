@@ -8,8 +8,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hapir.cli.console import Console
+
+if TYPE_CHECKING:
+    from hapir.driver import Scheduled
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,32 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose a schedule and a recipe."""
     parser.add_argument("--schedule", metavar="NAME", help="which schedule; the only one of the spec is the default")
     parser.add_argument("--recipe", metavar="NAME", help="another recipe than the schedule's; `none` keeps the floats")
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """`--host`."""
+    parser.add_argument(
+        "--host",
+        metavar="NAME",
+        help="which CPU the C is made for: `native` is this one, else a machine with a host; by default the schedule's",
+    )
+    parser.add_argument(
+        "--autotune", action="store_true", help="measure the best candidates for each layer here, and take the fastest"
+    )
+
+
+def hosted(scheduled: Scheduled, args: argparse.Namespace, console: Console, *, cache: bool) -> Scheduled:
+    """The schedule with kernels for what `--host` and `--autotune` say; shows what was measured."""
+    if not args.autotune:
+        return scheduled if args.host is None else scheduled.on_host(args.host)
+    from hapir.progress import Progress
+
+    layers = len(scheduled.products)
+    with Progress(layers, "layers", enabled=console.format == "text") as progress:
+        tuned = scheduled.autotuned(args.host, cache=cache, done=progress.step)
+    if tuned.tuning is not None:
+        console.note(tuned.tuning.to_text())
+    return tuned
 
 
 def positive(text: str) -> int:

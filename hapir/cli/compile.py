@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hapir.cli.command import Command, add_choice, positive
+from hapir.cli.command import Command, add_choice, add_host, hosted, positive
 from hapir.cli.console import Console
 
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", metavar="c,verilog", help="which targets; all that take the network by default")
     add_choice(parser)
+    add_host(parser)
+    parser.add_argument("--kernels", action="store_true", help="show how each layer is computed in C, and why")
     parser.add_argument(
         "--dispatch", action="store_true", help="C for x86 that chooses its instruction set where it runs"
     )
     parser.add_argument(
         "--weights-file", action="store_true", help="C that reads the weights of layers from a file, not from itself"
     )
+    parser.add_argument("--no-cache", action="store_true", help="measure anew what an earlier --autotune has measured")
     parser.add_argument("--jobs", metavar="N", type=positive, help="specs at a time; also makes one spec a bulk of one")
     parser.add_argument(
         "--allow-outside", action="store_true", help="let specs import and read files outside their folder"
@@ -45,8 +48,17 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
 
     scheduled = load(args.specs[0], allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
+    scheduled = hosted(scheduled, args, console, cache=not args.no_cache)
     report = scheduled.compile(Path(args.output), targets, c=_c_options(args))
-    console.result(report.to_text, report.to_json(), scheduled.warnings)
+    tuning = {} if scheduled.tuning is None else {"tuning": scheduled.tuning.to_json()}
+    if not args.kernels:
+        console.result(report.to_text, {**report.to_json(), **tuning}, scheduled.warnings)
+        return 0
+    from hapir.report.kernels import kernel_report
+
+    kernels = kernel_report(scheduled)
+    data = {**report.to_json(), **tuning, "kernels": kernels.to_json()}
+    console.result(lambda: f"{kernels.to_text()}\n\n{report.to_text()}", data, scheduled.warnings)
     return 0
 
 
@@ -64,7 +76,7 @@ def _compile_many(args: argparse.Namespace, targets: tuple[str, ...] | None, con
     from hapir.progress import Progress
 
     paths = [Path(spec) for spec in args.specs]
-    choice = Choice(targets, args.schedule, args.recipe, args.allow_outside, _c_options(args))
+    choice = Choice(targets, args.schedule, args.recipe, args.allow_outside, _c_options(args), args.host, args.autotune)
     with Progress(len(paths), "specs", enabled=console.format == "text") as progress:
         report = compile_many(paths, Path(args.output), choice, jobs=args.jobs or 1, done=progress.step)
     if console.format == "text":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hapir.cli.command import Command, add_choice, add_spec, positive
+from hapir.cli.command import Command, add_choice, add_host, add_spec, hosted, positive
 from hapir.cli.console import Console
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_spec(parser)
     add_choice(parser)
+    add_host(parser)
     parser.add_argument(
         "--on",
         choices=("reference", "c", "rtl"),
@@ -38,6 +39,8 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     if args.output is not None:
         _check_folder(Path(args.output))
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
+    if args.on == "c":
+        scheduled = hosted(scheduled, args, console, cache=not args.no_cache)
     result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache, profile=args.profile)
     if args.output is not None:
         _write(Path(args.output), result.outputs)

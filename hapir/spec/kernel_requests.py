@@ -106,7 +106,7 @@ class KernelRequests:
 
     def _algorithm(self, value: syntax.Value) -> type[KernelKind] | None:
         text = value.value if isinstance(value, syntax.Text) else word(value)
-        if text in KINDS:
+        if text is not None and text in KINDS:
             return KINDS[text]
         known = f"one of {', '.join(KINDS)}"
         message = f"`{ALGORITHM}` takes {known}, not {show(value)}"

@@ -6,7 +6,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
 import numpy as np
@@ -18,7 +18,7 @@ from hapir.dialects import nn
 from hapir.dialects.dataflow import LayerOp, ScheduleOp
 from hapir.dialects.enc import DecodeOp
 from hapir.dialects.kernel import ChoiceAttr, RequestOp, TilesAttr
-from hapir.dialects.kernel_kinds import Direct, KernelKind, kind_of
+from hapir.dialects.kernel_kinds import Direct, Dsc, KernelKind, kind_of
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
 from hapir.dialects.num import element_type, is_float, is_signed, storage_of, zero_point_of
@@ -31,7 +31,8 @@ from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
 from hapir.lowering.kernel.plan_codes import BYTES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
-from hapir.lowering.kernel.register_tiles import tiles_for
+from hapir.lowering.kernel.program import Tiles
+from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
@@ -70,7 +71,7 @@ class Decision:
     def choice(self) -> ChoiceAttr:
         """What the IR says of it: the offer, and what was asked for beside it."""
         asked = {} if self.request is None else dict(self.request.op.choice.options.data)
-        options = asked | {name: _attribute(value) for name, value in self.chosen.options.items()}
+        options = {name: _attribute(value) for name, value in self.chosen.options.items()} | asked
         return ChoiceAttr.of(self.chosen.algorithm, self.chosen.arithmetic, options)
 
 
@@ -121,7 +122,7 @@ def products_of(network: NetworkOp) -> list[tuple[str, Hosted]]:
     """The convolutions and dense layers of a network, with their names as a spec knows them."""
     found: list[tuple[str, Hosted]] = []
     for op in network.body.walk():
-        if isinstance(op, HOSTED) and is_constant(op.w):
+        if isinstance(op, HOSTED) and is_constant(op.w) and not is_constant(op.x):
             group = op.parent_op()
             own = op.layer_name or (group.layer_name if isinstance(group, LayerOp) else "")
             found.append((own, op))
@@ -208,9 +209,11 @@ def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
 def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host)
-    fitting = [o for o in offers if o.cost is not None and (request is None or _meets(o, request.kind))]
+    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
     if request is None and work.encoded:
         fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
+    elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
+        fitting = [o for o in fitting if not o.only_asked]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -225,12 +228,14 @@ TILE_OPTIONS = ("pixels", "blocks", "order")
 """Options of a direct kernel that `tile_kernels` carries out, and no family offers."""
 
 
-def _meets(offer: Offer, kind: KernelKind) -> bool:
+def meets(offer: Offer, kind: KernelKind) -> bool:
     """Whether an offer is what was asked for, as far as that was said."""
     if offer.algorithm != kind.name:
         return False
-    if isinstance(kind, Direct) and kind.arithmetic is not None and kind.arithmetic != offer.arithmetic:
+    if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic):
         return False
+    if isinstance(kind, Dsc):
+        return True  # the plan takes what is said, and chooses the rest
     said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
     return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
 
@@ -244,7 +249,7 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
         fail("HAP0730", f"the layer `{work.layer}` has no kernel: {reasons}", at=op, help=help)
     kind = request.kind
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
-    refusals = [o.refusal for o in offers if o.refusal is not None and _meets(o, kind)]
+    refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
     span = span_of(request.op.location)
     labels = [] if span is None else [Label(span, "asked for here")]
@@ -258,9 +263,36 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if not own:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
-    if arithmetic is not None and all(o.arithmetic != arithmetic for o in own):
-        return f"there is no arithmetic `{arithmetic}` for its formats"
+    known = [o.arithmetic for o in own if o.arithmetic]
+    if arithmetic is not None and arithmetic not in known:
+        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
     return "no kernel has these options"
+
+
+def decided(op: Hosted, work: Work, host: Host) -> Decision:
+    """What the IR says of a layer, as a decision: for reports. Its cost is that of the tiles that it has."""
+    offers = offers_for(work, host)
+    choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
+    kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    same = [o for o in offers if o.cost is not None and o.algorithm == kind.name and _written(kind) == o.arithmetic]
+    taken = next((o for o in same if meets(o, kind)), Offer(kind.name))
+    if isinstance(tiles, TilesAttr):
+        taken = tiled(taken, work, tiles, host)
+    return Decision(work.layer, work, offers, taken)
+
+
+def _written(kind: KernelKind) -> str:
+    """The arithmetic that a choice names, empty where it is implied."""
+    return (kind.arithmetic or "") if isinstance(kind, Direct) else ""
+
+
+def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
+    """An offer at the cost of given tiles, where these are its own."""
+    if offer.algorithm != Direct.name or work.modelled or work.depthwise:
+        return offer
+    contraction = costs_dense.contraction_for(work, offer.arithmetic)
+    loops = loops_of(work.geometry, contraction)
+    return replace(offer, cost=cost_of(loops, contraction, Tiles.of(tiles), host))
 
 
 # --- tiles ----------------------------------------------------------------------------------------------------------
@@ -272,13 +304,19 @@ def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
     Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
     """
     choice = op.attributes.get(KERNEL)
-    asked = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    found = best_tiles_of(op, work, host, choice, 1) if isinstance(choice, ChoiceAttr) or choice is None else []
+    return found[0] if found else None
+
+
+def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int) -> list[TilesAttr]:
+    """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
+    asked = Direct() if choice is None else kind_of(choice)
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
-        return None
+        return []
     contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
     said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
-        tiles = tiles_for(loops_of(work.geometry, contraction), contraction, host, said)
+        found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
         fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
-    return TilesAttr.of(tiles.order, tiles.superblock, tiles.registers)
+    return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

@@ -8,16 +8,13 @@ from typing import cast
 from hapir.lowering.kernel.bit_planes import planes_of
 from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
-from hapir.lowering.kernel.depthwise import LANES
-from hapir.lowering.kernel.host import Host
+from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.plan_bits import bits_for, counted, counts_pay, refusal
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES, lookup_for
 from hapir.lowering.kernel.plan_products import integer_contraction, loops_of, run_length
+from hapir.lowering.kernel.program import LANES
 from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
-
-DEPTHWISE_VECTOR, DEPTHWISE_TAP = 1.0, 0.7
-"""Cycles of a vector of results and of each of its taps, fitted to MobileNetV1's layers on a Zen 5, f32 and u8 x i8."""
 
 
 def ctype_of(work: Work) -> CType:
@@ -51,9 +48,9 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
     Where there are several, each has a name. Weights as codes cost what bytes cost at most: a lookup hides behind the
     products of several pixels, and less is read.
     """
-    if work.depthwise:
-        return [Offer("direct", cost=_depthwise(work, host))]
     bytes_ = contraction_of(work)
+    if work.depthwise and not work.modelled:
+        return [Offer("direct", cost=_per_channel(work, bytes_, host))]
     implied = _cost(work, bytes_, host)
     if bytes_ is not U8_I8 or work.modelled:
         return [Offer("direct", cost=implied)]
@@ -65,15 +62,23 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
     bits = Offer("direct", BITS, refusal=reason)
     if reason is None and work.codes is not None:
         bits = Offer("direct", BITS, cost=counted(work.geometry, planes_of(work.rows, work.codes), work.codes, host))
-    return [bits, _no_codes() if codes is bytes_ else coded, Offer("direct", BYTES, cost=implied)]
+    plain = Offer("direct", BYTES, cost=implied, only_asked=codes is not bytes_)
+    return [bits, _no_codes() if codes is bytes_ else coded, plain]
 
 
-def _depthwise(work: Work, host: Host) -> Cost:
-    """One filter per channel: 16 results per vector, one tap after the other (`depthwise`)."""
-    window = work.geometry.window.kernel
-    vectors = -(-work.pixels * work.geometry.filters // LANES)
-    cycles = vectors * (DEPTHWISE_VECTOR + DEPTHWISE_TAP * window[0] * window[1])
-    return Cost(cycles * host.registers_per_vector, "compute")
+TAP_CYCLES = {"f32": 0.68, "u8_i8": 0.4}
+"""Of a depthwise layer: a tap of a vector of 16 results, whose inputs serve the neighbours where the stride is 1."""
+OTHER_TAP_CYCLES = 1.0
+"""The same for other formats."""
+
+
+def _per_channel(work: Work, contraction: Contraction, host: Host) -> Cost:
+    """The cycles of one filter per channel."""
+    window = work.geometry.window
+    taps = window.kernel[0] * window.kernel[1] * window.stride[1]
+    vectors = work.pixels * work.geometry.filters / LANES
+    slower = host.registers_per_vector * TYPICAL["avx512"].ports.load / host.ports.load
+    return Cost(vectors * taps * TAP_CYCLES.get(contraction.name, OTHER_TAP_CYCLES) * slower, "load")
 
 
 def _no_codes() -> Offer:

@@ -210,25 +210,30 @@ SparseForm = Literal["lanes", "vector", "blocks"]
 
 @dataclass(frozen=True)
 class SparseChoice:
-    """A kernel that skips zeros, and its cycles."""
+    """A kernel that skips zeros, its cycles, and the share of the words (or single weights) that it multiplies."""
 
     form: SparseForm
     cycles: float
+    share: float
 
 
 def sparse_choices(geometry: Geometry, rows: Array, contraction: Contraction) -> list[SparseChoice]:
     """The kernels that can compute a layer by its non-zeros, the cheapest first; none where no kernel can."""
     flat, found = one_row(geometry), list[SparseChoice]()
     if contraction.name in PER_WORD:
-        found.append(SparseChoice("lanes", sparse_cost(sparse_work(contraction.name, flat, rows)).cycles))
+        work = sparse_work(contraction.name, flat, rows)
+        words = geometry.filters * -(-work.depth // geometry.groups) * work.taps
+        found.append(SparseChoice("lanes", sparse_cost(work).cycles, work.entries / words))
         frame = Frame.around(geometry.height, geometry.width, geometry.channels, geometry.window.padding, 0)
-        blocks = blocks_of(rows, geometry, runs_of(geometry, frame, contraction.elements), contraction.elements)
+        runs = runs_of(geometry, frame, contraction.elements)
+        blocks = blocks_of(rows, geometry, runs, contraction.elements)
         size = blocks.weights.size * size_of(contraction.w)
-        found.append(SparseChoice("blocks", block_cost(blocks, flat, size)))
+        share = len(blocks.words) / (len(blocks.counts) * runs.total_words)
+        found.append(SparseChoice("blocks", block_cost(blocks, flat, size), share))
     if has_no_window(flat):
         pixels = flat.batch * flat.rows * flat.columns
         entries = int(np.count_nonzero(rows))
-        found.append(SparseChoice("vector", vector_cost(entries, flat.filters, pixels)))
+        found.append(SparseChoice("vector", vector_cost(entries, flat.filters, pixels), entries / rows.size))
     return sorted(found, key=lambda choice: choice.cycles)
 
 

@@ -7,9 +7,10 @@ as many more instructions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -149,6 +150,14 @@ def dsc_cost(
     return cycles
 
 
+def dsc_choices(
+    geometry: Geometry, kernels: Array, contraction: Contraction, taus: Iterable[int], sizes: Iterable[int], host: Host
+) -> list[DscChoice]:
+    """What each threshold and size costs."""
+    pairs = product(taus, sizes)
+    return [DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction, host)) for t, size in pairs]
+
+
 def cheapest_dsc(
     geometry: Geometry,
     kernels: Array,
@@ -158,11 +167,7 @@ def cheapest_dsc(
     host: Host = DEFAULT,
 ) -> DscChoice:
     """The cheapest threshold and size, each tried where it is not given; of equal ones the lowest."""
-    choices = [
-        DscChoice(t, size, dsc_cost(geometry, kernels, t, size, contraction, host))
-        for t in (TAUS if tau is None else (tau,))
-        for size in sizes
-    ]
+    choices = dsc_choices(geometry, kernels, contraction, TAUS if tau is None else (tau,), sizes, host)
     return min(choices, key=lambda choice: choice.cycles)
 
 
@@ -179,19 +184,25 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
             reason = "its products are a multiplier model's"
         cost = None if reason is not None else winograd_cost(work.geometry, size, contraction, host)
         found.append(Offer("winograd", options={"tile": size}, cost=cost, refusal=reason))
-    return (*found, _dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None]))
+    return (*found, *_dense_sparse(work, host, [o.options["tile"] for o in found if o.cost is not None]))
 
 
-def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Offer:
+def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Sequence[Offer]:
+    """The best threshold and size, where it makes any kernel dense, and behind it the worst for all others."""
     reason = None
     if not sizes or work.geometry.window.kernel != (3, 3):
         reason = "its dense kernels need minimal filtering over windows of 3x3"
     elif not (np.count_nonzero(work.kernel, axis=(2, 3)) == 0).any():
         reason = "no kernel of one filter and channel is all zeros"
     if reason is not None:
-        return Offer("dsc", refusal=reason)
-    chosen = cheapest_dsc(work.geometry, work.kernel, F32 if work.is_float else U8_I8, None, sizes, host)
-    return Offer("dsc", options={"tau": chosen.tau, "tile": chosen.size}, cost=Cost(chosen.cycles, "compute"))
+        return [Offer("dsc", refusal=reason)]
+    contraction = F32 if work.is_float else U8_I8
+    choices = dsc_choices(work.geometry, work.kernel, contraction, TAUS, sizes, host)
+    best, worst = (pick(choices, key=lambda choice: choice.cycles) for pick in (min, max))
+    others = Offer("dsc", cost=Cost(worst.cycles, "compute"))
+    if not kernel_map(work.kernel, best.tau).dense.any():
+        return [others]
+    return [Offer("dsc", options={"tau": best.tau, "tile": best.size}, cost=Cost(best.cycles, "compute")), others]
 
 
 def _bounds(work: Work) -> tuple[int, int] | None:

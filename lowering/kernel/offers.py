@@ -52,7 +52,7 @@ class Work:
     @property
     def depthwise(self) -> bool:
         """Whether it has one filter per channel."""
-        return 1 < self.geometry.groups == self.geometry.channels == self.geometry.filters
+        return 1 < self.geometry.groups == self.geometry.channels
 
     @property
     def pixels(self) -> int:
@@ -88,6 +88,8 @@ class Offer:
     options: Mapping[str, int] = field(default_factory=dict[str, int])
     cost: Cost | None = None
     refusal: str | None = None
+    only_asked: bool = False
+    """Whether it is taken only where the schedule asks for it: its weights take more memory than need be."""
 
     @property
     def title(self) -> str:

@@ -6,8 +6,6 @@ exact sums, for weights that were transformed in f64 and rounded once.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,16 +21,20 @@ from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Table, Tiles
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_winograd import Tiling, Winograd
-from hapir.lowering.kernel.register_tiles import Loops, cost_of, default_tiles, with_pixels
+from hapir.lowering.kernel.register_tiles import Loops, cost_of, with_pixels
 from hapir.lowering.kernel.winograd import filter_transform, floats, integer_transform, reach, transform
 from hapir.weights import Array, WeightStore
 
 SIZES = (2, 4)
 """Results of a tile along one axis: F(2, 3) and F(4, 3)."""
+WIDEST_STRIP = 4
+"""The most vectors of filters that weights are packed for."""
 SCRATCH_BYTES = 1 << 20
 """What transforms and products of a block of tiles may take without leaving the second-level cache."""
 STREAM_RATE = {"l1": 0.65, "l2": 0.65, "l3": 0.3, "dram": 0.7}
 """Of a level's bandwidth, what transformed weights are read at beside products (fitted on one core, Zen 5)."""
+SPILL_RATE = 0.18
+"""The same for scratch that leaves the second-level cache, to the level behind it."""
 FRESH_BYTES = 1 << 20
 """Transformed weights beyond this come from memory each time: other layers take their place in the caches."""
 INT16 = 1 << 15
@@ -175,16 +177,25 @@ def tiling_of(geometry: Geometry, size: int, contraction: Contraction) -> tuple[
 
     Larger blocks read the transformed weights less often, smaller ones stay in the cache.
     """
-    options = [_tiling(geometry, size, contraction, SCRATCH_BYTES << n) for n in range(5)]
-    return min(options, key=lambda option: products_cycles(geometry, *option, contraction))
+    vectors = -(-geometry.filters // LANES)
+    options = [
+        _tiling(geometry, size, contraction, SCRATCH_BYTES << n, superblock)
+        for n in range(5)
+        for superblock in range(1, min(vectors, WIDEST_STRIP) + 1)
+    ]
+    # weights are read from one end to the other: by blocks as wide as they are packed for
+    return min(
+        (option for option in options if option[1].registers["avx512"][1] == option[1].superblock),
+        key=lambda option: products_cycles(geometry, *option, contraction),
+    )
 
 
-def _tiling(geometry: Geometry, size: int, contraction: Contraction, scratch: int) -> tuple[Tiling, Tiles]:
+def _tiling(
+    geometry: Geometry, size: int, contraction: Contraction, scratch: int, superblock: int
+) -> tuple[Tiling, Tiles]:
     whole = Tiling.of(geometry, size, 1)
     limit = min(whole.total, max(1, scratch // _scratch(geometry, whole, contraction)))
-    tiles = default_tiles(limit, geometry.filters, contraction)
-    while (blocks := tiles.registers["avx512"][1]) != tiles.superblock:  # weights are read from one end to the other
-        tiles = with_pixels(replace(tiles, superblock=blocks), limit, geometry.filters, contraction)
+    tiles = with_pixels(Tiles("filters", superblock, {}), limit, geometry.filters, contraction)
     pixels = tiles.registers["avx512"][0]
     blocks = 1 if limit == whole.total else -(-whole.total // max(pixels, limit // pixels * pixels))
     block = min(whole.total, round_up(-(-whole.total // blocks), pixels))
@@ -216,6 +227,6 @@ def products_cycles(
     reads = -(-tiling.total // tiling.block)
     stream = reads * weights / (level.bytes_per_cycle * STREAM_RATE[level.name])
     scratch = tiling.block * _scratch(geometry, tiling, contraction)
-    spilled = 2 * share * max(0, scratch - SCRATCH_BYTES) / (far.bytes_per_cycle * STREAM_RATE[far.name])
+    spilled = 2 * share * max(0, scratch - SCRATCH_BYTES) / (far.bytes_per_cycle * SPILL_RATE)
     cold = max(0, weights - FRESH_BYTES) / memory.bytes_per_cycle
     return (products**OVERLAP + stream**OVERLAP) ** (1 / OVERLAP) + spilled + cold

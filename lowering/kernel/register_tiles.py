@@ -22,13 +22,13 @@ from hapir.lowering.kernel.program import LANES, Tiles
 WORD_BYTES = 4
 OVERLAP = 6
 """The norm's exponent: two needs of equal length take 12 % longer together."""
-LOAD_RATE = 0.8
+LOAD_RATE = 0.9
 """Of the loads that could begin, those that do beside products."""
 STREAM_RATE = 0.65
 """Of the bandwidth of a level, what products are fed at."""
 WINDOW = 448
 """Instructions in flight: what a core may run ahead into the next block."""
-BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 2.0, 20.0
+BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
@@ -61,13 +61,16 @@ class Loops:
 @dataclass(frozen=True)
 class Product:
     """Register operations of one product of a vector of 16 lanes: multiplications and others; and what each vector of
-    weights and each broadcast take beside that, with the registers they keep."""
+    weights and each broadcast take beside that, with the registers they keep. A word may take several loads of either.
+    """
 
     multiply: float
     other: float = 0
     per_weights: float = 0
     per_input: float = 0
     registers: int = 0
+    weight_loads: int = 1
+    input_loads: int = 1
 
 
 def product_of(contraction: Contraction, host: Host) -> Product:
@@ -77,9 +80,12 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     if isinstance(contraction, Lookup) and host.path != "c":
         dot, words = _bytes(host, n), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
-        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, dot.registers + 2 * n)
+        kept, taken = dot.registers + 2 * n, (contraction.vectors, words)
+        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken)
     if isinstance(contraction, Bits):
-        return _counts(contraction.counts, host, n)
+        planes = (contraction.planes.bits, contraction.elements)
+        counted = _counts(contraction.counts, host, n)
+        return replace(counted, weight_loads=planes[0], input_loads=planes[1])
     if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
@@ -122,27 +128,26 @@ def _cost(loops: Loops, contraction: Contraction, block: tuple[int, int, Order],
     product = product_of(contraction, host)
     strips = loops.groups * -(-loops.vectors // blocks)
     whole, rest = divmod(loops.columns, pixels)
-    parts: dict[str, float] = dict.fromkeys(("compute", "load", "latency"), 0.0)
-    overhead, core = strips * loops.rows * ROW_CYCLES, 0.0
+    parts: dict[str, float] = {"compute": 0.0, "load": 0.0, "latency": 0.0}
+    core, overhead = 0.0, strips * loops.rows * ROW_CYCLES
     for count, size in ((whole, pixels), (1 if rest else 0, rest)):
         total = count * loops.rows * strips
         if not total:
             continue
         word = _word(size, blocks, loops.words, product, host)
-        core += total * loops.words * _together(word.values())  # block by block: one waits while another does not
+        core += total * loops.words * _together(word.values())
         for name, cycles in word.items():
             parts[name] += total * loops.words * cycles
         begun = BLOCK_CYCLES + RUN_CYCLES * loops.runs
         overhead += total * (begun + VECTOR_CYCLES * size * blocks * host.registers_per_vector)
     traffic = _traffic(loops, (whole + bool(rest), blocks, strips, order), host)
     parts |= traffic
-    cycles = _together((core, *traffic.values())) + overhead
     bound = max(parts, key=lambda name: parts[name])
-    return Cost(cycles, cast(Bound, bound), parts)
+    return Cost(_together((core, *traffic.values())) + overhead, cast(Bound, bound), parts)
 
 
 def _together(needs: Iterable[float]) -> float:
-    """Cycles of needs that overlap, but not wholly."""
+    """Cycles of needs that overlap."""
     return sum(need**OVERLAP for need in needs) ** (1 / OVERLAP)
 
 
@@ -152,7 +157,7 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
     products = pixels * blocks
     multiply = products * product.multiply
     vector = multiply + products * product.other + blocks * product.per_weights + pixels * product.per_input
-    loads = blocks * n + pixels
+    loads = blocks * n * product.weight_loads + pixels * product.input_loads
     instructions = vector + loads + 2
     ahead = 1 + min(1.0, WINDOW / (instructions * words)) if words else 1.0
     return {
@@ -165,15 +170,21 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
 def _traffic(loops: Loops, block: tuple[int, int, int, Order], host: Host) -> dict[str, float]:
     """Cycles of the levels behind the first, by level: weights read by every block, and inputs by every strip.
 
-    With strips of filters outermost, the weights of one strip stay near; with rows outermost, the rows of one window.
+    Each comes from where all of it lies once, and again from where what is used next lies: with strips of filters
+    outermost the weights of one strip, with rows outermost the rows of one window.
     """
     tiles, blocks, strips, order = block
     panel = loops.words * blocks * LANES * WORD_BYTES
-    times = loops.rows * tiles
-    weights_at = host.level_of(panel if order == "filters" and times > 1 else panel * strips)
-    passes = strips / loops.groups if order == "filters" else 1.0
+    weights, again = strips * panel, loops.rows * tiles - 1
+    inputs, passes = loops.input_bytes, strips / loops.groups
+    near = min(inputs, inputs / loops.rows * loops.runs)  # the rows of a window
     found: dict[str, float] = {}
-    streams = ((weights_at, times * strips * panel), (host.level_of(loops.input_bytes), loops.input_bytes * passes))
+    streams = (
+        (host.level_of(weights), weights),
+        (host.level_of(panel if order == "filters" else weights), again * weights),
+        (host.level_of(inputs), inputs),
+        (host.level_of(inputs if order == "filters" else near), inputs * (passes - 1)),
+    )
     for level, size in streams:
         if level is not host.levels[0]:
             found[level.name] = found.get(level.name, 0.0) + size / (STREAM_RATE * level.bytes_per_cycle)
@@ -218,6 +229,13 @@ def tiles_for(
     `asked` may hold `pixels`, `blocks` and `order` of the host's own path. Raises ValueError where the block that is
     asked for is larger than the layer.
     """
+    return best_tiles(loops, contraction, host, 1, asked)[0]
+
+
+def best_tiles(
+    loops: Loops, contraction: Contraction, host: Host, count: int, asked: Mapping[str, int | str] | None = None
+) -> list[Tiles]:
+    """So many tiles that differ, the one that should be fastest first, as `tiles_for` otherwise."""
     said = asked or {}
     for name, most in (("pixels", loops.columns), ("blocks", loops.vectors)):
         value = said.get(name)
@@ -225,19 +243,34 @@ def tiles_for(
             what = "pixel{} in a row" if name == "pixels" else "vector{} of 16 filters in a group"
             raise ValueError(f"`{name}` is {value}, and the layer has {most} {what.format('' if most == 1 else 's')}")
     if isinstance(contraction, Bits):
-        return _asked(bit_tiles(loops.columns, loops.filters, contraction), host, said)
+        return [_asked(bit_tiles(loops.columns, loops.filters, contraction), host, said)]
     own = [block for block in _blocks(loops, loops.vectors, contraction, host) if _is(block, said)]
     # what the registers do not hold is taken as it was asked for: the compiler will spill
     own = own or [(cast(int, said.get("pixels", 1)), cast(int, said.get("blocks", 1)))]
-    orders = [cast(Order, said["order"])] if "order" in said else list[Order](["filters", "rows"])
+    orders: list[Order] = [cast(Order, said["order"])] if "order" in said else ["filters", "rows"]
+    blocked: list[tuple[int, int, Order]] = [
+        (pixels, blocks, order) for pixels, blocks in own for order in _different(orders, loops, blocks)
+    ]
 
     def cycles(block: tuple[int, int, Order]) -> tuple[float, int]:
         return _cost(loops, contraction, block, host).cycles, -block[1]
 
-    pixels, blocks, order = min(((*block, order) for block in own for order in orders), key=cycles)
+    return [_on_all_paths(loops, contraction, block, host) for block in sorted(blocked, key=cycles)[:count]]
+
+
+def _different(orders: list[Order], loops: Loops, blocks: int) -> list[Order]:
+    """The orders that are not the same: of one strip of filters, or of one row, there is one."""
+    return orders[:1] if loops.rows == 1 or (loops.groups == 1 and loops.vectors <= blocks) else orders
+
+
+def _on_all_paths(loops: Loops, contraction: Contraction, block: tuple[int, int, Order], host: Host) -> Tiles:
+    pixels, blocks, order = block
     tiles = Tiles(order, blocks, {host.path: (pixels, blocks)})
-    others = {path: _within(tiles, loops, contraction, like) for path, like in TYPICAL.items() if path != host.path}
-    return replace(tiles, registers={path: (others | tiles.registers)[path] for path in TYPICAL})
+    registers = {
+        path: (pixels, blocks) if path == host.path else _within(tiles, loops, contraction, like)
+        for path, like in TYPICAL.items()
+    }
+    return replace(tiles, registers=registers)
 
 
 def _asked(tiles: Tiles, host: Host, said: Mapping[str, int | str]) -> Tiles:
@@ -274,37 +307,38 @@ def _is(block: tuple[int, int], said: Mapping[str, int | str]) -> bool:
 
 # --- counts of bits -------------------------------------------------------------------------------------------------
 
-COUNTS = {"avx512": 16, "avx2": 2, "neon": 4, "c": 2}
+COUNTS = {"avx2": 2, "neon": 4, "c": 2}
 """Vectors of counts that fit the registers beside the planes of weights and of one pixel."""
-COUNTED_PIXELS = 8
-"""The most pixels of a block of counts."""
+COUNTED: Mapping[int, Mapping[int, int]] = {
+    1: {4: 4, 3: 5, 2: 8, 1: 14},
+    2: {2: 4, 1: 8},
+    3: {2: 3, 1: 5},
+    4: {2: 2, 1: 4},
+}
+"""On AVX-512: pixels by vectors of filters, by sums per result. Measured on one core (Zen 5, gcc 12)."""
+COUNTED_ALONE = {1: 4, 2: 4, 3: 2, 4: 2}
+"""Vectors of filters beside a single pixel, by sums per result."""
 
 
 def bit_tiles(pixels: int, filters: int, contraction: Bits) -> Tiles:
-    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes.
-
-    One vector of filters serves several pixels where a result has several sums. A single pixel takes as many vectors
-    as its sums let it: these stream through the core once.
-    """
-    vectors = -(-filters // LANES)
-    if pixels == 1:
-        widest = max(1, COUNTS["avx512"] // contraction.sums_per_result)
-    else:
-        widest = 2 if contraction.sums_per_result == 1 else 1
-    superblock = -(-vectors // -(-vectors // min(widest, WIDEST_OF_FEW)))
+    """The blocks for counts of bits: few sums, each of which takes three instructions per word and pair of planes."""
+    vectors, sums = -(-filters // LANES), min(contraction.sums_per_result, 4)
+    widest = COUNTED_ALONE[sums] if pixels == 1 else max(COUNTED[sums])
+    superblock = -(-vectors // -(-vectors // widest))
     return bit_tiles_within(Tiles("filters", superblock, {}), pixels, contraction)
 
 
 def bit_tiles_within(tiles: Tiles, pixels: int, contraction: Bits) -> Tiles:
     """The blocks for rows of so many pixels, over weights that are packed already."""
-    registers = {
-        path: _bit_tile(pixels, tiles.superblock if path == "avx512" else 1, most // contraction.sums_per_result)
-        for path, most in COUNTS.items()
-    }
+    sums = min(contraction.sums_per_result, 4)
+    blocks = tiles.superblock
+    if pixels > 1 and blocks not in COUNTED[sums]:
+        blocks = max(b for b in COUNTED[sums] if tiles.superblock % b == 0)
+    registers = {"avx512": (_even(pixels, COUNTED[sums].get(blocks, 1)), blocks)}
+    registers |= {path: (_even(pixels, most // sums), 1) for path, most in COUNTS.items()}
     return replace(tiles, registers=registers)
 
 
-def _bit_tile(pixels: int, blocks: int, cells: int) -> tuple[int, int]:
-    most = max(1, min(cells // blocks, COUNTED_PIXELS, pixels))
-    strips = -(-pixels // most)
-    return -(-pixels // strips), blocks
+def _even(pixels: int, most: int) -> int:
+    """At most so many pixels at a time, the same of them each time where that goes."""
+    return -(-pixels // -(-pixels // max(1, min(most, pixels))))

@@ -36,7 +36,8 @@ def bit_tile(contraction: Bits, path: str, pixels: int, blocks: int) -> Primitiv
     if path == "avx512":
         body = f"#if defined(__AVX512VPOPCNTDQ__)\n{tile.direct()}\n#else\n{body}\n#endif"
         needs += ["count", "uncount"]
-    return Primitive(name, {path: tile_function(name, contraction, body)}, tuple(f"i32x16__{n}" for n in needs))
+    functions = [f"i32x16__{n}" for n in needs]
+    return Primitive(name, {path: tile_function(name, contraction, body)}, ("hapir__keep", *functions))
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class _Tile:
         def count(place: str, kind: str, word: str) -> str:
             return f"s{place} = i32x16__{'count' if kind == 'added' else 'uncount'}(s{place}, {word});"
 
-        loops = window_loops(self.contraction, self._word(count))
+        keep = [f"HAPIR__KEEP({name});" for name in self._wide]
+        loops = window_loops(self.contraction, "\n".join((self._word(count), *keep, "HAPIR__FORGET;")))
         return "\n".join((*_zeros(self._wide), loops, self._stores()))
 
     def narrow(self, width: Width) -> str:

@@ -204,16 +204,21 @@ def build_c(
 
 
 def build_c_together(
-    artefacts: Sequence[CArtefact], *, cc: str | None = None, flags: Sequence[str] = FAST_FLAGS, cache: bool = True
+    artefacts: Sequence[CArtefact],
+    *,
+    cc: str | None = None,
+    flags: Sequence[str] = FAST_FLAGS,
+    cache: bool = True,
+    more: Mapping[str, str] | None = None,
 ) -> list[CModule]:
     """Compile several networks, whose names must differ, into one shared object with one call of the compiler.
 
-    Raises HapirError as `build_c` does.
+    `more` are other C files of the object, by name. Raises HapirError as `build_c` does.
     """
     assert len({a.name for a in artefacts}) == len(artefacts), "networks in one object need different names"
     compiler = find_compiler(cc)
-    files: dict[str, str] = {}
-    units: dict[str, tuple[str, ...]] = {}
+    files: dict[str, str] = dict(more or {})
+    units: dict[str, tuple[str, ...]] = dict.fromkeys(files, ())
     for artefact in artefacts:
         driver = f"{artefact.name}_batch.c"
         files |= artefact.files | {driver: batch_driver(artefact)}

@@ -21,8 +21,8 @@ def lookup_tile(contraction: Lookup, path: str, pixels: int, blocks: int) -> Pri
     if path == "c":
         return Primitive(name, {path: tile_function(name, contraction, _plain(contraction, pixels, blocks))})
     needs = ["i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__store", "i32x16__dot_u8_i8", "i32x16__shift"]
-    needs += [f"i8x64__lookup{contraction.bits}", "i8x64__merge3"]
-    text = tile_function(name, contraction, _vector(contraction, pixels, blocks))
+    needs += [f"i8x64__lookup{contraction.bits}", "i8x64__merge3", "hapir__keep"]
+    text = tile_function(name, contraction, _vector(contraction, path, pixels, blocks))
     return Primitive(name, {path: text}, tuple(needs))
 
 
@@ -33,7 +33,7 @@ def _table(contraction: Lookup) -> str:
     return listed("static const int8_t levels[64] = {", [str(level) for level in levels * (64 // count)], "};")
 
 
-def _vector(contraction: Lookup, pixels: int, blocks: int) -> str:
+def _vector(contraction: Lookup, path: str, pixels: int, blocks: int) -> str:
     cells = [(i, j) for i in range(pixels) for j in range(blocks)]
     start = [_table(contraction), "const hapir__i32x16 table = i32x16__load(levels);"]
     start += [f"hapir__i32x16 s{i}_{j} = i32x16__zero();" for i, j in cells]
@@ -56,6 +56,8 @@ def _vector(contraction: Lookup, pixels: int, blocks: int) -> str:
                 )
                 lines += [f"    s{i}_{j} = i32x16__dot_u8_i8(s{i}_{j}, x{i}, w{j});" for j in range(blocks)]
             lines.append("}")
+        if path == "avx512":
+            lines.append("HAPIR__FORGET;")
         return "\n".join(lines)
 
     return "\n".join((*start, _loops(contraction, words), *stores))

@@ -24,6 +24,16 @@ HAPIR__INLINE int32_t hapir__count(uint32_t v)
     return (int32_t)((((v + (v >> 4)) & 0x0F0F0F0FU) * 0x01010101U) >> 24);
 }"""
 
+_KEEP = """
+/* GCC regroups sums that it sees in a row, and keeps inputs for later turns that it could load: both spill. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__KEEP(sum) __asm__("" : "+v"(sum))
+#define HAPIR__FORGET __asm__ __volatile__("" : : : "memory")
+#else
+#define HAPIR__KEEP(sum) ((void)0)
+#define HAPIR__FORGET ((void)0)
+#endif"""
+
 _COUNT_BYTES = {
     "avx512": f"""
 #if defined(__AVX512BITALG__)
@@ -127,6 +137,7 @@ return low;""",
 
 PRIMITIVES = (
     everywhere("hapir__count", _COUNT_WORD),
+    Primitive("hapir__keep", {"avx512": _KEEP}),
     function(
         "i32x16__and_xor",
         VECTOR,

@@ -7,10 +7,10 @@ rows, batches, every storage type; several networks per call of the compiler.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, TensorType, f32
 
@@ -18,11 +18,12 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, signed, unsigned
 from hapir.reference.values import dtype_of
-from tests.c_paths import PATHS, flags_of, needs_path
+from tests.c_machines import FEW, MACHINES, Machine
 from tests.property.integer_networks import requantize
 from tests.property.network_builder import NetworkBuilder
 from tests.property.printed import PrintedByRepr
-from tests.property.test_c_reference import Job, check, grouped
+from tests.property.test_c_machines import Ready, Sample, drawn
+from tests.property.test_c_reference import grouped
 
 Draw = st.DrawFn
 
@@ -53,7 +54,7 @@ def depthwise_windows(draw: Draw, size: tuple[int, int]) -> Window:
 class Layers(PrintedByRepr):
     """A network of depthwise layers, and what it is run on."""
 
-    job: Job
+    job: Sample
 
     def __repr__(self) -> str:
         return f"Layers(\n{self.job[0]}\n)"
@@ -102,53 +103,31 @@ def _layer(build: NetworkBuilder, draw: Draw, x: nn.SSAValue, name: str, floats:
     return requantize(build, draw, acc, name, 20000 * window.kernel[0] * window.kernel[1])
 
 
-QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
-DEFAULT = settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=PHASES)
-SWEEP = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=PHASES)
+@cache
+def layers(floats: bool, count: int, number: int) -> Ready:
+    """Random networks, the same every time."""
+    return Ready.of([sample.job for sample in drawn(depthwise_layers(floats=floats), count, number)])
 
 
-@pytest.mark.parametrize("path", PATHS)
-@DEFAULT
-@given(st.data())
-def test_integers_on_every_path(path: str, data: st.DataObject):
-    needs_path(path)
-    check(
-        [layers.job for layers in data.draw(st.lists(depthwise_layers(), min_size=8, max_size=8))],
-        flags_of(path, False),
-    )
+@pytest.mark.parametrize("machine", FEW, ids=str)
+def test_integers(machine: Machine):
+    layers(False, 10, 1).check(machine, "-O1")
 
 
-@pytest.mark.parametrize("path", PATHS)
-@DEFAULT
-@given(st.data())
-def test_floats_on_every_path(path: str, data: st.DataObject):
-    needs_path(path)
-    check(
-        [layers.job for layers in data.draw(st.lists(depthwise_layers(floats=True), min_size=5, max_size=5))],
-        flags_of(path, False),
-    )
+@pytest.mark.parametrize("machine", FEW, ids=str)
+def test_floats(machine: Machine):
+    layers(True, 5, 2).check(machine, "-O1")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
-@SWEEP
-@given(st.data())
-def test_integers_sweep(path: str, data: st.DataObject):
-    needs_path(path)
-    check(
-        [layers.job for layers in data.draw(st.lists(depthwise_layers(), min_size=16, max_size=16))],
-        flags_of(path, True),
-    )
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+@pytest.mark.parametrize("number", range(6))
+def test_integers_sweep(machine: Machine, number: int):
+    layers(False, 50, number).check(machine, "-O2")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
-@SWEEP
-@given(st.data())
-def test_floats_sweep(path: str, data: st.DataObject):
-    needs_path(path)
-    check(
-        [layers.job for layers in data.draw(st.lists(depthwise_layers(floats=True), min_size=8, max_size=8))],
-        flags_of(path, True),
-    )
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+@pytest.mark.parametrize("number", range(2))
+def test_floats_sweep(machine: Machine, number: int):
+    layers(True, 50, number).check(machine, "-O2")

@@ -7,10 +7,10 @@ that a map has readers with other padding, and some that read none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, IntegerType, TensorType, f32
 from xdsl.ir import SSAValue
@@ -21,12 +21,12 @@ from hapir.dialects.num import AffineType, integer_range, shape_of, signed, unsi
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.program import Reframe
 from hapir.reference.values import Array, dtype_of
-from tests.c_paths import PATHS, flags_of, needs_path
+from tests.c_machines import FEW, MACHINES, Machine
 from tests.property.integer_networks import affine_types, requantize
 from tests.property.network_builder import NetworkBuilder
 from tests.property.printed import PrintedByRepr
-from tests.property.test_c_depthwise import DEFAULT, SWEEP
-from tests.property.test_c_reference import Job, check, grouped
+from tests.property.test_c_machines import Ready, Sample, drawn
+from tests.property.test_c_reference import grouped
 
 Draw = st.DrawFn
 
@@ -35,7 +35,7 @@ Draw = st.DrawFn
 class Maps(PrintedByRepr):
     """A network over maps, and what it is run on."""
 
-    job: Job
+    job: Sample
 
     def __repr__(self) -> str:
         return f"Maps(\n{self.job[0]}\n)"
@@ -109,34 +109,34 @@ def _join(build: NetworkBuilder, draw: Draw, x: SSAValue, mate: SSAValue, name: 
     return requantize(build, draw, build.append(nn.AddOp(*wide, layer=name)), name, 300000)
 
 
-@pytest.mark.parametrize("path", PATHS)
-@DEFAULT
-@given(st.data())
-def test_integers_on_every_path(path: str, data: st.DataObject):
-    needs_path(path)
-    check([m.job for m in data.draw(st.lists(map_networks(), min_size=6, max_size=6))], flags_of(path, False))
+@cache
+def maps(floats: bool, count: int, number: int) -> Ready:
+    """Random networks, the same every time."""
+    return Ready.of([sample.job for sample in drawn(map_networks(floats=floats), count, number)])
 
 
-@DEFAULT
-@given(st.lists(map_networks(floats=True), min_size=6, max_size=6))
-def test_floats(maps: list[Maps]):
-    check([m.job for m in maps], flags_of("native", False))
+@pytest.mark.parametrize("machine", FEW, ids=str)
+def test_integers(machine: Machine):
+    maps(False, 10, 1).check(machine, "-O1")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
-@SWEEP
-@given(st.data())
-def test_integers_sweep(path: str, data: st.DataObject):
-    needs_path(path)
-    check([m.job for m in data.draw(st.lists(map_networks(), min_size=16, max_size=16))], flags_of(path, True))
+@pytest.mark.parametrize("machine", FEW, ids=str)
+def test_floats(machine: Machine):
+    maps(True, 5, 2).check(machine, "-O1")
 
 
 @pytest.mark.slow
-@SWEEP
-@given(st.lists(map_networks(floats=True), min_size=10, max_size=10))
-def test_floats_sweep(maps: list[Maps]):
-    check([m.job for m in maps], flags_of("native", True))
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+@pytest.mark.parametrize("number", range(6))
+def test_integers_sweep(machine: Machine, number: int):
+    maps(False, 50, number).check(machine, "-O2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+@pytest.mark.parametrize("number", range(2))
+def test_floats_sweep(machine: Machine, number: int):
+    maps(True, 50, number).check(machine, "-O2")
 
 
 @pytest.mark.parametrize("storage", [unsigned(8), signed(8)])

@@ -159,6 +159,20 @@ def test_on_foreign_machines(machine: Machine, take: Take):
         compare(sample, found[f"y{i}"])
 
 
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [("-march=native",), ("-mavx2", "-mfma"), ("-DHAPIR_PLAIN_C",)])
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_read_or_computed_that_must_not_be(seed: int, flags: tuple[str, ...], take: Take):
+    machine = Machine("sanitized", "gcc", (*flags, *SANITIZE))
+    skip_unless_here(machine)
+    take(None)
+    everything = together(of_all_families(5, 50 + seed))
+    run_on(machine, [(emit_c(everything.network, everything.weights), everything.inputs)])
+
+
 MAP = Shape(1, 20, (6, 9), 18, Window((3, 3), (1, 1), (1, 1, 1, 1)))
 
 

@@ -21,12 +21,13 @@ from hapir.lowering.kernel.host import DEFAULT, TYPICAL
 from hapir.lowering.kernel.tile_kernels import TileKernelsPass
 from hapir.lowering.network_edits import networks_of
 from hapir.pipeline import ir_text
-from hapir.weights import WeightStore
+from hapir.weights import Array, WeightStore
 from tests.property.integer_networks import IntegerSample, integer_networks
 from tests.property.strategies import Sample, networks
 from tests.property.test_c_reference import QUICK, Job, check, grouped
 
 AnySample = Sample | IntegerSample
+QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 RANDOM_PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
@@ -68,24 +69,25 @@ def jobs(samples: Sequence[AnySample], seed: int) -> list[Job]:
             with_any_kernel(network, sample.weights, seed),
             with_any_kernel(network, sample.weights, seed + 1),
         ]
-        found += [(variant, sample.weights, dict(sample.inputs(3))) for variant in variants]
+        inputs: dict[str, Array] = dict(sample.inputs(3))
+        found += [(variant, sample.weights, inputs) for variant in variants]
     return found
 
 
-@settings(max_examples=2, deadline=None, phases=RANDOM_PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, phases=RANDOM_PHASES, suppress_health_check=QUIET)
 @given(st.lists(integer_networks(max_layers=3), min_size=3, max_size=3), st.integers(0, 1 << 20))
 def test_integer_kernels_agree_bit_for_bit(samples: list[IntegerSample], seed: int):
     check(jobs(samples, seed), QUICK)
 
 
-@settings(max_examples=2, deadline=None, phases=RANDOM_PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, phases=RANDOM_PHASES, suppress_health_check=QUIET)
 @given(st.lists(networks(), min_size=3, max_size=3), st.integers(0, 1 << 20))
 def test_float_kernels_agree(samples: list[Sample], seed: int):
     check(jobs(samples, seed), QUICK)
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, phases=RANDOM_PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=RANDOM_PHASES, suppress_health_check=QUIET)
 @given(st.lists(st.one_of(integer_networks(max_layers=3), networks()), min_size=3, max_size=3), st.integers(0, 1 << 20))
 def test_kernels_agree_over_many_networks(samples: list[AnySample], seed: int):
     check(jobs(samples, seed), QUICK)
@@ -107,7 +109,7 @@ def test_only_attributes_are_set_and_only_once(sample: AnySample, host: str | No
 
 
 @settings(max_examples=25, deadline=None)
-@given(networks(), st.sampled_from(["direct", "winograd", "sparse", "ras"]))
+@given(networks(), st.sampled_from(["direct", "winograd", "sparse", "ras", "dsc"]))
 def test_a_request_is_met_or_refused(sample: Sample, algorithm: str):
     module = ModuleOp([sample.network.clone()])
     network = networks_of(module)[0]

@@ -12,10 +12,9 @@ from xdsl.dialects.builtin import TensorType, f32
 
 from hapir.dialects import nn
 from hapir.dialects.nn_elementwise import FloatActivationOp
-from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
 from hapir.weights import WeightStore
-from tests.c_paths import PATHS, flags_of, needs_path
+from tests.c_machines import FEW, MACHINES, Machine, run_on, skip_unless_here
 
 Doubles = npt.NDArray[np.float64]
 LENGTH = 4096
@@ -47,9 +46,9 @@ def floats(step: int) -> npt.NDArray[np.float32]:
     return x[: x.size // LENGTH * LENGTH].reshape(-1, LENGTH)
 
 
-def check_path(path: str, step: int) -> None:
-    """Every function on a path."""
-    needs_path(path)
+def check_machine(machine: Machine, step: int) -> None:
+    """Every function on a machine."""
+    skip_unless_here(machine)
     networks: list[nn.NetworkOp] = []
     for kind in EXACT:
         type_ = TensorType(f32, (1, LENGTH))
@@ -61,14 +60,14 @@ def check_path(path: str, step: int) -> None:
     x = floats(step)
     special = np.zeros((1, LENGTH), np.float32)
     special[0, :4] = np.inf, -np.inf, np.nan, 1e-40
-    modules = build_c_together(artefacts, flags=flags_of(path, fast=True), cache=False)
-    for (ulps, lowest, exact), module in zip(EXACT.values(), modules, strict=True):
-        y, wanted = module.run({"x": x})["y"].astype(np.float64), exact(x.astype(np.float64))
+    given = np.concatenate((special, x))
+    results = run_on(machine, [(artefact, {"x": given}) for artefact in artefacts], "-O2")
+    for (ulps, lowest, exact), result in zip(EXACT.values(), results, strict=True):
+        found, y, wanted = result["y"][0], result["y"][1:].astype(np.float64), exact(x.astype(np.float64))
         unit = np.spacing(np.maximum(np.abs(wanted), np.finfo(np.float32).smallest_normal).astype(np.float32))
         far = np.where(x >= lowest, np.abs(y - wanted) / unit, 0)
         assert far.max() <= ulps, f"{far.max()} at {x.flat[far.argmax()]}"
         assert np.abs(np.where(x < lowest, y - wanted, 0)).max() < 1e-30
-        found = module.run({"x": special})["y"][0]
         assert np.isnan(found[2])
         with np.errstate(invalid="ignore"):
             limits = exact(special[0, :2].astype(np.float64))
@@ -76,12 +75,12 @@ def check_path(path: str, step: int) -> None:
         np.testing.assert_array_equal(found[:2][~np.isnan(limits)], limits[~np.isnan(limits)])
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_functions_are_as_near_as_stated(path: str):
-    check_path(path, 39_989)
+@pytest.mark.parametrize("machine", FEW, ids=str)
+def test_functions_are_as_near_as_stated(machine: Machine):
+    check_machine(machine, 199_999)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
-def test_functions_are_as_near_as_stated_densely(path: str):
-    check_path(path, 499)
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+def test_functions_are_as_near_as_stated_densely(machine: Machine):
+    check_machine(machine, 4999)

@@ -41,8 +41,8 @@ def schedule_of(block: str, on: str = "") -> ScheduleOp | None:
 def requests(block: str, on: str = "") -> list[str]:
     """What the schedule asks for, as IR."""
     schedule = schedule_of(block, on)
-    ops = [] if schedule is None else schedule.body.block.ops
-    return [ir_text(op).strip().removeprefix("kernel.request ") for op in ops if isinstance(op, RequestOp)]
+    found = [] if schedule is None else [op for op in schedule.body.block.ops if isinstance(op, RequestOp)]
+    return [ir_text(op).strip().removeprefix("kernel.request ") for op in found]
 
 
 @pytest.mark.parametrize("on", ["", "on m"])

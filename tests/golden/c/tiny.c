@@ -30,7 +30,7 @@ extern const int32_t tiny_c_1_bias_2[3];
 /* With OpenMP the loops of large layers run on several threads, and give the same bits. */
 #ifdef _OPENMP
 #ifndef HAPIR_THREAD_MACS
-#define HAPIR_THREAD_MACS 1000000 /* multiply-accumulates that are worth waking threads */
+#define HAPIR_THREAD_MACS 4000000 /* multiply-accumulates that are worth waking threads */
 #endif
 #define HAPIR__PRAGMA(text) _Pragma(#text)
 #define HAPIR__EXPANDED(text) HAPIR__PRAGMA(text)
