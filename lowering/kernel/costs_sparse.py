@@ -1,8 +1,9 @@
 """What kernels that skip zeros cost on a host with 512-bit vectors, and how they are tiled: pure functions of counts.
 
 The cycles are a model: a tile of pixels costs so much per word of weights and so much per list, a panel so much per
-word copied, a result so much per sum. The constants were fitted to the printed kernels on one core (Zen 5, gcc 12, data
-in the second-level cache); the layers that the fit was made from are met within 20 %.
+word copied, a result so much per sum. The constants were fitted to the printed kernels on one core (Zen 5, gcc 12, nine
+layers at densities of 5 to 50 %); the root mean square of what is left is 8 % for floats, 10 % for bytes and 15 % for
+Reduce-and-Scale.
 """
 
 from __future__ import annotations
