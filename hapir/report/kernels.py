@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from hapir.diagnostics import files_from
 from hapir.dialects.kernel import TilesAttr
-from hapir.lowering.kernel.choose import TILES, Decision, Hosted, decided, products_of, work_of
+from hapir.dialects.kernel_kinds import Direct
+from hapir.lowering.kernel.choose import TILES, Decision, Hosted, decided, is_encoded, products_of, work_of
 from hapir.lowering.kernel.host import Host
 from hapir.lowering.kernel.offers import Offer
 from hapir.report.table import cell_text, table
@@ -71,7 +72,9 @@ def kernel_report(scheduled: Scheduled) -> KernelReport:
     with files_from(scheduled.design.spec.folder):
         weights = scheduled.decoded.weights
         found = products_of(scheduled.cut.body)
-        rows = [_row(op, name, host, decided(op, work_of(name, op, weights), host)) for name, op in found]
+        encoded = {name for name, op in products_of(scheduled.network) if is_encoded(op)}
+        works = [replace(work_of(name, op, weights), encoded=name in encoded) for name, op in found]
+        rows = [_row(op, w.layer, host, decided(op, w, host)) for w, (_, op) in zip(works, found, strict=True)]
     return KernelReport(host.name, host.path, tuple(rows))
 
 
@@ -85,7 +88,7 @@ def _row(op: Hosted, name: str, host: Host, decision: Decision) -> KernelRow:
         _block(op, host),
         None if cost is None else round(cost.cycles),
         "" if cost is None else cost.bound,
-        tuple(map(_alternative, others)),
+        tuple(_alternative(offer, decision) for offer in others),
     )
 
 
@@ -97,5 +100,11 @@ def _block(op: Hosted, host: Host) -> str:
     return f"{pixels} x {16 * blocks}"
 
 
-def _alternative(offer: Offer) -> Alternative:
+ENCODED = "its weights are encoded, and outer products alone decode them"
+"""Why kernels that a layer could have are not its choice unless they are asked for."""
+
+
+def _alternative(offer: Offer, decision: Decision) -> Alternative:
+    if decision.work.encoded and offer.cost is not None and offer.algorithm != Direct.name:
+        return Alternative(offer.title, None, ENCODED)
     return Alternative(offer.title, None if offer.cost is None else round(offer.cost.cycles), offer.refusal)

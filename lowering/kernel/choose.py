@@ -181,12 +181,12 @@ def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
         str(element_type(op.w)),
         array,
         op.multiplier is not None,
-        _is_encoded(op),
+        is_encoded(op),
         None if storage is None or storage.width.data > 8 else codes_of(op.x, integer_range(storage)),
     )
 
 
-def _is_encoded(op: Hosted) -> bool:
+def is_encoded(op: Hosted) -> bool:
     """Whether the weights are stored as an encoding, which a program decodes when it starts."""
     pending: list[SSAValue] = [op.w]
     while pending:
@@ -219,8 +219,8 @@ def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decis
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host, None if request is None else request.kind)
     fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
-    if request is None and work.encoded:
-        fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
+    if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
+        fitting = [o for o in fitting if o.algorithm == Direct.name]
     elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
         fitting = [o for o in fitting if not o.only_asked]
     if not fitting:
