@@ -258,10 +258,14 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
     refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
-    span = span_of(request.op.location)
-    labels = [] if span is None else [Label(span, "asked for here")]
+    labels = _asked_here(request)
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
     fail("HAP0730", what, at=op, labels=labels, help=help)
+
+
+def _asked_here(request: Request) -> list[Label]:
+    span = span_of(request.op.location)
+    return [] if span is None else [Label(span, "asked for here")]
 
 
 def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
@@ -306,17 +310,21 @@ def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
 # --- tiles ----------------------------------------------------------------------------------------------------------
 
 
-def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
+def tiles_of(op: Hosted, work: Work, host: Host, request: Request | None = None) -> TilesAttr | None:
     """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
 
     Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
     """
     choice = op.attributes.get(KERNEL)
-    found = best_tiles_of(op, work, host, choice, 1) if isinstance(choice, ChoiceAttr) or choice is None else []
+    if choice is not None and not isinstance(choice, ChoiceAttr):
+        return None
+    found = best_tiles_of(op, work, host, choice, 1, request)
     return found[0] if found else None
 
 
-def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int) -> list[TilesAttr]:
+def best_tiles_of(
+    op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int, request: Request | None = None
+) -> list[TilesAttr]:
     """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
     asked = Direct() if choice is None else kind_of(choice)
     if not isinstance(asked, Direct) or work.modelled or work.depthwise:
@@ -326,5 +334,6 @@ def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None,
     try:
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
-        fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
+        what = f"the layer `{work.layer}` has no such register block: {error}"
+        fail("HAP0731", what, at=op, labels=[] if request is None else _asked_here(request), help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]
