@@ -125,7 +125,9 @@ def tune(
     bench, tuned = _Bench(cache), list[TunedLayer]()
     for name, op, decoded in found:
         work = work_of(name, decoded, weights)
-        variants = list(_variants(decoded, offers_for(work, host), work, host, requests.get(name)))
+        request = requests.get(name)
+        offers = offers_for(work, host, None if request is None else request.kind)
+        variants = list(_variants(decoded, offers, work, host, request))
         if len(variants) > 1 and not work.modelled and not work.depthwise and not work.encoded:
             times = bench.measure(decoded, [variant.attributes for variant in variants], weights)
             order = sorted(range(len(variants)), key=lambda i: times[i])

@@ -73,7 +73,7 @@ TARGETS = {
         "unknown arithmetic",
         "Layers of integers count bit planes (`bits`), look up weights that are stored as codes (`codes`), or multiply "
         "bytes (`bytes`). Without a choice the cheapest of these is taken.",
-        "kernel c1 { arithmetic = bf16 }   // on a layer of integers",
+        '#kernel.choice<direct, "planes">   // on a layer of integers',
     ),
     "HAP0717": Code(
         "formats without a sparse kernel",

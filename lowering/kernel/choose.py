@@ -181,12 +181,12 @@ def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
         str(element_type(op.w)),
         array,
         op.multiplier is not None,
-        _is_encoded(op),
+        is_encoded(op),
         None if storage is None or storage.width.data > 8 else codes_of(op.x, integer_range(storage)),
     )
 
 
-def _is_encoded(op: Hosted) -> bool:
+def is_encoded(op: Hosted) -> bool:
     """Whether the weights are stored as an encoding, which a program decodes when it starts."""
     pending: list[SSAValue] = [op.w]
     while pending:
@@ -201,17 +201,26 @@ def _is_encoded(op: Hosted) -> bool:
 # --- the choice -----------------------------------------------------------------------------------------------------
 
 
-def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
-    """All families' offers, refusals too."""
-    return tuple(offer for family in FAMILIES for offer in family(work, host))
+def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple[Offer, ...]:
+    """All families' offers, refusals too; of the dense-sparse kernel the one that is asked for, where one is.
+
+    Where bytes are asked for that the formats imply anyway, the offer has their name.
+    """
+    offers = tuple(offer for family in FAMILIES for offer in family(work, host))
+    if isinstance(asked, Direct) and asked.arithmetic == BYTES and costs_dense.multiplies_bytes(work):
+        return tuple(o if o.algorithm != Direct.name or o.arithmetic else replace(o, arithmetic=BYTES) for o in offers)
+    if isinstance(asked, Dsc) and any(o.algorithm == Dsc.name and o.cost is not None for o in offers):
+        others = (offer for offer in offers if offer.algorithm != Dsc.name)
+        return (*others, costs_winograd.dsc_offer(work, host, asked.tau, asked.tile))
+    return offers
 
 
 def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
-    offers = offers_for(work, host)
+    offers = offers_for(work, host, None if request is None else request.kind)
     fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
-    if request is None and work.encoded:
-        fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
+    if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
+        fitting = [o for o in fitting if o.algorithm == Direct.name]
     elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
         fitting = [o for o in fitting if not o.only_asked]
     if not fitting:
@@ -234,8 +243,6 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
         return False
     if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic):
         return False
-    if isinstance(kind, Dsc):
-        return True  # the plan takes what is said, and chooses the rest
     said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
     return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
 
@@ -265,15 +272,16 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     arithmetic = getattr(kind, "arithmetic", None)
     known = [o.arithmetic for o in own if o.arithmetic]
     if arithmetic is not None and arithmetic not in known:
-        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
+        others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
+        return f"there is no arithmetic `{arithmetic}` for its formats{others}"
     return "no kernel has these options"
 
 
 def decided(op: Hosted, work: Work, host: Host) -> Decision:
     """What the IR says of a layer, as a decision: for reports. Its cost is that of the tiles that it has."""
-    offers = offers_for(work, host)
     choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
     kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    offers = offers_for(work, host, kind)
     same = [o for o in offers if o.cost is not None and o.algorithm == kind.name and _written(kind) == o.arithmetic]
     taken = next((o for o in same if meets(o, kind)), Offer(kind.name))
     if isinstance(tiles, TilesAttr):

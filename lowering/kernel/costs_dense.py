@@ -30,10 +30,15 @@ def contraction_of(work: Work) -> Contraction:
     return F32 if work.is_float else integer_contraction(ctype_of(work), work.rows)[0]
 
 
+def multiplies_bytes(work: Work) -> bool:
+    """Whether the formats of a layer imply products of bytes over the loops that arithmetics share."""
+    return contraction_of(work) is U8_I8 and not work.modelled and not work.depthwise
+
+
 def contraction_for(work: Work, arithmetic: str) -> Contraction:
     """The contraction of a layer by the name of its arithmetic; empty: what the plan takes by itself."""
     implied = contraction_of(work)
-    if implied is not U8_I8 or work.modelled or work.depthwise:
+    if not multiplies_bytes(work):
         return implied
     if arithmetic in ("", BITS) and work.codes is not None and refusal(work.geometry, work.rows, work.codes) is None:
         planes = planes_of(work.rows, work.codes)

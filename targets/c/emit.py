@@ -141,7 +141,7 @@ def print_program(
             printed = None
     source = _source(identifier, program, *ports, steps, symbols, loads, printed)
     files = {
-        f"{identifier}.h": print_header(identifier, program, *ports, sizes),
+        f"{identifier}.h": print_header(identifier, program, *ports, sizes, dispatch=options.dispatch),
         f"{identifier}.c": source,
         f"{identifier}_weights.c": _weights(identifier, constants, sizes.constants, tables),
     }
