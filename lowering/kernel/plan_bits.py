@@ -86,7 +86,8 @@ def plan_bits(
     if partial > INT32_MAX:
         return None
     step = _convolution(geometry, planes, codes, rows, offset, x, draft, origin)
-    reach = sum_range(rows.array, bias, x.bounds, codes.zero_point, x.bounds)
+    bounds = codes.low, codes.high
+    reach = sum_range(rows.array, bias, bounds, codes.zero_point, bounds)
     return step, (reach.low, reach.high)
 
 

@@ -79,13 +79,13 @@ def plan_dsc(
 def _gemm(layer: Layer, dense: Array, chosen: DscChoice, draft: Draft) -> Winograd:
     """The dense kernels as matrix products, zeros among them; its inputs are not lifted."""
     contraction = F32 if layer.bounds is None else I16_MODULAR
-    lifted = layer.lift * dense.astype(np.int64).sum(axis=(1, 2, 3)) if layer.lift else 0
+    lifted = layer.lift * dense.astype(np.int64).sum(axis=(1, 2, 3)) if layer.lift else None
     return gemm_step(
         dense,
         chosen.size,
         layer.geometry,
         contraction,
-        layer.bias_table(-lifted),
+        layer.bias_table(None if lifted is None else -lifted),
         layer.fill,
         layer.x,
         draft,

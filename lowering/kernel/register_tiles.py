@@ -32,8 +32,6 @@ BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
-WIDEST_LOOKUPS = 2
-"""The same where weights are looked up: many pixels share a lookup."""
 WIDEST_OF_FEW = 8
 """The most vectors of filters of a block of few pixels."""
 
@@ -299,13 +297,12 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     if host.path == "c":
         yield from ((pixels, 1) for pixels in range(1, min(PLAIN_PIXELS, loops.columns) + 1))
         return
-    widest, narrow = (WIDEST_LOOKUPS, 1) if isinstance(contraction, Lookup) else (WIDEST, NARROW_PIXELS)
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
             if (pixels * blocks + blocks) * n + 1 + extra > host.registers:
                 break
-            if (pixels, blocks) != (1, 1) and (blocks <= widest or pixels <= narrow):
+            if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
                 yield pixels, blocks
 
 

@@ -132,6 +132,14 @@ def test_words_are_counted_as_they_are_listed():
             assert sparse_work(kernel, geometry, rows).entries == len(entries_of(rows, geometry, per_word))
 
 
+def test_shares_are_those_of_the_words_that_are_left():
+    rows = np.zeros((32, 64), np.int8)
+    rows[3, 8:12] = rows[5, 9] = rows[20, 0] = 1
+    geometry = Geometry(1, 64, 1, 4, 32, 1, 4, Window((1, 1)))
+    shares = {choice.form: choice.share for choice in sparse_choices(geometry, rows, U8_I8)}
+    assert shares == {"lanes": 3 / (32 * 16), "blocks": 2 / (2 * 16), "vector": 6 / (32 * 64)}
+
+
 def test_levels_are_magnitudes():
     assert levels_of(np.array([[0, 3, -3], [1, 0, 0]], np.int8)) == 2
     assert levels_of(np.zeros((2, 2), np.int8)) == 0
