@@ -86,6 +86,8 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         planes = (contraction.planes.bits, contraction.elements)
         counted = _counts(contraction.counts, host, n)
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
+    if name in ("bf16", "bf16_odd") and host.path != "c":
+        return _bf16(host, n)
     if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
@@ -105,6 +107,13 @@ def _counts(counts: int, host: Host, n: int) -> Product:
     if host.path == "neon" or host.has("avx512_vpopcntdq"):
         return Product(counts * n, 2 * counts * n)
     return Product(2 * counts * n, 6 * counts * n, registers=2 * n)
+
+
+def _bf16(host: Host, n: int) -> Product:
+    """One instruction, or multiply-adds of both halves, each widened once for all products of its word."""
+    if host.has("bf16") if host.path == "neon" else host.path == "avx512" and host.has("avx512_bf16"):
+        return Product(n)
+    return Product(2 * n, per_weights=2 * n, per_input=2, registers=n + 1)
 
 
 def _bytes(host: Host, n: int) -> Product:
