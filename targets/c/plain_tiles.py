@@ -94,6 +94,7 @@ _ON_X86 = "defined(__SSE2__) && !defined(HAPIR_PLAIN_C)"
 _FASTER = {
     "f32": ("defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
     "u8_i8": (_ON_X86, _bytes),
+    "u8_i7": (_ON_X86, _bytes),
     "i16": (_ON_X86, _halves),
     "i16_modular": (_ON_X86, _halves),
 }
