@@ -13,7 +13,7 @@ from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.plan_bits import bits_for, counted, counts_pay, refusal
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES, lookup_for
-from hapir.lowering.kernel.plan_products import integer_contraction, loops_of, run_length
+from hapir.lowering.kernel.plan_products import LIFT, integer_contraction, loops_of, run_length, short
 from hapir.lowering.kernel.program import LANES
 from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
 
@@ -47,7 +47,15 @@ def contraction_for(work: Work, arithmetic: str) -> Contraction:
         planes = planes_of(work.rows, work.codes)
         if arithmetic or counts_pay(work.geometry, planes, work.codes):
             return bits_for(work.geometry, planes, work.codes)
-    return implied if arithmetic == BYTES else lookup_for(work.rows, run_length(work.geometry), implied)
+    if arithmetic != BYTES:
+        implied = lookup_for(work.rows, run_length(work.geometry), implied)
+    return short(implied, work.rows, highest(work))
+
+
+def highest(work: Work) -> int:
+    """The largest byte that a layer of integers multiplies: signed ones are lifted."""
+    assert work.bits is not None
+    return LIFT + (1 << work.bits - 1) - 1 if work.signed else (1 << work.bits) - 1
 
 
 def offers(work: Work, host: Host) -> Sequence[Offer]:
@@ -61,7 +69,7 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
         return _on_floats(work, bytes_, host)
     if work.depthwise and not work.modelled:
         return [Offer("direct", cost=_per_channel(work, bytes_, host))]
-    implied = _cost(work, bytes_, host)
+    implied = _cost(work, bytes_ if bytes_ is not U8_I8 else short(bytes_, work.rows, highest(work)), host)
     if bytes_ is not U8_I8 or work.modelled:
         return [Offer("direct", cost=implied)]
     reason = refusal(work.geometry, work.rows, work.codes)

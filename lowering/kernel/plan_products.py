@@ -22,7 +22,17 @@ from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel import bf16
 from hapir.lowering.kernel.bit_planes import WORD
 from hapir.lowering.kernel.c_types import DTYPES, size_of
-from hapir.lowering.kernel.contraction import BF16, BF16_ODD, F32, I16, U8_I8, Contraction, integer, modelled
+from hapir.lowering.kernel.contraction import (
+    BF16,
+    BF16_ODD,
+    F32,
+    I16,
+    U8_I7,
+    U8_I8,
+    Contraction,
+    integer,
+    modelled,
+)
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
 from hapir.lowering.kernel.host import DEFAULT
@@ -317,6 +327,8 @@ def _integer(
     _check_arithmetic(op, arithmetic, contraction)
     zero_point = zero_point_of(element_type(op.x))
     folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
+    assert x.bounds is not None
+    contraction = short(contraction, weights.array, max(x.bounds[1], zero_point) + lift)
     table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
     return _direct(geometry, contraction, weights, table, x, zero_point + lift, lift, draft, origin), bounds
 
@@ -341,6 +353,16 @@ def integer_contraction(x: CType, rows: Array) -> tuple[Contraction, int]:
         return I16, 0
     bits = next(b for b in (8, 16, 32) if (low >= -(1 << b - 1) and high < 1 << b - 1) or b == 32)
     return integer(x, cast(CType, f"int{bits}_t")), 0
+
+
+def short(contraction: Contraction, rows: Array, highest: int) -> Contraction:
+    """`U8_I7` in the place of `U8_I8` where inputs from 0 to `highest` and weights K x E permit it."""
+    if contraction is not U8_I8 or not rows.size:
+        return contraction
+    # any two weights of a filter may become neighbours: the cut into words depends on runs and groups
+    products = np.sort(rows.astype(np.int64), axis=1) * highest
+    low, high = np.minimum(products[:, :2], 0).sum(axis=1).min(), np.maximum(products[:, -2:], 0).sum(axis=1).max()
+    return U8_I7 if low >= -(1 << 15) and high < 1 << 15 else U8_I8
 
 
 def proven_bias(

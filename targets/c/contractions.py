@@ -15,6 +15,7 @@ from hapir.lowering.kernel.program import LANES
 from hapir.targets.c.bit_tiles import bit_tile
 from hapir.targets.c.lookup_tiles import lookup_tile
 from hapir.targets.c.plain_tiles import plain_needs, plain_tile
+from hapir.targets.c.register_words import REGISTERS, register_tile
 from hapir.targets.c.simd import Primitive
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
@@ -69,6 +70,11 @@ VECTORIZED["bf16"] = Texts(
     operand="i32x16",
 )
 VECTORIZED["bf16_odd"] = replace(VECTORIZED["bf16"], last="i32x16__set(*($from))")
+VECTORIZED["u8_i7"] = replace(
+    VECTORIZED["u8_i8"],
+    multiply="i32x16__dot_u8_i7($sum, $x, $w)",
+    needs=("i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__dot_u8_i7", "i32x16__store", "i32x16__kept"),
+)
 VECTORIZED["i16_modular"] = VECTORIZED["i16"]  # the instructions wrap
 """By name of the contraction."""
 
@@ -83,6 +89,9 @@ def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product:
     texts = VECTORIZED.get(contraction.name)
     if path == "c" or texts is None:
         return Primitive(name, {path: plain_tile(name, contraction, pixels, blocks, product)}, plain_needs(contraction))
+    registers = REGISTERS.get((path, contraction.name))
+    if registers is not None:
+        return Primitive(name, {path: register_tile(name, contraction, registers, pixels, blocks)}, registers.needs)
     return Primitive(name, {path: _vector(name, contraction, texts, pixels, blocks)}, texts.needs)
 
 

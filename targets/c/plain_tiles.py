@@ -132,6 +132,7 @@ _FASTER = {
     "bf16_odd": (_LITTLE, _bf16),
     "f32": ("defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
     "u8_i8": (_ON_X86, _bytes),
+    "u8_i7": (_ON_X86, _bytes),
     "i16": (_ON_X86, _halves),
     "i16_modular": (_ON_X86, _halves),
 }
