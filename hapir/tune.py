@@ -32,7 +32,7 @@ from hapir.lowering.kernel.choose import (
     Hosted,
     Request,
     best_tiles_of,
-    meets,
+    fitting_offers,
     offers_for,
     tiled,
     work_of,
@@ -159,10 +159,7 @@ def _variants(
     op: Hosted, offers: tuple[Offer, ...], work: Work, host: Host, request: Request | None
 ) -> Iterator[_Variant]:
     """The candidates of a layer, those that should be fastest first."""
-    possible = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
-    if request is None:
-        possible = [o for o in possible if not o.only_asked]
-    possible.sort(key=_cycles)
+    possible = sorted(fitting_offers(offers, request), key=_cycles)
     count = 0
     for offer in possible:
         if _cycles(offer) > HOPELESS * _cycles(possible[0]):

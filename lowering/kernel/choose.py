@@ -218,14 +218,19 @@ def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple
 def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
     """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
     offers = offers_for(work, host, None if request is None else request.kind)
-    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+    fitting = fitting_offers(offers, request)
     if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
         fitting = [o for o in fitting if o.algorithm == Direct.name]
-    elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
-        fitting = [o for o in fitting if not o.only_asked]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
+
+
+def fitting_offers(offers: Sequence[Offer], request: Request | None) -> list[Offer]:
+    """The kernels that meet a request; what must be asked for is none of them unless its arithmetic is named."""
+    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+    named = request is not None and isinstance(request.kind, Direct) and request.kind.arithmetic is not None
+    return fitting if named else [o for o in fitting if not o.only_asked]
 
 
 def _cycles(offer: Offer) -> float:
@@ -275,6 +280,8 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
     known = [o.arithmetic for o in own if o.arithmetic]
+    if arithmetic is not None and not known:
+        return "its formats have one arithmetic, which needs no name"
     if arithmetic is not None and arithmetic not in known:
         others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
         return f"there is no arithmetic `{arithmetic}` for its formats{others}"

@@ -90,7 +90,7 @@ class Offer:
     cost: Cost | None = None
     refusal: str | None = None
     only_asked: bool = False
-    """Whether it is taken only where the schedule asks for it: its weights take more memory than need be."""
+    """Whether it is taken only where the schedule asks for it: its weights take more memory, or it is less exact."""
 
     @property
     def title(self) -> str:

@@ -32,6 +32,7 @@ from hapir.lowering.kernel.program import (
     Stage,
     Table,
     Threshold,
+    ToBf16,
     Widen,
 )
 from hapir.reference.num import check_ascending
@@ -273,7 +274,7 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = (stage.scale, stage.shift)
             case Join():
                 parameters = tuple(stage_tables(stage.stages))
-            case Clamp() | Widen() | Apply():
+            case Clamp() | Widen() | Apply() | ToBf16():
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]
     return found

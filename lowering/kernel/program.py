@@ -267,7 +267,14 @@ class Join:
     frame: Frame | None = None
 
 
-Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply | Join
+@dataclass(frozen=True)
+class ToBf16:
+    """The nearest bfloat16, ties to even, as its bits; what is no number stays none."""
+
+    ctype: CType = "uint16_t"
+
+
+Stage = Requantize | Rescale | Clamp | Widen | Quantize | Dequantize | ScaleShift | Threshold | Apply | Join | ToBf16
 """What happens to one element on its way out; `ctype` is the type it gives."""
 
 
@@ -471,7 +478,7 @@ class PackBits(Step):
 class Reframe(Step):
     """A channels-last map copied into a frame; `lift` is added to each element, and makes signed bytes unsigned.
 
-    The map lies in `frame` where it is given.
+    The map lies in `frame` where it is given. Stages have no tables, and are not there beside a lift.
     """
 
     source: int

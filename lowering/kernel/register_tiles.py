@@ -78,7 +78,7 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     n = host.registers_per_vector
     name = contraction.name
     if isinstance(contraction, Lookup) and host.path != "c":
-        dot, words = _bytes(host, n), contraction.words
+        dot, words = _bytes(host, n, short=contraction.short), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
         kept, taken = dot.registers + 2 * n, (contraction.vectors, words)
         return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken)
@@ -86,13 +86,15 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         planes = (contraction.planes.bits, contraction.elements)
         counted = _counts(contraction.counts, host, n)
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
-    if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
+    if name in ("bf16", "bf16_odd") and host.path != "c":
+        return _bf16(host, n)
+    if host.path == "c" or name not in ("f32", "u8_i8", "u8_i7", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
         return Product(n)
-    if name == "u8_i8":
-        return _bytes(host, n)
+    if name in ("u8_i8", "u8_i7"):
+        return _bytes(host, n, short=name == "u8_i7")
     if host.path == "avx512" and host.has("avx512_vnni"):
         return Product(1)
     return Product(2 * n, 2 * n) if host.path == "neon" else Product(n, n)
@@ -107,12 +109,20 @@ def _counts(counts: int, host: Host, n: int) -> Product:
     return Product(2 * counts * n, 6 * counts * n, registers=2 * n)
 
 
-def _bytes(host: Host, n: int) -> Product:
+def _bf16(host: Host, n: int) -> Product:
+    """One instruction, or multiply-adds of both halves, each widened once for all products of its word."""
+    if host.has("bf16") if host.path == "neon" else host.path == "avx512" and host.has("avx512_bf16"):
+        return Product(n)
+    return Product(2 * n, per_weights=2 * n, per_input=2, registers=n + 1)
+
+
+def _bytes(host: Host, n: int, *, short: bool) -> Product:
+    """Products of bytes, `short` where two of them fit 16 bits."""
     if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
         return Product(n)
     if host.path == "neon":
         return Product(n) if host.has("i8mm") else Product(4 * n, 4 * n, 2 * n, 2, registers=4)
-    return Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
+    return Product(2 * n, n, registers=1) if short else Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
 
 
 # --- costs ----------------------------------------------------------------------------------------------------------

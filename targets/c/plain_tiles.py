@@ -6,7 +6,7 @@ of SSE2, which every x86-64 has. `HAPIR_PLAIN_C` leaves the loops. The sums are 
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.contraction import BF16, BF16_ODD, Contraction
 from hapir.lowering.kernel.program import LANES
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
@@ -25,6 +25,11 @@ def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, pr
     return c("#if $condition\n$fast\n#else\n$plain\n#endif", condition=condition, fast=fast, plain=scalars)
 
 
+def plain_needs(contraction: Contraction) -> tuple[str, ...]:
+    """The primitives that a block builds on."""
+    return ("hapir__bf16",) if contraction in (BF16, BF16_ODD) else ()
+
+
 def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
     """Vectors of four floats of GCC and Clang."""
     parts, rows = range(blocks * _PARTS), range(pixels)
@@ -40,6 +45,36 @@ def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> st
         "\n".join(f"{vector} " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
         "\n".join(word),
         "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
+    )
+
+
+def _bf16(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
+    """Both halves of each word widened to vectors of four floats of GCC and Clang."""
+    parts, rows = range(blocks * _PARTS), range(pixels)
+
+    def word(*, whole: bool) -> str:
+        lines: list[str] = []
+        for i in rows:
+            place = plus("from", i, "x_stride")
+            read = f"memcpy(&x{i}, {place}, sizeof(x{i}));" if whole else f"x{i} = *({place});"
+            lines += [f"uint32_t x{i};", read, f"const float lower{i} = hapir__bf16(x{i});"]
+            lines += [f"const float upper{i} = hapir__bf16(x{i} >> 16);"] if whole else []
+        for j in parts:
+            lines += [f"hapir__u32x4 w{j};", f"memcpy(&w{j}, {plus('w', 8 * j)}, sizeof(w{j}));"]
+            if whole:
+                lines.append(f"const hapir__f32x4 upper_{j} = (hapir__f32x4)(w{j} & 0xFFFF0000U);")
+                lines += [f"s{i}_{j} += upper{i} * upper_{j};" for i in rows]
+            lines.append(f"const hapir__f32x4 lower_{j} = (hapir__f32x4)(w{j} << 16);")
+            lines += [f"s{i}_{j} += lower{i} * lower_{j};" for i in rows]
+        return "\n".join(lines)
+
+    return whole_tile(
+        name,
+        contraction,
+        "\n".join("hapir__f32x4 " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
+        word(whole=True),
+        "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
+        c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
     )
 
 
@@ -91,9 +126,13 @@ def _sse2(name: str, contraction: Contraction, pixels: int, blocks: int, word: l
 
 
 _ON_X86 = "defined(__SSE2__) && !defined(HAPIR_PLAIN_C)"
+_LITTLE = "defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(HAPIR_PLAIN_C)"
 _FASTER = {
+    "bf16": (_LITTLE, _bf16),
+    "bf16_odd": (_LITTLE, _bf16),
     "f32": ("defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
     "u8_i8": (_ON_X86, _bytes),
+    "u8_i7": (_ON_X86, _bytes),
     "i16": (_ON_X86, _halves),
     "i16_modular": (_ON_X86, _halves),
 }
@@ -104,28 +143,36 @@ def _scalars(name: str, contraction: Contraction, pixels: int, blocks: int, prod
     """The lanes as loops."""
     lanes, elements = blocks * LANES, contraction.elements
     kind = contraction.sums
-    adds: list[str] = []
-    for i in range(pixels):
+    narrow = contraction in (BF16, BF16_ODD)
+
+    def word(taken: int) -> str:
+        adds = [add(i, taken) for i in range(pixels)]
+        return c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds))
+
+    def add(i: int, taken: int) -> str:
         terms: list[str] = []
-        for e in range(elements):
+        for e in range(taken):
             place = " + ".join(t for t in ("" if i == 0 else _stride(i), str(e) if e or i == 0 else "") if t)
             weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
-            cast = f"({kind})" if kind != contraction.x else ""
+            cast = f"({kind})" if kind != contraction.x and not narrow else ""
             value = f"from[{place}]"
+            if narrow:
+                value, weight = f"hapir__bf16({value})", f"hapir__bf16({weight})"
             if contraction.modular:
                 terms.append(f"(uint32_t)({value} * {weight})")
             else:
                 terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
         if contraction.modular:
-            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
-        else:
-            adds.append(f"s{i}[j] += {' + '.join(terms)};")
+            return f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});"
+        return f"s{i}[j] += {' + '.join(terms)};"
+
     return whole_tile(
         name,
         contraction,
         "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
-        c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
+        word(elements),
         "\n".join(f"memcpy({plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
+        word(1) if contraction == BF16_ODD else "",
     )
 
 

@@ -415,32 +415,35 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     to, length = step.to, step.width * step.to.channels
     old = step.frame
-    copy = f"memcpy(y + i, x, sizeof(*y) * {length});"
+    copy = f"memcpy(row, x, sizeof(*row) * {length});"
     if step.lift:
         copy = c(
             """
             for (int32_t j = 0; j < $length; ++j) {
-                (y + i)[j] = ($type)(x[j] + $lift);
+                row[j] = ($type)(x[j] + $lift);
             }
             """,
             length=length,
             type=y,
             lift=step.lift,
         )
+    elif step.stages:
+        copy = print_vectors("x", x, "row", y, step.stages, "", length, symbols)
     elif x != y:
-        copy = f"for (int32_t j = 0; j < {length}; ++j) {{\n    (y + i)[j] = ({y})x[j];\n}}"
+        copy = f"for (int32_t j = 0; j < {length}; ++j) {{\n    row[j] = ({y})x[j];\n}}"
     body = c(
         """
         $border(y, $arguments);
         $begin
         for (int32_t n = 0; n < $batch; ++n) {
             for (int32_t h = 0; h < $height; ++h, x += $row) {
-                const int32_t i = n * $image + h * $pitch + $start;
+                $type *row = y + (n * $image + h * $pitch + $start);
                 $copy
             }
             $skip
         }
         """,
+        type=y,
         begin=f"x += {old.start};" if old else "",
         row=old.pitch if old else length,
         skip=f"x += {old.image - step.height * old.pitch};" if old and step.batch > 1 else "",

@@ -41,6 +41,7 @@ typedef float hapir__f32x4 __attribute__((vector_size(16)));
 
 FAMILIES = (
     "base",
+    "bf16",
     "bits",
     "channel",
     "math",

@@ -24,9 +24,9 @@ def tile_function(name: str, contraction: Contraction, body: str) -> str:
     return c("$head\n{\n    (void)x_stride;\n    $body\n}", head=head, body=body)
 
 
-def whole_tile(name: str, contraction: Contraction, start: str, word: str, store: str) -> str:
-    """A register block: what comes before the loops over words, a word, and what comes after."""
-    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word), store)))
+def whole_tile(name: str, contraction: Contraction, start: str, word: str, store: str, last: str = "") -> str:
+    """A register block: what comes before the loops over words, a word, what comes after; `last` as `window_loops`."""
+    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word, last=last), store)))
 
 
 def window_loops(

@@ -27,6 +27,7 @@ from hapir.lowering.kernel.program import (
     Stage,
     Table,
     Threshold,
+    ToBf16,
     Widen,
 )
 from hapir.targets.c.print_stages import Symbols, float32, integer, print_stages
@@ -477,6 +478,10 @@ _APPLY: Mapping[Function, Callable[[str, tuple[float, ...]], str]] = {
 }
 
 
+def _to_bf16(chain: Chain, v: str, ctype: CType, stage: ToBf16, last: bool) -> str | None:
+    return chain.name("int32_t", f"f32x16__to_bf16({v})")
+
+
 def _apply(chain: Chain, v: str, ctype: CType, stage: Apply, last: bool) -> str | None:
     text = _APPLY.get(stage.function)
     return None if text is None else chain.name("float", text(v, stage.constants))
@@ -493,5 +498,6 @@ _STAGES: Mapping[type[Stage], Callable[..., str | None]] = {
     Threshold: _threshold,
     Apply: _apply,
     Join: _join,
+    ToBf16: _to_bf16,
 }
 """Per stage its text on vectors: None where this one runs lane by lane."""
