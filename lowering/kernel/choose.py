@@ -29,7 +29,7 @@ from hapir.lowering.kernel.families import ras_offers, sparse_offers
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_codes import BYTES
+from hapir.lowering.kernel.plan_codes import BITS, BYTES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.program import Tiles
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
@@ -280,6 +280,8 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
     known = [o.arithmetic for o in own if o.arithmetic]
+    if BITS in known and BYTES not in known:  # what the formats imply has no name where nothing else is possible
+        known.append(BYTES)
     if arithmetic is not None and not known:
         return "its formats have one arithmetic, which needs no name"
     if arithmetic is not None and arithmetic not in known:
