@@ -5,7 +5,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
@@ -30,7 +30,7 @@ from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_codes import BITS, BYTES
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
@@ -215,12 +215,32 @@ def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple
     return offers
 
 
-def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
-    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
+FEW_BITS = (BITS, CODES)
+"""Arithmetics whose weights lie at their own bits."""
+
+
+def decodes(works: Iterable[Work], host: Host) -> bool:
+    """Whether weights that lie encoded in a file are decoded when the program starts.
+
+    Where all of them can be constants of few bits instead, they need neither the file nor bytes in RAM.
+    """
+    return any(
+        work.encoded and not any(o.arithmetic in FEW_BITS and o.cost is not None for o in offers_for(work, host))
+        for work in works
+    )
+
+
+def decide(op: Hosted, work: Work, host: Host, request: Request | None, *, decoded: bool = True) -> Decision:
+    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730).
+
+    `decoded`: encoded weights are decoded when the program starts, which outer products of floats and bytes do.
+    """
     offers = offers_for(work, host, None if request is None else request.kind)
     fitting = fitting_offers(offers, request)
-    if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
-        fitting = [o for o in fitting if o.algorithm == Direct.name]
+    if request is None and work.encoded:
+        arithmetics = ("", BYTES) if decoded else FEW_BITS
+        direct = [o for o in offers if o.algorithm == Direct.name and o.cost is not None]
+        fitting = [o for o in direct if o.arithmetic in arithmetics]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
