@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from tests.c_machines import CLANG, FOREIGN, GCC, Job, Machine, run_on, skip_unl
 from tests.property.network_builder import NetworkBuilder
 from tests.property.sparse_layers import Shape, SparseLayer, layer, random_shape
 from tests.property.test_c_reference import grouped
+from tests.vector_chains import HOST_PATHS, Case, has_aarch64, print_cases, run_aarch64, run_host
 
 CHOICE = ChoiceAttr.of("direct", "bf16")
 _NAMES = ("gcc-native", "gcc-avx512", "gcc-avx2", "gcc-sse2", "gcc-plain", "clang-native", "aarch64", "aarch64-bf16")
@@ -88,11 +90,11 @@ def check_bound(sample: SparseLayer, found: Array) -> None:
     magnitude = None if b is None else np.abs(b)
     terms, y = w[0].size, found.astype(np.float64)
     relu = any(isinstance(op, nn.ReluOp) for op in sample.network.body.walk())
-    rounded = from_bf16(to_bf16(x)), from_bf16(to_bf16(w))
-    largest = max(float(np.abs(a).max(initial=0)) for a in rounded)
-    bound = sum_bound(terms, sums_of(sample, *map(np.abs, rounded), magnitude), largest)
+    x_rounded, w_rounded = from_bf16(to_bf16(x)), from_bf16(to_bf16(w))
+    largest = max(float(np.abs(a).max(initial=0)) for a in (x_rounded, w_rounded))
+    bound = sum_bound(terms, sums_of(sample, np.abs(x_rounded), np.abs(w_rounded), magnitude), largest)
     apart = PRODUCT_BOUND * sums_of(sample, np.abs(x), np.abs(w), None)
-    for sums, limit in ((sums_of(sample, *rounded, b), bound), (sums_of(sample, x, w, b), bound + apart)):
+    for sums, limit in ((sums_of(sample, x_rounded, w_rounded, b), bound), (sums_of(sample, x, w, b), bound + apart)):
         expected = np.maximum(sums, 0) if relu else sums
         assert (np.abs(y.reshape(sums.shape) - expected) <= limit).all(), sample.words
 
@@ -166,7 +168,7 @@ def chain(seed: int) -> tuple[nn.NetworkOp, WeightStore, dict[str, Array]]:
     rng = build.rng
     shape = (int(rng.choice([1, 1, 2])), int(rng.choice([1, 3, 4, 5, 16])), *(int(n) for n in rng.integers(5, 12, 2)))
     image = nn.WeightOp("image", TensorType(f32, shape)).result
-    values = [image]
+    values: list[SSAValue] = [image]
     for _ in range(int(rng.integers(2, 7))):
         x = values[-1] if rng.random() < 0.7 else values[int(rng.integers(len(values)))]
         mates = [v for v in values if shape_of(v) == shape_of(x)]
@@ -180,7 +182,7 @@ def chain(seed: int) -> tuple[nn.NetworkOp, WeightStore, dict[str, Array]]:
         else:
             size = int(rng.choice([1, 3]))
             stride = int(rng.choice([1, 1, 2]))
-            window = Window((size, size), (stride, stride), padding=(size // 2,) * 4)
+            window = Window((size, size), (stride, stride), padding=(size // 2, size // 2, size // 2, size // 2))
             channels = shape_of(x)[1]
             depthwise = channels > 1 and rng.random() < 0.15
             filters = channels if depthwise or rng.random() < 0.5 else int(rng.choice([3, 8, 17, 40]))
@@ -242,7 +244,7 @@ def two_layers(*, join: bool) -> tuple[nn.NetworkOp, WeightStore]:
     build = NetworkBuilder([], 0)
     image = nn.WeightOp("image", TensorType(f32, (1, 16, 6, 6))).result
     padded = Window((3, 3), padding=(1, 1, 1, 1))
-    values = [image]
+    values: list[SSAValue] = [image]
     for name in ("a", "b"):
         w = build.weight(f"{name}.w", build.rng.normal(0, 1, (16, 16, 3, 3)).astype(np.float32))
         op = nn.Conv2dOp(values[-1], w, None, window=padded, groups=1, layer=name)
@@ -307,3 +309,22 @@ def test_rounding_is_that_of_the_number_format():
     normal = within & (np.abs(floats) >= SMALLEST)
     exact = floats[normal].astype(np.float64)
     assert (np.abs(found[normal] - exact) <= np.abs(exact) / 257).all()
+
+
+@pytest.mark.parametrize("path", [*HOST_PATHS, "aarch64"])
+def test_rounding_in_c(path: str, tmp_path: Path):
+    """All upper halves at and around ties; an instruction may give 0 for subnormal numbers."""
+    upper = np.arange(1 << 16, dtype=np.uint32) << 16
+    bits = np.concatenate([upper | low for low in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
+    x = bits.view(np.float32).reshape(-1, 24)
+    cases = [Case((ToBf16(),), "float", x, to_bf16(x))]
+    text = print_cases(cases)
+    if path == "aarch64" and not has_aarch64():
+        pytest.skip("AArch64 cannot be compiled for and emulated here")
+    if path.startswith("native") or path == "avx2":
+        skip_unless_here(next(m for m in GCC if m.name == ("gcc-avx2" if path == "avx2" else "gcc-native")))
+    run = run_aarch64(text, cases, tmp_path) if path == "aarch64" else run_host(text, cases, HOST_PATHS[path], tmp_path)
+    (found,) = run
+    wanted, zero = cases[0].expected, (bits.reshape(x.shape) >> 31 << 15).astype(np.uint16)
+    lost = (np.abs(x) < SMALLEST) & (found == zero)
+    np.testing.assert_array_equal(np.where(lost, wanted, found), wanted)
