@@ -19,7 +19,8 @@ from hapir.dialects.kernel import ChoiceAttr
 class Direct:
     """Outer products: sums of some pixels times some vectors of 16 filters stay in registers.
 
-    `arithmetic`: what multiplies a word of 32 bits, such as `bf16`; by default what the formats imply.
+    `arithmetic`: what multiplies a word of 32 bits; by default what the formats imply. `bf16` rounds the inputs and
+        weights of a float layer to bfloat16 and adds their products in f32: half the bytes, a bounded error.
     `pixels`: pixels of a register block on the host's SIMD path.
     `blocks`: vectors of 16 filters of a register block.
     `order`: the outermost loop, filters or rows of the result.

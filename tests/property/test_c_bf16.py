@@ -36,8 +36,11 @@ from tests.property.test_c_reference import grouped
 from tests.vector_chains import HOST_PATHS, Case, has_aarch64, print_cases, run_aarch64, run_host
 
 CHOICE = ChoiceAttr.of("direct", "bf16")
-_NAMES = ("gcc-native", "gcc-avx512", "gcc-avx2", "gcc-sse2", "gcc-plain", "clang-native", "aarch64", "aarch64-bf16")
-HERE = [machine for machine in (*GCC, *CLANG, *FOREIGN) if machine.name in _NAMES]
+OFTEN = ("gcc-native", "gcc-avx2", "gcc-plain", "aarch64-bf16")
+"""A machine per path, two of them with instructions for bfloat16."""
+NAMES = (*OFTEN, "gcc-avx512", "gcc-sse2", "clang-native", "clang-avx2", "aarch64", "riscv64")
+HERE = [m for m in (*GCC, *CLANG, *FOREIGN) if m.name in NAMES]
+EACH_TIME = [m if m.name in OFTEN else pytest.param(m, marks=pytest.mark.slow) for m in HERE]
 
 
 def product_of(sample: SparseLayer) -> nn.ProductOp:
@@ -115,10 +118,10 @@ def jobs_of(layers: Sequence[SparseLayer], first: int = 0) -> list[Job]:
     return [(emit_c(s.network, s.weights, f"net{i}"), s.inputs) for i, s in enumerate(layers, first)]
 
 
-@pytest.mark.parametrize("machine", HERE, ids=str)
+@pytest.mark.parametrize("machine", EACH_TIME, ids=str)
 def test_random_layers(machine: Machine):
     skip_unless_here(machine)
-    layers = samples(8, 1)
+    layers = samples(6, 1)
     for sample, found in zip(layers, run_on(machine, jobs_of(layers)), strict=True):
         check_bound(sample, found["y"])
 
@@ -218,10 +221,10 @@ def whole_numbers(count: int, seed: int) -> tuple[list[Job], list[Array]]:
     return jobs, expected
 
 
-@pytest.mark.parametrize("machine", HERE, ids=str)
+@pytest.mark.parametrize("machine", EACH_TIME, ids=str)
 def test_whole_numbers(machine: Machine):
     skip_unless_here(machine)
-    jobs, expected = whole_numbers(8, 1)
+    jobs, expected = whole_numbers(5, 1)
     for wanted, found in zip(expected, run_on(machine, jobs), strict=True):
         np.testing.assert_array_equal(found["y"], wanted)
 
@@ -234,6 +237,17 @@ def test_whole_numbers_of_many(machine: Machine, seed: int):
     jobs, expected = whole_numbers(30, seed)
     for wanted, found in zip(expected, run_on(machine, jobs, "-O3"), strict=True):
         np.testing.assert_array_equal(found["y"], wanted)
+
+
+@pytest.mark.slow
+def test_sanitizers():
+    """Nothing is read outside of inputs and arena, and nothing is undefined."""
+    flags = ("-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    for machine in (Machine("native", "gcc", flags), Machine("plain", "gcc", (*flags, "-DHAPIR_PLAIN_C"))):
+        skip_unless_here(machine)
+        jobs, expected = whole_numbers(10, 9)
+        for wanted, found in zip(expected, run_on(machine, jobs), strict=True):
+            np.testing.assert_array_equal(found["y"], wanted)
 
 
 # --- plans and refusals ----------------------------------------------------------------------------------------------
