@@ -263,10 +263,14 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
     refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
-    span = span_of(request.op.location)
-    labels = [] if span is None else [Label(span, "asked for here")]
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
-    fail("HAP0730", what, at=op, labels=labels, help=help)
+    fail("HAP0730", what, at=op, labels=_asked_here(request), help=help)
+
+
+def _asked_here(request: Request | None) -> list[Label]:
+    """Where the spec asks for a kernel, beside the layer that cannot have it."""
+    span = None if request is None else span_of(request.op.location)
+    return [] if span is None else [Label(span, "asked for here")]
 
 
 def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
@@ -275,12 +279,11 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if not own:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
-    known = [o.arithmetic for o in own if o.arithmetic]
-    if arithmetic is not None and not known:
-        return "its formats have one arithmetic, which needs no name"
-    if arithmetic is not None and arithmetic not in known:
-        others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
-        return f"there is no arithmetic `{arithmetic}` for its formats{others}"
+    if arithmetic is not None:
+        known = [f"`{o.arithmetic}`" for o in own if o.arithmetic and o.cost is not None]
+        if not known:
+            return "its formats have one arithmetic, which needs no name"
+        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(known)}"
     return "no kernel has these options"
 
 
@@ -313,25 +316,37 @@ def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
 # --- tiles ----------------------------------------------------------------------------------------------------------
 
 
-def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
-    """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
+def tiles_of(op: Hosted, work: Work, host: Host, request: Request | None = None) -> TilesAttr | None:
+    """The tiles of a layer; None where its kernel is not one of outer products.
 
-    Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
+    Raises HapirError (HAP0731) where a block is asked for that the layer cannot have; `request` is where.
     """
     choice = op.attributes.get(KERNEL)
-    found = best_tiles_of(op, work, host, choice, 1) if isinstance(choice, ChoiceAttr) or choice is None else []
+    if not (isinstance(choice, ChoiceAttr) or choice is None):
+        return None
+    found = best_tiles_of(op, work, host, choice, 1, request)
     return found[0] if found else None
 
 
-def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int) -> list[TilesAttr]:
+def best_tiles_of(
+    op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int, request: Request | None = None
+) -> list[TilesAttr]:
     """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
     asked = Direct() if choice is None else kind_of(choice)
-    if not isinstance(asked, Direct) or work.modelled or work.depthwise:
+    if not isinstance(asked, Direct):
+        return []
+    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
+    if work.modelled or work.depthwise:
+        if said:
+            why = "filters that see one channel each" if work.depthwise else "a multiplier model"
+            what = f"the layer `{work.layer}` has no register blocks: it computes with {why}"
+            help = f"leave {' and '.join(f'`{name}`' for name in said)} out"
+            fail("HAP0731", what, at=op, labels=_asked_here(request), help=help)
         return []
     contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
-    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
-        fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
+        what = f"the layer `{work.layer}` has no such register block: {error}"
+        fail("HAP0731", what, at=op, labels=_asked_here(request), help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

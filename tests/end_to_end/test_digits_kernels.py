@@ -47,13 +47,21 @@ def test_bytes_may_be_asked_for_where_the_formats_imply_them(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["bits", "bytes", "planes"])
-def test_floats_have_no_other_arithmetic(tmp_path: Path, name: str):
+def test_floats_have_no_other_arithmetic_but_bf16(tmp_path: Path, name: str):
     spec = with_kernel(tmp_path, "folded", f"c2 {{ arithmetic = {name} }}")
     with pytest.raises(hapir.HapirError) as caught:
         kernel_report(hapir.load(spec).schedule("s"))
     (found,) = caught.value.diagnostics
     assert found.code == "HAP0730"
-    assert found.message.endswith(f"there is no arithmetic `{name}` for its formats")
+    assert found.message.endswith(f"there is no arithmetic `{name}` for its formats, only `bf16`")
+
+
+def test_an_arithmetic_that_bytes_do_not_have_is_not_offered_instead(tmp_path: Path):
+    spec = with_kernel(tmp_path, "int8", "c2 { arithmetic = planes }")
+    with pytest.raises(hapir.HapirError) as caught:
+        kernel_report(hapir.load(spec).schedule("s"))
+    (found,) = caught.value.diagnostics
+    assert found.message.endswith("its formats have one arithmetic, which needs no name")
 
 
 def with_kernel(folder: Path, recipe: str, block: str) -> Path:
