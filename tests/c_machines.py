@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from hapir.lowering.kernel.program import DTYPES
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.targets.c.emit import CArtefact
 from hapir.weights import Array
 

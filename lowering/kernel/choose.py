@@ -26,12 +26,12 @@ from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.kernel import costs_dense, costs_winograd
 from hapir.lowering.kernel.families import ras_offers, sparse_offers
+from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
 from hapir.lowering.kernel.plan_codes import BYTES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
-from hapir.lowering.kernel.program import Tiles
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
 from hapir.weights import WeightStore

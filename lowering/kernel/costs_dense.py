@@ -9,12 +9,12 @@ from hapir.lowering.kernel import bf16
 from hapir.lowering.kernel.bit_planes import planes_of
 from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
+from hapir.lowering.kernel.geometry import LANES
 from hapir.lowering.kernel.host import TYPICAL, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.plan_bits import bits_for, counted, counts_pay, refusal
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES, lookup_for
 from hapir.lowering.kernel.plan_products import LIFT, integer_contraction, loops_of, run_length, short
-from hapir.lowering.kernel.program import LANES
 from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
 
 

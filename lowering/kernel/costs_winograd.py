@@ -18,11 +18,11 @@ from hapir.lowering.kernel.contraction import F32, I16_MODULAR, U8_I8, Contracti
 from hapir.lowering.kernel.costs_dense import ctype_of
 from hapir.lowering.kernel.costs_sparse import sparse_cost, sparse_work
 from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
+from hapir.lowering.kernel.geometry import LANES, Geometry
 from hapir.lowering.kernel.host import DEFAULT, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.pack_weights import channels_last, round_up
 from hapir.lowering.kernel.plan_winograd import SIZES, products_cycles, refusal, tiling_of
-from hapir.lowering.kernel.program import LANES, Geometry
 from hapir.lowering.kernel.program_winograd import tile_geometry
 from hapir.weights import Array
 

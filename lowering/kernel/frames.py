@@ -12,27 +12,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hapir.lowering.kernel.buffers import Frame
 from hapir.lowering.kernel.plan_products import one_row
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.program_winograd import Winograd
+from hapir.lowering.kernel.register_tiles import with_pixels
+from hapir.lowering.kernel.stages import Join, Requantize, Stage
+from hapir.lowering.kernel.steps import (
     Convolution,
     Depthwise,
     Elementwise,
-    Frame,
-    Join,
     KernelStep,
     Operand,
     Pool,
     Reframe,
     Relayout,
-    Requantize,
-    Stage,
     Step,
     joins,
     reads,
 )
-from hapir.lowering.kernel.program_draft import Draft
-from hapir.lowering.kernel.program_winograd import Winograd
-from hapir.lowering.kernel.register_tiles import with_pixels
 
 
 def _mapped_writes(step: Convolution | Depthwise | Pool | Winograd, copy: Reframe) -> Step | None:

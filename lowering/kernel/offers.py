@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hapir.lowering.kernel.bit_planes import Codes
-from hapir.lowering.kernel.program import Geometry
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.weights import Array
 
 Bound = Literal["compute", "latency", "load", "l1", "l2", "l3", "dram"]

@@ -21,7 +21,8 @@ from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
 from hapir.lowering.kernel import bf16
 from hapir.lowering.kernel.bit_planes import WORD
-from hapir.lowering.kernel.c_types import DTYPES, size_of
+from hapir.lowering.kernel.buffers import Frame, Source, Table
+from hapir.lowering.kernel.c_types import DTYPES, CType, size_of
 from hapir.lowering.kernel.contraction import (
     BF16,
     BF16_ODD,
@@ -35,6 +36,7 @@ from hapir.lowering.kernel.contraction import (
 )
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
+from hapir.lowering.kernel.geometry import Geometry, Origin, Product, Runs, Tiles
 from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
@@ -46,24 +48,10 @@ from hapir.lowering.kernel.pack_weights import (
 )
 from hapir.lowering.kernel.plan_codes import BYTES, CODES, arithmetic_of, lookup_for, pack_codes
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
-from hapir.lowering.kernel.program import (
-    Convolution,
-    CType,
-    Depthwise,
-    Frame,
-    Geometry,
-    Origin,
-    Product,
-    Reframe,
-    Runs,
-    Source,
-    Stage,
-    Table,
-    Tiles,
-    ToBf16,
-)
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.register_tiles import Loops, tiles_for
+from hapir.lowering.kernel.stages import Stage, ToBf16
+from hapir.lowering.kernel.steps import Convolution, Depthwise, Reframe
 from hapir.multipliers.model import Multiplier, product_range, product_table
 from hapir.plugin_failures import at_work
 from hapir.registered import MULTIPLIER, value_at

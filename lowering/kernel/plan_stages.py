@@ -15,13 +15,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, PerChannelType, element_type, integer_range, storage_of, zero_point_of
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_scaling import plan_scaling, plan_steps
-from hapir.lowering.kernel.program import (
-    DTYPES,
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -30,7 +30,6 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
     ToBf16,
     Widen,

@@ -15,9 +15,9 @@ from typing import Literal, cast
 
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
+from hapir.lowering.kernel.geometry import LANES, Tiles
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
 from hapir.lowering.kernel.offers import Bound, Cost
-from hapir.lowering.kernel.program import LANES, Tiles
 
 WORD_BYTES = 4
 OVERLAP = 6

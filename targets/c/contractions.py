@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.bit_tiles import bit_tile
 from hapir.targets.c.lookup_tiles import lookup_tile
 from hapir.targets.c.plain_tiles import plain_needs, plain_tile
 from hapir.targets.c.register_words import REGISTERS, register_tile
-from hapir.targets.c.simd import Primitive
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
 

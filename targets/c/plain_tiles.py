@@ -7,7 +7,7 @@ of SSE2, which every x86-64 has. `HAPIR_PLAIN_C` leaves the loops. The sums are 
 from __future__ import annotations
 
 from hapir.lowering.kernel.contraction import BF16, BF16_ODD, Contraction
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
 

@@ -12,26 +12,19 @@ import re
 from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import (
-    LANES,
-    Convolution,
-    CType,
-    Frame,
-    Geometry,
-    Join,
-    Program,
-    Reframe,
-    Stage,
-    Table,
-    joins,
-)
+from hapir.lowering.kernel.buffers import Frame, Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry
+from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.shared_loops import shared_loop
+from hapir.lowering.kernel.stages import Join, Stage
+from hapir.lowering.kernel.steps import Convolution, Reframe, joins
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
 from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
-from hapir.targets.c.simd import everywhere
+from hapir.targets.c.simd.primitive import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import Pixels, print_vectors

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import prod
 
 from hapir.dialects.nn_shapes import text as shape_text
-from hapir.lowering.kernel.program import ALIGNMENT, CType, Port, Program
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.program import Port, Program
 from hapir.targets.c import layer_time, print_image
 from hapir.targets.c.text import c, comment_text
 

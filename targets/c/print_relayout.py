@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Program, Relayout, size_of
+from hapir.lowering.kernel.c_types import size_of
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Relayout
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times

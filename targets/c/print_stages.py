@@ -10,10 +10,11 @@ import numpy as np
 
 from hapir.dialects.assembly import float_text
 from hapir.dialects.num import Rounding
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -22,13 +23,12 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
     ToBf16,
     Widen,
 )
-from hapir.targets.c.simd import Primitive, joined, primitives
-from hapir.targets.c.simd_bf16 import ROUND
+from hapir.targets.c.simd.bf16 import ROUND
+from hapir.targets.c.simd.primitive import Primitive, joined, primitives
 from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
 
 
 @dataclass(frozen=True)
 class Registers:
-    """A contraction in registers of `lanes` lanes: expressions over `from`, `w` and `to` (pointers), `sum`, `x`, `w`."""
+    """A contraction in registers of `lanes` lanes: texts over `from`, `w` and `to` (pointers), `sum`, `x` and `w`."""
 
     type: str
     lanes: int

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from hapir.dialects.assembly import float_text
 from hapir.dialects.num import Rounding
-from hapir.lowering.kernel.program import (
-    LANES,
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -25,14 +26,13 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
     ToBf16,
     Widen,
 )
 from hapir.targets.c.print_stages import Symbols, float32, integer, print_stages
-from hapir.targets.c.simd import primitives
-from hapir.targets.c.simd_memory import RANGES, load, store
+from hapir.targets.c.simd.memory import RANGES, load, store
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.text import c, offset, times
 
 _PRIMITIVE = re.compile(r"\b[a-z]\d+x16__\w+(?=\()")

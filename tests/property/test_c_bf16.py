@@ -23,7 +23,8 @@ from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.bf16 import PRODUCT_BOUND, SMALLEST, Numbers, from_bf16, sum_bound, to_bf16
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.plan_winograd import as_kernels
-from hapir.lowering.kernel.program import Convolution, Elementwise, Reframe, ToBf16
+from hapir.lowering.kernel.stages import ToBf16
+from hapir.lowering.kernel.steps import Convolution, Elementwise, Reframe
 from hapir.reference.interpret import run_network
 from hapir.reference.values import Array
 from hapir.targets.c.emit import emit_c

@@ -15,7 +15,7 @@ from hapir.dialects.num import BipolarType, signed, unsigned
 from hapir.lowering.kernel.contraction_bits import BYTE_STEPS, HALF_STEPS, Bits, Lookup
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution
+from hapir.lowering.kernel.steps import Convolution
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import WeightStore

@@ -21,9 +21,11 @@ from hapir.driver import used_keys
 from hapir.lowering.compress.coded_weights import code_weights
 from hapir.lowering.compress.encode import EncodePass
 from hapir.lowering.fold_constants import fold_constants
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.plan_loads import Load, WeightsFile, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import ALIGNMENT, DTYPES, Depthwise
+from hapir.lowering.kernel.steps import Depthwise
 from hapir.lowering.network_edits import networks_of
 from hapir.registry import make_context
 from hapir.targets.c.build import CModule, build_c_together

@@ -10,10 +10,10 @@ from hapir.dialects.nn_shapes import Window
 from hapir.lowering.kernel.choose import offers_for
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR, Contraction
 from hapir.lowering.kernel.costs_winograd import dsc_cost, lists_cost, offers, winograd_cost
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_winograd import SCRATCH_BYTES, tiling_of
-from hapir.lowering.kernel.program import Geometry
 from hapir.weights import Array
 
 
