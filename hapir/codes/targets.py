@@ -138,9 +138,9 @@ TARGETS = {
         "kernel c1 { algorithm = winograd }   // where c1 has kernel = 5",
     ),
     "HAP0731": Code(
-        "register block larger than the layer",
+        "register block that the layer cannot have",
         "`pixels` are neighbours in a row of the result and `blocks` are vectors of 16 filters of one group; a layer "
-        "may have fewer.",
+        "may have fewer. Depthwise layers and those of a multiplier model are not computed in such blocks.",
         "kernel f1 { pixels = 8 }   // where f1 is a dense layer of one image",
     ),
     "HAP0741": Code(
