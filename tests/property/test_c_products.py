@@ -100,3 +100,12 @@ def test_extremes(machine: Machine):
     (found,) = run_on(machine, [(artefact, inputs)])
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_no_kernel_leaves_its_memory():
+    machine = Machine(
+        "sanitized", "gcc", ("-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    )
+    skip_unless_here(machine)
+    artefact, inputs, _ = compiled()
+    run_on(machine, [(artefact, inputs)])
