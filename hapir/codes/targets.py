@@ -73,7 +73,7 @@ TARGETS = {
     "HAP0716": Code(
         "unknown arithmetic",
         "Layers of integers count bit planes (`bits`), look up weights that are stored as codes (`codes`), or multiply "
-        "bytes (`bytes`). Layers of floats have `bf16`. Without a choice the cheapest of the integers' is taken, and f32.",
+        "bytes (`bytes`). Layers of floats have `bf16`. Without a choice the cheapest of integers is taken, and f32.",
         "kernel c1 { arithmetic = bf16 }   // on a layer of integers",
     ),
     "HAP0717": Code(
