@@ -165,7 +165,7 @@ def _variants(
         if _cycles(offer) > HOPELESS * _cycles(possible[0]):
             break
         choice = Decision(work.layer, work, offers, offer, request).choice
-        for tiles in best_tiles_of(op, work, host, choice, BLOCKS) or [None]:
+        for tiles in best_tiles_of(op, work, host, choice, BLOCKS, request) or [None]:
             if count < CANDIDATES:
                 yield _Variant(offer if tiles is None else tiled(offer, work, tiles, host), choice, tiles)
             count += 1

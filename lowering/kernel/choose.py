@@ -285,7 +285,13 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     reason = refusals[0] if refusals else _unknown(kind, offers)
     labels = _asked_here(request)
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
-    fail("HAP0730", what, at=op, labels=labels, help=help)
+    fail("HAP0730", what, at=op, labels=_asked_here(request), help=help)
+
+
+def _asked_here(request: Request | None) -> list[Label]:
+    """Where the spec asks for a kernel, beside the layer that cannot have it."""
+    span = None if request is None else span_of(request.op.location)
+    return [] if span is None else [Label(span, "asked for here")]
 
 
 def _asked_here(request: Request) -> list[Label]:
@@ -342,7 +348,7 @@ def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
 def tiles_of(op: Hosted, work: Work, host: Host, request: Request | None = None) -> TilesAttr | None:
     """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
 
-    Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
+    Raises HapirError (HAP0731) where a block is asked for that the layer cannot have; `request` is where.
     """
     choice = op.attributes.get(KERNEL)
     if choice is not None and not isinstance(choice, ChoiceAttr):
@@ -356,10 +362,17 @@ def best_tiles_of(
 ) -> list[TilesAttr]:
     """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
     asked = Direct() if choice is None else kind_of(choice)
-    if not isinstance(asked, Direct) or work.modelled or work.depthwise:
+    if not isinstance(asked, Direct):
+        return []
+    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
+    if work.modelled or work.depthwise:
+        if said:
+            why = "filters that see one channel each" if work.depthwise else "a multiplier model"
+            what = f"the layer `{work.layer}` has no register blocks: it computes with {why}"
+            help = f"leave {' and '.join(f'`{name}`' for name in said)} out"
+            fail("HAP0731", what, at=op, labels=_asked_here(request), help=help)
         return []
     contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
-    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
