@@ -283,7 +283,6 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
     refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
-    labels = _asked_here(request)
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
     fail("HAP0730", what, at=op, labels=_asked_here(request), help=help)
 
@@ -291,11 +290,6 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
 def _asked_here(request: Request | None) -> list[Label]:
     """Where the spec asks for a kernel, beside the layer that cannot have it."""
     span = None if request is None else span_of(request.op.location)
-    return [] if span is None else [Label(span, "asked for here")]
-
-
-def _asked_here(request: Request) -> list[Label]:
-    span = span_of(request.op.location)
     return [] if span is None else [Label(span, "asked for here")]
 
 
@@ -377,5 +371,5 @@ def best_tiles_of(
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
         what = f"the layer `{work.layer}` has no such register block: {error}"
-        fail("HAP0731", what, at=op, labels=[] if request is None else _asked_here(request), help="ask for less")
+        fail("HAP0731", what, at=op, labels=_asked_here(request), help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]
