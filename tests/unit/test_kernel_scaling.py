@@ -43,6 +43,8 @@ def on_lanes(v: int, scaled: Scaled, channel: int, rounding: Rounding, zero_poin
             found = p >> shift
         case Rounding.half_up:
             assert 1 <= shift <= 32
+            if folded == 0 and (scaled.shift == s).all():
+                return lane((lane(p + (1 << shift >> 1)) >> shift) + zero_point)
             return lane((lane((p >> shift - 1) + 2 * folded + 1) >> 1) + zero_point - folded)
         case _:
             assert 1 <= shift < 32
@@ -111,6 +113,22 @@ def test_a_zero_point_beside_the_largest_product(m: int, s: int, zero_point: int
     assert scaled is not None
     for v in (reach, -reach):
         assert on_lanes(v, scaled, 0, Rounding.half_up, zero_point) == (v * m + (1 << s >> 1) >> s) + zero_point
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_results_that_may_not_fit_have_no_form(rounding: Rounding):
+    numbers = np.array([1]), np.array([1]), (-(1 << 29), 1 << 29), rounding
+    assert plan_scaling(*numbers, 1 << 29) is not None
+    assert plan_scaling(*numbers, LIMIT - (1 << 28)) is None
+    assert plan_scaling(*numbers, (1 << 28) - LIMIT - 1) is None
+
+
+@pytest.mark.parametrize("shift", [1, 2, 30])
+def test_half_of_the_shift_fits_beside_the_largest_product(shift: int):
+    for most in range(LIMIT - (1 << shift >> 1) - 2, LIMIT - (1 << shift >> 1) + 1):
+        scaled = plan_scaling(np.array([1]), np.array([shift]), (-most, most), Rounding.half_up, 0)
+        assert scaled is not None
+        assert on_lanes(most, scaled, 0, Rounding.half_up, 0) == most + (1 << shift >> 1) >> shift
 
 
 @pytest.mark.parametrize("rounding", list(Rounding))
