@@ -80,10 +80,15 @@ def _table(header: Sequence[str], lines: Iterator[tuple[str, ...]]) -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    """The first processor's name, family and model as Linux tells them, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    pairs = (line.partition(":")[::2] for line in reversed(lines) if ":" in line)
+    found = {key.strip(): value.strip() for key, value in pairs}
+    known = [f"{key} {found[key]}" for key in ("cpu family", "model") if key in found]
+    return f"{found.get('model name', platform.machine())} ({', '.join(known)})" if known else platform.machine()
 
 
 def _versions() -> str:

@@ -1,8 +1,9 @@
 """Choose how each convolution and dense layer is computed on a host: the algorithm, and its options.
 
 Law: exact on integers; bounded on floats, as an algorithm changes the order and the number of roundings of a sum
-(`kernel.winograd`: `float_bound`). A cost model of the host decides between outer products, minimal filtering, lists of
-non-zeros and Reduce-and-Scale; what a schedule asks for goes before it, and a layer that has a choice keeps it.
+(`float_bound` of `lowering/kernel/winograd.py`), and bf16, which is taken only where it is asked for, rounds. A cost
+model of the host decides between outer products, minimal filtering, lists of non-zeros and Reduce-and-Scale; what a
+schedule asks for goes before it, and a layer that has a choice keeps it.
 
 ```
 %y = nn.conv2d %x, %w window <3x3, pad 1 1 1 1> groups 1 layer "c1" : ...

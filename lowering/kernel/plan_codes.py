@@ -12,8 +12,8 @@ from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import LEVELS, Lookup
+from hapir.lowering.kernel.geometry import LANES, Runs
 from hapir.lowering.kernel.pack_weights import pack_words
-from hapir.lowering.kernel.program import LANES, Runs
 from hapir.weights import Array
 
 BITS, CODES, BYTES = "bits", "codes", "bytes"
@@ -53,7 +53,11 @@ def pack_codes(rows: Array, groups: int, runs: Runs, contraction: Lookup, superb
     zero = int(np.searchsorted(np.array(contraction.levels), 0)) if 0 in contraction.levels else 0
     # what is filled up meets bytes beyond a run, so it must mean 0
     filled = pack_words(codes + 1, groups, runs, contraction.elements, superblock)
-    codes = np.where(filled == 0, zero, filled - 1).astype(np.uint8).reshape(-1, LANES, contraction.words, 4)
+    codes = (
+        np.where(filled == 0, zero, filled.astype(np.int64) - 1)
+        .astype(np.uint8)
+        .reshape(-1, LANES, contraction.words, 4)
+    )
     fields = [codes[:, :, word] for word in range(contraction.words)]
     if contraction.bits == 3:
         last = fields[6:]

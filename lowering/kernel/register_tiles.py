@@ -15,9 +15,9 @@ from typing import Literal, cast
 
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
+from hapir.lowering.kernel.geometry import LANES, Tiles
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
 from hapir.lowering.kernel.offers import Bound, Cost
-from hapir.lowering.kernel.program import LANES, Tiles
 
 WORD_BYTES = 4
 OVERLAP = 6
@@ -32,8 +32,6 @@ BLOCK_CYCLES, RUN_CYCLES, VECTOR_CYCLES, ROW_CYCLES = 4.0, 6.0, 1.2, 10.0
 """To begin a block and each run of its windows, to store and finish each of its vectors of sums, to begin a row."""
 WIDEST, NARROW_PIXELS = 4, 3
 """The most vectors of filters of a block of more pixels than the second: past these, GCC spills sums of bytes."""
-WIDEST_LOOKUPS = 2
-"""The same where weights are looked up: many pixels share a lookup."""
 WIDEST_OF_FEW = 8
 """The most vectors of filters of a block of few pixels."""
 
@@ -88,7 +86,9 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         planes = (contraction.planes.bits, contraction.elements)
         counted = _counts(contraction.counts, host, n)
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
-    if host.path == "c" or name not in ("f32", "u8_i8", "u8_i7", "i16", "i16_modular"):
+    if name in ("bf16", "bf16_odd") and host.path != "c":
+        return _bf16(host, n)
+    if host.path == "c" or name not in OUTER:
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
@@ -107,6 +107,13 @@ def _counts(counts: int, host: Host, n: int) -> Product:
     if host.path == "neon" or host.has("avx512_vpopcntdq"):
         return Product(counts * n, 2 * counts * n)
     return Product(2 * counts * n, 6 * counts * n, registers=2 * n)
+
+
+def _bf16(host: Host, n: int) -> Product:
+    """One instruction, or multiply-adds of both halves, each widened once for all products of its word."""
+    if host.has("bf16") if host.path == "neon" else host.path == "avx512" and host.has("avx512_bf16"):
+        return Product(n)
+    return Product(2 * n, per_weights=2 * n, per_input=2, registers=n + 1)
 
 
 def _bytes(host: Host, n: int, *, short: bool) -> Product:
@@ -295,24 +302,25 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     if host.path == "c":
         yield from ((pixels, 1) for pixels in range(1, min(PLAIN_PIXELS, loops.columns) + 1))
         return
-    widest, narrow = (WIDEST_LOOKUPS, 1) if isinstance(contraction, Lookup) else (WIDEST, NARROW_PIXELS)
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
-            if pixels * blocks * n + _beside(pixels, blocks, contraction, host) + extra > host.registers:
+            if pixels * blocks * n + beside(pixels, blocks, contraction, host) + extra > host.registers:
                 break
-            if (pixels, blocks) != (1, 1) and (blocks <= widest or pixels <= narrow):
+            if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
                 yield pixels, blocks
 
 
-def _beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
+def beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
     """Registers that a word takes beside the sums, as the texts of each path load it."""
     weights = blocks * host.registers_per_vector
-    if isinstance(contraction, Lookup):
-        return weights + 1
-    if host.path == "avx2":
-        return min(pixels, weights) + 1
-    return weights + pixels if host.path == "neon" else weights + 1
+    if host.path == "neon" and not isinstance(contraction, Lookup):
+        return weights + pixels
+    return min(pixels, weights) + 1 if host.path == "avx2" and contraction.name in OUTER else weights + 1
+
+
+OUTER = ("f32", "u8_i8", "u8_i7", "i16", "i16_modular")
+"""Contractions whose every register has a name on all paths."""
 
 
 PLAIN_PIXELS = 2

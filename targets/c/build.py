@@ -20,7 +20,8 @@ import numpy as np
 
 from hapir.cache import cached_library
 from hapir.diagnostics import fail
-from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.targets.c.emit import CArtefact, PortLayout
 from hapir.targets.c.text import c
 from hapir.weights import Array

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hapir.lowering.kernel.contraction_bits import Lookup
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c, listed
 from hapir.targets.c.tile_text import plus, tile_function, window_loops
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
 

@@ -7,9 +7,8 @@ takes a few lanes at a time, each sum a variable. The sums are the same, on floa
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.contraction import BF16, BF16_ODD, Contraction
+from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, tile_function, whole_tile, window_loops
 
@@ -17,19 +16,25 @@ _PARTS = 4
 """Vectors of 128 bits for 16 lanes."""
 
 
-def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> Primitive:
+def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
     """The block of a contraction; `product` is the function that takes the place of `*`."""
-    texts = [
-        ("defined(HAPIR__VECTORS)", _loops(name, contraction, pixels, blocks, product)),
-        ("", _scalars(name, contraction, pixels, blocks, product)),
-    ]
+    texts = [("", _loops(name, contraction, pixels, blocks, product))]
+    if contraction not in (BF16, BF16_ODD):
+        texts = [("defined(HAPIR__VECTORS)", texts[0][1]), ("", _scalars(name, contraction, pixels, blocks, product))]
     if not product and contraction.name in _FASTER:
         condition, text = _FASTER[contraction.name]
         texts.insert(0, (condition, text(name, contraction, pixels, blocks)))
+    if len(texts) == 1:
+        return texts[0][1]
     lines: list[str] = []
     for number, (condition, text) in enumerate(texts):
         lines += [f"#{'elif' if number else 'if'} {condition}" if condition else "#else", text]
-    return Primitive(name, {"c": "\n".join((*lines, "#endif"))}, ("vectors",))
+    return "\n".join((*lines, "#endif"))
+
+
+def plain_needs(contraction: Contraction) -> tuple[str, ...]:
+    """The primitives that a block builds on."""
+    return ("vectors", "hapir__bf16") if contraction in (BF16, BF16_ODD) else ("vectors",)
 
 
 def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
@@ -47,6 +52,36 @@ def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> st
         "\n".join(f"{vector} " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
         "\n".join(word),
         "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
+    )
+
+
+def _bf16(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
+    """Both halves of each word widened to vectors of four floats of GCC and Clang."""
+    parts, rows = range(blocks * _PARTS), range(pixels)
+
+    def word(*, whole: bool) -> str:
+        lines: list[str] = []
+        for i in rows:
+            place = plus("from", i, "x_stride")
+            read = f"memcpy(&x{i}, {place}, sizeof(x{i}));" if whole else f"x{i} = *({place});"
+            lines += [f"uint32_t x{i};", read, f"const float lower{i} = hapir__bf16(x{i});"]
+            lines += [f"const float upper{i} = hapir__bf16(x{i} >> 16);"] if whole else []
+        for j in parts:
+            lines += [f"hapir__u32x4 w{j};", f"memcpy(&w{j}, {plus('w', 8 * j)}, sizeof(w{j}));"]
+            if whole:
+                lines.append(f"const hapir__f32x4 upper_{j} = (hapir__f32x4)(w{j} & 0xFFFF0000U);")
+                lines += [f"s{i}_{j} += upper{i} * upper_{j};" for i in rows]
+            lines.append(f"const hapir__f32x4 lower_{j} = (hapir__f32x4)(w{j} << 16);")
+            lines += [f"s{i}_{j} += lower{i} * lower_{j};" for i in rows]
+        return "\n".join(lines)
+
+    return whole_tile(
+        name,
+        contraction,
+        "\n".join("hapir__f32x4 " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
+        word(whole=True),
+        "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
+        c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
     )
 
 
@@ -98,7 +133,10 @@ def _sse2(name: str, contraction: Contraction, pixels: int, blocks: int, word: l
 
 
 _ON_X86 = "defined(__SSE2__) && !defined(HAPIR_PLAIN_C)"
+_LITTLE = "defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(HAPIR_PLAIN_C)"
 _FASTER = {
+    "bf16": (_LITTLE, _bf16),
+    "bf16_odd": (_LITTLE, _bf16),
     "f32": ("defined(HAPIR__VECTORS) && defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
     "u8_i8": (_ON_X86, _bytes),
     "u8_i7": (_ON_X86, _bytes),
@@ -112,28 +150,36 @@ def _loops(name: str, contraction: Contraction, pixels: int, blocks: int, produc
     """The lanes as loops, which compilers turn into vectors."""
     lanes, elements = blocks * LANES, contraction.elements
     kind = contraction.sums
-    adds: list[str] = []
-    for i in range(pixels):
+    narrow = contraction in (BF16, BF16_ODD)
+
+    def word(taken: int) -> str:
+        adds = [add(i, taken) for i in range(pixels)]
+        return c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds))
+
+    def add(i: int, taken: int) -> str:
         terms: list[str] = []
-        for e in range(elements):
+        for e in range(taken):
             place = " + ".join(t for t in ("" if i == 0 else _stride(i), str(e) if e or i == 0 else "") if t)
             weight = "w[j]" if elements == 1 else f"w[{elements} * j{f' + {e}' if e else ''}]"
-            cast = f"({kind})" if kind != contraction.x else ""
+            cast = f"({kind})" if kind != contraction.x and not narrow else ""
             value = f"from[{place}]"
+            if narrow:
+                value, weight = f"hapir__bf16({value})", f"hapir__bf16({weight})"
             if contraction.modular:
                 terms.append(f"(uint32_t)({value} * {weight})")
             else:
                 terms.append(f"{product}({value}, {weight})" if product else f"{cast}{value} * {weight}")
         if contraction.modular:
-            adds.append(f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});")
-        else:
-            adds.append(f"s{i}[j] += {' + '.join(terms)};")
+            return f"s{i}[j] = ({kind})((uint32_t)s{i}[j] + {' + '.join(terms)});"
+        return f"s{i}[j] += {' + '.join(terms)};"
+
     return whole_tile(
         name,
         contraction,
         "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
-        c("for (int32_t j = 0; j < $lanes; ++j) {\n    $adds\n}", lanes=lanes, adds="\n".join(adds)),
+        word(elements),
         "\n".join(f"memcpy({plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
+        word(1) if contraction == BF16_ODD else "",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, whole_tile
 
@@ -125,4 +125,4 @@ def _chains(name: str, contraction: Contraction, texts: Registers) -> str:
     ends = [f"s0_{j} = {c(texts.add, sum=f's0_{j}', more=f's{i}_{j}')};" for i in range(1, CHAINS) for j in columns]
     ends += [f"{c(texts.store, to=plus('sums', j * texts.lanes), sum=f's0_{j}')};" for j in columns]
     several = CHAINS, "\n".join(line for i in range(CHAINS) for line in word(i))
-    return whole_tile(name, contraction, "\n".join(starts), "\n".join(word(0)), "\n".join(ends), several)
+    return whole_tile(name, contraction, "\n".join(starts), "\n".join(word(0)), "\n".join(ends), several=several)

@@ -25,10 +25,18 @@ def tile_function(name: str, contraction: Contraction, body: str) -> str:
 
 
 def whole_tile(
-    name: str, contraction: Contraction, start: str, word: str, store: str, several: tuple[int, str] | None = None
+    name: str,
+    contraction: Contraction,
+    start: str,
+    word: str,
+    store: str,
+    last: str = "",
+    *,
+    several: tuple[int, str] | None = None,
 ) -> str:
-    """A register block: what comes before the loops over words, a word, and what comes after; `several` as below."""
-    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word, several=several), store)))
+    """A register block: what comes before the loops over words, a word, and what comes after; as `window_loops`."""
+    loops = window_loops(contraction, word, last=last, several=several)
+    return tile_function(name, contraction, "\n".join((start, loops, store)))
 
 
 def window_loops(

@@ -114,4 +114,6 @@ def random_layer(rng: np.random.Generator, family: str) -> SparseLayer:
     if shape.groups > 1 or arithmetic == CODES:
         # one channel per group is depthwise, and a run must be several words for codes to take fewer bytes
         per_group = max(20 if arithmetic == CODES else 2, per_group)
+    if arithmetic == CODES and pair[1] == BipolarType(4):
+        per_group += -per_group % 4  # 16 odd levels leave no code for the 0 that fills a word up
     return layer(rng, arithmetic, pair, replace(shape, channels=shape.groups * per_group))

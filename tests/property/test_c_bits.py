@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from xdsl.ir import Attribute
 
-from hapir.lowering.kernel.contraction_bits import Bits, Lookup
+from hapir.diagnostics import HapirError
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import BipolarType, signed, unsigned
+from hapir.lowering.kernel.contraction_bits import BYTE_STEPS, HALF_STEPS, Bits, Lookup
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution
+from hapir.lowering.kernel.steps import Convolution
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
+from hapir.weights import WeightStore
 from tests.c_machines import EACH_TIME, GCC, Machine, run_on, skip_unless_here
-from tests.property.bit_layers import FAMILIES, random_layer
-from tests.property.sparse_layers import SparseLayer, together
+from tests.property.bit_layers import FAMILIES, layer, random_layer
+from tests.property.sparse_layers import Shape, SparseLayer, together
 
 
 def samples(family: str, count: int, seed: int) -> list[SparseLayer]:
@@ -35,7 +42,7 @@ def check(layers: Sequence[SparseLayer], machine: Machine) -> None:
 @pytest.mark.parametrize("machine", EACH_TIME, ids=str)
 def test_random_layers(machine: Machine):
     skip_unless_here(machine)
-    check([layer for family in FAMILIES for layer in samples(family, 4, 7)], machine)
+    check([sample for family in FAMILIES for sample in samples(family, 4, 7)], machine)
 
 
 @pytest.mark.slow
@@ -53,3 +60,55 @@ def test_layers_have_the_arithmetic_that_they_ask_for(family: str):
     for sample in samples(family, 20, 3):
         step = next(s for s in plan_program(sample.network, sample.weights).steps if isinstance(s, Convolution))
         assert isinstance(step.contraction, wanted), sample.words
+
+
+def extreme(words: int, x: int, w: int) -> SparseLayer:
+    """A dense layer of +-1 whose counts are as large as they get: all inputs are `x`, all weights `w`."""
+    shape = Shape(2, 32 * words, (1, 1), 5, None)
+    sample = layer(np.random.default_rng(0), BITS, (BipolarType(1), BipolarType(1)), shape)
+    weights = WeightStore({key: sample.weights[key] for key in sample.weights})
+    weights.put("w", np.full((5, 32 * words), w, np.int8))
+    given = np.full((2, 32 * words), x, np.int8)
+    return replace(sample, weights=weights, inputs={"image": given}, words=f"{words} words of {x} and {w}")
+
+
+@pytest.mark.parametrize("machine", EACH_TIME, ids=str)
+def test_narrow_counts_at_their_bounds(machine: Machine):
+    skip_unless_here(machine)
+    sizes = [BYTE_STEPS - 1, BYTE_STEPS, BYTE_STEPS + 1, 2 * BYTE_STEPS + 1]
+    sizes += [HALF_STEPS, HALF_STEPS + 1] if machine.emulator else []
+    check([extreme(words, x, -x) for words in sizes for x in (-1, 1)], machine)
+
+
+CODES_OF: dict[int, tuple[Attribute, Attribute]] = {
+    1: (BipolarType(1), BipolarType(1)),
+    **{bits: (unsigned(bits), signed(bits)) for bits in (2, 3, 4, 8)},
+}
+"""Activations and weights of so many bits."""
+
+
+@pytest.mark.parametrize("w_bits", CODES_OF)
+@pytest.mark.parametrize("x_bits", CODES_OF)
+def test_weights_take_the_bits_that_they_have(x_bits: int, w_bits: int):
+    pair = CODES_OF[x_bits][0], CODES_OF[w_bits][1]
+    for shape in (Shape(1, 256, (1, 1), 64, None), Shape(1, 64, (8, 8), 32, Window((3, 3)))):
+        sample = layer(np.random.default_rng(1), "", pair, shape)
+        step = next(s for s in plan_program(sample.network, sample.weights).steps if isinstance(s, Convolution))
+        assert step.weights.size_bytes * 8 == sample.weights["w"].size * w_bits
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "pair", "code"),
+    [
+        (BITS, (unsigned(8), signed(2)), "HAP0714"),
+        (BITS, (unsigned(2), signed(8)), "HAP0714"),
+        (CODES, (unsigned(8), signed(8)), "HAP0715"),
+        (BYTES, (signed(16), signed(4)), "HAP0715"),
+        ("bf16", (unsigned(8), signed(8)), "HAP0716"),
+    ],
+)
+def test_requests_that_cannot_be_met(arithmetic: str, pair: tuple[Attribute, Attribute], code: str):
+    sample = layer(np.random.default_rng(2), arithmetic, pair, Shape(4, 64, (1, 1), 64, None))
+    with pytest.raises(HapirError) as caught:
+        plan_program(sample.network, sample.weights)
+    assert [found.code for found in caught.value.diagnostics] == [code]

@@ -18,18 +18,16 @@ from hapir.lowering.kernel.costs_winograd import cheapest_dsc, dsc_cost
 from hapir.lowering.kernel.dense_sparse import TAUS, kernel_map
 from hapir.lowering.kernel.plan_products import geometry_of
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Step
 from hapir.lowering.kernel.program_sparse import SparseConvolution
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
+from hapir.lowering.kernel.steps import Step
 from hapir.reference.interpret import run_network
-from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array
-from tests.c_machines import FOREIGN, Machine, run_on, skip_unless_here
-from tests.c_paths import PATHS, needs_path
+from tests.c_machines import FOREIGN, Machine
 from tests.property.sparse_layers import Kind, Shape, SparseLayer, layer
+from tests.property.test_c_winograd import HOSTS, run, sanitized
 
-WARNINGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion")
 FLOAT_TOLERANCE = 2e-5
 """Of the largest result: sums in another order, and the transforms of weights of one size."""
 
@@ -80,12 +78,10 @@ def samples(count: int, seed: int) -> list[SparseLayer]:
     return [random_layer(rng, kinds[i % 3]) for i in range(count)]
 
 
-def check(layers: Sequence[SparseLayer], flags: Sequence[str]) -> None:
+def check(layers: Sequence[SparseLayer], machine: Machine) -> None:
     """Every layer's C gives what the reference gives."""
-    artefacts = [emit_c(sample.network, sample.weights, f"net{i}") for i, sample in enumerate(layers)]
-    for sample, module in zip(layers, build_c_together(artefacts, flags=flags, cache=False), strict=True):
+    for sample, found in zip(layers, run(layers, machine, "-O1"), strict=True):
         expected = run_network(sample.network, sample.weights, sample.inputs)["y"]
-        found = module.run(sample.inputs)["y"]
         if expected.dtype.kind == "f":
             limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))
             assert np.abs(found - expected).max(initial=0) <= limit, sample.words
@@ -104,27 +100,27 @@ def use_lists(monkeypatch: pytest.MonkeyPatch, lists: bool) -> None:
 
 
 @pytest.mark.parametrize("lists", [True, False])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", HOSTS)
 def test_random_layers(path: str, lists: bool, monkeypatch: pytest.MonkeyPatch):
-    needs_path(path)
     use_lists(monkeypatch, lists)
-    check(samples(3, 10 * sorted(PATHS).index(path) + lists), (*WARNINGS, *PATHS[path]))
+    check(samples(3, 10 * list(HOSTS).index(path) + lists), HOSTS[path])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lists", [True, False])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", HOSTS)
 @pytest.mark.parametrize("seed", range(8))
 def test_many_layers(seed: int, path: str, lists: bool, monkeypatch: pytest.MonkeyPatch):
-    needs_path(path)
     use_lists(monkeypatch, lists)
-    check(samples(24, 1000 + 2 * seed + lists), (*WARNINGS, *PATHS[path]))
+    check(samples(24, 1000 + 2 * seed + lists), HOSTS[path])
 
 
 @pytest.mark.slow
-def test_layers_under_sanitizers(monkeypatch: pytest.MonkeyPatch):
-    use_lists(monkeypatch, lists=True)
-    check(samples(9, 7), (*WARNINGS, *PATHS["plain"], "-fsanitize=undefined", "-fno-sanitize-recover=all"))
+@pytest.mark.parametrize("lists", [True, False])
+@pytest.mark.parametrize("path", ["native", "plain"])
+def test_layers_under_sanitizers(path: str, lists: bool, monkeypatch: pytest.MonkeyPatch):
+    use_lists(monkeypatch, lists)
+    check(samples(9, 7), sanitized(path))
 
 
 MAP = Shape(1, 20, (9, 14), 18, Window((3, 3), padding=(1, 1, 1, 1)))
@@ -140,7 +136,7 @@ def steps_of(sample: SparseLayer) -> list[Step]:
 def test_results_do_not_depend_on_the_threshold(kind: Kind):
     sample = a_layer(np.random.default_rng(1), kind, MAP)
     layers = [choose(sample, "dsc", tau=tau, tile=2 if tau % 2 else 4) for tau in (0, 2, 3, 5, 9, 10)]
-    check(layers, (*WARNINGS, *PATHS["native"]))
+    check(layers, HOSTS["native"])
 
 
 @pytest.mark.parametrize("kind", ["f32", "ui8", "si8"])
@@ -233,7 +229,7 @@ def test_sums_that_might_not_fit_are_refused(algorithm: str):
     sample = layer(np.random.default_rng(8), "ui8", algorithm, shape, 1.0, weights=weights)
     taus = {"tau": 0} if algorithm == "dsc" else {}
     assert refused(choose(sample, algorithm, tile=4, **taus)) == {"dsc": "HAP0724", "winograd": "HAP0719"}[algorithm]
-    check([choose(sample, algorithm, tile=2, **taus)], (*WARNINGS, *PATHS["native"]))
+    check([choose(sample, algorithm, tile=2, **taus)], HOSTS["native"])
 
 
 @pytest.mark.parametrize("lists", [True, False])
@@ -242,11 +238,7 @@ def test_sums_that_might_not_fit_are_refused(algorithm: str):
 )
 def test_other_machines(machine: Machine, lists: bool, monkeypatch: pytest.MonkeyPatch):
     """Integers only: both kernels by minimal filtering, and the lists."""
-    skip_unless_here(machine)
     use_lists(monkeypatch, lists)
     rng = np.random.default_rng(9)
     layers = [choose(a_layer(rng, kind, MAP), "dsc", tau=3, tile=tile) for kind in ("ui8", "si8") for tile in (2, 4)]
-    jobs = [(emit_c(sample.network, sample.weights, f"net{i}"), sample.inputs) for i, sample in enumerate(layers)]
-    for sample, found in zip(layers, run_on(machine, jobs, "-O1"), strict=True):
-        expected = run_network(sample.network, sample.weights, sample.inputs)["y"]
-        np.testing.assert_array_equal(found["y"], expected, err_msg=sample.words)
+    check(layers, machine)

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pytest
 
 from hapir.dialects.num import Rounding
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.lowering.kernel.plan_scaling import plan_scaling, plan_steps
-from hapir.lowering.kernel.program import (
-    DTYPES,
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Quantize,
@@ -24,7 +24,6 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
     Widen,
 )
@@ -134,6 +133,13 @@ def real_cases() -> list[Case]:
         for form in dict.fromkeys((None, steps)):
             stage = Quantize(scale, zero_point, rounding, *bounds, ctype, form)
             cases.append(Case((stage,), "float", x, expected))
+    for rounding, scale in product(Rounding, (0.1, 0.5)):
+        # codes of fewer bits than their type: what is not a number becomes the lowest of them
+        x = rng.normal(0, 1, (20, 19)).astype(np.float32)
+        expected = reference.quantize(x, scale, 1, (-8, 7), rounding)
+        x[4, :9], expected[4, :9] = np.nan, -8
+        for form in dict.fromkeys((None, plan_steps(scale, 1, (-8, 7), rounding))):
+            cases.append(Case((Quantize(scale, 1, rounding, -8, 7, "int8_t", form),), "float", x, expected))
     per_channel = rng.uniform(0.01, 2, 17)
     x = rng.normal(0, 50, (40, 17)).astype(np.float32)
     expected = reference.quantize(x, per_channel, 0, (-128, 127), Rounding.half_even)

@@ -17,7 +17,7 @@ from hapir.lowering.kernel.costs_sparse import (
     sparse_cost,
     sparse_work,
 )
-from hapir.lowering.kernel.program import Geometry
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.sparse_lists import Order, Taps, entries_of, in_lists, list_tables, panel_of, places_of
 
 TERNARY = np.array([[0, 1, 1, 0, -1], [-1, 0, 0, 1, 0], [1, -1, 0, -1, -1]], np.int8)
@@ -130,6 +130,14 @@ def test_words_are_counted_as_they_are_listed():
         rows[rng.random(rows.shape) < 0.7] = 0
         for kernel, per_word in (("ras", 1), ("i16", 2), ("u8_i8", 4)):
             assert sparse_work(kernel, geometry, rows).entries == len(entries_of(rows, geometry, per_word))
+
+
+def test_shares_are_those_of_the_words_that_are_left():
+    rows = np.zeros((32, 64), np.int8)
+    rows[3, 8:12] = rows[5, 9] = rows[20, 0] = 1
+    geometry = Geometry(1, 64, 1, 4, 32, 1, 4, Window((1, 1)))
+    shares = {choice.form: choice.share for choice in sparse_choices(geometry, rows, U8_I8)}
+    assert shares == {"lanes": 3 / (32 * 16), "blocks": 2 / (2 * 16), "vector": 6 / (32 * 64)}
 
 
 def test_levels_are_magnitudes():

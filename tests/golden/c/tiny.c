@@ -2072,9 +2072,9 @@ static void layer_c_1(const int8_t *restrict x, uint8_t *restrict y)
     border__uint8(y, 1, 6, 12, 1, 4, 2, 8, 125);
     for (int32_t n = 0; n < 1; ++n) {
         for (int32_t h = 0; h < 4; ++h, x += 8) {
-            const int32_t i = n * 72 + h * 12 + 14;
+            uint8_t *row = y + (n * 72 + h * 12 + 14);
             for (int32_t j = 0; j < 8; ++j) {
-                (y + i)[j] = (uint8_t)(x[j] + 128);
+                row[j] = (uint8_t)(x[j] + 128);
             }
         }
     }

@@ -7,7 +7,7 @@ it the same sum is made of exact steps; no intermediate saturates.
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive
+from hapir.targets.c.simd.primitive import Primitive
 
 _TYPES = {
     "avx512": "typedef __m512i hapir__i32x16;\ntypedef __m512 hapir__f32x16;",

@@ -1,8 +1,8 @@
 """Functions of 16 floats without a library: exp, sigmoid, tanh, silu, gelu, by polynomials.
 
-Largest errors, in units in the last place of the result (denormal results: of the smallest normal): exp 2, sigmoid 3,
-tanh 3, silu 4; gelu 16, which libraries that go through `1 + erf` do not reach for negative numbers. With fused
-multiply-add they are 1.1, 2.3, 2.4, 2.9 and 8.3. What is not a number stays so; infinities give the limits.
+Largest errors, in units in the last place of the result (denormal ones: of the smallest normal): exp 2, sigmoid 3,
+tanh 3, silu 4 (from -86 on), gelu 16 (from -14 on, where 1 + erf has long lost all digits). What is not a number stays
+so; infinities give the limits.
 
 exp: x = n ln 2 + r with |r| <= ln 2 / 2, where exp(r) - 1 is r + r^2 times a polynomial of degree 4 (minimax, relative
 error 2^-26). gelu: v times the tail of the normal distribution, exp(-v^2 / 2) times t times a polynomial of degree 8 in
@@ -11,8 +11,8 @@ t = 1 / (1 + 0.35 |v|) (minimax, relative error 2^-25).
 
 from __future__ import annotations
 
-from hapir.targets.c.simd import Primitive
-from hapir.targets.c.simd_parts import each, per_path
+from hapir.targets.c.simd.parts import each, per_path
+from hapir.targets.c.simd.primitive import Primitive
 
 _F = "hapir__f32x16"
 _PATHS = ("avx512", "avx2", "neon", "c")
