@@ -5,7 +5,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
@@ -30,7 +30,7 @@ from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_codes import BITS, BYTES
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
@@ -215,12 +215,32 @@ def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple
     return offers
 
 
-def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
-    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
+FEW_BITS = (BITS, CODES)
+"""Arithmetics whose weights lie at their own bits."""
+
+
+def decodes(works: Iterable[Work], host: Host) -> bool:
+    """Whether weights that lie encoded in a file are decoded when the program starts.
+
+    Where all of them can be constants of few bits instead, they need neither the file nor bytes in RAM.
+    """
+    return any(
+        work.encoded and not any(o.arithmetic in FEW_BITS and o.cost is not None for o in offers_for(work, host))
+        for work in works
+    )
+
+
+def decide(op: Hosted, work: Work, host: Host, request: Request | None, *, decoded: bool = True) -> Decision:
+    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730).
+
+    `decoded`: encoded weights are decoded when the program starts, which outer products of floats and bytes do.
+    """
     offers = offers_for(work, host, None if request is None else request.kind)
     fitting = fitting_offers(offers, request)
-    if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
-        fitting = [o for o in fitting if o.algorithm == Direct.name]
+    if request is None and work.encoded:
+        arithmetics = ("", BYTES) if decoded else FEW_BITS
+        direct = [o for o in offers if o.algorithm == Direct.name and o.cost is not None]
+        fitting = [o for o in direct if o.arithmetic in arithmetics]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -263,7 +283,6 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
     refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
-    labels = _asked_here(request)
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
     fail("HAP0730", what, at=op, labels=_asked_here(request), help=help)
 
@@ -271,11 +290,6 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
 def _asked_here(request: Request | None) -> list[Label]:
     """Where the spec asks for a kernel, beside the layer that cannot have it."""
     span = None if request is None else span_of(request.op.location)
-    return [] if span is None else [Label(span, "asked for here")]
-
-
-def _asked_here(request: Request) -> list[Label]:
-    span = span_of(request.op.location)
     return [] if span is None else [Label(span, "asked for here")]
 
 
@@ -357,5 +371,5 @@ def best_tiles_of(
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
         what = f"the layer `{work.layer}` has no such register block: {error}"
-        fail("HAP0731", what, at=op, labels=[] if request is None else _asked_here(request), help="ask for less")
+        fail("HAP0731", what, at=op, labels=_asked_here(request), help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

@@ -25,7 +25,7 @@ from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
 from hapir.dialects.kernel import ChoiceAttr
-from hapir.lowering.kernel.choose import KERNEL, decide, find_host, products_of, requests_of, work_of
+from hapir.lowering.kernel.choose import KERNEL, decide, decodes, find_host, products_of, requests_of, work_of
 from hapir.lowering.network_edits import networks_of
 
 
@@ -48,8 +48,10 @@ class ChooseKernelsPass(ModulePass):
         host = find_host(op, self.host)
         for network in networks_of(op):
             requests = requests_of(op, network)
-            for name, layer in products_of(network):
-                request = requests.get(name)
+            found = [(layer, work_of(name, layer, weights)) for name, layer in products_of(network)]
+            decoded = decodes((work for _, work in found if work.layer not in requests), host)
+            for layer, work in found:
+                request = requests.get(work.layer)
                 if isinstance(layer.attributes.get(KERNEL), ChoiceAttr) and request is None:
                     continue
-                layer.attributes[KERNEL] = decide(layer, work_of(name, layer, weights), host, request).choice
+                layer.attributes[KERNEL] = decide(layer, work, host, request, decoded=decoded).choice

@@ -15,7 +15,7 @@ from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.bit_tiles import bit_tile
 from hapir.targets.c.lookup_tiles import lookup_tile
 from hapir.targets.c.neon_tiles import NEON, neon_tile
-from hapir.targets.c.plain_tiles import plain_needs, plain_tile
+from hapir.targets.c.plain_tiles import plain_tile
 from hapir.targets.c.register_words import REGISTERS, register_tile
 from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
@@ -89,7 +89,8 @@ def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product:
     name = f"tile__{product or contraction.name}_{pixels}x{blocks}"
     texts = VECTORIZED.get(contraction.name)
     if path == "c" or texts is None:
-        return Primitive(name, {path: plain_tile(name, contraction, pixels, blocks, product)}, plain_needs(contraction))
+        plain = plain_tile(name, contraction, pixels, blocks, product)
+        return Primitive(name, {path: plain.texts["c"]}, plain.needs)
     if path == "neon" and contraction.name in NEON:
         return neon_tile(name, contraction, pixels, blocks)
     registers = REGISTERS.get((path, contraction.name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hapir.lowering.kernel.contraction import BF16, BF16_ODD, Contraction
 from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, tile_function, whole_tile, window_loops
 
@@ -16,25 +17,19 @@ _PARTS = 4
 """Vectors of 128 bits for 16 lanes."""
 
 
-def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> Primitive:
     """The block of a contraction; `product` is the function that takes the place of `*`."""
-    texts = [("", _loops(name, contraction, pixels, blocks, product))]
-    if contraction not in (BF16, BF16_ODD):
-        texts = [("defined(HAPIR__VECTORS)", texts[0][1]), ("", _scalars(name, contraction, pixels, blocks, product))]
+    halves = contraction in (BF16, BF16_ODD)
+    texts = [("" if halves else "defined(HAPIR__VECTORS)", _loops(name, contraction, pixels, blocks, product))]
+    if not halves:
+        texts.append(("", _scalars(name, contraction, pixels, blocks, product)))
     if not product and contraction.name in _FASTER:
         condition, text = _FASTER[contraction.name]
         texts.insert(0, (condition, text(name, contraction, pixels, blocks)))
-    if len(texts) == 1:
-        return texts[0][1]
     lines: list[str] = []
     for number, (condition, text) in enumerate(texts):
         lines += [f"#{'elif' if number else 'if'} {condition}" if condition else "#else", text]
-    return "\n".join((*lines, "#endif"))
-
-
-def plain_needs(contraction: Contraction) -> tuple[str, ...]:
-    """The primitives that a block builds on."""
-    return ("vectors", "hapir__bf16") if contraction in (BF16, BF16_ODD) else ("vectors",)
+    return Primitive(name, {"c": "\n".join((*lines, "#endif"))}, ("vectors", *(("hapir__bf16",) if halves else ())))
 
 
 def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
@@ -81,7 +76,7 @@ def _bf16(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
         "\n".join("hapir__f32x4 " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
         word(whole=True),
         "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
-        c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
+        last=c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
     )
 
 
@@ -179,7 +174,7 @@ def _loops(name: str, contraction: Contraction, pixels: int, blocks: int, produc
         "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
         word(elements),
         "\n".join(f"memcpy({plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
-        word(1) if contraction == BF16_ODD else "",
+        last=word(1) if contraction == BF16_ODD else "",
     )
 
 

@@ -30,11 +30,11 @@ def whole_tile(
     start: str,
     word: str,
     store: str,
-    last: str = "",
     *,
+    last: str = "",
     several: tuple[int, str] | None = None,
 ) -> str:
-    """A register block: what comes before the loops over words, a word, and what comes after; as `window_loops`."""
+    """A register block: what comes before the loops over words, a word, and what comes after; the rest as below."""
     loops = window_loops(contraction, word, last=last, several=several)
     return tile_function(name, contraction, "\n".join((start, loops, store)))
 

@@ -63,7 +63,7 @@ def test_a_register_block_that_does_not_fit_points_at_its_request(tmp_path: Path
         kernel_report(hapir.load(spec).schedule("s"))
     (found,) = caught.value.diagnostics
     assert found.code == "HAP0731"
-    assert [label.text for label in found.labels] == ["asked for here"]
+    assert [label.message for label in found.labels] == ["asked for here"]
 
 
 def refusal_of(spec: Path) -> str:
