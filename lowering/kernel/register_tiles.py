@@ -88,7 +88,7 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
     if name in ("bf16", "bf16_odd") and host.path != "c":
         return _bf16(host, n)
-    if host.path == "c" or name not in ("f32", "u8_i8", "u8_i7", "i16", "i16_modular"):
+    if host.path == "c" or name not in OUTER:
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
@@ -305,20 +305,22 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
-            if pixels * blocks * n + _beside(pixels, blocks, contraction, host) + extra > host.registers:
+            if pixels * blocks * n + beside(pixels, blocks, contraction, host) + extra > host.registers:
                 break
             if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
                 yield pixels, blocks
 
 
-def _beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
+def beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
     """Registers that a word takes beside the sums, as the texts of each path load it."""
     weights = blocks * host.registers_per_vector
-    if isinstance(contraction, Lookup):
-        return weights + 1
-    if host.path == "avx2":
-        return min(pixels, weights) + 1
-    return weights + pixels if host.path == "neon" else weights + 1
+    if host.path == "neon" and not isinstance(contraction, Lookup):
+        return weights + pixels
+    return min(pixels, weights) + 1 if host.path == "avx2" and contraction.name in OUTER else weights + 1
+
+
+OUTER = ("f32", "u8_i8", "u8_i7", "i16", "i16_modular")
+"""Contractions whose every register has a name on all paths."""
 
 
 PLAIN_PIXELS = 2
