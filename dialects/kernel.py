@@ -90,7 +90,7 @@ class ChoiceAttr(ParametrizedAttribute):
 
 @irdl_attr_definition
 class RegisterTileAttr(ParametrizedAttribute):
-    """A register block on one path, `<avx512 : 8 x 2>`: pixels times vectors of 16 filters."""
+    """A register block on one path, `#kernel.register_tile<avx512 : 8 by 2>`: pixels times vectors of 16 filters."""
 
     name = "kernel.register_tile"
     path: StringAttr

@@ -19,7 +19,9 @@ from hapir.dialects.kernel import ChoiceAttr
 class Direct:
     """Outer products: sums of some pixels times some vectors of 16 filters stay in registers.
 
-    `arithmetic`: what multiplies a word of 32 bits, such as `bf16`; by default what the formats imply.
+    `arithmetic`: of integers up to 8 bits: `bits` counts bit planes, `codes` looks up weights of at most 16 levels that
+        are stored in 1 to 4 bits, `bytes` multiplies bytes; by default the cheapest that the formats allow. Of floats
+        `bf16`, which rounds inputs and weights to bfloat16; by default f32.
     `pixels`: pixels of a register block on the host's SIMD path.
     `blocks`: vectors of 16 filters of a register block.
     `order`: the outermost loop, filters or rows of the result.
@@ -45,11 +47,12 @@ MAXIMUM_BLOCK = 64
 
 @dataclass(frozen=True)
 class Winograd:
-    """Minimal filtering: 3 x 3 windows of stride 1 take fewer multiplications.
+    """Minimal filtering: windows of 3 x 3, or of 3 in a row, of stride 1 take fewer multiplications.
 
-    `tile`: rows and columns of the result that are computed at a time.
+    `tile`: rows and columns of the result that are computed at a time; 4 saves more multiplications and takes larger
+        weights.
 
-    Example: `kernel "conv*" { algorithm = winograd, tile = 4 }`
+    Example: `kernel "c*" { algorithm = winograd, tile = 4 }`
     """
 
     name: ClassVar[str] = "winograd"
@@ -58,7 +61,7 @@ class Winograd:
 
 @dataclass(frozen=True)
 class Sparse:
-    """Lists of the weights that are not zero, with pixels in the lanes.
+    """Lists of what is not zero: of single weights with pixels in the lanes, or of blocks of 16 filters.
 
     Example: `kernel f1 { algorithm = sparse }`
     """

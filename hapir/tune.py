@@ -32,7 +32,7 @@ from hapir.lowering.kernel.choose import (
     Hosted,
     Request,
     best_tiles_of,
-    meets,
+    fitting_offers,
     offers_for,
     tiled,
     work_of,
@@ -125,7 +125,9 @@ def tune(
     bench, tuned = _Bench(cache), list[TunedLayer]()
     for name, op, decoded in found:
         work = work_of(name, decoded, weights)
-        variants = list(_variants(decoded, offers_for(work, host), work, host, requests.get(name)))
+        request = requests.get(name)
+        offers = offers_for(work, host, None if request is None else request.kind)
+        variants = list(_variants(decoded, offers, work, host, request))
         if len(variants) > 1 and not work.modelled and not work.depthwise and not work.encoded:
             times = bench.measure(decoded, [variant.attributes for variant in variants], weights)
             order = sorted(range(len(variants)), key=lambda i: times[i])
@@ -157,16 +159,13 @@ def _variants(
     op: Hosted, offers: tuple[Offer, ...], work: Work, host: Host, request: Request | None
 ) -> Iterator[_Variant]:
     """The candidates of a layer, those that should be fastest first."""
-    possible = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
-    if request is None:
-        possible = [o for o in possible if not o.only_asked]
-    possible.sort(key=_cycles)
+    possible = sorted(fitting_offers(offers, request), key=_cycles)
     count = 0
     for offer in possible:
         if _cycles(offer) > HOPELESS * _cycles(possible[0]):
             break
         choice = Decision(work.layer, work, offers, offer, request).choice
-        for tiles in best_tiles_of(op, work, host, choice, BLOCKS) or [None]:
+        for tiles in best_tiles_of(op, work, host, choice, BLOCKS, request) or [None]:
             if count < CANDIDATES:
                 yield _Variant(offer if tiles is None else tiled(offer, work, tiles, host), choice, tiles)
             count += 1

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from hapir.lowering.kernel.program import DTYPES
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.targets.c.emit import CArtefact
 from hapir.weights import Array
 
@@ -87,6 +87,7 @@ FOREIGN = (
     _qemu("aarch64", "aarch64", cpu="cortex-a53"),
     _qemu("aarch64-dotprod", "aarch64", "-march=armv8.2-a+dotprod", cpu="max"),
     _qemu("aarch64-i8mm", "aarch64", "-march=armv8.2-a+dotprod+i8mm", cpu="max"),
+    _qemu("aarch64-bf16", "aarch64", "-march=armv8.2-a+bf16", cpu="max"),
     _qemu("riscv64", "riscv64"),
 )
 MACHINES = (*GCC, *CLANG, *FOREIGN)

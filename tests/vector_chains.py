@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.lowering.kernel.plan_stages import stage_tables
-from hapir.lowering.kernel.program import DTYPES, CType, Stage, Table
+from hapir.lowering.kernel.stages import Stage
 from hapir.targets.c.emit import INLINE
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_weights import print_table
-from hapir.targets.c.simd import print_primitives
+from hapir.targets.c.simd.primitive import print_primitives
 from hapir.targets.c.vector_stages import print_vectors
 from hapir.weights import Array
 

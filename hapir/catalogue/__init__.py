@@ -23,6 +23,7 @@ from hapir.catalogue.pipelines import pipeline_entries
 from hapir.catalogue.topics import function_entries, topic_entries
 from hapir.catalogue.words import code_entries, command_entries, format_entries, quantity_entries
 from hapir.diagnostics import HapirError, did_you_mean, fail
+from hapir.dialects import kernel_kinds
 from hapir.registry import universe
 
 __all__ = ["KINDS", "Entry", "Kind", "Option", "entries", "everything", "find", "related"]
@@ -37,6 +38,10 @@ def _registered(field: str, kind: str) -> list[Entry]:
 def _with_module(kind: str, getters: Mapping[str, Callable[[], type[Any]]]) -> Iterable[Entry]:
     """Classes whose module tells their law or purpose."""
     return loaded(kind, getters, lambda name, cls: class_entry(kind, name, cls, with_module=True))
+
+
+def _kernels() -> list[Entry]:
+    return [class_entry("kernel", name, cls) for name, cls in kernel_kinds.KINDS.items()]
 
 
 def _dialects() -> list[Dialect]:
@@ -68,6 +73,7 @@ KINDS: dict[str, Kind] = {
     "units": Kind("functional units of a machine", lambda: _registered("units", "unit")),
     "multipliers": Kind("models of the multiplier in a unit", lambda: _registered("multipliers", "multiplier")),
     "dataflows": Kind("what `dataflow =` of a schedule may say", lambda: _registered("dataflows", "dataflow")),
+    "kernels": Kind("what `algorithm =` of a `kernel` block may say", _kernels),
     "formats": Kind("number formats", lambda: _registered("formats", "number format") or format_entries()),
     "encodings": Kind("how weights lie in memory", lambda: _registered("encodings", "encoding")),
     "evaluators": Kind("what says how good a network is", lambda: _registered("evaluators", "evaluator")),

@@ -228,7 +228,8 @@ groups), `rows` and `columns` at an array, and tensors that `bypass` a memory.
 
 A block `kernel` says how a host computes a layer in C, or the layers of a glob: the `algorithm` (direct, winograd,
 sparse, ras, dsc) and what belongs to it, such as the `tile` of winograd, or `arithmetic`, `pixels`, `blocks` and
-`order` of direct. What is not said is chosen for the `host` of the machine, or for the one that `--host` names.
+`order` of direct: see `hapir list kernels`. What is not said is chosen for the `host` of the machine, or for the one
+that `--host` names.
 
 `weights = "other.safetensors"` or `weights = random(seed = 1)` gives the network other parameters than its own, or any
 where it names none, as the networks of the library do.

@@ -16,6 +16,7 @@ KINDS = (
     "units",
     "multipliers",
     "dataflows",
+    "kernels",
     "formats",
     "encodings",
     "evaluators",

@@ -20,7 +20,7 @@ _KINDS = {
     "function": ("functions",),
     "quantity": ("quantities",),
     "code": ("codes",),
-    "word": ("multipliers", "formats", "encodings", "evaluators", "technologies", "dataflows"),
+    "word": ("multipliers", "formats", "encodings", "evaluators", "technologies", "dataflows", "kernels"),
 }
 """Where the entries of a `Known` kind are listed; a word may be of several kinds."""
 

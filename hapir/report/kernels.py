@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from hapir.diagnostics import files_from
 from hapir.dialects.kernel import TilesAttr
-from hapir.lowering.kernel.choose import TILES, Decision, Hosted, decided, products_of, work_of
+from hapir.dialects.kernel_kinds import Direct
+from hapir.lowering.kernel.choose import FEW_BITS, TILES, Decision, Hosted, decided, is_encoded, products_of, work_of
 from hapir.lowering.kernel.host import Host
 from hapir.lowering.kernel.offers import Offer
-from hapir.report.table import table
+from hapir.report.table import cell_text, table
 
 if TYPE_CHECKING:
     from hapir.driver import Scheduled
@@ -53,9 +54,13 @@ class KernelReport:
         """A table, and beneath it what was not taken."""
         head = ("layer", "kernel", "block", "cycles", "bound")
         rows = [(r.layer, r.kernel, r.block, "" if r.cycles is None else r.cycles, r.bound) for r in self.rows]
-        others = [(r.layer, a.kernel, a.why_not or f"{a.cycles} cycles") for r in self.rows for a in r.alternatives]
+        others = [
+            (r.layer, a.kernel, a.why_not or f"{cell_text(a.cycles or 0)} cycles")
+            for r in self.rows
+            for a in r.alternatives
+        ]
         total = sum(row.cycles or 0 for row in self.rows)
-        text = f"kernels for {self.host} ({self.path}): {total} cycles predicted\n{table(head, rows)}"
+        text = f"kernels for {self.host} ({self.path}): {cell_text(total)} cycles predicted\n{table(head, rows)}"
         return f"{text}\n\n{table(('layer', 'not taken', 'as'), others)}" if others else text
 
 
@@ -67,7 +72,9 @@ def kernel_report(scheduled: Scheduled) -> KernelReport:
     with files_from(scheduled.design.spec.folder):
         weights = scheduled.decoded.weights
         found = products_of(scheduled.cut.body)
-        rows = [_row(op, name, host, decided(op, work_of(name, op, weights), host)) for name, op in found]
+        encoded = {name for name, op in products_of(scheduled.network) if is_encoded(op)}
+        works = [replace(work_of(name, op, weights), encoded=name in encoded) for name, op in found]
+        rows = [_row(op, w.layer, host, decided(op, w, host)) for w, (_, op) in zip(works, found, strict=True)]
     return KernelReport(host.name, host.path, tuple(rows))
 
 
@@ -81,7 +88,7 @@ def _row(op: Hosted, name: str, host: Host, decision: Decision) -> KernelRow:
         _block(op, host),
         None if cost is None else round(cost.cycles),
         "" if cost is None else cost.bound,
-        tuple(map(_alternative, others)),
+        tuple(_alternative(offer, decision) for offer in others),
     )
 
 
@@ -93,5 +100,13 @@ def _block(op: Hosted, host: Host) -> str:
     return f"{pixels} x {16 * blocks}"
 
 
-def _alternative(offer: Offer) -> Alternative:
+ENCODED = "its weights are encoded, and it is not asked for"
+"""Why a kernel that needs another form of encoded weights is not taken, whatever it costs."""
+
+
+def _alternative(offer: Offer, decision: Decision) -> Alternative:
+    taken = decision.chosen
+    same_form = offer.algorithm == Direct.name and (offer.arithmetic in FEW_BITS) == (taken.arithmetic in FEW_BITS)
+    if decision.work.encoded and offer.cost is not None and not same_form:
+        return Alternative(offer.title, None, ENCODED)
     return Alternative(offer.title, None if offer.cost is None else round(offer.cost.cycles), offer.refusal)

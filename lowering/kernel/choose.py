@@ -5,7 +5,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
@@ -26,12 +26,12 @@ from hapir.dialects.num_types import integer_range
 from hapir.lowering.constants import constant_value, is_constant
 from hapir.lowering.kernel import costs_dense, costs_winograd
 from hapir.lowering.kernel.families import ras_offers, sparse_offers
+from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_codes import BYTES
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
-from hapir.lowering.kernel.program import Tiles
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
 from hapir.weights import WeightStore
@@ -181,12 +181,12 @@ def work_of(name: str, op: Hosted, weights: WeightStore) -> Work:
         str(element_type(op.w)),
         array,
         op.multiplier is not None,
-        _is_encoded(op),
+        is_encoded(op),
         None if storage is None or storage.width.data > 8 else codes_of(op.x, integer_range(storage)),
     )
 
 
-def _is_encoded(op: Hosted) -> bool:
+def is_encoded(op: Hosted) -> bool:
     """Whether the weights are stored as an encoding, which a program decodes when it starts."""
     pending: list[SSAValue] = [op.w]
     while pending:
@@ -201,22 +201,56 @@ def _is_encoded(op: Hosted) -> bool:
 # --- the choice -----------------------------------------------------------------------------------------------------
 
 
-def offers_for(work: Work, host: Host) -> tuple[Offer, ...]:
-    """All families' offers, refusals too."""
-    return tuple(offer for family in FAMILIES for offer in family(work, host))
+def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple[Offer, ...]:
+    """All families' offers, refusals too; of the dense-sparse kernel the one that is asked for, where one is.
+
+    Where bytes are asked for that the formats imply anyway, the offer has their name.
+    """
+    offers = tuple(offer for family in FAMILIES for offer in family(work, host))
+    if isinstance(asked, Direct) and asked.arithmetic == BYTES and costs_dense.multiplies_bytes(work):
+        return tuple(o if o.algorithm != Direct.name or o.arithmetic else replace(o, arithmetic=BYTES) for o in offers)
+    if isinstance(asked, Dsc) and any(o.algorithm == Dsc.name and o.cost is not None for o in offers):
+        others = (offer for offer in offers if offer.algorithm != Dsc.name)
+        return (*others, costs_winograd.dsc_offer(work, host, asked.tau, asked.tile))
+    return offers
 
 
-def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
-    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
-    offers = offers_for(work, host)
-    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+FEW_BITS = (BITS, CODES)
+"""Arithmetics whose weights lie at their own bits."""
+
+
+def decodes(works: Iterable[Work], host: Host) -> bool:
+    """Whether weights that lie encoded in a file are decoded when the program starts.
+
+    Where all of them can be constants of few bits instead, they need neither the file nor bytes in RAM.
+    """
+    return any(
+        work.encoded and not any(o.arithmetic in FEW_BITS and o.cost is not None for o in offers_for(work, host))
+        for work in works
+    )
+
+
+def decide(op: Hosted, work: Work, host: Host, request: Request | None, *, decoded: bool = True) -> Decision:
+    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730).
+
+    `decoded`: encoded weights are decoded when the program starts, which outer products of floats and bytes do.
+    """
+    offers = offers_for(work, host, None if request is None else request.kind)
+    fitting = fitting_offers(offers, request)
     if request is None and work.encoded:
-        fitting = [o for o in fitting if o.algorithm == Direct.name and o.arithmetic in ("", BYTES)]
-    elif request is None or not isinstance(request.kind, Direct) or request.kind.arithmetic is None:
-        fitting = [o for o in fitting if not o.only_asked]
+        arithmetics = ("", BYTES) if decoded else FEW_BITS
+        direct = [o for o in offers if o.algorithm == Direct.name and o.cost is not None]
+        fitting = [o for o in direct if o.arithmetic in arithmetics]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
+
+
+def fitting_offers(offers: Sequence[Offer], request: Request | None) -> list[Offer]:
+    """The kernels that meet a request; what must be asked for is none of them unless its arithmetic is named."""
+    fitting = [o for o in offers if o.cost is not None and (request is None or meets(o, request.kind))]
+    named = request is not None and isinstance(request.kind, Direct) and request.kind.arithmetic is not None
+    return fitting if named else [o for o in fitting if not o.only_asked]
 
 
 def _cycles(offer: Offer) -> float:
@@ -234,8 +268,6 @@ def meets(offer: Offer, kind: KernelKind) -> bool:
         return False
     if isinstance(kind, Direct) and kind.arithmetic not in (None, offer.arithmetic):
         return False
-    if isinstance(kind, Dsc):
-        return True  # the plan takes what is said, and chooses the rest
     said = {f.name: getattr(kind, f.name) for f in fields(kind) if f.name not in ("arithmetic", *TILE_OPTIONS)}
     return all(value is None or offer.options.get(name, value) == value for name, value in said.items())
 
@@ -251,10 +283,14 @@ def _fail_request(op: Hosted, work: Work, offers: Sequence[Offer], request: Requ
     wanted = Offer(kind.name, getattr(kind, "arithmetic", None) or "").title
     refusals = [o.refusal for o in offers if o.refusal is not None and meets(o, kind)]
     reason = refusals[0] if refusals else _unknown(kind, offers)
-    span = span_of(request.op.location)
-    labels = [] if span is None else [Label(span, "asked for here")]
     what = f"the layer `{work.layer}` cannot be computed by `{wanted}`: {reason}"
-    fail("HAP0730", what, at=op, labels=labels, help=help)
+    fail("HAP0730", what, at=op, labels=_asked_here(request), help=help)
+
+
+def _asked_here(request: Request | None) -> list[Label]:
+    """Where the spec asks for a kernel, beside the layer that cannot have it."""
+    span = None if request is None else span_of(request.op.location)
+    return [] if span is None else [Label(span, "asked for here")]
 
 
 def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
@@ -264,16 +300,21 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
     known = [o.arithmetic for o in own if o.arithmetic]
+    if BITS in known and BYTES not in known:  # what the formats imply has no name where nothing else is possible
+        known.append(BYTES)
+    if arithmetic is not None and not known:
+        return "its formats have one arithmetic, which needs no name"
     if arithmetic is not None and arithmetic not in known:
-        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(f'`{k}`' for k in known)}"
+        others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
+        return f"there is no arithmetic `{arithmetic}` for its formats{others}"
     return "no kernel has these options"
 
 
 def decided(op: Hosted, work: Work, host: Host) -> Decision:
     """What the IR says of a layer, as a decision: for reports. Its cost is that of the tiles that it has."""
-    offers = offers_for(work, host)
     choice, tiles = op.attributes.get(KERNEL), op.attributes.get(TILES)
     kind = kind_of(choice) if isinstance(choice, ChoiceAttr) else Direct()
+    offers = offers_for(work, host, kind)
     same = [o for o in offers if o.cost is not None and o.algorithm == kind.name and _written(kind) == o.arithmetic]
     taken = next((o for o in same if meets(o, kind)), Offer(kind.name))
     if isinstance(tiles, TilesAttr):
@@ -298,25 +339,37 @@ def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
 # --- tiles ----------------------------------------------------------------------------------------------------------
 
 
-def tiles_of(op: Hosted, work: Work, host: Host) -> TilesAttr | None:
+def tiles_of(op: Hosted, work: Work, host: Host, request: Request | None = None) -> TilesAttr | None:
     """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
 
-    Raises HapirError (HAP0731) where a block is asked for that is larger than the layer.
+    Raises HapirError (HAP0731) where a block is asked for that the layer cannot have; `request` is where.
     """
     choice = op.attributes.get(KERNEL)
-    found = best_tiles_of(op, work, host, choice, 1) if isinstance(choice, ChoiceAttr) or choice is None else []
+    if choice is not None and not isinstance(choice, ChoiceAttr):
+        return None
+    found = best_tiles_of(op, work, host, choice, 1, request)
     return found[0] if found else None
 
 
-def best_tiles_of(op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int) -> list[TilesAttr]:
+def best_tiles_of(
+    op: Hosted, work: Work, host: Host, choice: ChoiceAttr | None, count: int, request: Request | None = None
+) -> list[TilesAttr]:
     """So many tiles of a layer under a choice, as `tiles_of`, the one that should be fastest first."""
     asked = Direct() if choice is None else kind_of(choice)
-    if not isinstance(asked, Direct) or work.modelled or work.depthwise:
+    if not isinstance(asked, Direct):
+        return []
+    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
+    if work.modelled or work.depthwise:
+        if said:
+            why = "filters that see one channel each" if work.depthwise else "a multiplier model"
+            what = f"the layer `{work.layer}` has no register blocks: it computes with {why}"
+            help = f"leave {' and '.join(f'`{name}`' for name in said)} out"
+            fail("HAP0731", what, at=op, labels=_asked_here(request), help=help)
         return []
     contraction = costs_dense.contraction_for(work, asked.arithmetic or "")
-    said = {name: getattr(asked, name) for name in TILE_OPTIONS if getattr(asked, name) is not None}
     try:
         found = best_tiles(loops_of(work.geometry, contraction), contraction, host, count, said)
     except ValueError as error:
-        fail("HAP0731", f"the layer `{work.layer}` has no such register block: {error}", at=op, help="ask for less")
+        what = f"the layer `{work.layer}` has no such register block: {error}"
+        fail("HAP0731", what, at=op, labels=_asked_here(request), help="ask for less")
     return [TilesAttr.of(tiles.order, tiles.superblock, tiles.registers) for tiles in found]

@@ -35,6 +35,12 @@ F32 = Contraction("f32", "float", "float", "float", 1)
 """One float; sums in f32, in the order of the window."""
 U8_I8 = Contraction("u8_i8", "uint8_t", "int8_t", "int32_t", 4)
 """Four unsigned bytes times four signed ones: vpdpbusd, or its exact equivalent."""
+BF16 = Contraction("bf16", "uint16_t", "uint16_t", "float", 2)
+"""Two pairs of bfloat16, the second added first; sums in f32: vdpbf16ps, bfdot, or two multiply-adds of f32."""
+BF16_ODD = Contraction("bf16_odd", "uint16_t", "uint16_t", "float", 2)
+"""The same over runs whose last word is one pair."""
+U8_I7 = Contraction("u8_i7", "uint8_t", "int8_t", "int32_t", 4)
+"""The same where two neighbouring products together fit 16 bits: vpmaddubsw does not saturate."""
 I16 = Contraction("i16", "int16_t", "int16_t", "int32_t", 2)
 """Two pairs of 16 bits: vpdpwssd, pmaddwd."""
 I16_MODULAR = Contraction("i16_modular", "int16_t", "int16_t", "int32_t", 2, modular=True)

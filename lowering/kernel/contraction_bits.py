@@ -105,6 +105,11 @@ class Lookup(Contraction):
         return Lookup(name, "uint8_t", "uint32_t", "int32_t", 4 * words, bits, levels, last)
 
     @property
+    def short(self) -> bool:
+        """Whether two products together fit 16 bits, whatever the bytes are."""
+        return max(map(abs, self.levels)) <= 64
+
+    @property
     def words(self) -> int:
         """Words of a vector of codes."""
         return _WORDS[self.bits]

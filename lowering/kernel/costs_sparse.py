@@ -14,10 +14,12 @@ from typing import Literal
 
 import numpy as np
 
+from hapir.lowering.kernel.buffers import Frame
+from hapir.lowering.kernel.c_types import size_of
 from hapir.lowering.kernel.contraction import Contraction
+from hapir.lowering.kernel.geometry import LANES, Geometry
 from hapir.lowering.kernel.pack_weights import round_up
 from hapir.lowering.kernel.plan_products import one_row, runs_of
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, size_of
 from hapir.lowering.kernel.sparse_lists import Blocks, Taps, blocks_of
 from hapir.weights import Array
 

@@ -18,11 +18,11 @@ from hapir.lowering.kernel.contraction import F32, I16_MODULAR, U8_I8, Contracti
 from hapir.lowering.kernel.costs_dense import ctype_of
 from hapir.lowering.kernel.costs_sparse import sparse_cost, sparse_work
 from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
+from hapir.lowering.kernel.geometry import LANES, Geometry
 from hapir.lowering.kernel.host import DEFAULT, Host
 from hapir.lowering.kernel.offers import Cost, Offer, Work
 from hapir.lowering.kernel.pack_weights import channels_last, round_up
 from hapir.lowering.kernel.plan_winograd import SIZES, products_cycles, refusal, tiling_of
-from hapir.lowering.kernel.program import LANES, Geometry
 from hapir.lowering.kernel.program_winograd import tile_geometry
 from hapir.weights import Array
 
@@ -188,7 +188,7 @@ def offers(work: Work, host: Host) -> Sequence[Offer]:
 
 
 def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Sequence[Offer]:
-    """The best threshold and size, where it makes any kernel dense, and behind it the worst for all others."""
+    """The best threshold and size; where it makes no kernel dense, the kernel `sparse` is the same."""
     reason = None
     if not sizes or work.geometry.window.kernel != (3, 3):
         reason = "its dense kernels need minimal filtering over windows of 3x3"
@@ -197,12 +197,24 @@ def _dense_sparse(work: Work, host: Host, sizes: Sequence[int]) -> Sequence[Offe
     if reason is not None:
         return [Offer("dsc", refusal=reason)]
     contraction = F32 if work.is_float else U8_I8
-    choices = dsc_choices(work.geometry, work.kernel, contraction, TAUS, sizes, host)
-    best, worst = (pick(choices, key=lambda choice: choice.cycles) for pick in (min, max))
-    others = Offer("dsc", cost=Cost(worst.cycles, "compute"))
-    if not kernel_map(work.kernel, best.tau).dense.any():
-        return [others]
-    return [Offer("dsc", options={"tau": best.tau, "tile": best.size}, cost=Cost(best.cycles, "compute")), others]
+    best = cheapest_dsc(work.geometry, work.kernel, contraction, sizes=sizes, host=host)
+    options = {"tau": best.tau, "tile": best.size}
+    alike = not kernel_map(work.kernel, best.tau).dense.any()
+    return [Offer("dsc", options=options, cost=Cost(best.cycles, "compute"), only_asked=alike)]
+
+
+def dsc_offer(work: Work, host: Host, tau: int | None, size: int | None) -> Offer:
+    """The dense-sparse kernel with this threshold and size, each the cheapest where it is None."""
+    reason, contraction = None, F32 if work.is_float else U8_I8
+    sizes: list[int] = []
+    for wanted in SIZES if size is None else (size,):
+        refused = refusal(work.geometry, ctype_of(work), work.kernel, _bounds(work), wanted)
+        reason = reason or refused
+        sizes += [] if refused else [wanted]
+    if not sizes:
+        return Offer("dsc", options={} if size is None else {"tile": size}, refusal=reason)
+    best = cheapest_dsc(work.geometry, work.kernel, contraction, tau, sizes, host)
+    return Offer("dsc", options={"tau": best.tau, "tile": best.size}, cost=Cost(best.cycles, "compute"))
 
 
 def _bounds(work: Work) -> tuple[int, int] | None:

@@ -1,7 +1,8 @@
 """Maps written straight into the frames that their readers want, instead of copied there.
 
 Law: exact; only places change. A `Reframe` disappears where the step that makes its source can write into a frame,
-and every other reader of the source can read from one; where the copy lifts signed bytes, the maker gives them lifted.
+and every other reader of the source can read from one; where the copy lifts signed bytes or rounds floats, the maker
+does that, if all readers want it so.
 Where several frames of one map are wanted, the first is written and the others are copied from it.
 """
 
@@ -11,26 +12,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hapir.lowering.kernel.buffers import Frame
 from hapir.lowering.kernel.plan_products import one_row
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.program_winograd import Winograd
+from hapir.lowering.kernel.register_tiles import with_pixels
+from hapir.lowering.kernel.stages import Join, Requantize, Stage
+from hapir.lowering.kernel.steps import (
     Convolution,
     Depthwise,
     Elementwise,
-    Frame,
-    Join,
+    KernelStep,
     Operand,
     Pool,
     Reframe,
     Relayout,
-    Requantize,
-    Stage,
     Step,
     joins,
     reads,
 )
-from hapir.lowering.kernel.program_draft import Draft
-from hapir.lowering.kernel.program_winograd import Winograd
-from hapir.lowering.kernel.register_tiles import with_pixels
 
 
 def _mapped_writes(step: Convolution | Depthwise | Pool | Winograd, copy: Reframe) -> Step | None:
@@ -139,7 +139,7 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
     for i, step in enumerate(draft.steps):
         if step is None or i == at or copy.source not in reads(step):
             continue
-        if isinstance(step, Reframe) and (step.to, step.lift, step.frame) == (copy.to, copy.lift, copy.frame):
+        if isinstance(step, Reframe) and replace(step, origin=copy.origin, target=copy.target) == copy:
             for j, user in enumerate(draft.steps):
                 if user is not None and step.target in reads(user):
                     again = _renamed(user, step.target, copy.target)
@@ -152,7 +152,9 @@ def _absorb(draft: Draft, at: int, copy: Reframe) -> None:
         joined = _joined(step, copy)
         only_joins = copy.source not in reads(joined)
         other = None
-        if not copy.lift:
+        if isinstance(step, Reframe) and step.stages == copy.stages != () and step.frame is None:
+            other = replace(step, source=copy.target, frame=copy.to, stages=())
+        elif not copy.lift and not copy.stages:
             other = joined if only_joins else read(joined, copy) if read is not None else None
         if other is None or i in changed:
             return
@@ -187,6 +189,8 @@ def _written(maker: Step, copy: Reframe, draft: Draft) -> Step | None:
     stages = maker.stages
     if copy.lift:
         stages = lifted(stages, copy.lift)
+    elif copy.stages:
+        stages = (*stages, *copy.stages) if _finishes(maker) else None
     elif old.ctype != new.ctype:
         return None
     if stages is None or writes is None or copy.frame is not None:
@@ -202,6 +206,13 @@ def _written(maker: Step, copy: Reframe, draft: Draft) -> Step | None:
         ring = draft.buffer(new.ctype, draft.buffers[made.pool.rows_buffer].length)
         made = replace(made, pool=replace(made.pool, rows_buffer=ring))
     return replace(made, target=copy.target)
+
+
+def _finishes(maker: Step) -> bool:
+    """Whether stages may be added to those of a step: its kernel has them, and nothing but they see their results."""
+    if isinstance(maker, Convolution) and maker.pool is not None:
+        return maker.pool.of_sums
+    return isinstance(maker, Convolution | Depthwise | KernelStep | Pool | Elementwise)
 
 
 def lifted(stages: tuple[Stage, ...], lift: int) -> tuple[Stage, ...] | None:

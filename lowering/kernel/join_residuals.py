@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hapir.lowering.kernel.program import Convolution, CType, Elementwise, Join, Operand, Stage, reads
+from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.program_draft import Draft
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
+from hapir.lowering.kernel.stages import Join, Stage
+from hapir.lowering.kernel.steps import Convolution, Elementwise, Operand, reads
 
 
 def join_residuals(draft: Draft) -> None:

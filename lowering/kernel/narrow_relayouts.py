@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from hapir.lowering.kernel.c_types import size_of
 from hapir.lowering.kernel.plan_stages import stage_tables
-from hapir.lowering.kernel.program import Elementwise, Operand, Relayout, reads
 from hapir.lowering.kernel.program_draft import Draft
+from hapir.lowering.kernel.steps import Elementwise, Operand, Relayout, reads
 
 
 def narrow_relayouts(draft: Draft) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hapir.lowering.kernel.bit_planes import Codes
-from hapir.lowering.kernel.program import Geometry
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.weights import Array
 
 Bound = Literal["compute", "latency", "load", "l1", "l2", "l3", "dram"]
@@ -40,7 +40,8 @@ class Work:
     modelled: bool = False
     """Whether its products are those of a multiplier model, which only outer products compute."""
     encoded: bool = False
-    """Whether its weights are decoded when the program starts, which only outer products do."""
+    """Whether its weights lie encoded in a file: outer products of floats and bytes decode them as the program starts,
+    those of few bits have constants instead."""
     codes: Codes | None = None
     """What the activations can be, of integers up to 8 bits."""
 
@@ -89,7 +90,7 @@ class Offer:
     cost: Cost | None = None
     refusal: str | None = None
     only_asked: bool = False
-    """Whether it is taken only where the schedule asks for it: its weights take more memory than need be."""
+    """Whether it is taken only where the schedule asks for it: its weights take more memory, or it is less exact."""
 
     @property
     def title(self) -> str:

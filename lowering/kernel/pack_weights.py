@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hapir.lowering.kernel.program import LANES, Runs
+from hapir.lowering.kernel.geometry import LANES, Runs
 from hapir.weights import Array
 
 Int64 = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hapir.lowering.kernel.program import ALIGNMENT
+from hapir.lowering.kernel.buffers import ALIGNMENT
 
 
 @dataclass(frozen=True)

@@ -26,26 +26,19 @@ from hapir.lowering.kernel.bit_planes import (
     positions_of,
     weight_bits,
 )
+from hapir.lowering.kernel.buffers import Frame, Table
 from hapir.lowering.kernel.contraction import U8_I8
 from hapir.lowering.kernel.contraction_bits import Bits
+from hapir.lowering.kernel.geometry import LANES, Geometry, Origin
 from hapir.lowering.kernel.host import DEFAULT, Host
 from hapir.lowering.kernel.offers import Cost
 from hapir.lowering.kernel.pack_weights import INT32_MAX, Int64, round_up, sum_range
 from hapir.lowering.kernel.plan_codes import BITS, arithmetic_of
 from hapir.lowering.kernel.plan_products import Rows, geometry_of, loops_of, runs_of
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import (
-    LANES,
-    Borders,
-    Convolution,
-    Frame,
-    Geometry,
-    Origin,
-    PackBits,
-    Table,
-)
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.register_tiles import cost_of, tiles_for
+from hapir.lowering.kernel.steps import Borders, Convolution, PackBits
 from hapir.weights import Array, WeightStore
 
 MOST_BITS = 4

@@ -12,8 +12,8 @@ from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import LEVELS, Lookup
+from hapir.lowering.kernel.geometry import LANES, Runs
 from hapir.lowering.kernel.pack_weights import pack_words
-from hapir.lowering.kernel.program import LANES, Runs
 from hapir.weights import Array
 
 BITS, CODES, BYTES = "bits", "codes", "bytes"

@@ -13,18 +13,21 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR
 from hapir.lowering.kernel.costs_winograd import DscChoice, cheapest_dsc, lists_pay, lists_tiling
 from hapir.lowering.kernel.dense_sparse import TAUS, Map, kernel_map
+from hapir.lowering.kernel.geometry import LANES, Geometry, Origin
 from hapir.lowering.kernel.pack_weights import channels_last
 from hapir.lowering.kernel.plan_sparse import Layer, layer_of, part_of, plan_sparse
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.plan_winograd import SIZES, gemm_step, refusal, transformed
-from hapir.lowering.kernel.program import LANES, Geometry, Join, Origin, Stage, Step, Table
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_sparse import Panel, PixelTiles
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists, tile_geometry
 from hapir.lowering.kernel.sparse_lists import Taps, entries_of, in_lists, list_tables, panel_of, places_of
+from hapir.lowering.kernel.stages import Join, Stage
+from hapir.lowering.kernel.steps import Step
 from hapir.weights import Array, WeightStore
 
 

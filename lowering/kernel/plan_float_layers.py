@@ -16,20 +16,13 @@ from xdsl.ir import Operation, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import shape_of
+from hapir.lowering.kernel.buffers import Source, Table
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.plan_layout import Planner, in_network_order, no_kernel
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import (
-    Bilinear,
-    Geometry,
-    Norm,
-    Recurrent,
-    ResponseNorm,
-    Source,
-    Table,
-    TransposedConvolution,
-)
 from hapir.lowering.kernel.program_draft import Value
+from hapir.lowering.kernel.steps import Bilinear, Norm, Recurrent, ResponseNorm, TransposedConvolution
 from hapir.reference.nn_layout import places_between
 from hapir.weights import Array
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.plan_arena import aligned
-from hapir.lowering.kernel.program import Program, Table
+from hapir.lowering.kernel.program import Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,14 @@ from xdsl.dialects.builtin import IntegerAttr
 
 from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
+from hapir.lowering.kernel.geometry import Origin
 from hapir.lowering.kernel.plan_bits import plan_bits
 from hapir.lowering.kernel.plan_dsc import plan_dsc
 from hapir.lowering.kernel.plan_products import plan_products
 from hapir.lowering.kernel.plan_sparse import SPARSE_PLANS
 from hapir.lowering.kernel.plan_winograd import plan_winograd
-from hapir.lowering.kernel.program import Origin, Step
 from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.lowering.kernel.steps import Step
 from hapir.weights import WeightStore
 
 DEFAULT_TILE = 4

@@ -18,10 +18,11 @@ from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import spread, text
 from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
+from hapir.lowering.kernel.geometry import Origin
 from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, strides
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import Axis, Matmul, Move, Origin
 from hapir.lowering.kernel.program_draft import Draft, Value
+from hapir.lowering.kernel.steps import Axis, Matmul, Move
 from hapir.weights import WeightStore
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from hapir.dialects.num import table_key
 from hapir.lowering.encoded_weights import EncodedWeight
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.plan_arena import aligned
-from hapir.lowering.kernel.program import Program, Table
+from hapir.lowering.kernel.program import Program
 from hapir.weights import Array, WeightStore
 
 Int64 = npt.NDArray[np.int64]

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hapir.dialects.nn_shapes import as_map
-from hapir.lowering.kernel.program import Axis, Table
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.steps import Axis
 
 Order = tuple[int, int, int]
 """C, H, W of a map, or C, 1, L of a sequence, that lies channels-last."""

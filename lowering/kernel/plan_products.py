@@ -2,7 +2,8 @@
 
 All but depthwise convolutions are outer products of pixels and filters over words of a window (`contraction`). Bytes
 multiply as unsigned by signed, so signed activations are lifted by 128 where they are copied into a frame; lift and
-zero point fold into the bias. Filters of one channel each are a kernel of its own.
+zero point fold into the bias. Floats in bf16 are rounded where they are copied. Filters of one channel each are a
+kernel of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,24 @@ from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.nn_products import operand_formats
 from hapir.dialects.nn_shapes import Window, as_map
 from hapir.dialects.num import element_type, is_float, shape_of, zero_point_of
+from hapir.lowering.kernel import bf16
 from hapir.lowering.kernel.bit_planes import WORD
-from hapir.lowering.kernel.c_types import DTYPES, size_of
-from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer, modelled
+from hapir.lowering.kernel.buffers import Frame, Source, Table
+from hapir.lowering.kernel.c_types import DTYPES, CType, size_of
+from hapir.lowering.kernel.contraction import (
+    BF16,
+    BF16_ODD,
+    F32,
+    I16,
+    U8_I7,
+    U8_I8,
+    Contraction,
+    integer,
+    modelled,
+)
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.depthwise import blocking, pack_depthwise
+from hapir.lowering.kernel.geometry import Geometry, Origin, Product, Runs, Tiles
 from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.pack_weights import (
     INT32_MAX,
@@ -35,22 +49,10 @@ from hapir.lowering.kernel.pack_weights import (
 )
 from hapir.lowering.kernel.plan_codes import BYTES, CODES, arithmetic_of, lookup_for, pack_codes
 from hapir.lowering.kernel.plan_stages import constant, ctype_of
-from hapir.lowering.kernel.program import (
-    Convolution,
-    CType,
-    Depthwise,
-    Frame,
-    Geometry,
-    Origin,
-    Product,
-    Reframe,
-    Runs,
-    Source,
-    Table,
-    Tiles,
-)
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.register_tiles import Loops, tiles_for
+from hapir.lowering.kernel.stages import Stage, ToBf16
+from hapir.lowering.kernel.steps import Convolution, Depthwise, Reframe
 from hapir.multipliers.model import Multiplier, product_range, product_table
 from hapir.plugin_failures import at_work
 from hapir.registered import MULTIPLIER, value_at
@@ -84,8 +86,10 @@ def plan_products(
         return plan_modelled(op, geometry, rows, bias, x, draft, origin)
     depthwise = 1 < geometry.groups == geometry.channels
     if is_float(op.x):
-        plan = _depthwise_float if depthwise else _float
-        return plan(geometry, rows, bias, x, draft, origin), None
+        contraction = float_contraction(op, geometry, rows.array, depthwise=depthwise)
+        if depthwise:
+            return _depthwise_float(geometry, rows, bias, x, draft, origin), None
+        return _float(geometry, contraction, rows, bias, x, draft, origin), None
     plan = _depthwise_integer if depthwise else _integer
     return plan(op, geometry, rows, bias, x, draft, origin)
 
@@ -178,8 +182,10 @@ def _direct(
     ragged = (
         geometry.channels // geometry.groups % (4 if isinstance(contraction, Lookup) else contraction.elements) != 0
     )
-    if any(padding) or lift or (ragged and draft.buffers[source].home != "arena"):
-        source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin)
+    narrow = contraction in (BF16, BF16_ODD)
+    if any(padding) or lift or narrow or (ragged and draft.buffers[source].home != "arena"):
+        stages = (ToBf16(),) if narrow else ()
+        source, frame = reframed(source, geometry, padding, fill, lift, contraction.x, draft, origin, stages)
     runs = runs_of(geometry, frame, contraction.elements)
     tiles = weights.tiles or tiles_for(loops_of(geometry, contraction), contraction, DEFAULT)
     return Convolution(
@@ -201,6 +207,9 @@ def packed_words(role: str, weights: Rows, groups: int, runs: Runs, contraction:
     """The weights as an outer-product kernel reads them."""
     if isinstance(contraction, Lookup):
         return Table(role, contraction.w, pack_codes(weights.array, groups, runs, contraction, tiles.superblock))
+    if contraction in (BF16, BF16_ODD):
+        bits = bf16.to_bf16(weights.array)
+        return Table(role, contraction.w, pack_words(bits, groups, runs, contraction.elements, tiles.superblock))
 
     def pack(array: Array) -> Array:
         return pack_words(array, groups, runs, contraction.elements, tiles.superblock)
@@ -217,11 +226,12 @@ def reframed(
     ctype: CType,
     draft: Draft,
     origin: Origin,
+    stages: tuple[Stage, ...] = (),
 ) -> tuple[int, Frame]:
-    """A copy of a layer's input with padding around each map, and its frame."""
+    """A copy of a layer's input with padding around each map, and its frame; `stages` give its type."""
     frame = Frame.around(geometry.height, geometry.width, geometry.channels, padding, fill)
     buffer = draft.buffer(ctype, geometry.batch * frame.image)
-    draft.add(Reframe(origin, buffer, (), source, geometry.batch, geometry.height, geometry.width, frame, lift))
+    draft.add(Reframe(origin, buffer, stages, source, geometry.batch, geometry.height, geometry.width, frame, lift))
     return buffer, frame
 
 
@@ -263,11 +273,30 @@ def one_row(geometry: Geometry) -> Geometry:
     return replace(geometry, batch=1, height=1, width=pixels, rows=1, columns=pixels)
 
 
+def float_contraction(op: nn.ProductOp, geometry: Geometry, rows: Array, *, depthwise: bool) -> Contraction:
+    """What a layer on floats multiplies. Raises HapirError (HAP0715, HAP0716) where its choice cannot be met."""
+    arithmetic = arithmetic_of(op)
+    if not arithmetic:
+        return F32
+    if arithmetic != bf16.NAME:
+        fail("HAP0716", f"layers of floats have no arithmetic `{arithmetic}`", at=op, help="name bf16, or none")
+    reason = bf16.bf16_refusal(rows, depthwise=depthwise)
+    if reason is not None:
+        fail("HAP0715", f"this layer cannot be computed in bf16: {reason}", at=op, help="leave the choice open")
+    return bf16.bf16_contraction(run_length(geometry))
+
+
 def _float(
-    geometry: Geometry, weights: Rows, bias: Array | None, x: Value, draft: Draft, origin: Origin
+    geometry: Geometry,
+    contraction: Contraction,
+    weights: Rows,
+    bias: Array | None,
+    x: Value,
+    draft: Draft,
+    origin: Origin,
 ) -> Convolution:
     table = None if bias is None else Table(f"{origin.layer}.bias", "float", bias)
-    return _direct(geometry, F32, weights, table, x, 0.0, 0, draft, origin)
+    return _direct(geometry, contraction, weights, table, x, 0.0, 0, draft, origin)
 
 
 def _integer(
@@ -287,6 +316,8 @@ def _integer(
     _check_arithmetic(op, arithmetic, contraction)
     zero_point = zero_point_of(element_type(op.x))
     folded, bounds = proven_bias(op, weights.array, bias, x, zero_point, lift)
+    assert x.bounds is not None
+    contraction = short(contraction, weights.array, max(x.bounds[1], zero_point) + lift)
     table = Table(f"{origin.layer}.bias", "int32_t", folded.astype(np.int32))
     return _direct(geometry, contraction, weights, table, x, zero_point + lift, lift, draft, origin), bounds
 
@@ -311,6 +342,16 @@ def integer_contraction(x: CType, rows: Array) -> tuple[Contraction, int]:
         return I16, 0
     bits = next(b for b in (8, 16, 32) if (low >= -(1 << b - 1) and high < 1 << b - 1) or b == 32)
     return integer(x, cast(CType, f"int{bits}_t")), 0
+
+
+def short(contraction: Contraction, rows: Array, highest: int) -> Contraction:
+    """`U8_I7` in the place of `U8_I8` where inputs from 0 to `highest` and weights K x E permit it."""
+    if contraction is not U8_I8 or not rows.size:
+        return contraction
+    # any two weights of a filter may become neighbours: the cut into words depends on runs and groups
+    products = np.sort(rows.astype(np.int64), axis=1) * highest
+    low, high = np.minimum(products[:, :2], 0).sum(axis=1).min(), np.maximum(products[:, -2:], 0).sum(axis=1).max()
+    return U8_I7 if low >= -(1 << 15) and high < 1 << 15 else U8_I8
 
 
 def proven_bias(

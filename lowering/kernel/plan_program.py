@@ -24,7 +24,9 @@ from hapir.dialects import dataflow, nn, num
 from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.frames import write_frames
+from hapir.lowering.kernel.geometry import LANES, Geometry, Origin, Pooled
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.join_residuals import join_residuals
 from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
@@ -42,25 +44,9 @@ from hapir.lowering.kernel.plan_stages import (
     rising,
     stages_of,
 )
-from hapir.lowering.kernel.program import (
-    LANES,
-    Argmax,
-    Concat,
-    Convolution,
-    Elementwise,
-    Geometry,
-    Operand,
-    Origin,
-    Pool,
-    Pooled,
-    Port,
-    Program,
-    Relayout,
-    Softmax,
-    Step,
-    Table,
-)
+from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
+from hapir.lowering.kernel.steps import Argmax, Concat, Convolution, Elementwise, Operand, Pool, Relayout, Softmax, Step
 from hapir.weights import WeightStore
 
 SUMS_RING = 1 << 15

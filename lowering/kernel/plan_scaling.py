@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hapir.dialects.num import Rounding
-from hapir.lowering.kernel.program import Scaling, Steps
+from hapir.lowering.kernel.stages import Scaling, Steps
 from hapir.reference.num import round_real
 
 Int64 = npt.NDArray[np.int64]

@@ -17,6 +17,7 @@ from hapir.dialects import nn
 from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.num import element_type, is_float, zero_point_of
 from hapir.encodings.ras import flush_interval
+from hapir.lowering.kernel.buffers import Frame, Table
 from hapir.lowering.kernel.c_types import DTYPES, CType, size_of
 from hapir.lowering.kernel.contraction import F32, Contraction, integer
 from hapir.lowering.kernel.costs_sparse import (
@@ -30,6 +31,7 @@ from hapir.lowering.kernel.costs_sparse import (
     sparse_cost,
     sparse_work,
 )
+from hapir.lowering.kernel.geometry import LANES, Geometry, Origin
 from hapir.lowering.kernel.pack_weights import INT32_MAX, round_up
 from hapir.lowering.kernel.plan_products import (
     LIFT,
@@ -43,7 +45,6 @@ from hapir.lowering.kernel.plan_products import (
     runs_of,
 )
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Step, Table
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_sparse import (
     Panel,
@@ -64,6 +65,7 @@ from hapir.lowering.kernel.sparse_lists import (
     places_of,
     unsigned,
 )
+from hapir.lowering.kernel.steps import Step
 from hapir.weights import Array, WeightStore
 
 Bounds = tuple[int, int] | None

@@ -15,13 +15,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from hapir.diagnostics import fail
 from hapir.dialects import nn, num
 from hapir.dialects.num import AffineType, PerChannelType, element_type, integer_range, storage_of, zero_point_of
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_scaling import plan_scaling, plan_steps
-from hapir.lowering.kernel.program import (
-    DTYPES,
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -30,8 +30,8 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
+    ToBf16,
     Widen,
 )
 from hapir.reference.num import check_ascending
@@ -273,7 +273,7 @@ def stage_tables(stages: tuple[Stage, ...]) -> list[Table]:
                 parameters = (stage.scale, stage.shift)
             case Join():
                 parameters = tuple(stage_tables(stage.stages))
-            case Clamp() | Widen() | Apply():
+            case Clamp() | Widen() | Apply() | ToBf16():
                 parameters = ()
         found += [p for p in parameters if isinstance(p, Table)]
     return found

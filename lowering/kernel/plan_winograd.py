@@ -12,13 +12,14 @@ import numpy.typing as npt
 from hapir.diagnostics import fail
 from hapir.dialects import nn
 from hapir.dialects.num import element_type, is_float, zero_point_of
+from hapir.lowering.kernel.buffers import Frame, Table
 from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR, Contraction
+from hapir.lowering.kernel.geometry import LANES, Geometry, Origin, Tiles
 from hapir.lowering.kernel.host import DEFAULT, Host
 from hapir.lowering.kernel.pack_weights import INT32_MAX, round_up
 from hapir.lowering.kernel.plan_products import Rows, geometry_of, proven_bias, reframed
 from hapir.lowering.kernel.plan_stages import constant
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, Origin, Table, Tiles
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.program_winograd import Tiling, Winograd
 from hapir.lowering.kernel.register_tiles import Loops, cost_of, with_pixels

@@ -8,28 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from hapir.lowering.kernel.buffers import SLACK, Buffer, Table
+from hapir.lowering.kernel.c_types import CType, size_of
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
-from hapir.lowering.kernel.program import (
-    SLACK,
+from hapir.lowering.kernel.program import Port, Program
+from hapir.lowering.kernel.stages import Join
+from hapir.lowering.kernel.steps import (
     Bilinear,
-    Buffer,
     Convolution,
-    CType,
     Depthwise,
     Elementwise,
-    Join,
     Move,
     Norm,
-    Port,
-    Program,
     Recurrent,
     Step,
-    Table,
     TransposedConvolution,
     reads,
     scratch,
-    size_of,
 )
 
 

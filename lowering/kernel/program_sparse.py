@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hapir.lowering.kernel.buffers import Frame, Table
+from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import CType, Frame, KernelStep, Table
+from hapir.lowering.kernel.steps import KernelStep
 
 
 @dataclass(frozen=True)

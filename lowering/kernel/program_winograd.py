@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hapir.dialects.nn_shapes import Window
+from hapir.lowering.kernel.buffers import Frame, Table
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES, Frame, Geometry, KernelStep, Table, Tiles
+from hapir.lowering.kernel.geometry import LANES, Geometry, Tiles
 from hapir.lowering.kernel.program_sparse import Lists, PixelTiles
+from hapir.lowering.kernel.steps import KernelStep
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Literal, cast
 
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
+from hapir.lowering.kernel.geometry import LANES, Tiles
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
 from hapir.lowering.kernel.offers import Bound, Cost
-from hapir.lowering.kernel.program import LANES, Tiles
 
 WORD_BYTES = 4
 OVERLAP = 6
@@ -70,7 +70,7 @@ class Product:
     per_input: float = 0
     registers: int = 0
     weight_loads: int = 1
-    input_loads: int = 1
+    input_loads: float = 1
 
 
 def product_of(contraction: Contraction, host: Host) -> Product:
@@ -78,7 +78,7 @@ def product_of(contraction: Contraction, host: Host) -> Product:
     n = host.registers_per_vector
     name = contraction.name
     if isinstance(contraction, Lookup) and host.path != "c":
-        dot, words = _bytes(host, n), contraction.words
+        dot, words = _bytes(host, n, short=contraction.short), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
         kept, taken = dot.registers + 2 * n, (contraction.vectors, words)
         return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken)
@@ -86,16 +86,18 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         planes = (contraction.planes.bits, contraction.elements)
         counted = _counts(contraction.counts, host, n)
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
-    if host.path == "c" or name not in ("f32", "u8_i8", "i16", "i16_modular"):
+    if name in ("bf16", "bf16_odd") and host.path != "c":
+        return _bf16(host, n)
+    if host.path == "c" or name not in ("f32", "u8_i8", "u8_i7", "i16", "i16_modular"):
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
+        return Product(n, input_loads=0.25 if host.path == "neon" else 1)
+    if name in ("u8_i8", "u8_i7"):
+        return _bytes(host, n, short=name == "u8_i7")
+    if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
         return Product(n)
-    if name == "u8_i8":
-        return _bytes(host, n)
-    if host.path == "avx512" and host.has("avx512_vnni"):
-        return Product(1)
-    return Product(2 * n, 2 * n) if host.path == "neon" else Product(n, n)
+    return Product(2 * n, input_loads=0.25) if host.path == "neon" else Product(n, n, registers=1)
 
 
 def _counts(counts: int, host: Host, n: int) -> Product:
@@ -107,12 +109,24 @@ def _counts(counts: int, host: Host, n: int) -> Product:
     return Product(2 * counts * n, 6 * counts * n, registers=2 * n)
 
 
-def _bytes(host: Host, n: int) -> Product:
+def _bf16(host: Host, n: int) -> Product:
+    """One instruction, or multiply-adds of both halves, each widened once for all products of its word."""
+    if host.has("bf16") if host.path == "neon" else host.path == "avx512" and host.has("avx512_bf16"):
+        return Product(n)
+    return Product(2 * n, per_weights=2 * n, per_input=2, registers=n + 1)
+
+
+def _bytes(host: Host, n: int, *, short: bool) -> Product:
+    """Products of bytes, `short` where two of them fit 16 bits."""
     if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
         return Product(n)
     if host.path == "neon":
-        return Product(n) if host.has("i8mm") else Product(4 * n, 4 * n, 2 * n, 2, registers=4)
-    return Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
+        if host.has("i8mm"):
+            return Product(n, input_loads=0.25)
+        if host.has("dotprod"):
+            return Product(n, per_weights=n, per_input=0.25, registers=n + 1, input_loads=0.25)
+        return Product(4 * n, per_weights=2 * n, per_input=0.5, registers=7, input_loads=0.5)
+    return Product(2 * n, n, registers=1) if short else Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
 
 
 # --- costs ----------------------------------------------------------------------------------------------------------
@@ -291,10 +305,20 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
-            if (pixels * blocks + blocks) * n + 1 + extra > host.registers:
+            if pixels * blocks * n + _beside(pixels, blocks, contraction, host) + extra > host.registers:
                 break
             if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
                 yield pixels, blocks
+
+
+def _beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
+    """Registers that a word takes beside the sums, as the texts of each path load it."""
+    weights = blocks * host.registers_per_vector
+    if isinstance(contraction, Lookup):
+        return weights + 1
+    if host.path == "avx2":
+        return min(pixels, weights) + 1
+    return weights + pixels if host.path == "neon" else weights + 1
 
 
 PLAIN_PIXELS = 2

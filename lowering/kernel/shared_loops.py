@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from hapir.lowering.kernel.program import LANES, Convolution
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.steps import Convolution
 
 Loop = Literal["rows", "groups", "filters", "columns"]
 

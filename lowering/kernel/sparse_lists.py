@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType, size_of
+from hapir.lowering.kernel.geometry import LANES, Geometry, Runs
 from hapir.lowering.kernel.pack_weights import pack_words, round_up
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Runs, Table, size_of
 from hapir.lowering.kernel.program_sparse import Lists, Panel
 from hapir.weights import Array
 

@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
-from hapir.lowering.kernel.choose import TILES, find_host, products_of, tiles_of, work_of
+from hapir.lowering.kernel.choose import TILES, find_host, products_of, requests_of, tiles_of, work_of
 from hapir.lowering.network_edits import networks_of
 
 
@@ -41,13 +41,14 @@ class TileKernelsPass(ModulePass):
     host: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        """Set the attribute `tiles` of layers. Raises HapirError (HAP0728, HAP0731)."""
+        """Set the attribute `tiles` of layers. Raises HapirError (HAP0728, HAP0729, HAP0731)."""
         weights = hapir_context(ctx).weights
         host = find_host(op, self.host)
         for network in networks_of(op):
+            requests = requests_of(op, network)
             for name, layer in products_of(network):
                 if TILES in layer.attributes:
                     continue
-                tiles = tiles_of(layer, work_of(name, layer, weights), host)
+                tiles = tiles_of(layer, work_of(name, layer, weights), host, requests.get(name))
                 if tiles is not None:
                     layer.attributes[TILES] = tiles

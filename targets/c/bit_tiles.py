@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hapir.lowering.kernel.contraction_bits import BYTE_STEPS, HALF_STEPS, Bits
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
 from hapir.targets.c.tile_text import plus, tile_function, window_loops
 

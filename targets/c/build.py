@@ -20,7 +20,8 @@ import numpy as np
 
 from hapir.cache import cached_library
 from hapir.diagnostics import fail
-from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.targets.c.emit import CArtefact, PortLayout
 from hapir.targets.c.text import c
 from hapir.weights import Array
@@ -42,7 +43,10 @@ def find_compiler(cc: str | None = None) -> Compiler:
     """`cc`, else the environment's `CC`, else cc, gcc or clang. Raises HapirError (HAP0801) where there is none."""
     wanted = cc or os.environ.get("CC")
     for candidate in [wanted] if wanted else ["cc", "gcc", "clang"]:
-        command = shlex.split(candidate)
+        try:
+            command = shlex.split(candidate)
+        except ValueError:  # a quotation that does not end
+            command = []
         if command and shutil.which(command[0]):
             return Compiler(tuple(command), _version(tuple(command)))
     fail(
@@ -257,7 +261,8 @@ def compile_units(
 
 def _run(compiler: Compiler, arguments: Sequence[str], folder: Path) -> None:
     done = subprocess.run([*compiler.command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    made = folder / arguments[arguments.index("-o") + 1]
+    if done.returncode != 0 or not made.exists():
         lines = (done.stderr or done.stdout).strip().splitlines()[:ERROR_LINES]
         said = "\n".join(lines) or f"it said nothing, exit code {done.returncode}"
         fail("HAP0802", f"the C compiler `{compiler.command[0]}` failed:\n{said}", help="check CC and the flags")

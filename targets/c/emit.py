@@ -13,15 +13,11 @@ import numpy as np
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
+from hapir.lowering.kernel.buffers import ALIGNMENT, Table
 from hapir.lowering.kernel.plan_image import Image, Placed, plan_image
 from hapir.lowering.kernel.plan_loads import Load, WeightsFile, loaded_bytes, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import (
-    ALIGNMENT,
-    Port,
-    Program,
-    Table,
-)
+from hapir.lowering.kernel.program import Port, Program
 from hapir.targets.c import dispatch, layer_time
 from hapir.targets.c.mangle import Names, mangle
 from hapir.targets.c.memory import LayerRow, TableRow, layer_rows, table_rows
@@ -32,7 +28,7 @@ from hapir.targets.c.print_loads import LOADED, PrintedLoads, has_decoder, print
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_steps import print_step
 from hapir.targets.c.print_weights import before_tables, declare_table, linked_name, print_table
-from hapir.targets.c.simd import print_primitives
+from hapir.targets.c.simd.primitive import print_primitives
 from hapir.targets.c.text import c, comment_text, listed
 from hapir.targets.c.threads import MACRO as THREADS
 from hapir.weights import WeightStore
@@ -141,7 +137,7 @@ def print_program(
             printed = None
     source = _source(identifier, program, *ports, steps, symbols, loads, printed)
     files = {
-        f"{identifier}.h": print_header(identifier, program, *ports, sizes),
+        f"{identifier}.h": print_header(identifier, program, *ports, sizes, dispatch=options.dispatch),
         f"{identifier}.c": source,
         f"{identifier}_weights.c": _weights(identifier, constants, sizes.constants, tables),
     }

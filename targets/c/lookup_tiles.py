@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hapir.lowering.kernel.contraction_bits import Lookup
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c, listed
 from hapir.targets.c.tile_text import plus, tile_function, window_loops
 
@@ -20,10 +20,14 @@ def lookup_tile(contraction: Lookup, path: str, pixels: int, blocks: int) -> Pri
     name = f"tile__{contraction.name}_{pixels}x{blocks}"
     if path == "c":
         return Primitive(name, {path: tile_function(name, contraction, _plain(contraction, pixels, blocks))})
-    needs = ["i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__store", "i32x16__dot_u8_i8", "i32x16__shift"]
-    needs += [f"i8x64__lookup{contraction.bits}", "i8x64__merge3", "hapir__keep"]
+    needs = ["i32x16__zero", "i32x16__word", "i32x16__load", "i32x16__store", "i32x16__shift"]
+    needs += [_dot(contraction), f"i8x64__lookup{contraction.bits}", "i8x64__merge3", "hapir__keep"]
     text = tile_function(name, contraction, _vector(contraction, path, pixels, blocks))
     return Primitive(name, {path: text}, tuple(needs))
+
+
+def _dot(contraction: Lookup) -> str:
+    return "i32x16__dot_u8_i7" if contraction.short else "i32x16__dot_u8_i8"
 
 
 def _table(contraction: Lookup) -> str:
@@ -54,7 +58,7 @@ def _vector(contraction: Lookup, path: str, pixels: int, blocks: int) -> str:
                 lines.append(
                     f"    const hapir__i32x16 x{i} = i32x16__word({plus(plus('from', i, 'x_stride'), 4 * k)});"
                 )
-                lines += [f"    s{i}_{j} = i32x16__dot_u8_i8(s{i}_{j}, x{i}, w{j});" for j in range(blocks)]
+                lines += [f"    s{i}_{j} = {_dot(contraction)}(s{i}_{j}, x{i}, w{j});" for j in range(blocks)]
             lines.append("}")
         if path == "avx512":
             lines.append("HAPIR__FORGET;")

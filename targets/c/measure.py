@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.targets.c.build import FAST_FLAGS, CModule, build_c_together
 from hapir.targets.c.emit import CArtefact
 from hapir.targets.c.text import c

@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
 from hapir.lowering.kernel.plan_arena import most_live
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
+from hapir.lowering.kernel.steps import (
     Convolution,
-    CType,
     Depthwise,
     KernelStep,
     Matmul,
-    Program,
     Recurrent,
     Step,
-    Table,
     TransposedConvolution,
     reads,
     scratch,
 )
-from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from hapir.cache import cached_library
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.lowering.kernel.register_tiles import bit_tiles, default_tiles
 from hapir.targets.c.build import FAST_FLAGS, compile_units, find_compiler
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.emit import INLINE
-from hapir.targets.c.simd import Primitive, joined, primitives, print_primitives
+from hapir.targets.c.simd.primitive import Primitive, joined, primitives, print_primitives
 from hapir.targets.c.text import c
 
 WORDS = 64

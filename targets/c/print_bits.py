@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from hapir.lowering.kernel.bit_planes import WORD
-from hapir.lowering.kernel.program import PackBits, Program
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import PackBits
 from hapir.targets.c.print_convolution import border_arguments, print_border
 from hapir.targets.c.print_stages import Symbols, integer
-from hapir.targets.c.simd import primitives
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.text import Printed, c, function, sink, source, times
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import LANES, Borders
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.steps import Borders
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.text import c, times
 

@@ -12,26 +12,19 @@ import re
 from collections.abc import Callable, Sequence
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import (
-    LANES,
-    Convolution,
-    CType,
-    Frame,
-    Geometry,
-    Join,
-    Program,
-    Reframe,
-    Stage,
-    Table,
-    joins,
-)
+from hapir.lowering.kernel.buffers import Frame, Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry
+from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.shared_loops import shared_loop
+from hapir.lowering.kernel.stages import Join, Stage
+from hapir.lowering.kernel.steps import Convolution, Reframe, joins
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
 from hapir.targets.c.print_product import print_product
 from hapir.targets.c.print_stages import Symbols, integer
-from hapir.targets.c.simd import everywhere
+from hapir.targets.c.simd.primitive import everywhere
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import Pixels, print_vectors
@@ -415,32 +408,35 @@ def print_reframe(step: Reframe, name: str, program: Program, symbols: Symbols) 
     x, y = program.buffers[step.source].ctype, program.buffers[step.target].ctype
     to, length = step.to, step.width * step.to.channels
     old = step.frame
-    copy = f"memcpy(y + i, x, sizeof(*y) * {length});"
+    copy = f"memcpy(row, x, sizeof(*row) * {length});"
     if step.lift:
         copy = c(
             """
             for (int32_t j = 0; j < $length; ++j) {
-                (y + i)[j] = ($type)(x[j] + $lift);
+                row[j] = ($type)(x[j] + $lift);
             }
             """,
             length=length,
             type=y,
             lift=step.lift,
         )
+    elif step.stages:
+        copy = print_vectors("x", x, "row", y, step.stages, "", length, symbols)
     elif x != y:
-        copy = f"for (int32_t j = 0; j < {length}; ++j) {{\n    (y + i)[j] = ({y})x[j];\n}}"
+        copy = f"for (int32_t j = 0; j < {length}; ++j) {{\n    row[j] = ({y})x[j];\n}}"
     body = c(
         """
         $border(y, $arguments);
         $begin
         for (int32_t n = 0; n < $batch; ++n) {
             for (int32_t h = 0; h < $height; ++h, x += $row) {
-                const int32_t i = n * $image + h * $pitch + $start;
+                $type *row = y + (n * $image + h * $pitch + $start);
                 $copy
             }
             $skip
         }
         """,
+        type=y,
         begin=f"x += {old.start};" if old else "",
         row=old.pitch if old else length,
         skip=f"x += {old.image - step.height * old.pitch};" if old and step.batch > 1 else "",

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.depthwise import LANES, TAPS_OF_A_WORD
-from hapir.lowering.kernel.program import CType, Depthwise, Program, Table
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Depthwise
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.simd_memory import load, store
+from hapir.targets.c.simd.memory import load, store
 from hapir.targets.c.text import Printed, c, function, listed, offset, sink, source, times
 from hapir.targets.c.threads import threads
 from hapir.targets.c.vector_stages import Chain, has_vectors, print_vectors

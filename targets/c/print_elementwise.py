@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hapir.lowering.kernel.program import LANES, CType, Elementwise, Frame, Operand, Program
+from hapir.lowering.kernel.buffers import Frame
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Elementwise, Operand
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols, print_stages
-from hapir.targets.c.simd_memory import load, store
+from hapir.targets.c.simd.memory import load, store
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.vector_stages import Chain, has_vectors
 

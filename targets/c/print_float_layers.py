@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from hapir.lowering.kernel.program import Bilinear, Recurrent, ResponseNorm, Step, Table, TransposedConvolution
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.steps import Bilinear, Recurrent, ResponseNorm, Step, TransposedConvolution
 from hapir.targets.c.print_elementwise import loop_of_vectors
 from hapir.targets.c.print_stages import Symbols, float32
-from hapir.targets.c.simd_memory import load, store
+from hapir.targets.c.simd.memory import load, store
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
 
 

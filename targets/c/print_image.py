@@ -21,7 +21,7 @@ LOAD = f"""
 /* Let the context use the weights; once, before the first run. `file` is all of $name_weights.bin, read or mapped: it
  * is used where it lies and must stay there, its address a multiple of {ALIGNED_TO}, better of 64. Any number of
  * contexts may share it. Returns 0; 1 where a pointer is null; 2 where the bytes are not that file, by length or
- * CRC-32; 3 where the address is odd. After 2 or 3 the context has no weights. */
+ * CRC-32; 3 where the address is no such multiple. After 2 or 3 the context has no weights. */
 int $name_load(struct $name_ctx *ctx, const unsigned char *file, size_t size);
 
 /* The same bytes, in $name_file.c: compile it where there is no file to read. */

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.contraction import F32
-from hapir.lowering.kernel.program import LANES, Matmul, Move, Program, Table
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Matmul, Move
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_stages import Symbols, float32, integer
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hapir.lowering.kernel.program import Pool, Program
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Pool
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols, integer, print_stages
 from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times

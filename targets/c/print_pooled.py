@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hapir.dialects.nn_shapes import Window
-from hapir.lowering.kernel.program import LANES, Convolution, CType, Frame, Geometry, Pooled
+from hapir.lowering.kernel.buffers import Frame
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry, Pooled
+from hapir.lowering.kernel.steps import Convolution
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.text import c, minus, offset, times
 

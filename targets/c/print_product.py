@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Product
+from hapir.lowering.kernel.geometry import Product
 from hapir.targets.c.mangle import mangle
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.simd import everywhere
+from hapir.targets.c.simd.primitive import everywhere
 from hapir.targets.c.text import c, comment_text
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import Program, Relayout, size_of
+from hapir.lowering.kernel.c_types import size_of
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.steps import Relayout
 from hapir.targets.c.print_convolution import bordered
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 
 FEW_CHANNELS = 4
 """So few are written side by side, one pixel after the other."""
-BLOCK = 16
-"""Squares of so many elements stay in the first-level cache even where a stride is a power of two."""
 
 
 def print_relayout(step: Relayout, name: str, program: Program, symbols: Symbols) -> Printed:
@@ -100,26 +100,21 @@ def _squares(step: Relayout, width: int, element: int, symbols: Symbols) -> str:
 
 
 def _elements(step: Relayout, width: int) -> str:
-    """Element by element, in blocks."""
+    """Element by element, where there is no square: the shorter side inside."""
     of_pixel, of_channel = f"i * {step.channels} + k", f"k * {step.pixels} + i"
     to, start = (of_pixel, of_channel) if step.channels_last else (of_channel, of_pixel)
+    loops = [f"for (int32_t i = 0; i < {width}; ++i) {{", f"for (int32_t k = 0; k < {step.channels}; ++k) {{"]
+    outer, inner = loops if step.channels <= width else loops[::-1]
     return c(
         """
-        for (int32_t i0 = 0; i0 < $width; i0 += $block) {
-            const int32_t i1 = i0 + $block < $width ? i0 + $block : $width;
-            for (int32_t k0 = 0; k0 < $channels; k0 += $block) {
-                const int32_t k1 = k0 + $block < $channels ? k0 + $block : $channels;
-                for (int32_t i = i0; i < i1; ++i) {
-                    for (int32_t k = k0; k < k1; ++k) {
-                        to[$to] = from[$start];
-                    }
-                }
+        $outer
+            $inner
+                to[$to] = from[$start];
             }
         }
         """,
-        width=width,
-        channels=step.channels,
-        block=BLOCK,
+        outer=outer,
+        inner=inner,
         to=to,
         start=start,
     )

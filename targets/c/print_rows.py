@@ -6,7 +6,8 @@ left over of the row one by one. The same bits on every path but for fused multi
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import LANES, Argmax, Norm, Softmax
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.steps import Argmax, Norm, Softmax
 from hapir.targets.c.print_stages import Symbols, float32
 from hapir.targets.c.text import c
 

@@ -7,8 +7,11 @@ layers share (`sparse_loops`).
 
 from __future__ import annotations
 
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry
 from hapir.lowering.kernel.pack_weights import round_up
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Program, Table
+from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_sparse import (
     PixelTiles,
     ReduceAndScale,
@@ -19,7 +22,7 @@ from hapir.lowering.kernel.program_sparse import (
 )
 from hapir.targets.c.print_convolution import print_finish
 from hapir.targets.c.print_stages import Symbols, integer
-from hapir.targets.c.simd import primitives
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.sparse_loops import block_loop, ras_loop, word_loop
 from hapir.targets.c.text import Printed, c, function, listed, minus, offset, sink, source, times
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from hapir.dialects.assembly import float_text
 from hapir.dialects.num import Rounding
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -22,11 +23,12 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
+    ToBf16,
     Widen,
 )
-from hapir.targets.c.simd import Primitive, joined, primitives
+from hapir.targets.c.simd.bf16 import ROUND
+from hapir.targets.c.simd.primitive import Primitive, joined, primitives
 from hapir.targets.c.text import listed, offset, source, times
 
 _ROUND_REAL = {
@@ -136,6 +138,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 value = f"({value}) * {symbols.parameter(stage.scale, channel)} + " + symbols.parameter(
                     stage.shift, channel
                 )
+            case ToBf16():
+                value = _to_bf16(value, symbols)
             case Join():
                 raise AssertionError("another map is read by vectors only")
         ctype = stage.ctype
@@ -210,6 +214,13 @@ def _clamp(value: str, stage: Clamp, ctype: CType, symbols: Symbols) -> str:
         text = float32(limit) if ctype == "float" else integer(int(limit))
         value = f"{name}({value}, {text})"
     return value
+
+
+def _to_bf16(value: str, symbols: Symbols) -> str:
+    name = "to_bf16__float"
+    body = f"    uint32_t bits;\n    memcpy(&bits, &v, sizeof(bits));\n    {ROUND}\n    return (uint16_t)(bits >> 16);"
+    symbols.helpers.setdefault(name, f"static inline uint16_t {name}(float v)\n{{\n{body}\n}}")
+    return f"{name}({value})"
 
 
 _SIGMOID = "    const float e = expf(v < 0.0f ? v : -v);\n    return {}(v < 0.0f ? e : 1.0f) / (1.0f + e);"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import (
+from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
+from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
+from hapir.lowering.kernel.steps import (
     Argmax,
     Bilinear,
     Concat,
@@ -14,7 +17,6 @@ from hapir.lowering.kernel.program import (
     Norm,
     PackBits,
     Pool,
-    Program,
     Recurrent,
     Reframe,
     Relayout,
@@ -23,8 +25,6 @@ from hapir.lowering.kernel.program import (
     Step,
     TransposedConvolution,
 )
-from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
-from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
 from hapir.targets.c.print_bits import print_pack_bits
 from hapir.targets.c.print_convolution import print_convolution, print_reframe
 from hapir.targets.c.print_depthwise import print_depthwise

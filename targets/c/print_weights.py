@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hapir.lowering.kernel.program import ALIGNMENT, Table
+from hapir.lowering.kernel.buffers import ALIGNMENT, Table
 from hapir.targets.c.text import c
 
 LARGE_BYTES = 4096

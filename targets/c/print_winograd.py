@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import LANES, CType, Frame, Geometry, Join, Program, Stage, joins
+from hapir.lowering.kernel.buffers import Frame
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry
+from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_winograd import Winograd
+from hapir.lowering.kernel.stages import Join, Stage
+from hapir.lowering.kernel.steps import joins
 from hapir.targets.c.contractions import tile
 from hapir.targets.c.print_convolution import bordered, joined_sources, print_finish
 from hapir.targets.c.print_stages import Symbols
-from hapir.targets.c.simd import primitives
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.text import Printed, c, function, offset, sink, source, times
 from hapir.targets.c.threads import threads
 

@@ -6,14 +6,17 @@ For a layer `c1` the text is: `c1__pack` (the panel of a block of tiles), `c1__i
 
 from __future__ import annotations
 
-from hapir.lowering.kernel.program import LANES, CType, Geometry, Program, joins
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES, Geometry
+from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_winograd import WinogradLists, tile_geometry
 from hapir.lowering.kernel.sparse_lists import Taps
+from hapir.lowering.kernel.steps import joins
 from hapir.targets.c.print_convolution import joined_sources, print_finish
 from hapir.targets.c.print_sparse import print_pack
 from hapir.targets.c.print_stages import Symbols, integer
 from hapir.targets.c.print_winograd import maps_of
-from hapir.targets.c.simd import primitives
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.sparse_loops import word_loop
 from hapir.targets.c.text import Printed, c, function, listed, offset, sink, source, times
 

@@ -12,8 +12,8 @@ from functools import reduce
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.contraction import Contraction
-from hapir.lowering.kernel.program import LANES
-from hapir.targets.c.simd import Primitive
+from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c, listed, offset, sink, source, times
 
 WIDEST = {"avx512": 8, "avx2": 2, "neon": 4, "c": 2}

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import dedent, indent
 
-from hapir.lowering.kernel.program import CType, Origin, Table
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import Origin
 
 LINE_LENGTH = 110
 """Where lists are broken, before indentation."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from hapir.dialects.assembly import float_text
 from hapir.dialects.num import Rounding
-from hapir.lowering.kernel.program import (
-    LANES,
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.geometry import LANES
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Join,
@@ -25,13 +26,13 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
+    ToBf16,
     Widen,
 )
 from hapir.targets.c.print_stages import Symbols, float32, integer, print_stages
-from hapir.targets.c.simd import primitives
-from hapir.targets.c.simd_memory import RANGES, load, store
+from hapir.targets.c.simd.memory import RANGES, load, store
+from hapir.targets.c.simd.primitive import primitives
 from hapir.targets.c.text import c, offset, times
 
 _PRIMITIVE = re.compile(r"\b[a-z]\d+x16__\w+(?=\()")
@@ -477,6 +478,10 @@ _APPLY: Mapping[Function, Callable[[str, tuple[float, ...]], str]] = {
 }
 
 
+def _to_bf16(chain: Chain, v: str, ctype: CType, stage: ToBf16, last: bool) -> str | None:
+    return chain.name("int32_t", f"f32x16__to_bf16({v})")
+
+
 def _apply(chain: Chain, v: str, ctype: CType, stage: Apply, last: bool) -> str | None:
     text = _APPLY.get(stage.function)
     return None if text is None else chain.name("float", text(v, stage.constants))
@@ -493,5 +498,6 @@ _STAGES: Mapping[type[Stage], Callable[..., str | None]] = {
     Threshold: _threshold,
     Apply: _apply,
     Join: _join,
+    ToBf16: _to_bf16,
 }
 """Per stage its text on vectors: None where this one runs lane by lane."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import hapir
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, BipolarType, element_type
+from hapir.report.kernels import ENCODED, kernel_report
 from tests.end_to_end.digits import SPECS, TEST_DATA, arrays_of
 from tests.projects import run_main
 
@@ -77,6 +79,20 @@ def test_a_weight_of_a_hidden_layer_takes_one_bit():
     found = {layer.name: layer.compressed for layer in report.layers if layer.compressed is not None}
     assert (found["f1"].bits_per_weight, found["f2"].bits_per_weight) == (1, 1)
     assert found["f3"].weight_bytes == 96 * 10 / 8 + 4 * 10  # the last layer's scales give its reals
+
+
+def test_c_keeps_encoded_signs_as_bits(tmp_path: Path):
+    """Neither decoded when the program starts nor stored as bytes: a bit in flash, none in RAM."""
+    scheduled = hapir.load(BINARY).schedule()
+    report = kernel_report(scheduled)
+    assert [row.kernel for row in report.rows] == ["direct codes", "direct bits", "direct bits"]
+    assert {a.why_not for row in report.rows for a in row.alternatives if a.kernel == "ras"} == {ENCODED}
+    scheduled.compile(tmp_path / "out", ["c"])
+    memory = json.loads((tmp_path / "out/c/digits_binary_report.json").read_text())
+    assert memory["file_bytes"] == 0
+    assert memory["context_bytes"] < 1000
+    weights = sum(layer["weight_bytes"] for layer in memory["layers"])
+    assert 31680 / 8 <= weights < 1.5 * 31680 / 8
 
 
 def test_without_threshold_the_body_has_a_hole(tmp_path: Path):

@@ -130,6 +130,14 @@ def test_dataflows(entry: Entry, in_digits: Path) -> None:
     check(f'hap 1\nimport "digits.hap"\nschedule s of digits with int8 on tiny_ws {{ {entry.example} }}\n', in_digits)
 
 
+@of("kernels")
+def test_kernels(entry: Entry, in_digits: Path) -> None:
+    """An example names layers of the digits; that they can have the kernel depends on the recipe."""
+    text = example(entry)
+    assert f"algorithm = {entry.name}" in text
+    check(f'hap 1\nimport "digits.hap"\nschedule s of digits with int8 {{ {text} }}\n', in_digits)
+
+
 @of("pipelines")
 def test_pipelines(entry: Entry, in_digits: Path) -> None:
     command_line(example(entry))

@@ -19,7 +19,7 @@ from hapir.lowering.kernel.contraction_bits import BYTE_STEPS, HALF_STEPS, Bits,
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution
+from hapir.lowering.kernel.steps import Convolution
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import WeightStore

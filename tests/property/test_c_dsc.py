@@ -18,9 +18,9 @@ from hapir.lowering.kernel.costs_winograd import cheapest_dsc, dsc_cost
 from hapir.lowering.kernel.dense_sparse import TAUS, kernel_map
 from hapir.lowering.kernel.plan_products import geometry_of
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Step
 from hapir.lowering.kernel.program_sparse import SparseConvolution
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
+from hapir.lowering.kernel.steps import Step
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array

@@ -21,9 +21,11 @@ from hapir.driver import used_keys
 from hapir.lowering.compress.coded_weights import code_weights
 from hapir.lowering.compress.encode import EncodePass
 from hapir.lowering.fold_constants import fold_constants
+from hapir.lowering.kernel.buffers import ALIGNMENT
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.plan_loads import Load, WeightsFile, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import ALIGNMENT, DTYPES
+from hapir.lowering.kernel.steps import Depthwise
 from hapir.lowering.network_edits import networks_of
 from hapir.registry import make_context
 from hapir.targets.c.build import CModule, build_c_together
@@ -69,8 +71,12 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     plain = emit_c(network, context.weights, f"plain{number}")
     program = plan_program(network, context.weights, file.encoded)
     loads = plan_loads(program, file)
-    # every weight of every kernel is only moved, so all that is encoded can be loaded
-    assert len(loads) == sum(t.source is not None and t.source.key in file.encoded for t in program.tables) > 0
+    # weights are only moved, so all that is encoded can be loaded, but where depthwise layers hold a weight twice
+    twice = {id(step.weights) for step in program.steps if isinstance(step, Depthwise)}
+    encoded_tables = [t for t in program.tables if t.source is not None and t.source.key in file.encoded]
+    assert {id(t) for t in encoded_tables} - {id(load.table) for load in loads} <= twice
+    if not loads:
+        return None
     return Encoded(coded, artefact, loads, file, plain)
 
 
@@ -145,7 +151,7 @@ def check_loads(case: Encoded, module: CModule) -> None:
     assert load(other.address, None, len(data)) == 1
     plain = case.plain
     moved = sum(load.table.size_bytes for load in case.loads)
-    assert plain.weight_bytes == artefact.weight_bytes + moved
+    assert plain.weight_bytes <= artefact.weight_bytes + moved  # constants of few levels lie in fewer bits
     assert artefact.loaded_bytes >= moved
     assert artefact.file_bytes == len(data)
 
@@ -156,7 +162,8 @@ def forged(case: Encoded, changed: bytes, name: str) -> CArtefact:
     files = {key.replace(case.artefact.name, name): text for key, text in case.artefact.files.items()}
     assert sum(crc[0] in text for text in files.values()) == 1
     files = {key: text.replace(crc[0], crc[1]).replace(case.artefact.name, name) for key, text in files.items()}
-    return replace(case.artefact, name=name, files=files)
+    units = {key.replace(case.artefact.name, name): flags for key, flags in case.artefact.units.items()}
+    return replace(case.artefact, name=name, files=files, units=units)
 
 
 @settings(max_examples=2, deadline=None, derandomize=True, phases=NO_SHRINKING)

@@ -19,7 +19,7 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, shape_of, signed, unsigned
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution, Depthwise, Pool, Reframe
+from hapir.lowering.kernel.steps import Convolution, Depthwise, Pool, Reframe
 from hapir.reference.values import Array, dtype_of
 from tests.c_machines import FEW, GCC, MACHINES, Machine
 from tests.property.integer_networks import affine_types, requantize

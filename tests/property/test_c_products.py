@@ -20,9 +20,9 @@ from hapir.dialects.num import BipolarType, TernaryType, signed, unsigned
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseConvolution
 from hapir.lowering.kernel.program_winograd import Winograd
+from hapir.lowering.kernel.steps import Convolution
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import CArtefact, emit_c
 from hapir.weights import Array

@@ -13,7 +13,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, Rounding, shape_of, signed, unsigned
 from hapir.lowering.compress.fuse import FusePass
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution, Elementwise, Reframe, joins
+from hapir.lowering.kernel.steps import Convolution, Elementwise, Reframe, joins
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from hapir.reference.values import Array

@@ -13,9 +13,10 @@ from hapir.encodings.ras import flush_interval
 from hapir.lowering.kernel import plan_sparse
 from hapir.lowering.kernel.contraction import Contraction
 from hapir.lowering.kernel.costs_sparse import SparseChoice, SparseForm, sparse_choices
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Geometry, Step
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
+from hapir.lowering.kernel.steps import Step
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import FAST_FLAGS, build_c
 from hapir.targets.c.emit import emit_c

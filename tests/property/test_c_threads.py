@@ -16,8 +16,8 @@ from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.nn import Conv2dOp, DenseOp, NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import Window
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Convolution
 from hapir.lowering.kernel.shared_loops import shared_loop
+from hapir.lowering.kernel.steps import Convolution
 from hapir.reference.interpret import run_network
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array, WeightStore

@@ -47,7 +47,8 @@ def with_any_kernel(network: NetworkOp, weights: WeightStore, seed: int) -> Netw
     network = network.clone()
     for name, op in products_of(network):
         work = work_of(name, op, weights)
-        possible = [offer for offer in offers_for(work, DEFAULT) if offer.cost is not None]
+        # bf16 is another function: `test_c_bf16` has its bound
+        possible = [o for o in offers_for(work, DEFAULT) if o.cost is not None and o.arithmetic != "bf16"]
         offer = draw.choice(possible)
         op.attributes[KERNEL] = Decision(name, work, tuple(possible), offer).choice
         if offer.algorithm != "direct" or draw.random() < 0.3:

@@ -43,6 +43,20 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch):
     assert code_of(error) == "HAP0801"
 
 
+def test_a_compiler_whose_command_cannot_be_split(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "gcc 'wrong")
+    with pytest.raises(HapirError, match="was not found") as error:
+        find_compiler()
+    assert code_of(error) == "HAP0801"
+
+
+def test_a_compiler_that_makes_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "true")
+    with pytest.raises(HapirError, match="it said nothing") as error:
+        build_c(emit_c(*tiny()))
+    assert code_of(error) == "HAP0802"
+
+
 def test_a_failing_compiler_is_quoted():
     artefact = emit_c(*tiny())
     artefact.files["tiny.c"] += "\nthis is not C\n"

@@ -22,6 +22,7 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, Rounding, signed, unsigned
 from hapir.targets.c.build import build_c, find_compiler
 from hapir.targets.c.emit import CArtefact, emit_c
+from hapir.targets.c.options import COptions
 from hapir.targets.c.print_weights import LARGE_BYTES
 from hapir.targets.c.target import CTarget
 from hapir.weights import WeightStore
@@ -64,6 +65,16 @@ def test_files_and_sizes():
     assert [row.macs for row in artefact.layers if row.kernel == "convolution"] == [36 * 36]
     assert artefact.live_bytes <= artefact.arena_bytes
     assert f"#define TINY_ARENA_BYTES {artefact.arena_bytes}\n" in artefact.files["tiny.h"]
+
+
+def test_the_header_says_what_to_compile():
+    (plain,) = [line for line in emit_c(*tiny()).files["tiny.h"].splitlines() if "Build:" in line]
+    assert "tiny.c and tiny_weights.c" in plain
+    dispatched = emit_c(*tiny(), options=COptions(dispatch=True))
+    assert "tiny.c" not in dispatched.units
+    (line,) = [line for line in dispatched.files["tiny.h"].splitlines() if "Build:" in line]
+    assert "Makefile" in line
+    assert "tiny_weights.c" not in line
 
 
 def test_the_report_is_the_size_of_the_context():

@@ -9,7 +9,7 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, unsigned
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.program import Relayout
+from hapir.lowering.kernel.steps import Relayout
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import FAST_FLAGS, build_c
 from hapir.targets.c.emit import emit_c

@@ -7,8 +7,8 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapir.lowering.kernel.buffers import ALIGNMENT
 from hapir.lowering.kernel.plan_arena import Block, aligned, most_live, place
-from hapir.lowering.kernel.program import ALIGNMENT
 
 
 @st.composite

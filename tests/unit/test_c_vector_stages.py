@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pytest
 
 from hapir.dialects.num import Rounding
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.lowering.kernel.plan_scaling import plan_scaling, plan_steps
-from hapir.lowering.kernel.program import (
-    DTYPES,
+from hapir.lowering.kernel.stages import (
     Apply,
     Clamp,
-    CType,
     Dequantize,
     Function,
     Quantize,
@@ -24,7 +24,6 @@ from hapir.lowering.kernel.program import (
     Rescale,
     ScaleShift,
     Stage,
-    Table,
     Threshold,
     Widen,
 )

@@ -15,8 +15,9 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_op import UnaryOp
 from hapir.dialects.num import shape_of
+from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.plan_moves import axis_of, loops, strides
-from hapir.lowering.kernel.program import Axis, Table
+from hapir.lowering.kernel.steps import Axis
 from hapir.lowering.network_edits import replace
 from hapir.reference import run_network
 from hapir.registry import make_context, universe

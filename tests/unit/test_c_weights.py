@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hapir.lowering.kernel.program import DTYPES, CType, Table
+from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES, CType
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
 from hapir.targets.c.print_weights import LARGE_BYTES, before_tables, declare_table, is_string, linked_name, print_table

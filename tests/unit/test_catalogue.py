@@ -28,6 +28,7 @@ DESCRIBED = (
         "blocks",
         "units",
         "dataflows",
+        "kernels",
         "formats",
         "multipliers",
         "encodings",

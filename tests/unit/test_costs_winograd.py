@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hapir.dialects.kernel_kinds import Dsc
 from hapir.dialects.nn_shapes import Window
-from hapir.lowering.kernel.choose import offers_for
+from hapir.lowering.kernel.choose import fitting_offers, offers_for
 from hapir.lowering.kernel.contraction import F32, I16_MODULAR, Contraction
-from hapir.lowering.kernel.costs_winograd import lists_cost, offers, winograd_cost
+from hapir.lowering.kernel.costs_winograd import dsc_cost, lists_cost, offers, winograd_cost
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_winograd import SCRATCH_BYTES, tiling_of
-from hapir.lowering.kernel.program import Geometry
 from hapir.weights import Array
 
 
@@ -53,7 +54,7 @@ def layer(channels: int, size: int, filters: int, bits: int | None, skipped: flo
     ids=lambda value: value if isinstance(value, str) else f"{value.geometry.channels}x{value.geometry.height}",
 )
 def test_the_fastest_is_the_cheapest(sample: Work, fastest: str):
-    found = [offer for offer in offers_for(sample, DEFAULT) if offer.cost is not None]
+    found = fitting_offers(offers_for(sample, DEFAULT), None)
     assert min(found, key=lambda offer: 0.0 if offer.cost is None else offer.cost.cycles).title == fastest
 
 
@@ -75,15 +76,15 @@ def test_what_is_refused_says_why():
     assert "32 bits" in found[1].refusal
 
 
-def test_sizes_that_were_not_best_are_offered_too():
-    """A schedule may ask for any threshold: an offer without options meets it, and is never the cheapest."""
-    found = list(offers(layer(64, 28, 64, None, 0.9), DEFAULT))
-    best, others = found[2:]
+def test_what_makes_no_kernel_dense_is_for_those_who_ask():
+    """It would be the kernel `sparse` by another name."""
+    (best,) = list(offers(layer(64, 28, 64, None, 0.9), DEFAULT))[2:]
     assert set(best.options) == {"tau", "tile"}
-    assert not others.options
-    assert best.cost is not None
-    assert others.cost is not None
-    assert best.cost.cycles < others.cost.cycles
+    assert not best.only_asked
+    few = layer(64, 14, 64, None)
+    kernel = np.where(np.random.default_rng(3).random(few.kernel.shape) < 0.02, few.kernel, 0)
+    (best,) = list(offers(work(few.geometry, kernel), DEFAULT))[2:]
+    assert best.only_asked
 
 
 @pytest.mark.parametrize("contraction", [F32, I16_MODULAR], ids=lambda c: c.name)
@@ -116,3 +117,12 @@ def test_blocks_of_tiles_stay_in_the_cache(shape: tuple[int, int, int], blocks: 
     assert -(-tiling.total // tiling.block) == blocks
     assert 4 * tiling.planes * tiling.block * (of.channels + of.filters) <= 1.1 * SCRATCH_BYTES
     assert tiles.registers["avx512"][1] == tiles.superblock
+
+
+@pytest.mark.parametrize("tau", [0, 4, 10])
+def test_the_offer_that_is_asked_for_costs_what_its_threshold_does(tau: int):
+    sample = layer(64, 14, 64, None, 0.6)
+    (offer,) = [o for o in offers_for(sample, DEFAULT, Dsc(tau=tau, tile=2)) if o.algorithm == "dsc"]
+    assert offer.options == {"tau": tau, "tile": 2}
+    assert offer.cost is not None
+    assert offer.cost.cycles == dsc_cost(sample.geometry, sample.kernel, tau, 2, F32)

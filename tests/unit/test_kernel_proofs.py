@@ -14,11 +14,12 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, signed, unsigned
+from hapir.lowering.kernel.c_types import CType
 from hapir.lowering.kernel.pack_weights import INT32_MAX, folded_bias, sum_range
 from hapir.lowering.kernel.plan_products import geometry_of, integer_contraction
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.plan_winograd import refusal
-from hapir.lowering.kernel.program import Convolution, CType
+from hapir.lowering.kernel.steps import Convolution
 from hapir.weights import WeightStore
 
 

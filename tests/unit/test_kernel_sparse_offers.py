@@ -11,9 +11,9 @@ from hapir.dialects.nn_shapes import Window
 from hapir.lowering.kernel import costs_dense
 from hapir.lowering.kernel.choose import Family
 from hapir.lowering.kernel.families import ras_offers, sparse_offers
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.host import DEFAULT
 from hapir.lowering.kernel.offers import Offer, Work
-from hapir.lowering.kernel.program import Geometry
 from hapir.weights import Array
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hapir.dialects.kernel import PATHS, TilesAttr
 from hapir.lowering.kernel.contraction import F32, I16, U8_I8, Contraction, integer
 from hapir.lowering.kernel.contraction_bits import Lookup
+from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, TYPICAL, Host
-from hapir.lowering.kernel.program import Tiles
 from hapir.lowering.kernel.register_tiles import (
     Loops,
     best_tiles,

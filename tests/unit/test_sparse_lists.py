@@ -17,7 +17,7 @@ from hapir.lowering.kernel.costs_sparse import (
     sparse_cost,
     sparse_work,
 )
-from hapir.lowering.kernel.program import Geometry
+from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.sparse_lists import Order, Taps, entries_of, in_lists, list_tables, panel_of, places_of
 
 TERNARY = np.array([[0, 1, 1, 0, -1], [-1, 0, 0, 1, 0], [1, -1, 0, -1, -1]], np.int8)

@@ -7,8 +7,8 @@ from time to time; who uses these proves that they cannot overflow: a step adds 
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive, everywhere
-from hapir.targets.c.simd_base import function, vector
+from hapir.targets.c.simd.base import function, vector
+from hapir.targets.c.simd.primitive import Primitive, everywhere
 
 VECTOR = "hapir__i32x16"
 _TWO = f"{VECTOR} x, {VECTOR} y"
@@ -137,7 +137,7 @@ return low;""",
 
 PRIMITIVES = (
     everywhere("hapir__count", _COUNT_WORD),
-    Primitive("hapir__keep", {"avx512": _KEEP}),
+    Primitive("hapir__keep", {"avx512": _KEEP, "neon": _KEEP}),
     function(
         "i32x16__and_xor",
         VECTOR,

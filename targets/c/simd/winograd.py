@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hapir.lowering.kernel.program import LANES
+from hapir.lowering.kernel.geometry import LANES
 from hapir.lowering.kernel.winograd import integer_transform, integers, transform
-from hapir.targets.c.simd import Primitive
-from hapir.targets.c.simd_base import function
+from hapir.targets.c.simd.base import function
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c, listed
 from hapir.targets.c.transform_texts import Arithmetic, transform_lines
 from hapir.weights import Array

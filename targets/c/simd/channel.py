@@ -6,8 +6,8 @@ become a vector whose lanes hold the four taps of one channel each: one dot prod
 
 from __future__ import annotations
 
-from hapir.targets.c.simd import Primitive
-from hapir.targets.c.simd_base import function, lanes
+from hapir.targets.c.simd.base import function, lanes
+from hapir.targets.c.simd.primitive import Primitive
 
 _I = "hapir__i32x16"
 _F = "hapir__f32x16"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from textwrap import dedent
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c as fill
 from hapir.targets.c.text import listed
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive, everywhere
-from hapir.targets.c.simd_base import function, lanes
+from hapir.targets.c.simd.base import function, lanes
+from hapir.targets.c.simd.primitive import Primitive, everywhere
 
 _TRANSPOSE_PARAMETERS = "const uint8_t *const *from, int32_t offset, uint8_t *to, int32_t stride, uint32_t flip"
 

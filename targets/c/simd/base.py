@@ -7,7 +7,7 @@ it the same sum is made of exact steps; no intermediate saturates.
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive
+from hapir.targets.c.simd.primitive import Primitive
 
 _TYPES = {
     "avx512": "typedef __m512i hapir__i32x16;\ntypedef __m512 hapir__f32x16;",
@@ -69,6 +69,11 @@ _IN_PLACE = """
 #define HAPIR__IN_PLACE(sum) (void)(sum)
 #endif"""
 
+_VECTORS = """
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif"""
+
 _DOT_U8_I8 = {
     "avx512": """
 #if defined(__AVX512VNNI__)
@@ -82,21 +87,8 @@ sum = _mm512_add_epi32(sum, _mm512_madd_epi16(x_even, w_even));
 return _mm512_add_epi32(sum, _mm512_madd_epi16(x_odd, w_odd));
 #endif""",
     "avx2": """
-#if defined(__AVXVNNI__)
-sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
-sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
-HAPIR__IN_PLACE(sum.a);
-HAPIR__IN_PLACE(sum.b);
-#else
-const __m256i low = _mm256_set1_epi32(0x00FF00FF);
-const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
-const __m256i a_even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), a_odd = _mm256_srai_epi16(w.a, 8);
-const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(w.b, 8), 8), b_odd = _mm256_srai_epi16(w.b, 8);
-sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_even, a_even));
-sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_odd, a_odd));
-sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_even, b_even));
-sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_odd, b_odd));
-#endif
+sum.a = i32x8__dot_u8_i8(sum.a, x.a, w.a);
+sum.b = i32x8__dot_u8_i8(sum.b, x.b, w.b);
 return sum;""",
     "neon": """
 sum.a = hapir__dot_u8_i8(sum.a, x.a, w.a);
@@ -105,6 +97,49 @@ sum.c = hapir__dot_u8_i8(sum.c, x.a, w.c);
 sum.d = hapir__dot_u8_i8(sum.d, x.a, w.d);
 return sum;""",
 }
+
+_AVX2_DOT_U8_I8 = """
+HAPIR__INLINE __m256i i32x8__dot_u8_i8(__m256i sum, __m256i x, __m256i w)
+{
+#if defined(__AVXVNNI__)
+    sum = _mm256_dpbusd_avx_epi32(sum, x, w);
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#else
+    const __m256i x_even = _mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)), x_odd = _mm256_srli_epi16(x, 8);
+    const __m256i w_even = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), w_odd = _mm256_srai_epi16(w, 8);
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x_even, w_even));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(x_odd, w_odd));
+#endif
+}"""
+
+_DOT_U8_I7 = {
+    "avx512": """
+#if defined(__AVX512VNNI__)
+return i32x16__dot_u8_i8(sum, x, w);
+#else
+const __m512i pairs = _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1));
+return _mm512_add_epi32(sum, pairs);
+#endif""",
+    "avx2": """
+sum.a = i32x8__dot_u8_i7(sum.a, x.a, w.a);
+sum.b = i32x8__dot_u8_i7(sum.b, x.b, w.b);
+return sum;""",
+    "neon": "return i32x16__dot_u8_i8(sum, x, w);",
+}
+
+_AVX2_DOT_U8_I7 = """
+/* The same where no two neighbouring products leave 16 bits together. */
+HAPIR__INLINE __m256i i32x8__dot_u8_i7(__m256i sum, __m256i x, __m256i w)
+{
+#if defined(__AVXVNNI__)
+    return i32x8__dot_u8_i8(sum, x, w);
+#else
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)));
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#endif
+}"""
 
 _NEON_DOT_U8_I8 = """
 /* Unsigned bytes times signed ones, four to a lane. */
@@ -137,8 +172,8 @@ return sum;
 return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w));
 #endif""",
     "avx2": """
-sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, w.a));
-sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, w.b));
+sum.a = i32x8__dot_i16(sum.a, x.a, w.a);
+sum.b = i32x8__dot_i16(sum.b, x.b, w.b);
 return sum;""",
     "neon": """
 sum.a = hapir__dot_i16(sum.a, x.a, w.a);
@@ -147,6 +182,36 @@ sum.c = hapir__dot_i16(sum.c, x.a, w.c);
 sum.d = hapir__dot_i16(sum.d, x.a, w.d);
 return sum;""",
 }
+
+_AVX2_DOT_I16 = """
+HAPIR__INLINE __m256i i32x8__dot_i16(__m256i sum, __m256i x, __m256i w)
+{
+#if defined(__AVXVNNI__)
+    sum = _mm256_dpwssd_avx_epi32(sum, x, w);
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#else
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#endif
+}"""
+
+_AVX2_WORD = """
+HAPIR__INLINE __m256i i32x8__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return _mm256_set1_epi32(word);
+}"""
+
+_NEON_WORD = """
+HAPIR__INLINE int32_t hapir__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return word;
+}"""
 
 _NEON_DOT_I16 = """
 /* Pairs of 16 bits. */
@@ -281,6 +346,7 @@ return (hapir__i32x16){
             "(int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i])",
         ),
     ),
+    Primitive("vectors", dict.fromkeys(PATHS, _VECTORS)),
     Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),
     _function(
         "f32x16__kept",
@@ -306,14 +372,28 @@ return (hapir__i32x16){
         },
         "in_place",
     ),
+    Primitive("hapir__word", {"neon": _NEON_WORD}),
+    Primitive("i32x8__word", {"avx2": _AVX2_WORD}),
+    Primitive("i32x8__dot_u8_i8", {"avx2": _AVX2_DOT_U8_I8}, ("in_place",)),
+    Primitive("i32x8__dot_u8_i7", {"avx2": _AVX2_DOT_U8_I7}, ("in_place", "i32x8__dot_u8_i8")),
+    Primitive("i32x8__dot_i16", {"avx2": _AVX2_DOT_I16}, ("in_place",)),
     Primitive("hapir__dot_u8_i8", {"neon": _NEON_DOT_U8_I8}),
     _function(
         "i32x16__dot_u8_i8",
         "hapir__i32x16",
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
         _DOT_U8_I8,
+        "i32x8__dot_u8_i8",
         "hapir__dot_u8_i8",
         "in_place",
+    ),
+    _function(
+        "i32x16__dot_u8_i7",
+        "hapir__i32x16",
+        "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
+        _DOT_U8_I7,
+        "i32x16__dot_u8_i8",
+        "i32x8__dot_u8_i7",
     ),
     Primitive("hapir__dot_i16", {"neon": _NEON_DOT_I16}),
     _function(
@@ -321,6 +401,7 @@ return (hapir__i32x16){
         "hapir__i32x16",
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
         _DOT_I16,
+        "i32x8__dot_i16",
         "hapir__dot_i16",
         "in_place",
     ),

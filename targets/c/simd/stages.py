@@ -7,7 +7,7 @@ one of IEEE 754 on every path. Stores to narrow integers saturate.
 
 from __future__ import annotations
 
-from hapir.targets.c.simd_parts import DOUBLES, each, per_path, per_register
+from hapir.targets.c.simd.parts import DOUBLES, each, per_path, per_register
 
 _I, _F, _D = "hapir__i32x16", "hapir__f32x16", "hapir__f64x16"
 

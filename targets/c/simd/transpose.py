@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd import Primitive
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
 
 SIZES = (1, 2, 4)

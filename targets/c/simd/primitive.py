@@ -41,6 +41,7 @@ typedef float hapir__f32x4 __attribute__((vector_size(16)));
 
 FAMILIES = (
     "base",
+    "bf16",
     "bits",
     "channel",
     "math",
@@ -50,7 +51,7 @@ FAMILIES = (
     "transpose",
     "winograd",
 )
-"""Files `simd_FAMILY.py`, each with a table `PRIMITIVES`."""
+"""Files `FAMILY.py`, each with a table `PRIMITIVES`."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def primitives() -> Mapping[str, Primitive]:
     """All primitives by name."""
     found: dict[str, Primitive] = {}
     for family in FAMILIES:
-        table: tuple[Primitive, ...] = import_module(f"hapir.targets.c.simd_{family}").PRIMITIVES
+        table: tuple[Primitive, ...] = import_module(f"hapir.targets.c.simd.{family}").PRIMITIVES
         for primitive in table:
             assert primitive.name not in found, f"two primitives are called {primitive.name}"
             found[primitive.name] = primitive

@@ -11,8 +11,8 @@ t = 1 / (1 + 0.35 |v|) (minimax, relative error 2^-25).
 
 from __future__ import annotations
 
-from hapir.targets.c.simd import Primitive
-from hapir.targets.c.simd_parts import each, per_path
+from hapir.targets.c.simd.parts import each, per_path
+from hapir.targets.c.simd.primitive import Primitive
 
 _F = "hapir__f32x16"
 _PATHS = ("avx512", "avx2", "neon", "c")

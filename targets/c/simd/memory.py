@@ -6,9 +6,9 @@ Nothing outside the n elements is read or written. Lanes past n are 0 after a lo
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.lowering.kernel.program import CType
-from hapir.targets.c.simd import Primitive
-from hapir.targets.c.simd_parts import per_path, spread
+from hapir.lowering.kernel.c_types import CType
+from hapir.targets.c.simd.parts import per_path, spread
+from hapir.targets.c.simd.primitive import Primitive
 
 _NARROW: dict[str, CType] = {"u8": "uint8_t", "i8": "int8_t", "u16": "uint16_t", "i16": "int16_t"}
 _ELEMENTS: dict[str, CType] = {"i32": "int32_t", "f32": "float", **_NARROW}
