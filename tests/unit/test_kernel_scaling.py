@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hapir.dialects.num import Rounding
@@ -79,7 +79,7 @@ def reaches(draw: st.DrawFn, multiplier: int) -> int:
 
 @pytest.mark.parametrize("rounding", list(Rounding))
 @given(channels(), st.data(), st.one_of(st.integers(-9, 9), near_powers(31), near_powers(31).map(int.__neg__)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_lane_overflows(
     rounding: Rounding, numbers: tuple[np.ndarray, np.ndarray], data: st.DataObject, zero_point: int
 ):
