@@ -186,6 +186,7 @@ def readers(storage: IntegerType | None) -> Sample:
         return scaled(build.append(nn.Conv2dOp(x, w, window=window, groups=groups, layer=name)), name)
 
     def scaled(acc: SSAValue, name: str) -> SSAValue:
+        assert storage is not None
         for key, value in (("m", 200), ("s", 14)):
             build.weights.put(f"{name}.{key}", np.array([value], np.uint8))
         m, s = (build.append(nn.WeightOp(f"{name}.{key}", TensorType(unsigned(8), (1,)))) for key in "ms")
