@@ -20,7 +20,8 @@ class Direct:
     """Outer products: sums of some pixels times some vectors of 16 filters stay in registers.
 
     `arithmetic`: of integers up to 8 bits: `bits` counts bit planes, `codes` looks up weights of at most 16 levels that
-        are stored in 1 to 4 bits, `bytes` multiplies bytes; by default the cheapest that the formats allow.
+        are stored in 1 to 4 bits, `bytes` multiplies bytes; by default the cheapest that the formats allow. Of floats
+        `bf16`, which rounds inputs and weights to bfloat16; by default f32.
     `pixels`: pixels of a register block on the host's SIMD path.
     `blocks`: vectors of 16 filters of a register block.
     `order`: the outermost loop, filters or rows of the result.

@@ -20,6 +20,8 @@ ORDER: dict[str, str | dict[str, str]] = {
     "Tutorial": "tutorial.md",
     "Language": "language.md",
     "Common mistakes": MISTAKES,
+    "Generated C": "c.md",
+    "Kernels": "kernels.md",
     "Compression": "compression.md",
     "Choosing bits": "bits.md",
     "Encodings": "encodings.md",
@@ -31,6 +33,7 @@ ORDER: dict[str, str | dict[str, str]] = {
         "An approximate unit": "extending/unit.md",
         "A machine": "extending/machine.md",
         "A dataflow": "extending/dataflow.md",
+        "A kernel": "extending/kernel.md",
     },
     "hapir opt": "opt.md",
 }

@@ -12,7 +12,7 @@ from benchmarks.c.c_libraries import Library, emx_library, hapir_library
 from benchmarks.c.drive import PeerError, Settings, Times, Workers, take_turns
 from benchmarks.c.graph import Array, Graph
 from benchmarks.c.networks import Case
-from benchmarks.c.peaks import Peak
+from benchmarks.c.peaks import BF16_CHAINS, Peak
 from benchmarks.c.to_ncnn import to_ncnn
 from benchmarks.c.to_onnx import to_onnx
 
@@ -23,6 +23,8 @@ EMX = "emx-onnx-cgen"
 RUNTIMES = ("onnxruntime", "openvino", "litert", "ncnn", "deepsparse")
 FLOAT_LIMIT = 1e-4
 """How far floats may lie apart, of the largest result: sums in other orders, and Winograd's."""
+BF16_LIMIT = 2e-2
+"""The same of bfloat16, over the layers of a network: each rounds by 2^-8."""
 STEPS_OF_NETWORKS = 2
 """How many steps u8 results of many layers may lie apart: tools round half a step differently after each layer."""
 
@@ -39,6 +41,8 @@ class Entry:
     laid_out: Callable[[Array], Array] = lambda y: y
     own_operations: int = 0
     """Where the tool does something else than the row."""
+    limit: float = FLOAT_LIMIT
+    """How far its floats may lie from what is expected, of the largest result."""
 
     def operations(self, contest: Contest) -> int:
         """Operations of one call."""
@@ -71,7 +75,7 @@ def disagreement(contest: Contest, label: str, found: Array) -> str | None:
     y = entry.laid_out(found).reshape(expected.shape).astype(np.float64)
     apart = float(np.abs(y - expected).max(initial=0))
     if expected.dtype.kind == "f":
-        limit = FLOAT_LIMIT * float(np.abs(expected).max(initial=0))
+        limit = entry.limit * float(np.abs(expected).max(initial=0))
     else:
         limit = 0 if entry.peer == C and label != EMX else contest.steps
     if not apart <= limit:
@@ -136,7 +140,7 @@ def own_contest(
 def add_peak(contest: Contest, peaks: Mapping[str, Peak], name: str) -> None:
     """Measure a peak in the rounds of a contest."""
     if name in peaks and contest.operations:
-        numbers = np.random.default_rng(0).random(16 * 14, np.float32)
+        numbers = np.random.default_rng(0).random(16 * (2 + BF16_CHAINS), np.float32)
         contest.entries[name] = Entry(C, peaks[name].path, numbers, None, own_operations=peaks[name].operations)
 
 

@@ -18,7 +18,7 @@ from hapir.targets.c.emit import CArtefact, emit_c
 
 SEED = 1
 CALIBRATION_IMAGES = 4
-FLOAT, INT8 = "fp32", "int8"
+FLOAT, INT8, BF16 = "fp32", "int8", "bf16"
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ WORKLOADS = {
 
 RECIPES = {
     FLOAT: "fold_batch_norm()",
+    BF16: "fold_batch_norm()",
     INT8: 'fold_batch_norm()\n    quantize(weights = i8, activations = u8, calibration = "calibration.npz")',
 }
 

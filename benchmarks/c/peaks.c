@@ -1,5 +1,6 @@
 /* What one core can do: independent chains of one instruction, in registers. -DPEAK=1: f32 multiply-add, 2: u8 x i8
- * dot products, 3: xor and popcount. Behind the interface of c_libraries.py; OPERATIONS per call as in peaks.py. */
+ * dot products, 3: xor and popcount, 4: bf16 dot products. Behind the interface of c_libraries.py; OPERATIONS per call as in
+ * peaks.py. */
 #include <stdint.h>
 #include <string.h>
 
@@ -7,7 +8,11 @@
 #include <immintrin.h>
 #endif
 
+#if PEAK == 4
+#define CHAINS 24 /* of a longer latency */
+#else
 #define CHAINS 12
+#endif
 #define TURNS 4096
 
 void bench_prepare(const void *given);
@@ -46,6 +51,10 @@ long bench_lanes(void) { return 512; }
 typedef uint64_t lanes;
 long bench_lanes(void) { return 64; }
 #define STEP(acc) acc += (uint64_t)__builtin_popcountll(acc ^ b)
+#elif PEAK == 4 && defined(__AVX512BF16__)
+typedef __m512 lanes;
+long bench_lanes(void) { return 32; }
+#define STEP(acc) acc = _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b)
 #else
 typedef int lanes;
 long bench_lanes(void) { return 0; }
@@ -71,6 +80,10 @@ void bench_burst(long calls)
         for (int turn = 0; turn < TURNS; ++turn) {
             STEP(acc[0]); STEP(acc[1]); STEP(acc[2]); STEP(acc[3]); STEP(acc[4]); STEP(acc[5]);
             STEP(acc[6]); STEP(acc[7]); STEP(acc[8]); STEP(acc[9]); STEP(acc[10]); STEP(acc[11]);
+#if CHAINS == 24
+            STEP(acc[12]); STEP(acc[13]); STEP(acc[14]); STEP(acc[15]); STEP(acc[16]); STEP(acc[17]);
+            STEP(acc[18]); STEP(acc[19]); STEP(acc[20]); STEP(acc[21]); STEP(acc[22]); STEP(acc[23]);
+#endif
         }
     }
     memcpy(sink, acc, sizeof acc);

@@ -9,10 +9,11 @@ from pathlib import Path
 from benchmarks.c.c_libraries import compile_c
 from hapir.targets.c.build import FAST_FLAGS
 
-CHAINS, TURNS = 12, 4096
+CHAINS, BF16_CHAINS, TURNS = 12, 24, 4096
 """As in `peaks.c`."""
 
-PEAKS = {"peak f32 FMA": 1, "peak u8 x i8 dot": 2, "peak xor-popcount": 3}
+BF16_DOT = "peak bf16 dot"
+PEAKS = {"peak f32 FMA": 1, "peak u8 x i8 dot": 2, "peak xor-popcount": 3, BF16_DOT: 4}
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,6 @@ def build_peaks(folder: Path) -> dict[str, Peak]:
         library = compile_c(folder / f"peak{number}", {"peaks.c": text}, [*FAST_FLAGS, f"-DPEAK={number}"])
         lanes = int(ctypes.CDLL(str(library.path)).bench_lanes())
         if lanes:
-            peaks[name] = Peak(name, library.path, 2 * lanes * CHAINS * TURNS)
+            chains = BF16_CHAINS if name == BF16_DOT else CHAINS
+            peaks[name] = Peak(name, library.path, 2 * lanes * chains * TURNS)
     return peaks

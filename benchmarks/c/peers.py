@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def load_onnxruntime(model: Path, x: Array) -> Loaded:
     return Loaded(_calls(lambda: session.run_with_iobinding(binding)), taken.numpy, (given, x))
 
 
-def load_openvino(model: Path, x: Array) -> Loaded:
+def load_openvino(model: Path, x: Array, precision: str = "f32") -> Loaded:
     """An inference request that shares the input's memory."""
     import openvino as ov
 
@@ -61,7 +62,7 @@ def load_openvino(model: Path, x: Array) -> Loaded:
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     core = ov.Core()
     compiled = core.compile_model(core.read_model(str(model)), "CPU", settings)
@@ -149,6 +150,7 @@ LOADERS: dict[str, Callable[[Path, Array], Loaded]] = {
     "c": load_c,
     "onnxruntime": load_onnxruntime,
     "openvino": load_openvino,
+    "openvino bf16": partial(load_openvino, precision="bf16"),
     "litert": load_litert,
     "ncnn": load_ncnn,
     "openblas": load_openblas,

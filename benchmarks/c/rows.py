@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.c.c_libraries import gemmbitserial_library, xnnpack_library
-from benchmarks.c.contests import Contest, Entry, hapir_entry, litert_entry, network_contest, own_contest
+from benchmarks.c.contests import (
+    BF16_LIMIT,
+    HAPIR,
+    Contest,
+    Entry,
+    add_peak,
+    hapir_entry,
+    litert_entry,
+    network_contest,
+    own_contest,
+)
 from benchmarks.c.few_bits import BINARY, TERNARY, bits_case, few_levels_case, levels_case, zeros_case
 from benchmarks.c.goals import OWN_FLOAT, OWN_INT8, WIDTHS, XNNPACK, XOR
 from benchmarks.c.graph import Array
-from benchmarks.c.networks import FLOAT, INT8, WORKLOADS, Case, compile_case
-from benchmarks.c.peaks import Peak
+from benchmarks.c.networks import BF16, FLOAT, INT8, WORKLOADS, Case, compile_case
+from benchmarks.c.peaks import BF16_DOT, Peak
 
 NETWORKS = (
     "lenet5",
@@ -114,6 +124,29 @@ def _gemmbitserial(setting: Setting, case: Case, contest: Contest) -> None:
     contest.entries["gemmbitserial"] = Entry("c", path, case.x, case.expected)
 
 
+def _bf16(workload: str) -> Row:
+    """All products in bfloat16, against OpenVINO's and hapir's own f32."""
+
+    def build(setting: Setting) -> Contest:
+        folder = setting.folder / f"{workload}_bf16"
+        case = compile_case(WORKLOADS[workload], BF16, folder, algorithm="direct, arithmetic = bf16")
+        contest = network_contest(case, folder, set(setting.wanted) & {"openvino"}, setting.peaks)
+        rival = contest.entries.pop("openvino", None)
+        if rival is not None:
+            contest.entries["openvino bf16"] = replace(rival, peer="openvino bf16", limit=BF16_LIMIT)
+        contest.entries[HAPIR] = replace(contest.entries[HAPIR], limit=BF16_LIMIT)
+        contest.entries["hapir fp32"] = setting.rival(f"{workload} hapir fp32", lambda at: _fp32(workload, at))
+        add_peak(contest, setting.peaks, BF16_DOT)
+        return contest
+
+    return Row(f"{workload}/bf16", build)
+
+
+def _fp32(workload: str, folder: Path) -> Entry:
+    """hapir's f32, whatever kernels the cost model chooses."""
+    return hapir_entry(compile_case(WORKLOADS[workload], FLOAT, folder, graph_too=False), folder)[0]
+
+
 def _few_levels(kind: str, workload: str) -> Row:
     def build(setting: Setting) -> Contest:
         case = few_levels_case(kind, WORKLOADS[workload])
@@ -185,6 +218,7 @@ def _xnnpack(setting: Setting, case: Case, contest: Contest) -> None:
 
 ROWS = (
     *(_network(name, arithmetic) for name in NETWORKS for arithmetic in (FLOAT, INT8)),
+    *(_bf16(workload) for workload in (GEMM, "resnet20")),
     *(_few_levels(kind, workload) for workload in (GEMM, GEMV) for kind in (BINARY, TERNARY)),
     *(_bits(w, a) for w in WIDTHS for a in WIDTHS),
     *(_levels(workload, zeros) for workload in (GEMM, POINTWISE) for zeros in (0.58, 0.89)),

@@ -64,16 +64,17 @@ TARGETS = {
         "kernel c1 { arithmetic = bits }   // and activations of 8 bits",
     ),
     "HAP0715": Code(
-        "weights that are no codes",
+        "an arithmetic that a layer cannot have",
         "Weights of at most 16 different values can be stored as codes of 1 to 4 bits and looked up while they are "
-        "multiplied by bytes. Others are stored as bytes, and layers of wider integers multiply neither.",
+        "multiplied by bytes. Others are stored as bytes, and layers of wider integers multiply neither. Layers of "
+        "floats are computed in bf16 unless each filter reads one channel, or a weight is past the largest bfloat16.",
         "kernel c1 { arithmetic = codes }   // and weights of 8 bits",
     ),
     "HAP0716": Code(
         "unknown arithmetic",
         "Layers of integers count bit planes (`bits`), look up weights that are stored as codes (`codes`), or multiply "
-        "bytes (`bytes`). Without a choice the cheapest of these is taken.",
-        '#kernel.choice<direct, "planes">   // on a layer of integers',
+        "bytes (`bytes`). Layers of floats have `bf16`. Without a choice the cheapest of integers is taken, and f32.",
+        "kernel c1 { arithmetic = bf16 }   // on a layer of integers",
     ),
     "HAP0717": Code(
         "formats without a sparse kernel",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hapir.diagnostics import files_from
 from hapir.dialects.kernel import TilesAttr
 from hapir.dialects.kernel_kinds import Direct
-from hapir.lowering.kernel.choose import TILES, Decision, Hosted, decided, is_encoded, products_of, work_of
+from hapir.lowering.kernel.choose import FEW_BITS, TILES, Decision, Hosted, decided, is_encoded, products_of, work_of
 from hapir.lowering.kernel.host import Host
 from hapir.lowering.kernel.offers import Offer
 from hapir.report.table import cell_text, table
@@ -100,11 +100,13 @@ def _block(op: Hosted, host: Host) -> str:
     return f"{pixels} x {16 * blocks}"
 
 
-ENCODED = "its weights are encoded, and outer products alone decode them"
-"""Why kernels that a layer could have are not its choice unless they are asked for."""
+ENCODED = "its weights are encoded, and it is not asked for"
+"""Why a kernel that needs another form of encoded weights is not taken, whatever it costs."""
 
 
 def _alternative(offer: Offer, decision: Decision) -> Alternative:
-    if decision.work.encoded and offer.cost is not None and offer.algorithm != Direct.name:
+    taken = decision.chosen
+    same_form = offer.algorithm == Direct.name and (offer.arithmetic in FEW_BITS) == (taken.arithmetic in FEW_BITS)
+    if decision.work.encoded and offer.cost is not None and not same_form:
         return Alternative(offer.title, None, ENCODED)
     return Alternative(offer.title, None if offer.cost is None else round(offer.cost.cycles), offer.refusal)

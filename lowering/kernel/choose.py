@@ -5,7 +5,7 @@ Plain functions that `choose_kernels`, reports and the tuner share; only the pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
@@ -30,7 +30,7 @@ from hapir.lowering.kernel.geometry import Tiles
 from hapir.lowering.kernel.host import DEFAULT, GENERIC, NATIVE, Host, detect, host_of
 from hapir.lowering.kernel.offers import Offer, Work
 from hapir.lowering.kernel.plan_bits import codes_of
-from hapir.lowering.kernel.plan_codes import BYTES
+from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_products import geometry_of, loops_of
 from hapir.lowering.kernel.register_tiles import best_tiles, cost_of
 from hapir.selectors import matches
@@ -215,12 +215,32 @@ def offers_for(work: Work, host: Host, asked: KernelKind | None = None) -> tuple
     return offers
 
 
-def decide(op: Hosted, work: Work, host: Host, request: Request | None) -> Decision:
-    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730)."""
+FEW_BITS = (BITS, CODES)
+"""Arithmetics whose weights lie at their own bits."""
+
+
+def decodes(works: Iterable[Work], host: Host) -> bool:
+    """Whether weights that lie encoded in a file are decoded when the program starts.
+
+    Where all of them can be constants of few bits instead, they need neither the file nor bytes in RAM.
+    """
+    return any(
+        work.encoded and not any(o.arithmetic in FEW_BITS and o.cost is not None for o in offers_for(work, host))
+        for work in works
+    )
+
+
+def decide(op: Hosted, work: Work, host: Host, request: Request | None, *, decoded: bool = True) -> Decision:
+    """The cheapest kernel of a layer, or of those that meet the request. Raises HapirError (HAP0730).
+
+    `decoded`: encoded weights are decoded when the program starts, which outer products of floats and bytes do.
+    """
     offers = offers_for(work, host, None if request is None else request.kind)
     fitting = fitting_offers(offers, request)
-    if request is None and work.encoded:  # decoded as bytes or floats when the program starts, or constants of few bits
-        fitting = [o for o in fitting if o.algorithm == Direct.name]
+    if request is None and work.encoded:
+        arithmetics = ("", BYTES) if decoded else FEW_BITS
+        direct = [o for o in offers if o.algorithm == Direct.name and o.cost is not None]
+        fitting = [o for o in direct if o.arithmetic in arithmetics]
     if not fitting:
         _fail_request(op, work, offers, request)
     return Decision(work.layer, work, offers, min(fitting, key=_cycles), request)
@@ -279,11 +299,14 @@ def _unknown(kind: KernelKind, offers: Sequence[Offer]) -> str:
     if not own:
         return "the C target has no such kernel"
     arithmetic = getattr(kind, "arithmetic", None)
-    if arithmetic is not None:
-        known = [f"`{o.arithmetic}`" for o in own if o.arithmetic and o.cost is not None]
-        if not known:
-            return "its formats have one arithmetic, which needs no name"
-        return f"there is no arithmetic `{arithmetic}` for its formats, only {' or '.join(known)}"
+    known = [o.arithmetic for o in own if o.arithmetic]
+    if BITS in known and BYTES not in known:  # what the formats imply has no name where nothing else is possible
+        known.append(BYTES)
+    if arithmetic is not None and not known:
+        return "its formats have one arithmetic, which needs no name"
+    if arithmetic is not None and arithmetic not in known:
+        others = f", only {' or '.join(f'`{k}`' for k in known)}" if known else ""
+        return f"there is no arithmetic `{arithmetic}` for its formats{others}"
     return "no kernel has these options"
 
 
@@ -317,12 +340,12 @@ def tiled(offer: Offer, work: Work, tiles: TilesAttr, host: Host) -> Offer:
 
 
 def tiles_of(op: Hosted, work: Work, host: Host, request: Request | None = None) -> TilesAttr | None:
-    """The tiles of a layer; None where its kernel is not one of outer products.
+    """The tiles of a layer; None where its kernel is not one of outer products, or has blocks of its own.
 
     Raises HapirError (HAP0731) where a block is asked for that the layer cannot have; `request` is where.
     """
     choice = op.attributes.get(KERNEL)
-    if not (isinstance(choice, ChoiceAttr) or choice is None):
+    if choice is not None and not isinstance(choice, ChoiceAttr):
         return None
     found = best_tiles_of(op, work, host, choice, 1, request)
     return found[0] if found else None

@@ -1,9 +1,9 @@
 """Choose how each convolution and dense layer is computed on a host: the algorithm, and its options.
 
 Law: exact on integers; bounded on floats, as an algorithm changes the order and the number of roundings of a sum
-(`float_bound` of `lowering/kernel/winograd.py`). A cost model of the host decides between outer products, minimal
-filtering, lists of non-zeros and Reduce-and-Scale; what a schedule asks for goes before it, and a layer that has a
-choice keeps it.
+(`float_bound` of `lowering/kernel/winograd.py`), and bf16, which is taken only where it is asked for, rounds. A cost
+model of the host decides between outer products, minimal filtering, lists of non-zeros and Reduce-and-Scale; what a
+schedule asks for goes before it, and a layer that has a choice keeps it.
 
 ```
 %y = nn.conv2d %x, %w window <3x3, pad 1 1 1 1> groups 1 layer "c1" : ...
@@ -25,7 +25,7 @@ from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
 from hapir.dialects.kernel import ChoiceAttr
-from hapir.lowering.kernel.choose import KERNEL, decide, find_host, products_of, requests_of, work_of
+from hapir.lowering.kernel.choose import KERNEL, decide, decodes, find_host, products_of, requests_of, work_of
 from hapir.lowering.network_edits import networks_of
 
 
@@ -48,8 +48,10 @@ class ChooseKernelsPass(ModulePass):
         host = find_host(op, self.host)
         for network in networks_of(op):
             requests = requests_of(op, network)
-            for name, layer in products_of(network):
-                request = requests.get(name)
+            found = [(layer, work_of(name, layer, weights)) for name, layer in products_of(network)]
+            decoded = decodes((work for _, work in found if work.layer not in requests), host)
+            for layer, work in found:
+                request = requests.get(work.layer)
                 if isinstance(layer.attributes.get(KERNEL), ChoiceAttr) and request is None:
                     continue
-                layer.attributes[KERNEL] = decide(layer, work_of(name, layer, weights), host, request).choice
+                layer.attributes[KERNEL] = decide(layer, work, host, request, decoded=decoded).choice

@@ -199,10 +199,10 @@ def detect(root: Path = Path("/")) -> Host:
     isa = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     flags = _flags(root / "proc/cpuinfo")
     if isa == "aarch64":
-        flags = frozenset({"neon", *({"dotprod"} if "asimddp" in flags else set[str]())})
+        flags = frozenset({"neon", *({"dotprod"} if "asimddp" in flags else ()), *(flags & {"bf16", "i8mm"})})
     path = path_of(isa, flags)
     typical = TYPICAL[path]
-    kept = {f for f in flags if re.match(r"avx|fma$|bmi2$|f16c$|neon$|dotprod$", f)}
+    kept = {f for f in flags if re.match(r"avx|fma$|bmi2$|f16c$|neon$|dotprod$|bf16$|i8mm$", f)}
     sizes = _cache_sizes(root / "sys/devices/system/cpu/cpu0/cache")
     levels = tuple(replace(x, size_bytes=sizes.get(x.name, x.size_bytes)) for x in typical.levels)
     return replace(typical, name=NATIVE, extensions=frozenset(kept), levels=levels)

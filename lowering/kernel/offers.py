@@ -40,8 +40,8 @@ class Work:
     modelled: bool = False
     """Whether its products are those of a multiplier model, which only outer products compute."""
     encoded: bool = False
-    """Whether its weights lie encoded in a file; outer products decode them when the program starts, those of few bits
-    keep constants."""
+    """Whether its weights lie encoded in a file: outer products of floats and bytes decode them as the program starts,
+    those of few bits have constants instead."""
     codes: Codes | None = None
     """What the activations can be, of integers up to 8 bits."""
 

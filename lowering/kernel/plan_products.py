@@ -2,7 +2,8 @@
 
 All but depthwise convolutions are outer products of pixels and filters over words of a window (`contraction`). Bytes
 multiply as unsigned by signed, so signed activations are lifted by 128 where they are copied into a frame; lift and
-zero point fold into the bias. Filters of one channel each are a kernel of its own.
+zero point fold into the bias. Floats in bf16 are rounded where they are copied. Filters of one channel each are a
+kernel of its own.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def plan_scaling(
     # ties to even and away from 0 look at the bits below the result: there must be two in the upper half, the second
     # of which stands for all that the lower half holds
     ties = rounding in (Rounding.half_even, Rounding.half_away)
-    return _low(m, s, reach) or _high(m, s, reach, ties=ties)
+    return _low(m, s, reach, zero_point) or _high(m, s, reach, ties=ties)
 
 
 def _reduced(m: Int64, s: Int64) -> tuple[Int64, Int64]:
@@ -73,12 +73,16 @@ def _scaled(m: Int64, s: Int64, shift: Int64, limit: int) -> Int64 | None:
     return np.array(wide, np.int64) if max(wide) < limit else None
 
 
-def _low(m: Int64, s: Int64, reach: int) -> Scaled | None:
-    """Products, and half of 2^shift beside them, within 32 bits; shifts of at least 1, or a common one."""
+def _low(m: Int64, s: Int64, reach: int, zero_point: int) -> Scaled | None:
+    """Products, and half of 2^shift beside them, within 32 bits; shifts of at least 1, or a common one.
+
+    So is what has one bit more than the result, with twice the zero point and the 1 that rounds.
+    """
     for shift in (np.full_like(s, max(int(s.max()), 1)), np.maximum(s, 1)):
         if int(shift.max()) > 30 or (scaled := _scaled(m, s, shift, LIMIT)) is None:
             continue
-        reached = [int(a) * reach + (1 << int(b) >> 1) for a, b in zip(scaled, shift, strict=True)]
+        products = [(int(a) * reach, int(b)) for a, b in zip(scaled, shift, strict=True)]
+        reached = [max(p + (1 << b >> 1), (p >> b - 1) + 2 * abs(zero_point) + 1) for p, b in products]
         if max(reached) < LIMIT:
             return Scaled(scaled, shift, Scaling("low", 0, wide=False))
     return None

@@ -70,7 +70,7 @@ class Product:
     per_input: float = 0
     registers: int = 0
     weight_loads: int = 1
-    input_loads: int = 1
+    input_loads: float = 1
 
 
 def product_of(contraction: Contraction, host: Host) -> Product:
@@ -88,16 +88,16 @@ def product_of(contraction: Contraction, host: Host) -> Product:
         return replace(counted, weight_loads=planes[0], input_loads=planes[1])
     if name in ("bf16", "bf16_odd") and host.path != "c":
         return _bf16(host, n)
-    if host.path == "c" or name not in ("f32", "u8_i8", "u8_i7", "i16", "i16_modular"):
+    if host.path == "c" or name not in OUTER:
         lanes = LANES * contraction.elements
         return Product(lanes, lanes)
     if name == "f32":
-        return Product(n)
+        return Product(n, input_loads=0.25 if host.path == "neon" else 1)
     if name in ("u8_i8", "u8_i7"):
         return _bytes(host, n, short=name == "u8_i7")
-    if host.path == "avx512" and host.has("avx512_vnni"):
-        return Product(1)
-    return Product(2 * n, 2 * n) if host.path == "neon" else Product(n, n)
+    if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
+        return Product(n)
+    return Product(2 * n, input_loads=0.25) if host.path == "neon" else Product(n, n, registers=1)
 
 
 def _counts(counts: int, host: Host, n: int) -> Product:
@@ -121,7 +121,11 @@ def _bytes(host: Host, n: int, *, short: bool) -> Product:
     if (host.path == "avx512" and host.has("avx512_vnni")) or (host.path == "avx2" and host.has("avx_vnni")):
         return Product(n)
     if host.path == "neon":
-        return Product(n) if host.has("i8mm") else Product(4 * n, 4 * n, 2 * n, 2, registers=4)
+        if host.has("i8mm"):
+            return Product(n, input_loads=0.25)
+        if host.has("dotprod"):
+            return Product(n, per_weights=n, per_input=0.25, registers=n + 1, input_loads=0.25)
+        return Product(4 * n, per_weights=2 * n, per_input=0.5, registers=7, input_loads=0.5)
     return Product(2 * n, n, registers=1) if short else Product(2 * n, 2 * n, 3 * n, 2, registers=2 * n)
 
 
@@ -301,10 +305,22 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
     yield 1, 1
     for blocks in range(1, min(vectors, WIDEST_OF_FEW) + 1):
         for pixels in range(1, loops.columns + 1):
-            if (pixels * blocks + blocks) * n + 1 + extra > host.registers:
+            if pixels * blocks * n + beside(pixels, blocks, contraction, host) + extra > host.registers:
                 break
             if (pixels, blocks) != (1, 1) and (blocks <= WIDEST or pixels <= NARROW_PIXELS):
                 yield pixels, blocks
+
+
+def beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
+    """Registers that a word takes beside the sums, as the texts of each path load it."""
+    weights = blocks * host.registers_per_vector
+    if host.path == "neon" and not isinstance(contraction, Lookup):
+        return weights + pixels
+    return min(pixels, weights) + 1 if host.path == "avx2" and contraction.name in OUTER else weights + 1
+
+
+OUTER = ("f32", "u8_i8", "u8_i7", "i16", "i16_modular")
+"""Contractions whose every register has a name on all paths."""
 
 
 PLAIN_PIXELS = 2

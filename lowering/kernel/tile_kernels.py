@@ -41,7 +41,7 @@ class TileKernelsPass(ModulePass):
     host: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        """Set the attribute `tiles` of layers. Raises HapirError (HAP0728, HAP0731)."""
+        """Set the attribute `tiles` of layers. Raises HapirError (HAP0728, HAP0729, HAP0731)."""
         weights = hapir_context(ctx).weights
         host = find_host(op, self.host)
         for network in networks_of(op):

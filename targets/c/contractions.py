@@ -14,7 +14,8 @@ from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.bit_tiles import bit_tile
 from hapir.targets.c.lookup_tiles import lookup_tile
-from hapir.targets.c.plain_tiles import plain_needs, plain_tile
+from hapir.targets.c.neon_tiles import NEON, neon_tile
+from hapir.targets.c.plain_tiles import plain_tile
 from hapir.targets.c.register_words import REGISTERS, register_tile
 from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
@@ -88,11 +89,42 @@ def tile(contraction: Contraction, path: str, pixels: int, blocks: int, product:
     name = f"tile__{product or contraction.name}_{pixels}x{blocks}"
     texts = VECTORIZED.get(contraction.name)
     if path == "c" or texts is None:
-        return Primitive(name, {path: plain_tile(name, contraction, pixels, blocks, product)}, plain_needs(contraction))
+        plain = plain_tile(name, contraction, pixels, blocks, product)
+        return Primitive(name, {path: plain.texts["c"]}, plain.needs)
+    if path == "neon" and contraction.name in NEON:
+        return neon_tile(name, contraction, pixels, blocks)
     registers = REGISTERS.get((path, contraction.name))
     if registers is not None:
         return Primitive(name, {path: register_tile(name, contraction, registers, pixels, blocks)}, registers.needs)
+    if pixels == 1 and blocks in CHAINS and contraction.sums == "int32_t":
+        text = _chains(name, contraction, texts, blocks, CHAINS[blocks])
+        return Primitive(name, {path: text}, (*texts.needs, "i32x16__add"))
     return Primitive(name, {path: _vector(name, contraction, texts, pixels, blocks)}, texts.needs)
+
+
+CHAINS = {1: 4, 2: 2}
+"""Of a block of one pixel and so many vectors of integers: sums per result, by turns, where else each word would wait
+for the one before."""
+
+
+def _chains(name: str, contraction: Contraction, texts: Texts, blocks: int, chains: int) -> str:
+    """A block of one pixel with several sums per result; integers may be added in any order."""
+    vector, columns = f"hapir__{texts.vector}", range(blocks)
+
+    def word(i: int) -> list[str]:
+        loads = [plus(plus("w", i, "w_step"), j * contraction.per_vector) for j in columns]
+        x = c(texts.broadcast, **{"from": plus("from", i * contraction.elements)})
+        adds = [c(texts.multiply, sum=f"s{i}_{j}", x=f"x{i}", w=c(texts.load, w=loads[j])) for j in columns]
+        return [f"const {vector} x{i} = {x};", *(f"s{i}_{j} = {adds[j]};" for j in columns)]
+
+    starts = [
+        f"{vector} " + ", ".join(f"s{i}_{j} = {texts.vector}__zero()" for j in columns) + ";" for i in range(chains)
+    ]
+    totals = [f"s0_{j} = {texts.vector}__add(s0_{j}, s{i}_{j});" for i in range(1, chains) for j in columns]
+    stores = [f"{texts.vector}__store({plus('sums', j * LANES)}, s0_{j});" for j in columns]
+    several = chains, "\n".join(line for i in range(chains) for line in word(i))
+    end = "\n".join((*totals, *stores))
+    return whole_tile(name, contraction, "\n".join(starts), "\n".join(word(0)), end, several=several)
 
 
 def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, blocks: int) -> str:
@@ -115,4 +147,4 @@ def _vector(name: str, contraction: Contraction, texts: Texts, pixels: int, bloc
     stores = [
         f"{texts.vector}__store({plus('sums', (i * blocks + j) * LANES)}, s{i}_{j});" for i in rows for j in columns
     ]
-    return whole_tile(name, contraction, "\n".join(starts), word(texts.broadcast), "\n".join(stores), last)
+    return whole_tile(name, contraction, "\n".join(starts), word(texts.broadcast), "\n".join(stores), last=last)

@@ -1,33 +1,35 @@
-"""Register blocks in C for any machine: loops over lanes, or vectors of 128 bits that compilers spread as they can.
+"""Register blocks in C for any machine, with vectors of 128 bits or without.
 
-Floats use the vectors of GCC and Clang, which become SSE, NEON or scalars; bytes and halves on x86 the multiplications
-of SSE2, which every x86-64 has. `HAPIR_PLAIN_C` leaves the loops. The sums are the same, on floats in the same order.
+Floats use the vectors of GCC and Clang; bytes and halves on x86 the multiplications of SSE2, which every x86-64 has;
+what is left, and all with `HAPIR_PLAIN_C`, are loops over lanes for the compiler to vectorize. A core without vectors
+takes a few lanes at a time, each sum a variable. The sums are the same, on floats in the same order.
 """
 
 from __future__ import annotations
 
 from hapir.lowering.kernel.contraction import BF16, BF16_ODD, Contraction
 from hapir.lowering.kernel.geometry import LANES
+from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c
-from hapir.targets.c.tile_text import plus, whole_tile
+from hapir.targets.c.tile_text import plus, tile_function, whole_tile, window_loops
 
 _PARTS = 4
 """Vectors of 128 bits for 16 lanes."""
 
 
-def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> Primitive:
     """The block of a contraction; `product` is the function that takes the place of `*`."""
-    scalars = _scalars(name, contraction, pixels, blocks, product)
-    if product or contraction.name not in _FASTER:
-        return scalars
-    condition, text = _FASTER[contraction.name]
-    fast = text(name, contraction, pixels, blocks)
-    return c("#if $condition\n$fast\n#else\n$plain\n#endif", condition=condition, fast=fast, plain=scalars)
-
-
-def plain_needs(contraction: Contraction) -> tuple[str, ...]:
-    """The primitives that a block builds on."""
-    return ("hapir__bf16",) if contraction in (BF16, BF16_ODD) else ()
+    halves = contraction in (BF16, BF16_ODD)
+    texts = [("" if halves else "defined(HAPIR__VECTORS)", _loops(name, contraction, pixels, blocks, product))]
+    if not halves:
+        texts.append(("", _scalars(name, contraction, pixels, blocks, product)))
+    if not product and contraction.name in _FASTER:
+        condition, text = _FASTER[contraction.name]
+        texts.insert(0, (condition, text(name, contraction, pixels, blocks)))
+    lines: list[str] = []
+    for number, (condition, text) in enumerate(texts):
+        lines += [f"#{'elif' if number else 'if'} {condition}" if condition else "#else", text]
+    return Primitive(name, {"c": "\n".join((*lines, "#endif"))}, ("vectors", *(("hapir__bf16",) if halves else ())))
 
 
 def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
@@ -74,7 +76,7 @@ def _bf16(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
         "\n".join("hapir__f32x4 " + ", ".join(f"s{i}_{j} = {{0}}" for j in parts) + ";" for i in rows),
         word(whole=True),
         "\n".join(f"memcpy({plus('sums', (i * len(parts) + j) * 4)}, &s{i}_{j}, 16);" for i in rows for j in parts),
-        c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
+        last=c("{\n    $word\n}", word=word(whole=False)) if contraction == BF16_ODD else "",
     )
 
 
@@ -130,7 +132,7 @@ _LITTLE = "defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !de
 _FASTER = {
     "bf16": (_LITTLE, _bf16),
     "bf16_odd": (_LITTLE, _bf16),
-    "f32": ("defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
+    "f32": ("defined(HAPIR__VECTORS) && defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
     "u8_i8": (_ON_X86, _bytes),
     "u8_i7": (_ON_X86, _bytes),
     "i16": (_ON_X86, _halves),
@@ -139,8 +141,8 @@ _FASTER = {
 """Where there is a faster text than loops, by name of the contraction."""
 
 
-def _scalars(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
-    """The lanes as loops."""
+def _loops(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+    """The lanes as loops, which compilers turn into vectors."""
     lanes, elements = blocks * LANES, contraction.elements
     kind = contraction.sums
     narrow = contraction in (BF16, BF16_ODD)
@@ -172,8 +174,60 @@ def _scalars(name: str, contraction: Contraction, pixels: int, blocks: int, prod
         "\n".join(f"{kind} s{i}[{lanes}] = {{0}};" for i in range(pixels)),
         word(elements),
         "\n".join(f"memcpy({plus('sums', i * lanes)}, s{i}, sizeof(s{i}));" for i in range(pixels)),
-        word(1) if contraction == BF16_ODD else "",
+        last=word(1) if contraction == BF16_ODD else "",
     )
+
+
+AT_A_TIME = 4
+"""Lanes whose sums the registers of a scalar core hold beside two pixels."""
+
+
+def _scalars(name: str, contraction: Contraction, pixels: int, blocks: int, product: str) -> str:
+    """A few lanes at a time, each sum a variable, over the whole window; then the next lanes."""
+    total, kind = blocks * LANES, contraction.sums
+    rows, lanes = range(pixels), range(AT_A_TIME)
+    word: list[str] = []
+    for e in range(contraction.elements):
+        word.append("{")
+        for j in lanes:
+            place = contraction.elements * j + e
+            word.append(f"    const {contraction.w} w{j} = w[{place}];")
+        for i in rows:
+            place = " + ".join(t for t in ("" if i == 0 else _stride(i), str(e) if e or i == 0 else "") if t)
+            word.append(f"    const {contraction.x} x{i} = from[{place}];")
+            word += [f"    {_add(contraction, f's{i}_{j}', f'x{i}', f'w{j}', product)}" for j in lanes]
+        word.append("}")
+    stores = [
+        f"sums[{f'{i * total} + ' if i else ''}j{f' + {j}' if j else ''}] = s{i}_{j};" for i in rows for j in lanes
+    ]
+    body = c(
+        """
+        const $type *const all = w;
+        for (int32_t j = 0; j < $total; j += $lanes) {
+            $start
+            w = all + $elements;
+            $loops
+            $stores
+        }
+        """,
+        type=contraction.w,
+        total=total,
+        lanes=AT_A_TIME,
+        start="\n".join(f"{kind} " + ", ".join(f"s{i}_{j} = 0" for j in lanes) + ";" for i in rows),
+        elements="j" if contraction.elements == 1 else f"{contraction.elements} * j",
+        loops=window_loops(contraction, "\n".join(word)),
+        stores="\n".join(stores),
+    )
+    return tile_function(name, contraction, body)
+
+
+def _add(contraction: Contraction, total: str, x: str, w: str, product: str) -> str:
+    """The statement that adds a product to a sum."""
+    kind = contraction.sums
+    if contraction.modular:
+        return f"{total} = ({kind})((uint32_t){total} + (uint32_t)({x} * {w}));"
+    cast = f"({kind})" if kind != contraction.x else ""
+    return f"{total} += {f'{product}({x}, {w})' if product else f'{cast}{x} * {w}'};"
 
 
 def _stride(index: int) -> str:

@@ -16,7 +16,10 @@ from hapir.targets.c.tile_text import plus, whole_tile
 
 @dataclass(frozen=True)
 class Registers:
-    """A contraction in registers of `lanes` lanes: texts over `from`, `w` and `to` (pointers), `sum`, `x` and `w`."""
+    """A contraction in registers of `lanes` lanes: expressions over pointers `from`, `w`, `to`, and `sum`, `x`, `w`.
+
+    With `add`, sums may be added in any order.
+    """
 
     type: str
     lanes: int
@@ -27,6 +30,7 @@ class Registers:
     store: str
     kept: str
     needs: tuple[str, ...]
+    add: str = ""
 
 
 _FLOATS = Registers(
@@ -53,6 +57,7 @@ def _integers(product: str) -> Registers:
         "_mm256_storeu_si256((void *)($to), $sum)",
         "HAPIR__IN_PLACE($x);",
         ("in_place", "i32x8__word", f"i32x8__{product}"),
+        "_mm256_add_epi32($sum, $more)",
     )
 
 
@@ -66,8 +71,14 @@ REGISTERS = {
 """By path and name of the contraction."""
 
 
+CHAINS = 4
+"""Sums per result of one pixel and one vector of integers, by turns, where else each word waits for the one before."""
+
+
 def register_tile(name: str, contraction: Contraction, texts: Registers, pixels: int, blocks: int) -> str:
     """The text of a block."""
+    if (pixels, blocks) == (1, 1) and texts.add:
+        return _chains(name, contraction, texts)
     rows, columns = range(pixels), range(blocks * LANES // texts.lanes)
     cells = [(i, j) for i in rows for j in columns]
     starts = [f"{texts.type} " + ", ".join(f"s{i}_{j} = {texts.zero}" for j in columns) + ";" for i in rows]
@@ -97,3 +108,21 @@ def register_tile(name: str, contraction: Contraction, texts: Registers, pixels:
         f"{c(texts.store, to=plus('sums', (i * len(columns) + j) * texts.lanes), sum=f's{i}_{j}')};" for i, j in cells
     ]
     return whole_tile(name, contraction, "\n".join(starts), "\n".join(word), "\n".join(stores))
+
+
+def _chains(name: str, contraction: Contraction, texts: Registers) -> str:
+    """One vector of results with several sums each."""
+    columns = range(LANES // texts.lanes)
+
+    def word(i: int) -> list[str]:
+        lines = [f"const {texts.type} x{i} = {c(texts.broadcast, **{'from': plus('from', i * contraction.elements)})};"]
+        for j in columns:
+            w = c(texts.load, w=plus(plus("w", i, "w_step"), j * texts.lanes * contraction.elements))
+            lines.append(f"s{i}_{j} = {c(texts.multiply, sum=f's{i}_{j}', x=f'x{i}', w=w)};")
+        return lines
+
+    starts = [f"{texts.type} " + ", ".join(f"s{i}_{j} = {texts.zero}" for j in columns) + ";" for i in range(CHAINS)]
+    ends = [f"s0_{j} = {c(texts.add, sum=f's0_{j}', more=f's{i}_{j}')};" for i in range(1, CHAINS) for j in columns]
+    ends += [f"{c(texts.store, to=plus('sums', j * texts.lanes), sum=f's0_{j}')};" for j in columns]
+    several = CHAINS, "\n".join(line for i in range(CHAINS) for line in word(i))
+    return whole_tile(name, contraction, "\n".join(starts), "\n".join(word(0)), "\n".join(ends), several=several)

@@ -24,18 +24,38 @@ def tile_function(name: str, contraction: Contraction, body: str) -> str:
     return c("$head\n{\n    (void)x_stride;\n    $body\n}", head=head, body=body)
 
 
-def whole_tile(name: str, contraction: Contraction, start: str, word: str, store: str, last: str = "") -> str:
-    """A register block: what comes before the loops over words, a word, what comes after; `last` as `window_loops`."""
-    return tile_function(name, contraction, "\n".join((start, window_loops(contraction, word, last=last), store)))
+def whole_tile(
+    name: str,
+    contraction: Contraction,
+    start: str,
+    word: str,
+    store: str,
+    *,
+    last: str = "",
+    several: tuple[int, str] | None = None,
+) -> str:
+    """A register block: what comes before the loops over words, a word, and what comes after; the rest as below."""
+    loops = window_loops(contraction, word, last=last, several=several)
+    return tile_function(name, contraction, "\n".join((start, loops, store)))
 
 
 def window_loops(
-    contraction: Contraction, word: str, *, last: str = "", steps: int = 0, before: str = "", after: str = ""
+    contraction: Contraction,
+    word: str,
+    *,
+    last: str = "",
+    steps: int = 0,
+    before: str = "",
+    after: str = "",
+    several: tuple[int, str] | None = None,
 ) -> str:
     """The loops around a word, `last` taking the place of a run's last one.
 
-    With `steps`, a run is cut into pieces of so many words, each between two texts.
+    With `steps`, a run is cut into pieces of so many words, each between two texts; with `several`, so many words at a
+    time have a text of their own, and `word` is what is left over.
     """
+    if several is not None:
+        return _around_runs(contraction, _several(contraction, word, *several))
     loop = c(
         """
         for (int32_t i = 0; i < $words; ++i, from += $elements, w += w_step) {
@@ -63,6 +83,31 @@ def window_loops(
             loop=loop,
             after=after,
         )
+    return _around_runs(contraction, loop)
+
+
+def _several(contraction: Contraction, word: str, count: int, words: str) -> str:
+    """A run, `count` words at a time and then one by one."""
+    return c(
+        """
+        int32_t left = words;
+        for (; left >= $count; left -= $count, from += $elements, w += $count * w_step) {
+            $words
+        }
+        for (; left > 0; --left, from += $each, w += w_step) {
+            $word
+        }
+        """,
+        count=count,
+        elements=count * contraction.elements,
+        each=contraction.elements,
+        words=words,
+        word=word,
+    )
+
+
+def _around_runs(contraction: Contraction, loop: str) -> str:
+    """The loops over the runs of a window."""
     return c(
         """
         for (int32_t r = 0; r < rows; ++r) {

@@ -171,6 +171,51 @@ def test_arithmetic_of_few_bits_can_be_asked_for(tmp_path: Path, arithmetic: str
     assert [difference.mismatches for difference in result.differences] == [0]
 
 
+def test_bf16_is_taken_where_it_is_asked_for(tmp_path: Path):
+    path = tmp_path / "n.hap"
+    asked = "kernel c1 { algorithm = direct, arithmetic = bf16 }"
+    path.write_text(SPEC.replace("kernel c1 { algorithm = winograd, tile = 2 }", asked))
+    images = np.random.default_rng(0).standard_normal((2, 16, 12, 12)).astype(np.float32)
+    np.savez(tmp_path / "images.npz", image=images)
+    assert set(kernels(path, "plain").values()).isdisjoint({'#kernel.choice<direct, "bf16">'})
+    scheduled = load(path).schedule("zen")
+    assert kernels(path, "zen")["c1"] == '#kernel.choice<direct, "bf16">'
+    rows = {row.layer: row for row in kernel_report(scheduled).rows}
+    assert [rows[name].kernel for name in ("c1", "c2")] == ["direct bf16", "direct"]
+    result = scheduled.run("c", tmp_path / "images.npz")
+    (difference,) = result.differences
+    assert 1e-5 < difference.max_rel_error < 0.02
+
+
+@pytest.mark.parametrize(
+    ("layer", "quantized", "why"),
+    [
+        ("16, kernel = 3, groups = 16", False, "each of its filters reads one channel"),
+        ("16, kernel = 3, groups = 16", True, "its formats have one arithmetic"),
+        ("8, kernel = 3", True, "there is no arithmetic `bf16` for its formats, only `bits` or"),
+    ],
+)
+def test_bf16_is_refused_with_a_reason(tmp_path: Path, layer: str, quantized: bool, why: str):
+    path = tmp_path / "n.hap"
+    path.write_text(f"""hap 1
+network n(image: f32[1, 16, 6, 6]) -> f32[1, {layer.split(",")[0]}, 4, 4] {{
+    c1 = conv2d(image, channels = {layer})
+    return c1
+}}
+recipe r {{ {'quantize(weights = i8, activations = u8, calibration = "images.npz")' if quantized else ""} }}
+schedule s of n with r {{
+    weights = random(seed = 1)
+    kernel c1 {{ arithmetic = bf16 }}
+}}
+""")
+    np.savez(tmp_path / "images.npz", image=np.random.default_rng(0).standard_normal((2, 16, 6, 6)).astype(np.float32))
+    with pytest.raises(HapirError) as caught:
+        kernels(path, "s")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "HAP0730"
+    assert f"cannot be computed by `direct bf16`: {why}" in diagnostic.message
+
+
 def test_autotune_measures_and_says_so(spec: Path, capsys: pytest.CaptureFixture[str]):
     spec.write_text(SMALL)
     out, images = spec.parent / "out", str(spec.parent / "images.npz")

@@ -19,9 +19,9 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, shape_of, signed, unsigned
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.steps import Reframe
+from hapir.lowering.kernel.steps import Convolution, Depthwise, Pool, Reframe
 from hapir.reference.values import Array, dtype_of
-from tests.c_machines import FEW, MACHINES, Machine
+from tests.c_machines import FEW, GCC, MACHINES, Machine
 from tests.property.integer_networks import affine_types, requantize
 from tests.property.network_builder import NetworkBuilder
 from tests.property.printed import PrintedByRepr
@@ -164,3 +164,86 @@ def test_padded_layers_in_a_row_copy_nothing(storage: IntegerType):
     copies = [s for s in plan_program(network, build.weights).steps if isinstance(s, Reframe)]
     # signed bytes of the caller are lifted on their way into the first frame, nothing else is copied
     assert len(copies) == (1 if storage == signed(8) else 0)
+
+
+POOLS = (Window((2, 2), (2, 2)), Window((2, 2), (3, 3)), Window((3, 3), (2, 1), padding=(1, 0, 1, 1)))
+"""Windows side by side, apart, and over each other."""
+
+
+def readers(storage: IntegerType | None) -> Sample:
+    """A map that a padded layer reads, and layers without padding of every kind that can read it in its frame."""
+    build, shape = NetworkBuilder([], 3), (2, 3, 9, 10)
+    element = f32 if storage is None else AffineType(storage, FloatData(0.5), 3)
+    image = nn.WeightOp("image", TensorType(element, shape)).result
+
+    def product(x: SSAValue, filters: int, window: Window, groups: int = 1) -> SSAValue:
+        name, shape = build.name("conv"), (filters, shape_of(x)[1] // groups, *window.kernel)
+        if storage is None:
+            w = build.weight(f"{name}.w", build.rng.normal(size=shape).astype(np.float32))
+            return build.append(nn.Conv2dOp(x, w, window=window, groups=groups, layer=name))
+        build.weights.put(f"{name}.w", build.rng.integers(-128, 128, shape).astype(np.int8))
+        w = build.append(nn.WeightOp(f"{name}.w", TensorType(AffineType(signed(8), FloatData(0.25), 0), shape)))
+        return scaled(build.append(nn.Conv2dOp(x, w, window=window, groups=groups, layer=name)), name)
+
+    def scaled(acc: SSAValue, name: str) -> SSAValue:
+        assert storage is not None
+        for key, value in (("m", 200), ("s", 14)):
+            build.weights.put(f"{name}.{key}", np.array([value], np.uint8))
+        m, s = (build.append(nn.WeightOp(f"{name}.{key}", TensorType(unsigned(8), (1,)))) for key in "ms")
+        result, rounding, (low, high) = (
+            TensorType(element, shape_of(acc)),
+            num.Rounding.half_even,
+            integer_range(storage),
+        )
+        return build.append(num.RequantizeOp(acc, m, s, result, rounding=rounding, low=low, high=high, layer=name))
+
+    def pool(x: SSAValue, window: Window) -> SSAValue:
+        return build.append(nn.MaxPoolOp(x, window=window, layer=build.name("pool")))
+
+    def mean(x: SSAValue, window: Window) -> SSAValue:
+        name = build.name("mean")
+        if storage is None:
+            return build.append(nn.AvgPoolOp(x, window=window, count_include_pad=False, layer=name))
+        return scaled(build.append(nn.SumPoolOp(x, window=window, layer=name)), name)
+
+    same, other = Window((3, 3), padding=(1, 1, 1, 1)), Window((2, 2), padding=(0, 1, 1, 0))
+    x = product(image, 8, Window((1, 1)))
+    results = [
+        product(x, 4, Window((3, 3), padding=(1, 2, 1, 2))),
+        product(x, 5, Window((3, 3), dilation=(2, 1))),
+        product(x, 5, Window((2, 3), (2, 1), dilation=(3, 2))),
+        product(x, 6, Window((2, 2), (1, 2)), groups=2),
+        product(x, 8, Window((3, 2), (2, 1)), groups=8),
+        mean(x, Window((5, 4), (2, 3))),
+        # a pool that writes into a frame, and pools of layers of their own that do
+        product(pool(x, Window((2, 3), (2, 1))), 4, same),
+        *(product(pool(product(x, 5, w), p), 4, same) for w in (Window((1, 1)), same) for p in POOLS),
+        # a frame that is copied from another
+        product(x, 4, other),
+    ]
+    network = build.finish("sample", image, [(f"y{i}", result) for i, result in enumerate(results)])
+    given: Array = build.rng.normal(size=shape).astype(np.float32)
+    if storage is not None:
+        given = build.rng.integers(*integer_range(storage), shape, endpoint=True).astype(dtype_of(storage))
+    return grouped(network, build.weights), build.weights, {"image": given}
+
+
+@pytest.mark.parametrize("of_sums", [True, False])
+@pytest.mark.parametrize("storage", [None, unsigned(8), signed(8)], ids=str)
+def test_layers_without_padding_read_the_frame_of_one_with(
+    storage: IntegerType | None, of_sums: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if not of_sums:  # pools of layers run over rows of results, as where those of sums would be too long
+        monkeypatch.setattr("hapir.lowering.kernel.plan_program.SUMS_RING", 0)
+    network, weights, inputs = readers(storage)
+    steps = plan_program(network, weights).steps
+    rings = {step.pool.of_sums for step in steps if isinstance(step, Convolution) and step.pool is not None}
+    assert rings == {of_sums}
+    if storage != signed(8):  # a copy that is lifted serves products of bytes alone
+        frames = [step.frame for step in steps if isinstance(step, Convolution | Depthwise | Pool)][1:8]
+        assert all(frame is not None and frame.pitch == 8 * (10 + 2 + 2) for frame in frames)
+        writers = [step for step in steps if isinstance(step, Convolution | Pool) and step.to is not None]
+        assert sum(isinstance(step, Pool) for step in writers) == 1
+        assert sum(isinstance(step, Convolution) and step.pool is not None for step in writers) == 2 * len(POOLS)
+        assert sum(isinstance(step, Reframe) and step.frame is not None for step in steps) >= 1
+    Ready.of([(network, weights, inputs)]).check(GCC[0], "-O1")

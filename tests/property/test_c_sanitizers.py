@@ -5,6 +5,7 @@ Tensors and contexts lie in blocks of exactly their size, so a read or write pas
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from tests.property.test_c_reference import grouped
 
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 FLAGS = ("-std=c11", "-O1", *SANITIZERS, "-Wall", "-Wextra", "-Werror", "-pedantic")
+PATHS = {"base": (), **({"native": ("-march=native",)} if platform.machine() == "x86_64" else {})}
+"""Flags by what compilers take without them, and with the vectors of this host."""
 
 HEAD = """
 #include <stdint.h>
@@ -76,7 +79,7 @@ def program(artefacts: Sequence[CArtefact]) -> str:
     return "\n".join([*parts, "return 0;\n}\n"])
 
 
-def run_sanitized(artefacts: Sequence[CArtefact]) -> None:
+def run_sanitized(artefacts: Sequence[CArtefact], flags: Sequence[str] = ()) -> None:
     """Compile and run; any report of a sanitizer fails."""
     with tempfile.TemporaryDirectory() as folder:
         files = {"main.c": program(artefacts)}
@@ -85,7 +88,7 @@ def run_sanitized(artefacts: Sequence[CArtefact]) -> None:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         sources = [name for name in files if name.endswith(".c")]
-        command = [*find_compiler().command, *FLAGS, "-o", "main", *sources, "-lm"]
+        command = [*find_compiler().command, *FLAGS, *flags, "-o", "main", *sources, "-lm"]
         subprocess.run(command, cwd=folder, check=True)
         done = subprocess.run([str(Path(folder) / "main")], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -98,29 +101,31 @@ NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-def check(samples: Sequence[IntegerSample | Sample]) -> None:
+def check(samples: Sequence[IntegerSample | Sample], path: str) -> None:
     """Each network, unfused and fused, in one program."""
     artefacts: list[CArtefact] = []
     for sample in samples:
         for form in (sample.network, grouped(sample.network, sample.weights)):
             artefacts.append(emit_c(form, sample.weights, f"net{len(artefacts)}"))
-    run_sanitized(artefacts)
+    run_sanitized(artefacts, PATHS[path])
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
     st.lists(integer_networks(), min_size=4, max_size=4),
     st.lists(networks(max_layers=4), min_size=2, max_size=2),
 )
-def test_no_undefined_behaviour(integers: list[IntegerSample], floats: list[Sample]):
-    check([*integers, *floats])
+def test_no_undefined_behaviour(path: str, integers: list[IntegerSample], floats: list[Sample]):
+    check([*integers, *floats], path)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=25, deadline=None, suppress_health_check=QUIET, phases=NO_SHRINKING)
 @given(
     st.lists(integer_networks(max_layers=8), min_size=4, max_size=4),
     st.lists(networks(max_layers=8), min_size=4, max_size=4),
 )
-def test_no_undefined_behaviour_sweep(integers: list[IntegerSample], floats: list[Sample]):
-    check([*integers, *floats])
+def test_no_undefined_behaviour_sweep(path: str, integers: list[IntegerSample], floats: list[Sample]):
+    check([*integers, *floats], path)

@@ -95,13 +95,15 @@ def test_quantize(rounding: Rounding, scale: float):
     compare(network_of([], op, type_), WeightStore(), values)
 
 
-def test_a_value_that_is_not_a_number_becomes_the_lowest():
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_value_that_is_not_a_number_becomes_the_lowest(bits: int):
     type_ = TensorType(f32, (1, 3))
-    op = num.QuantizeOp(nn.WeightOp("x", type_).result, TensorType(AffineType(signed(8), FloatData(1.0), 0), (1, 3)))
+    codes = AffineType(signed(bits), FloatData(1.0), 0)
+    op = num.QuantizeOp(nn.WeightOp("x", type_).result, TensorType(codes, (1, 3)))
     x = np.array([[np.nan, np.inf, -np.inf]], np.float32)
     for flags in FLAGS:
         module = build_c(emit_c(network_of([], op.clone(), type_), WeightStore()), flags=flags, cache=False)
-        assert module.run({"x": x})["y"].tolist() == [[-128, 127, -128]]
+        assert module.run({"x": x})["y"].tolist() == [[-(1 << bits - 1), (1 << bits - 1) - 1, -(1 << bits - 1)]]
 
 
 def test_dequantize_rounds_once():

@@ -133,6 +133,13 @@ def real_cases() -> list[Case]:
         for form in dict.fromkeys((None, steps)):
             stage = Quantize(scale, zero_point, rounding, *bounds, ctype, form)
             cases.append(Case((stage,), "float", x, expected))
+    for rounding, scale in product(Rounding, (0.1, 0.5)):
+        # codes of fewer bits than their type: what is not a number becomes the lowest of them
+        x = rng.normal(0, 1, (20, 19)).astype(np.float32)
+        expected = reference.quantize(x, scale, 1, (-8, 7), rounding)
+        x[4, :9], expected[4, :9] = np.nan, -8
+        for form in dict.fromkeys((None, plan_steps(scale, 1, (-8, 7), rounding))):
+            cases.append(Case((Quantize(scale, 1, rounding, -8, 7, "int8_t", form),), "float", x, expected))
     per_channel = rng.uniform(0.01, 2, 17)
     x = rng.normal(0, 50, (40, 17)).astype(np.float32)
     expected = reference.quantize(x, per_channel, 0, (-128, 127), Rounding.half_even)

@@ -27,10 +27,12 @@ PACKAGES = {
     "dataflow": "hapir_output_stationary",
 }
 """The package that each page builds."""
+WALKS = ("kernel",)
+"""Pages that walk through hapir's own files."""
 
 
 def test_there_is_a_page_per_kind():
-    assert {page.stem for page in PAGES} == set(PACKAGES)
+    assert {page.stem for page in PAGES} == {*PACKAGES, *WALKS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -59,6 +61,9 @@ def test_every_block_of_code_is_checked(page: Path):
     assert len(blocks) >= 4
     for before, language, block in blocks:
         assert language == "text" or before.startswith("<!-- ") or block.startswith("pip install")
+    if page.stem in WALKS:
+        assert all(before.startswith(("<!-- part of: ", "<!-- run")) for before, _, _ in blocks)
+        return
     for name in ("pyproject.toml", "example.hap"):
         assert f"<!-- file: tests/plugins/{PACKAGES[page.stem]}/{name} -->" in text
     modules = [p for p in (ROOT / "tests" / "plugins" / PACKAGES[page.stem]).rglob("*") if p.suffix in (".py", ".hap")]

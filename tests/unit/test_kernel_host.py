@@ -122,8 +122,8 @@ def test_the_computer_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_arm_names_its_extensions_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    found = detect(computer(tmp_path, "Features\t: fp asimd asimddp\n", {}))
-    assert (found.path, found.extensions) == ("neon", frozenset({"neon", "dotprod"}))
+    found = detect(computer(tmp_path, "Features\t: fp asimd asimddp bf16 sve\n", {}))
+    assert (found.path, found.extensions) == ("neon", frozenset({"neon", "dotprod", "bf16"}))
 
 
 def test_a_computer_that_reports_nothing_is_a_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

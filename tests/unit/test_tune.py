@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import hapir.tune
 from hapir.driver import Scheduled, load
 from hapir.lowering.kernel.choose import KERNEL, TILES, products_of
+from hapir.targets.c.build import find_compiler
 from hapir.targets.c.emit import CArtefact
 from hapir.weights import Array
 
@@ -81,6 +83,24 @@ def test_what_was_measured_once_is_kept(measured: list[int], tmp_path: Path):
     assert attributes(again) == attributes(first)
     assert again.tuning == first.tuning
     scheduled(tmp_path).autotuned(cache=False)
+    assert len(measured) == 2 * count
+
+
+@pytest.mark.parametrize("what", ["flags", "compiler", "processor"])
+def test_what_was_measured_elsewhere_is_measured_anew(
+    what: str, measured: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scheduled(tmp_path).autotuned()
+    count = len(measured)
+    match what:
+        case "flags":
+            monkeypatch.setattr(hapir.tune, "FAST_FLAGS", ("-O1",))
+        case "compiler":
+            newer = replace(find_compiler(), version="another")
+            monkeypatch.setattr(hapir.tune, "find_compiler", lambda: newer)
+        case _:
+            monkeypatch.setattr(hapir.tune, "_processor", lambda: "another")
+    scheduled(tmp_path).autotuned()
     assert len(measured) == 2 * count
 
 

@@ -69,6 +69,11 @@ _IN_PLACE = """
 #define HAPIR__IN_PLACE(sum) (void)(sum)
 #endif"""
 
+_VECTORS = """
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif"""
+
 _DOT_U8_I8 = {
     "avx512": """
 #if defined(__AVX512VNNI__)
@@ -198,6 +203,14 @@ HAPIR__INLINE __m256i i32x8__word(const void *p)
     int32_t word;
     memcpy(&word, p, sizeof(word));
     return _mm256_set1_epi32(word);
+}"""
+
+_NEON_WORD = """
+HAPIR__INLINE int32_t hapir__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return word;
 }"""
 
 _NEON_DOT_I16 = """
@@ -333,6 +346,7 @@ return (hapir__i32x16){
             "(int32_t)((uint32_t)x.v[i] + (uint32_t)y.v[i])",
         ),
     ),
+    Primitive("vectors", dict.fromkeys(PATHS, _VECTORS)),
     Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),
     _function(
         "f32x16__kept",
@@ -358,6 +372,7 @@ return (hapir__i32x16){
         },
         "in_place",
     ),
+    Primitive("hapir__word", {"neon": _NEON_WORD}),
     Primitive("i32x8__word", {"avx2": _AVX2_WORD}),
     Primitive("i32x8__dot_u8_i8", {"avx2": _AVX2_DOT_U8_I8}, ("in_place",)),
     Primitive("i32x8__dot_u8_i7", {"avx2": _AVX2_DOT_U8_I7}, ("in_place", "i32x8__dot_u8_i8")),

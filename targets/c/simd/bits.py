@@ -137,7 +137,7 @@ return low;""",
 
 PRIMITIVES = (
     everywhere("hapir__count", _COUNT_WORD),
-    Primitive("hapir__keep", {"avx512": _KEEP}),
+    Primitive("hapir__keep", {"avx512": _KEEP, "neon": _KEEP}),
     function(
         "i32x16__and_xor",
         VECTOR,

@@ -133,6 +133,16 @@ HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x
     #endif
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i7(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    #if defined(__AVX512VNNI__)
+    return i32x16__dot_u8_i8(sum, x, w);
+    #else
+    const __m512i pairs = _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1));
+    return _mm512_add_epi32(sum, pairs);
+    #endif
+}
+
 HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
 {
     _mm512_storeu_si512(p, x);
@@ -144,7 +154,16 @@ HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
     return x;
 }
 
-HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+/* GCC regroups sums that it sees in a row, and keeps inputs for later turns that it could load: both spill. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__KEEP(sum) __asm__("" : "+v"(sum))
+#define HAPIR__FORGET __asm__ __volatile__("" : : : "memory")
+#else
+#define HAPIR__KEEP(sum) ((void)0)
+#define HAPIR__FORGET ((void)0)
+#endif
+
+HAPIR__INLINE void tile__u8_i7_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
@@ -159,13 +178,13 @@ HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, 
             for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
                 const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
                 const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+                s0_0 = i32x16__dot_u8_i7(s0_0, x0, w0);
                 const hapir__i32x16 x1 = i32x16__word(from + x_stride);
-                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
+                s1_0 = i32x16__dot_u8_i7(s1_0, x1, w0);
                 const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
-                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
+                s2_0 = i32x16__dot_u8_i7(s2_0, x2, w0);
                 const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
-                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+                s3_0 = i32x16__dot_u8_i7(s3_0, x3, w0);
             }
         }
     }
@@ -220,22 +239,42 @@ HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
     _mm_mask_storeu_epi8(y, (__mmask16)((1U << n) - 1U), _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
 }
 
-HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif
+
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
     hapir__i32x16 s0_0 = i32x16__zero();
+    hapir__i32x16 s1_0 = i32x16__zero();
+    hapir__i32x16 s2_0 = i32x16__zero();
+    hapir__i32x16 s3_0 = i32x16__zero();
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
-            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
                 const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+                s0_0 = i32x16__dot_u8_i7(s0_0, x0, i32x16__load(w));
+                const hapir__i32x16 x1 = i32x16__word(from + 4);
+                s1_0 = i32x16__dot_u8_i7(s1_0, x1, i32x16__load(w + w_step));
+                const hapir__i32x16 x2 = i32x16__word(from + 8);
+                s2_0 = i32x16__dot_u8_i7(s2_0, x2, i32x16__load(w + 2 * w_step));
+                const hapir__i32x16 x3 = i32x16__word(from + 12);
+                s3_0 = i32x16__dot_u8_i7(s3_0, x3, i32x16__load(w + 3 * w_step));
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const hapir__i32x16 x0 = i32x16__word(from);
+                s0_0 = i32x16__dot_u8_i7(s0_0, x0, i32x16__load(w));
             }
         }
     }
+    s0_0 = i32x16__add(s0_0, s1_0);
+    s0_0 = i32x16__add(s0_0, s2_0);
+    s0_0 = i32x16__add(s0_0, s3_0);
     i32x16__store(sums, s0_0);
 }
 
@@ -292,23 +331,43 @@ HAPIR__INLINE hapir__i32x16 i32x16__load(const void *p)
 #define HAPIR__IN_PLACE(sum) (void)(sum)
 #endif
 
+HAPIR__INLINE __m256i i32x8__dot_u8_i8(__m256i sum, __m256i x, __m256i w)
+{
+#if defined(__AVXVNNI__)
+    sum = _mm256_dpbusd_avx_epi32(sum, x, w);
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#else
+    const __m256i x_even = _mm256_and_si256(x, _mm256_set1_epi32(0x00FF00FF)), x_odd = _mm256_srli_epi16(x, 8);
+    const __m256i w_even = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), w_odd = _mm256_srai_epi16(w, 8);
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x_even, w_even));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(x_odd, w_odd));
+#endif
+}
+
 HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
 {
-    #if defined(__AVXVNNI__)
-    sum.a = _mm256_dpbusd_avx_epi32(sum.a, x.a, w.a);
-    sum.b = _mm256_dpbusd_avx_epi32(sum.b, x.b, w.b);
-    HAPIR__IN_PLACE(sum.a);
-    HAPIR__IN_PLACE(sum.b);
-    #else
-    const __m256i low = _mm256_set1_epi32(0x00FF00FF);
-    const __m256i x_even = _mm256_and_si256(x.a, low), x_odd = _mm256_srli_epi16(x.a, 8);
-    const __m256i a_even = _mm256_srai_epi16(_mm256_slli_epi16(w.a, 8), 8), a_odd = _mm256_srai_epi16(w.a, 8);
-    const __m256i b_even = _mm256_srai_epi16(_mm256_slli_epi16(w.b, 8), 8), b_odd = _mm256_srai_epi16(w.b, 8);
-    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_even, a_even));
-    sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(x_odd, a_odd));
-    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_even, b_even));
-    sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(x_odd, b_odd));
-    #endif
+    sum.a = i32x8__dot_u8_i8(sum.a, x.a, w.a);
+    sum.b = i32x8__dot_u8_i8(sum.b, x.b, w.b);
+    return sum;
+}
+
+/* The same where no two neighbouring products leave 16 bits together. */
+HAPIR__INLINE __m256i i32x8__dot_u8_i7(__m256i sum, __m256i x, __m256i w)
+{
+#if defined(__AVXVNNI__)
+    return i32x8__dot_u8_i8(sum, x, w);
+#else
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)));
+    HAPIR__IN_PLACE(sum);
+    return sum;
+#endif
+}
+
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i7(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    sum.a = i32x8__dot_u8_i7(sum.a, x.a, w.a);
+    sum.b = i32x8__dot_u8_i7(sum.b, x.b, w.b);
     return sum;
 }
 
@@ -325,35 +384,53 @@ HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
     return x;
 }
 
-HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+HAPIR__INLINE __m256i i32x8__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return _mm256_set1_epi32(word);
+}
+
+HAPIR__INLINE void tile__u8_i7_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
-    hapir__i32x16 s0_0 = i32x16__zero();
-    hapir__i32x16 s1_0 = i32x16__zero();
-    hapir__i32x16 s2_0 = i32x16__zero();
-    hapir__i32x16 s3_0 = i32x16__zero();
+    __m256i s0_0 = _mm256_setzero_si256(), s0_1 = _mm256_setzero_si256();
+    __m256i s1_0 = _mm256_setzero_si256(), s1_1 = _mm256_setzero_si256();
+    __m256i s2_0 = _mm256_setzero_si256(), s2_1 = _mm256_setzero_si256();
+    __m256i s3_0 = _mm256_setzero_si256(), s3_1 = _mm256_setzero_si256();
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
             for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
-                const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
-                const hapir__i32x16 x1 = i32x16__word(from + x_stride);
-                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
-                const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
-                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
-                const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
-                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+                __m256i w0 = _mm256_loadu_si256((const void *)(w));
+                HAPIR__IN_PLACE(w0);
+                __m256i w1 = _mm256_loadu_si256((const void *)(w + 32));
+                HAPIR__IN_PLACE(w1);
+                const __m256i x0 = i32x8__word(from);
+                s0_0 = i32x8__dot_u8_i7(s0_0, x0, w0);
+                s0_1 = i32x8__dot_u8_i7(s0_1, x0, w1);
+                const __m256i x1 = i32x8__word(from + x_stride);
+                s1_0 = i32x8__dot_u8_i7(s1_0, x1, w0);
+                s1_1 = i32x8__dot_u8_i7(s1_1, x1, w1);
+                const __m256i x2 = i32x8__word(from + 2 * x_stride);
+                s2_0 = i32x8__dot_u8_i7(s2_0, x2, w0);
+                s2_1 = i32x8__dot_u8_i7(s2_1, x2, w1);
+                const __m256i x3 = i32x8__word(from + 3 * x_stride);
+                s3_0 = i32x8__dot_u8_i7(s3_0, x3, w0);
+                s3_1 = i32x8__dot_u8_i7(s3_1, x3, w1);
             }
         }
     }
-    i32x16__store(sums, s0_0);
-    i32x16__store(sums + 16, s1_0);
-    i32x16__store(sums + 32, s2_0);
-    i32x16__store(sums + 48, s3_0);
+    _mm256_storeu_si256((void *)(sums), s0_0);
+    _mm256_storeu_si256((void *)(sums + 8), s0_1);
+    _mm256_storeu_si256((void *)(sums + 16), s1_0);
+    _mm256_storeu_si256((void *)(sums + 24), s1_1);
+    _mm256_storeu_si256((void *)(sums + 32), s2_0);
+    _mm256_storeu_si256((void *)(sums + 40), s2_1);
+    _mm256_storeu_si256((void *)(sums + 48), s3_0);
+    _mm256_storeu_si256((void *)(sums + 56), s3_1);
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
@@ -412,23 +489,52 @@ HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
     memcpy(y, lanes, sizeof(*y) * (size_t)n);
 }
 
-HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif
+
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
-    hapir__i32x16 s0_0 = i32x16__zero();
+    __m256i s0_0 = _mm256_setzero_si256(), s0_1 = _mm256_setzero_si256();
+    __m256i s1_0 = _mm256_setzero_si256(), s1_1 = _mm256_setzero_si256();
+    __m256i s2_0 = _mm256_setzero_si256(), s2_1 = _mm256_setzero_si256();
+    __m256i s3_0 = _mm256_setzero_si256(), s3_1 = _mm256_setzero_si256();
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
-            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
-                const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
+                const __m256i x0 = i32x8__word(from);
+                s0_0 = i32x8__dot_u8_i7(s0_0, x0, _mm256_loadu_si256((const void *)(w)));
+                s0_1 = i32x8__dot_u8_i7(s0_1, x0, _mm256_loadu_si256((const void *)(w + 32)));
+                const __m256i x1 = i32x8__word(from + 4);
+                s1_0 = i32x8__dot_u8_i7(s1_0, x1, _mm256_loadu_si256((const void *)(w + w_step)));
+                s1_1 = i32x8__dot_u8_i7(s1_1, x1, _mm256_loadu_si256((const void *)(w + w_step + 32)));
+                const __m256i x2 = i32x8__word(from + 8);
+                s2_0 = i32x8__dot_u8_i7(s2_0, x2, _mm256_loadu_si256((const void *)(w + 2 * w_step)));
+                s2_1 = i32x8__dot_u8_i7(s2_1, x2, _mm256_loadu_si256((const void *)(w + 2 * w_step + 32)));
+                const __m256i x3 = i32x8__word(from + 12);
+                s3_0 = i32x8__dot_u8_i7(s3_0, x3, _mm256_loadu_si256((const void *)(w + 3 * w_step)));
+                s3_1 = i32x8__dot_u8_i7(s3_1, x3, _mm256_loadu_si256((const void *)(w + 3 * w_step + 32)));
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const __m256i x0 = i32x8__word(from);
+                s0_0 = i32x8__dot_u8_i7(s0_0, x0, _mm256_loadu_si256((const void *)(w)));
+                s0_1 = i32x8__dot_u8_i7(s0_1, x0, _mm256_loadu_si256((const void *)(w + 32)));
             }
         }
     }
-    i32x16__store(sums, s0_0);
+    s0_0 = _mm256_add_epi32(s0_0, s1_0);
+    s0_1 = _mm256_add_epi32(s0_1, s1_1);
+    s0_0 = _mm256_add_epi32(s0_0, s2_0);
+    s0_1 = _mm256_add_epi32(s0_1, s2_1);
+    s0_0 = _mm256_add_epi32(s0_0, s3_0);
+    s0_1 = _mm256_add_epi32(s0_1, s3_1);
+    _mm256_storeu_si256((void *)(sums), s0_0);
+    _mm256_storeu_si256((void *)(sums + 8), s0_1);
 }
 
 HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
@@ -511,6 +617,11 @@ HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i8(hapir__i32x16 sum, hapir__i32x16 x
     return sum;
 }
 
+HAPIR__INLINE hapir__i32x16 i32x16__dot_u8_i7(hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w)
+{
+    return i32x16__dot_u8_i8(sum, x, w);
+}
+
 HAPIR__INLINE void i32x16__store(int32_t *p, hapir__i32x16 x)
 {
     vst1q_s32(p, x.a);
@@ -524,36 +635,631 @@ HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
     return x;
 }
 
-HAPIR__INLINE void tile__u8_i8_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+/* GCC regroups sums that it sees in a row, and keeps inputs for later turns that it could load: both spill. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAPIR__KEEP(sum) __asm__("" : "+v"(sum))
+#define HAPIR__FORGET __asm__ __volatile__("" : : : "memory")
+#else
+#define HAPIR__KEEP(sum) ((void)0)
+#define HAPIR__FORGET ((void)0)
+#endif
+
+HAPIR__INLINE int32_t hapir__word(const void *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+HAPIR__INLINE void tile__u8_i7_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
-    hapir__i32x16 s0_0 = i32x16__zero();
-    hapir__i32x16 s1_0 = i32x16__zero();
-    hapir__i32x16 s2_0 = i32x16__zero();
-    hapir__i32x16 s3_0 = i32x16__zero();
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
+    int32x4_t s1_0 = vdupq_n_s32(0), s1_1 = vdupq_n_s32(0), s1_2 = vdupq_n_s32(0), s1_3 = vdupq_n_s32(0);
+    int32x4_t s2_0 = vdupq_n_s32(0), s2_1 = vdupq_n_s32(0), s2_2 = vdupq_n_s32(0), s2_3 = vdupq_n_s32(0);
+    int32x4_t s3_0 = vdupq_n_s32(0), s3_1 = vdupq_n_s32(0), s3_2 = vdupq_n_s32(0), s3_3 = vdupq_n_s32(0);
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
-            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__kept(i32x16__load(w));
-                const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
-                const hapir__i32x16 x1 = i32x16__word(from + x_stride);
-                s1_0 = i32x16__dot_u8_i8(s1_0, x1, w0);
-                const hapir__i32x16 x2 = i32x16__word(from + 2 * x_stride);
-                s2_0 = i32x16__dot_u8_i8(s2_0, x2, w0);
-                const hapir__i32x16 x3 = i32x16__word(from + 3 * x_stride);
-                s3_0 = i32x16__dot_u8_i8(s3_0, x3, w0);
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
+                const uint8x16_t x0 = vld1q_u8(from);
+                const uint8x16_t x1 = vld1q_u8(from + x_stride);
+                const uint8x16_t x2 = vld1q_u8(from + 2 * x_stride);
+                const uint8x16_t x3 = vld1q_u8(from + 3 * x_stride);
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 0);
+                    s1_0 = vsudotq_laneq_s32(s1_0, w0, x1, 0);
+                    s1_1 = vsudotq_laneq_s32(s1_1, w1, x1, 0);
+                    s1_2 = vsudotq_laneq_s32(s1_2, w2, x1, 0);
+                    s1_3 = vsudotq_laneq_s32(s1_3, w3, x1, 0);
+                    s2_0 = vsudotq_laneq_s32(s2_0, w0, x2, 0);
+                    s2_1 = vsudotq_laneq_s32(s2_1, w1, x2, 0);
+                    s2_2 = vsudotq_laneq_s32(s2_2, w2, x2, 0);
+                    s2_3 = vsudotq_laneq_s32(s2_3, w3, x2, 0);
+                    s3_0 = vsudotq_laneq_s32(s3_0, w0, x3, 0);
+                    s3_1 = vsudotq_laneq_s32(s3_1, w1, x3, 0);
+                    s3_2 = vsudotq_laneq_s32(s3_2, w2, x3, 0);
+                    s3_3 = vsudotq_laneq_s32(s3_3, w3, x3, 0);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + w_step);
+                    const int8x16_t w1 = vld1q_s8(w + w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 1);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 1);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 1);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 1);
+                    s1_0 = vsudotq_laneq_s32(s1_0, w0, x1, 1);
+                    s1_1 = vsudotq_laneq_s32(s1_1, w1, x1, 1);
+                    s1_2 = vsudotq_laneq_s32(s1_2, w2, x1, 1);
+                    s1_3 = vsudotq_laneq_s32(s1_3, w3, x1, 1);
+                    s2_0 = vsudotq_laneq_s32(s2_0, w0, x2, 1);
+                    s2_1 = vsudotq_laneq_s32(s2_1, w1, x2, 1);
+                    s2_2 = vsudotq_laneq_s32(s2_2, w2, x2, 1);
+                    s2_3 = vsudotq_laneq_s32(s2_3, w3, x2, 1);
+                    s3_0 = vsudotq_laneq_s32(s3_0, w0, x3, 1);
+                    s3_1 = vsudotq_laneq_s32(s3_1, w1, x3, 1);
+                    s3_2 = vsudotq_laneq_s32(s3_2, w2, x3, 1);
+                    s3_3 = vsudotq_laneq_s32(s3_3, w3, x3, 1);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 2 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 2 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 2 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 2 * w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 2);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 2);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 2);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 2);
+                    s1_0 = vsudotq_laneq_s32(s1_0, w0, x1, 2);
+                    s1_1 = vsudotq_laneq_s32(s1_1, w1, x1, 2);
+                    s1_2 = vsudotq_laneq_s32(s1_2, w2, x1, 2);
+                    s1_3 = vsudotq_laneq_s32(s1_3, w3, x1, 2);
+                    s2_0 = vsudotq_laneq_s32(s2_0, w0, x2, 2);
+                    s2_1 = vsudotq_laneq_s32(s2_1, w1, x2, 2);
+                    s2_2 = vsudotq_laneq_s32(s2_2, w2, x2, 2);
+                    s2_3 = vsudotq_laneq_s32(s2_3, w3, x2, 2);
+                    s3_0 = vsudotq_laneq_s32(s3_0, w0, x3, 2);
+                    s3_1 = vsudotq_laneq_s32(s3_1, w1, x3, 2);
+                    s3_2 = vsudotq_laneq_s32(s3_2, w2, x3, 2);
+                    s3_3 = vsudotq_laneq_s32(s3_3, w3, x3, 2);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 3 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 3 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 3 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 3 * w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 3);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 3);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 3);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 3);
+                    s1_0 = vsudotq_laneq_s32(s1_0, w0, x1, 3);
+                    s1_1 = vsudotq_laneq_s32(s1_1, w1, x1, 3);
+                    s1_2 = vsudotq_laneq_s32(s1_2, w2, x1, 3);
+                    s1_3 = vsudotq_laneq_s32(s1_3, w3, x1, 3);
+                    s2_0 = vsudotq_laneq_s32(s2_0, w0, x2, 3);
+                    s2_1 = vsudotq_laneq_s32(s2_1, w1, x2, 3);
+                    s2_2 = vsudotq_laneq_s32(s2_2, w2, x2, 3);
+                    s2_3 = vsudotq_laneq_s32(s2_3, w3, x2, 3);
+                    s3_0 = vsudotq_laneq_s32(s3_0, w0, x3, 3);
+                    s3_1 = vsudotq_laneq_s32(s3_1, w1, x3, 3);
+                    s3_2 = vsudotq_laneq_s32(s3_2, w2, x3, 3);
+                    s3_3 = vsudotq_laneq_s32(s3_3, w3, x3, 3);
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const uint8x16_t x0 = vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from)));
+                const uint8x16_t x1 = vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + x_stride)));
+                const uint8x16_t x2 = vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + 2 * x_stride)));
+                const uint8x16_t x3 = vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + 3 * x_stride)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 0);
+                    s1_0 = vsudotq_laneq_s32(s1_0, w0, x1, 0);
+                    s1_1 = vsudotq_laneq_s32(s1_1, w1, x1, 0);
+                    s1_2 = vsudotq_laneq_s32(s1_2, w2, x1, 0);
+                    s1_3 = vsudotq_laneq_s32(s1_3, w3, x1, 0);
+                    s2_0 = vsudotq_laneq_s32(s2_0, w0, x2, 0);
+                    s2_1 = vsudotq_laneq_s32(s2_1, w1, x2, 0);
+                    s2_2 = vsudotq_laneq_s32(s2_2, w2, x2, 0);
+                    s2_3 = vsudotq_laneq_s32(s2_3, w3, x2, 0);
+                    s3_0 = vsudotq_laneq_s32(s3_0, w0, x3, 0);
+                    s3_1 = vsudotq_laneq_s32(s3_1, w1, x3, 0);
+                    s3_2 = vsudotq_laneq_s32(s3_2, w2, x3, 0);
+                    s3_3 = vsudotq_laneq_s32(s3_3, w3, x3, 0);
+                }
             }
         }
     }
-    i32x16__store(sums, s0_0);
-    i32x16__store(sums + 16, s1_0);
-    i32x16__store(sums + 32, s2_0);
-    i32x16__store(sums + 48, s3_0);
+    vst1q_s32(sums, s0_0);
+    vst1q_s32(sums + 4, s0_1);
+    vst1q_s32(sums + 8, s0_2);
+    vst1q_s32(sums + 12, s0_3);
+    vst1q_s32(sums + 16, s1_0);
+    vst1q_s32(sums + 20, s1_1);
+    vst1q_s32(sums + 24, s1_2);
+    vst1q_s32(sums + 28, s1_3);
+    vst1q_s32(sums + 32, s2_0);
+    vst1q_s32(sums + 36, s2_1);
+    vst1q_s32(sums + 40, s2_2);
+    vst1q_s32(sums + 44, s2_3);
+    vst1q_s32(sums + 48, s3_0);
+    vst1q_s32(sums + 52, s3_1);
+    vst1q_s32(sums + 56, s3_2);
+    vst1q_s32(sums + 60, s3_3);
 }
+#elif defined(__ARM_FEATURE_DOTPROD)
+HAPIR__INLINE void tile__u8_i7_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
+    int32x4_t s1_0 = vdupq_n_s32(0), s1_1 = vdupq_n_s32(0), s1_2 = vdupq_n_s32(0), s1_3 = vdupq_n_s32(0);
+    int32x4_t s2_0 = vdupq_n_s32(0), s2_1 = vdupq_n_s32(0), s2_2 = vdupq_n_s32(0), s2_3 = vdupq_n_s32(0);
+    int32x4_t s3_0 = vdupq_n_s32(0), s3_1 = vdupq_n_s32(0), s3_2 = vdupq_n_s32(0), s3_3 = vdupq_n_s32(0);
+    int32x4_t more0 = vdupq_n_s32(0), more1 = vdupq_n_s32(0), more2 = vdupq_n_s32(0), more3 = vdupq_n_s32(0);
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
+                const int8x16_t x0 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from), vdupq_n_u8(128)));
+                const int8x16_t x1 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from + x_stride), vdupq_n_u8(128)));
+                const int8x16_t x2 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from + 2 * x_stride), vdupq_n_u8(128)));
+                const int8x16_t x3 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from + 3 * x_stride), vdupq_n_u8(128)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 0);
+                    s1_0 = vdotq_laneq_s32(s1_0, w0, x1, 0);
+                    s1_1 = vdotq_laneq_s32(s1_1, w1, x1, 0);
+                    s1_2 = vdotq_laneq_s32(s1_2, w2, x1, 0);
+                    s1_3 = vdotq_laneq_s32(s1_3, w3, x1, 0);
+                    s2_0 = vdotq_laneq_s32(s2_0, w0, x2, 0);
+                    s2_1 = vdotq_laneq_s32(s2_1, w1, x2, 0);
+                    s2_2 = vdotq_laneq_s32(s2_2, w2, x2, 0);
+                    s2_3 = vdotq_laneq_s32(s2_3, w3, x2, 0);
+                    s3_0 = vdotq_laneq_s32(s3_0, w0, x3, 0);
+                    s3_1 = vdotq_laneq_s32(s3_1, w1, x3, 0);
+                    s3_2 = vdotq_laneq_s32(s3_2, w2, x3, 0);
+                    s3_3 = vdotq_laneq_s32(s3_3, w3, x3, 0);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + w_step);
+                    const int8x16_t w1 = vld1q_s8(w + w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 1);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 1);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 1);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 1);
+                    s1_0 = vdotq_laneq_s32(s1_0, w0, x1, 1);
+                    s1_1 = vdotq_laneq_s32(s1_1, w1, x1, 1);
+                    s1_2 = vdotq_laneq_s32(s1_2, w2, x1, 1);
+                    s1_3 = vdotq_laneq_s32(s1_3, w3, x1, 1);
+                    s2_0 = vdotq_laneq_s32(s2_0, w0, x2, 1);
+                    s2_1 = vdotq_laneq_s32(s2_1, w1, x2, 1);
+                    s2_2 = vdotq_laneq_s32(s2_2, w2, x2, 1);
+                    s2_3 = vdotq_laneq_s32(s2_3, w3, x2, 1);
+                    s3_0 = vdotq_laneq_s32(s3_0, w0, x3, 1);
+                    s3_1 = vdotq_laneq_s32(s3_1, w1, x3, 1);
+                    s3_2 = vdotq_laneq_s32(s3_2, w2, x3, 1);
+                    s3_3 = vdotq_laneq_s32(s3_3, w3, x3, 1);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 2 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 2 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 2 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 2 * w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 2);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 2);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 2);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 2);
+                    s1_0 = vdotq_laneq_s32(s1_0, w0, x1, 2);
+                    s1_1 = vdotq_laneq_s32(s1_1, w1, x1, 2);
+                    s1_2 = vdotq_laneq_s32(s1_2, w2, x1, 2);
+                    s1_3 = vdotq_laneq_s32(s1_3, w3, x1, 2);
+                    s2_0 = vdotq_laneq_s32(s2_0, w0, x2, 2);
+                    s2_1 = vdotq_laneq_s32(s2_1, w1, x2, 2);
+                    s2_2 = vdotq_laneq_s32(s2_2, w2, x2, 2);
+                    s2_3 = vdotq_laneq_s32(s2_3, w3, x2, 2);
+                    s3_0 = vdotq_laneq_s32(s3_0, w0, x3, 2);
+                    s3_1 = vdotq_laneq_s32(s3_1, w1, x3, 2);
+                    s3_2 = vdotq_laneq_s32(s3_2, w2, x3, 2);
+                    s3_3 = vdotq_laneq_s32(s3_3, w3, x3, 2);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 3 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 3 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 3 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 3 * w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 3);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 3);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 3);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 3);
+                    s1_0 = vdotq_laneq_s32(s1_0, w0, x1, 3);
+                    s1_1 = vdotq_laneq_s32(s1_1, w1, x1, 3);
+                    s1_2 = vdotq_laneq_s32(s1_2, w2, x1, 3);
+                    s1_3 = vdotq_laneq_s32(s1_3, w3, x1, 3);
+                    s2_0 = vdotq_laneq_s32(s2_0, w0, x2, 3);
+                    s2_1 = vdotq_laneq_s32(s2_1, w1, x2, 3);
+                    s2_2 = vdotq_laneq_s32(s2_2, w2, x2, 3);
+                    s2_3 = vdotq_laneq_s32(s2_3, w3, x2, 3);
+                    s3_0 = vdotq_laneq_s32(s3_0, w0, x3, 3);
+                    s3_1 = vdotq_laneq_s32(s3_1, w1, x3, 3);
+                    s3_2 = vdotq_laneq_s32(s3_2, w2, x3, 3);
+                    s3_3 = vdotq_laneq_s32(s3_3, w3, x3, 3);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const int8x16_t x0 = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from))), vdupq_n_u8(128)));
+                const int8x16_t x1 = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + x_stride))), vdupq_n_u8(128)));
+                const int8x16_t x2 = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + 2 * x_stride))), vdupq_n_u8(128)));
+                const int8x16_t x3 = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from + 3 * x_stride))), vdupq_n_u8(128)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 0);
+                    s1_0 = vdotq_laneq_s32(s1_0, w0, x1, 0);
+                    s1_1 = vdotq_laneq_s32(s1_1, w1, x1, 0);
+                    s1_2 = vdotq_laneq_s32(s1_2, w2, x1, 0);
+                    s1_3 = vdotq_laneq_s32(s1_3, w3, x1, 0);
+                    s2_0 = vdotq_laneq_s32(s2_0, w0, x2, 0);
+                    s2_1 = vdotq_laneq_s32(s2_1, w1, x2, 0);
+                    s2_2 = vdotq_laneq_s32(s2_2, w2, x2, 0);
+                    s2_3 = vdotq_laneq_s32(s2_3, w3, x2, 0);
+                    s3_0 = vdotq_laneq_s32(s3_0, w0, x3, 0);
+                    s3_1 = vdotq_laneq_s32(s3_1, w1, x3, 0);
+                    s3_2 = vdotq_laneq_s32(s3_2, w2, x3, 0);
+                    s3_3 = vdotq_laneq_s32(s3_3, w3, x3, 0);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+            }
+        }
+    }
+    vst1q_s32(sums, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_0), vreinterpretq_u32_s32(more0))));
+    vst1q_s32(sums + 4, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_1), vreinterpretq_u32_s32(more1))));
+    vst1q_s32(sums + 8, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_2), vreinterpretq_u32_s32(more2))));
+    vst1q_s32(sums + 12, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_3), vreinterpretq_u32_s32(more3))));
+    vst1q_s32(sums + 16, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s1_0), vreinterpretq_u32_s32(more0))));
+    vst1q_s32(sums + 20, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s1_1), vreinterpretq_u32_s32(more1))));
+    vst1q_s32(sums + 24, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s1_2), vreinterpretq_u32_s32(more2))));
+    vst1q_s32(sums + 28, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s1_3), vreinterpretq_u32_s32(more3))));
+    vst1q_s32(sums + 32, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s2_0), vreinterpretq_u32_s32(more0))));
+    vst1q_s32(sums + 36, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s2_1), vreinterpretq_u32_s32(more1))));
+    vst1q_s32(sums + 40, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s2_2), vreinterpretq_u32_s32(more2))));
+    vst1q_s32(sums + 44, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s2_3), vreinterpretq_u32_s32(more3))));
+    vst1q_s32(sums + 48, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s3_0), vreinterpretq_u32_s32(more0))));
+    vst1q_s32(sums + 52, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s3_1), vreinterpretq_u32_s32(more1))));
+    vst1q_s32(sums + 56, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s3_2), vreinterpretq_u32_s32(more2))));
+    vst1q_s32(sums + 60, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s3_3), vreinterpretq_u32_s32(more3))));
+}
+#else
+HAPIR__INLINE void tile__u8_i7_4x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
+    int32x4_t s1_0 = vdupq_n_s32(0), s1_1 = vdupq_n_s32(0), s1_2 = vdupq_n_s32(0), s1_3 = vdupq_n_s32(0);
+    int32x4_t s2_0 = vdupq_n_s32(0), s2_1 = vdupq_n_s32(0), s2_2 = vdupq_n_s32(0), s2_3 = vdupq_n_s32(0);
+    int32x4_t s3_0 = vdupq_n_s32(0), s3_1 = vdupq_n_s32(0), s3_2 = vdupq_n_s32(0), s3_3 = vdupq_n_s32(0);
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            int32_t left = words;
+            for (; left >= 2; left -= 2, from += 8, w += 2 * w_step) {
+                const int16x8_t x0 = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from)));
+                const int16x8_t x1 = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from + x_stride)));
+                const int16x8_t x2 = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from + 2 * x_stride)));
+                const int16x8_t x3 = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from + 3 * x_stride)));
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 0);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 0);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 0);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 0);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 1);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 1);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 1);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 1);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 2);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 2);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 2);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 2);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 3);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 3);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 3);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 3);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low0), x1, 0);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low0, x1, 0);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high0), x1, 0);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high0, x1, 0);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low1), x1, 1);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low1, x1, 1);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high1), x1, 1);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high1, x1, 1);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low2), x1, 2);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low2, x1, 2);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high2), x1, 2);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high2, x1, 2);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low3), x1, 3);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low3, x1, 3);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high3), x1, 3);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high3, x1, 3);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low0), x2, 0);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low0, x2, 0);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high0), x2, 0);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high0, x2, 0);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low1), x2, 1);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low1, x2, 1);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high1), x2, 1);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high1, x2, 1);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low2), x2, 2);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low2, x2, 2);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high2), x2, 2);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high2, x2, 2);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low3), x2, 3);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low3, x2, 3);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high3), x2, 3);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high3, x2, 3);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low0), x3, 0);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low0, x3, 0);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high0), x3, 0);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high0, x3, 0);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low1), x3, 1);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low1, x3, 1);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high1), x3, 1);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high1, x3, 1);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low2), x3, 2);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low2, x3, 2);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high2), x3, 2);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high2, x3, 2);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low3), x3, 3);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low3, x3, 3);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high3), x3, 3);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high3, x3, 3);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w + w_step);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 4);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 4);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 4);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 4);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 5);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 5);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 5);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 5);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 6);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 6);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 6);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 6);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 7);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 7);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 7);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 7);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low0), x1, 4);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low0, x1, 4);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high0), x1, 4);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high0, x1, 4);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low1), x1, 5);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low1, x1, 5);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high1), x1, 5);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high1, x1, 5);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low2), x1, 6);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low2, x1, 6);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high2), x1, 6);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high2, x1, 6);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low3), x1, 7);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low3, x1, 7);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high3), x1, 7);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high3, x1, 7);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low0), x2, 4);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low0, x2, 4);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high0), x2, 4);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high0, x2, 4);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low1), x2, 5);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low1, x2, 5);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high1), x2, 5);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high1, x2, 5);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low2), x2, 6);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low2, x2, 6);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high2), x2, 6);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high2, x2, 6);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low3), x2, 7);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low3, x2, 7);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high3), x2, 7);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high3, x2, 7);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low0), x3, 4);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low0, x3, 4);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high0), x3, 4);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high0, x3, 4);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low1), x3, 5);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low1, x3, 5);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high1), x3, 5);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high1, x3, 5);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low2), x3, 6);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low2, x3, 6);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high2), x3, 6);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high2, x3, 6);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low3), x3, 7);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low3, x3, 7);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high3), x3, 7);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high3, x3, 7);
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const int16x8_t x0 = vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(hapir__word(from)))));
+                const int16x8_t x1 = vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(hapir__word(from + x_stride)))));
+                const int16x8_t x2 = vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(hapir__word(from + 2 * x_stride)))));
+                const int16x8_t x3 = vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(hapir__word(from + 3 * x_stride)))));
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 0);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 0);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 0);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 0);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 1);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 1);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 1);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 1);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 2);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 2);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 2);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 2);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 3);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 3);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 3);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 3);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low0), x1, 0);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low0, x1, 0);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high0), x1, 0);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high0, x1, 0);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low1), x1, 1);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low1, x1, 1);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high1), x1, 1);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high1, x1, 1);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low2), x1, 2);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low2, x1, 2);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high2), x1, 2);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high2, x1, 2);
+                    s1_0 = vmlal_laneq_s16(s1_0, vget_low_s16(low3), x1, 3);
+                    s1_1 = vmlal_high_laneq_s16(s1_1, low3, x1, 3);
+                    s1_2 = vmlal_laneq_s16(s1_2, vget_low_s16(high3), x1, 3);
+                    s1_3 = vmlal_high_laneq_s16(s1_3, high3, x1, 3);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low0), x2, 0);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low0, x2, 0);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high0), x2, 0);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high0, x2, 0);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low1), x2, 1);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low1, x2, 1);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high1), x2, 1);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high1, x2, 1);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low2), x2, 2);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low2, x2, 2);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high2), x2, 2);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high2, x2, 2);
+                    s2_0 = vmlal_laneq_s16(s2_0, vget_low_s16(low3), x2, 3);
+                    s2_1 = vmlal_high_laneq_s16(s2_1, low3, x2, 3);
+                    s2_2 = vmlal_laneq_s16(s2_2, vget_low_s16(high3), x2, 3);
+                    s2_3 = vmlal_high_laneq_s16(s2_3, high3, x2, 3);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low0), x3, 0);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low0, x3, 0);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high0), x3, 0);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high0, x3, 0);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low1), x3, 1);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low1, x3, 1);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high1), x3, 1);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high1, x3, 1);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low2), x3, 2);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low2, x3, 2);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high2), x3, 2);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high2, x3, 2);
+                    s3_0 = vmlal_laneq_s16(s3_0, vget_low_s16(low3), x3, 3);
+                    s3_1 = vmlal_high_laneq_s16(s3_1, low3, x3, 3);
+                    s3_2 = vmlal_laneq_s16(s3_2, vget_low_s16(high3), x3, 3);
+                    s3_3 = vmlal_high_laneq_s16(s3_3, high3, x3, 3);
+                }
+            }
+        }
+    }
+    vst1q_s32(sums, s0_0);
+    vst1q_s32(sums + 4, s0_1);
+    vst1q_s32(sums + 8, s0_2);
+    vst1q_s32(sums + 12, s0_3);
+    vst1q_s32(sums + 16, s1_0);
+    vst1q_s32(sums + 20, s1_1);
+    vst1q_s32(sums + 24, s1_2);
+    vst1q_s32(sums + 28, s1_3);
+    vst1q_s32(sums + 32, s2_0);
+    vst1q_s32(sums + 36, s2_1);
+    vst1q_s32(sums + 40, s2_2);
+    vst1q_s32(sums + 44, s2_3);
+    vst1q_s32(sums + 48, s3_0);
+    vst1q_s32(sums + 52, s3_1);
+    vst1q_s32(sums + 56, s3_2);
+    vst1q_s32(sums + 60, s3_3);
+}
+#endif
 
 HAPIR__INLINE hapir__i32x16 i32x16__load_first(const int32_t *x, int n)
 {
@@ -617,24 +1323,292 @@ HAPIR__INLINE void i32x16__store_first_u8(uint8_t *y, hapir__i32x16 x, int n)
     memcpy(y, lanes, sizeof(*y) * (size_t)n);
 }
 
-HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
     (void)x_stride;
-    hapir__i32x16 s0_0 = i32x16__zero();
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t s = 0; s < columns; ++s) {
             const uint8_t *from = x + r * row_stride + s * column_stride;
-            for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
-                const hapir__i32x16 w0 = i32x16__load(w);
-                const hapir__i32x16 x0 = i32x16__word(from);
-                s0_0 = i32x16__dot_u8_i8(s0_0, x0, w0);
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
+                const uint8x16_t x0 = vld1q_u8(from);
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 0);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + w_step);
+                    const int8x16_t w1 = vld1q_s8(w + w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 1);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 1);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 1);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 1);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 2 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 2 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 2 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 2 * w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 2);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 2);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 2);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 2);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 3 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 3 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 3 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 3 * w_step + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 3);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 3);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 3);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 3);
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const uint8x16_t x0 = vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vsudotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vsudotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vsudotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vsudotq_laneq_s32(s0_3, w3, x0, 0);
+                }
             }
         }
     }
-    i32x16__store(sums, s0_0);
+    vst1q_s32(sums, s0_0);
+    vst1q_s32(sums + 4, s0_1);
+    vst1q_s32(sums + 8, s0_2);
+    vst1q_s32(sums + 12, s0_3);
 }
+#elif defined(__ARM_FEATURE_DOTPROD)
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
+    int32x4_t more0 = vdupq_n_s32(0), more1 = vdupq_n_s32(0), more2 = vdupq_n_s32(0), more3 = vdupq_n_s32(0);
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            int32_t left = words;
+            for (; left >= 4; left -= 4, from += 16, w += 4 * w_step) {
+                const int8x16_t x0 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from), vdupq_n_u8(128)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 0);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + w_step);
+                    const int8x16_t w1 = vld1q_s8(w + w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 1);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 1);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 1);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 1);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 2 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 2 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 2 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 2 * w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 2);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 2);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 2);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 2);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16_t w0 = vld1q_s8(w + 3 * w_step);
+                    const int8x16_t w1 = vld1q_s8(w + 3 * w_step + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 3 * w_step + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 3 * w_step + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 3);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 3);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 3);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 3);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const int8x16_t x0 = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(vdupq_n_s32(hapir__word(from))), vdupq_n_u8(128)));
+                {
+                    const int8x16_t w0 = vld1q_s8(w);
+                    const int8x16_t w1 = vld1q_s8(w + 16);
+                    const int8x16_t w2 = vld1q_s8(w + 32);
+                    const int8x16_t w3 = vld1q_s8(w + 48);
+                    s0_0 = vdotq_laneq_s32(s0_0, w0, x0, 0);
+                    s0_1 = vdotq_laneq_s32(s0_1, w1, x0, 0);
+                    s0_2 = vdotq_laneq_s32(s0_2, w2, x0, 0);
+                    s0_3 = vdotq_laneq_s32(s0_3, w3, x0, 0);
+                    more0 = vdotq_s32(more0, w0, vdupq_n_s8(-128));
+                    more1 = vdotq_s32(more1, w1, vdupq_n_s8(-128));
+                    more2 = vdotq_s32(more2, w2, vdupq_n_s8(-128));
+                    more3 = vdotq_s32(more3, w3, vdupq_n_s8(-128));
+                }
+            }
+        }
+    }
+    vst1q_s32(sums, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_0), vreinterpretq_u32_s32(more0))));
+    vst1q_s32(sums + 4, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_1), vreinterpretq_u32_s32(more1))));
+    vst1q_s32(sums + 8, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_2), vreinterpretq_u32_s32(more2))));
+    vst1q_s32(sums + 12, vreinterpretq_s32_u32(vsubq_u32(vreinterpretq_u32_s32(s0_3), vreinterpretq_u32_s32(more3))));
+}
+#else
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    int32x4_t s0_0 = vdupq_n_s32(0), s0_1 = vdupq_n_s32(0), s0_2 = vdupq_n_s32(0), s0_3 = vdupq_n_s32(0);
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t s = 0; s < columns; ++s) {
+            const uint8_t *from = x + r * row_stride + s * column_stride;
+            int32_t left = words;
+            for (; left >= 2; left -= 2, from += 8, w += 2 * w_step) {
+                const int16x8_t x0 = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from)));
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 0);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 0);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 0);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 0);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 1);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 1);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 1);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 1);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 2);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 2);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 2);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 2);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 3);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 3);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 3);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 3);
+                }
+                HAPIR__FORGET;
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w + w_step);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 4);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 4);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 4);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 4);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 5);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 5);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 5);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 5);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 6);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 6);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 6);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 6);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 7);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 7);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 7);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 7);
+                }
+            }
+            for (; left > 0; --left, from += 4, w += w_step) {
+                const int16x8_t x0 = vreinterpretq_s16_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(hapir__word(from)))));
+                {
+                    const int8x16x4_t w0 = vld4q_s8(w);
+                    const int16x8_t low0 = vmovl_s8(vget_low_s8(w0.val[0]));
+                    const int16x8_t high0 = vmovl_high_s8(w0.val[0]);
+                    const int16x8_t low1 = vmovl_s8(vget_low_s8(w0.val[1]));
+                    const int16x8_t high1 = vmovl_high_s8(w0.val[1]);
+                    const int16x8_t low2 = vmovl_s8(vget_low_s8(w0.val[2]));
+                    const int16x8_t high2 = vmovl_high_s8(w0.val[2]);
+                    const int16x8_t low3 = vmovl_s8(vget_low_s8(w0.val[3]));
+                    const int16x8_t high3 = vmovl_high_s8(w0.val[3]);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low0), x0, 0);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low0, x0, 0);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high0), x0, 0);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high0, x0, 0);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low1), x0, 1);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low1, x0, 1);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high1), x0, 1);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high1, x0, 1);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low2), x0, 2);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low2, x0, 2);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high2), x0, 2);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high2, x0, 2);
+                    s0_0 = vmlal_laneq_s16(s0_0, vget_low_s16(low3), x0, 3);
+                    s0_1 = vmlal_high_laneq_s16(s0_1, low3, x0, 3);
+                    s0_2 = vmlal_laneq_s16(s0_2, vget_low_s16(high3), x0, 3);
+                    s0_3 = vmlal_high_laneq_s16(s0_3, high3, x0, 3);
+                }
+            }
+        }
+    }
+    vst1q_s32(sums, s0_0);
+    vst1q_s32(sums + 4, s0_1);
+    vst1q_s32(sums + 8, s0_2);
+    vst1q_s32(sums + 12, s0_3);
+}
+#endif
 
 HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 {
@@ -645,8 +1619,12 @@ HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 
 #ifdef HAPIR__PATH_C
 
+#if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
+#define HAPIR__VECTORS /* loops over lanes are worth their arrays */
+#endif
+
 #if defined(__SSE2__) && !defined(HAPIR_PLAIN_C)
-HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+HAPIR__INLINE void tile__u8_i7_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
@@ -701,8 +1679,8 @@ HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, 
     _mm_storeu_si128((void *)(sums + 24), s1_2);
     _mm_storeu_si128((void *)(sums + 28), s1_3);
 }
-#else
-HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+#elif defined(HAPIR__VECTORS)
+HAPIR__INLINE void tile__u8_i7_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
@@ -722,6 +1700,98 @@ HAPIR__INLINE void tile__u8_i8_2x1(const uint8_t *restrict x, int32_t x_stride, 
     }
     memcpy(sums, s0, sizeof(s0));
     memcpy(sums + 16, s1, sizeof(s1));
+}
+#else
+HAPIR__INLINE void tile__u8_i7_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    const int8_t *const all = w;
+    for (int32_t j = 0; j < 16; j += 4) {
+        int32_t s0_0 = 0, s0_1 = 0, s0_2 = 0, s0_3 = 0;
+        int32_t s1_0 = 0, s1_1 = 0, s1_2 = 0, s1_3 = 0;
+        w = all + 4 * j;
+        for (int32_t r = 0; r < rows; ++r) {
+            for (int32_t s = 0; s < columns; ++s) {
+                const uint8_t *from = x + r * row_stride + s * column_stride;
+                for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                    {
+                        const int8_t w0 = w[0];
+                        const int8_t w1 = w[4];
+                        const int8_t w2 = w[8];
+                        const int8_t w3 = w[12];
+                        const uint8_t x0 = from[0];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                        const uint8_t x1 = from[x_stride];
+                        s1_0 += (int32_t)x1 * w0;
+                        s1_1 += (int32_t)x1 * w1;
+                        s1_2 += (int32_t)x1 * w2;
+                        s1_3 += (int32_t)x1 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[1];
+                        const int8_t w1 = w[5];
+                        const int8_t w2 = w[9];
+                        const int8_t w3 = w[13];
+                        const uint8_t x0 = from[1];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                        const uint8_t x1 = from[x_stride + 1];
+                        s1_0 += (int32_t)x1 * w0;
+                        s1_1 += (int32_t)x1 * w1;
+                        s1_2 += (int32_t)x1 * w2;
+                        s1_3 += (int32_t)x1 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[2];
+                        const int8_t w1 = w[6];
+                        const int8_t w2 = w[10];
+                        const int8_t w3 = w[14];
+                        const uint8_t x0 = from[2];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                        const uint8_t x1 = from[x_stride + 2];
+                        s1_0 += (int32_t)x1 * w0;
+                        s1_1 += (int32_t)x1 * w1;
+                        s1_2 += (int32_t)x1 * w2;
+                        s1_3 += (int32_t)x1 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[3];
+                        const int8_t w1 = w[7];
+                        const int8_t w2 = w[11];
+                        const int8_t w3 = w[15];
+                        const uint8_t x0 = from[3];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                        const uint8_t x1 = from[x_stride + 3];
+                        s1_0 += (int32_t)x1 * w0;
+                        s1_1 += (int32_t)x1 * w1;
+                        s1_2 += (int32_t)x1 * w2;
+                        s1_3 += (int32_t)x1 * w3;
+                    }
+                }
+            }
+        }
+        sums[j] = s0_0;
+        sums[j + 1] = s0_1;
+        sums[j + 2] = s0_2;
+        sums[j + 3] = s0_3;
+        sums[16 + j] = s1_0;
+        sums[16 + j + 1] = s1_1;
+        sums[16 + j + 2] = s1_2;
+        sums[16 + j + 3] = s1_3;
+    }
 }
 #endif
 
@@ -848,7 +1918,7 @@ HAPIR__INLINE hapir__i32x16 i32x16__kept(hapir__i32x16 x)
 }
 
 #if defined(__SSE2__) && !defined(HAPIR_PLAIN_C)
-HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
@@ -886,8 +1956,8 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
     _mm_storeu_si128((void *)(sums + 8), s0_2);
     _mm_storeu_si128((void *)(sums + 12), s0_3);
 }
-#else
-HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+#elif defined(HAPIR__VECTORS)
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
         int32_t words, int32_t *restrict sums)
 {
@@ -904,6 +1974,73 @@ HAPIR__INLINE void tile__u8_i8_1x1(const uint8_t *restrict x, int32_t x_stride, 
         }
     }
     memcpy(sums, s0, sizeof(s0));
+}
+#else
+HAPIR__INLINE void tile__u8_i7_1x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
+        int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
+        int32_t words, int32_t *restrict sums)
+{
+    (void)x_stride;
+    const int8_t *const all = w;
+    for (int32_t j = 0; j < 16; j += 4) {
+        int32_t s0_0 = 0, s0_1 = 0, s0_2 = 0, s0_3 = 0;
+        w = all + 4 * j;
+        for (int32_t r = 0; r < rows; ++r) {
+            for (int32_t s = 0; s < columns; ++s) {
+                const uint8_t *from = x + r * row_stride + s * column_stride;
+                for (int32_t i = 0; i < words; ++i, from += 4, w += w_step) {
+                    {
+                        const int8_t w0 = w[0];
+                        const int8_t w1 = w[4];
+                        const int8_t w2 = w[8];
+                        const int8_t w3 = w[12];
+                        const uint8_t x0 = from[0];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[1];
+                        const int8_t w1 = w[5];
+                        const int8_t w2 = w[9];
+                        const int8_t w3 = w[13];
+                        const uint8_t x0 = from[1];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[2];
+                        const int8_t w1 = w[6];
+                        const int8_t w2 = w[10];
+                        const int8_t w3 = w[14];
+                        const uint8_t x0 = from[2];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                    }
+                    {
+                        const int8_t w0 = w[3];
+                        const int8_t w1 = w[7];
+                        const int8_t w2 = w[11];
+                        const int8_t w3 = w[15];
+                        const uint8_t x0 = from[3];
+                        s0_0 += (int32_t)x0 * w0;
+                        s0_1 += (int32_t)x0 * w1;
+                        s0_2 += (int32_t)x0 * w2;
+                        s0_3 += (int32_t)x0 * w3;
+                    }
+                }
+            }
+        }
+        sums[j] = s0_0;
+        sums[j + 1] = s0_1;
+        sums[j + 2] = s0_2;
+        sums[j + 3] = s0_3;
+    }
 }
 #endif
 
@@ -945,16 +2082,16 @@ static void layer_c_1(const int8_t *restrict x, uint8_t *restrict y)
 
 #if defined(HAPIR__PATH_AVX512)
 enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
-#define layer_c_1_2__tile tile__u8_i8_4x1
+#define layer_c_1_2__tile tile__u8_i7_4x1
 #elif defined(HAPIR__PATH_AVX2)
 enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
-#define layer_c_1_2__tile tile__u8_i8_4x1
+#define layer_c_1_2__tile tile__u8_i7_4x1
 #elif defined(HAPIR__PATH_NEON)
 enum { layer_c_1_2__pixels = 4, layer_c_1_2__blocks = 1 };
-#define layer_c_1_2__tile tile__u8_i8_4x1
+#define layer_c_1_2__tile tile__u8_i7_4x1
 #elif defined(HAPIR__PATH_C)
 enum { layer_c_1_2__pixels = 2, layer_c_1_2__blocks = 1 };
-#define layer_c_1_2__tile tile__u8_i8_2x1
+#define layer_c_1_2__tile tile__u8_i7_2x1
 #endif
 
 HAPIR__INLINE void layer_c_1_2__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t pixels,
@@ -1033,16 +2170,16 @@ static void layer_c_1_2(const uint8_t *restrict x, uint8_t *restrict y, int32_t 
 
 #if defined(HAPIR__PATH_AVX512)
 enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
-#define layer_c_1_3__tile tile__u8_i8_1x1
+#define layer_c_1_3__tile tile__u8_i7_1x1
 #elif defined(HAPIR__PATH_AVX2)
 enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
-#define layer_c_1_3__tile tile__u8_i8_1x1
+#define layer_c_1_3__tile tile__u8_i7_1x1
 #elif defined(HAPIR__PATH_NEON)
 enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
-#define layer_c_1_3__tile tile__u8_i8_1x1
+#define layer_c_1_3__tile tile__u8_i7_1x1
 #elif defined(HAPIR__PATH_C)
 enum { layer_c_1_3__pixels = 1, layer_c_1_3__blocks = 1 };
-#define layer_c_1_3__tile tile__u8_i8_1x1
+#define layer_c_1_3__tile tile__u8_i7_1x1
 #endif
 
 HAPIR__INLINE void layer_c_1_3__finish(const int32_t *restrict sums, uint8_t *restrict y, int32_t pixels,
