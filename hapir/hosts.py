@@ -25,17 +25,27 @@ def machine_of_host(spec: Spec, name: str) -> MachineOp | None:
     if name in spec.machines:
         machine = build_machine(spec, name)
     elif name in library_files("machines"):
-        text = f'hap 1\nimport "machines/{name}.hap"\n'
-        machine = build_machine(load_spec_text(text, "host.hap", Path()), name)
+        machine = _of_library(name)
     else:
-        known = [NATIVE, GENERIC, *spec.machines, *library_files("machines")]
+        own = [machine for machine in spec.machines if _has_host(build_machine(spec, machine))]
+        others = [machine for machine in library_files("machines") if _has_host(_of_library(machine))]
+        known = list(dict.fromkeys([NATIVE, GENERIC, *own, *others]))
         help = did_you_mean(name, known) or f"for example {some(known)}"
         fail("HAP0728", f"there is no machine `{name}`", help=help)
-    if not any(isinstance(op, HostOp) for op in machine.body.block.ops):
+    if not _has_host(machine):
         at = spec.machines[name].name.span if name in spec.machines else None
         help = "add `host cpu { ... }`, or name another: `native` is this computer"
         fail("HAP0728", f"the machine `{name}` has no host", at=at, help=help)
     return machine
+
+
+def _of_library(name: str) -> MachineOp:
+    text = f'hap 1\nimport "machines/{name}.hap"\n'
+    return build_machine(load_spec_text(text, "host.hap", Path()), name)
+
+
+def _has_host(machine: MachineOp) -> bool:
+    return any(isinstance(op, HostOp) for op in machine.body.block.ops)
 
 
 def add_host(module: ModuleOp, machine: MachineOp) -> None:

@@ -89,7 +89,11 @@ def test_hosts_are_found_by_name(spec: Path, schedule: str, host: str | None, na
 
 @pytest.mark.parametrize(
     ("host", "says"),
-    [("epyc_zen6", "did you mean `epyc_zen5`?"), ("ws_8x8", "the machine `ws_8x8` has no host"), ("", "for example")],
+    [
+        ("epyc_zen6", "did you mean `epyc_zen5`?"),
+        ("ws_8x8", "the machine `ws_8x8` has no host"),
+        ("", "for example native, generic, epyc_zen5, cortex_a15"),
+    ],
 )
 def test_hosts_that_are_none(spec: Path, host: str, says: str):
     with pytest.raises(HapirError) as raised:
