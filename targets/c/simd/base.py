@@ -76,7 +76,7 @@ _VECTORS = """
 #endif"""
 
 _QUARTERS = """
-#if defined(HAPIR__VECTORS) && defined(__GNUC__) && !defined(HAPIR_PLAIN_C)
+#if defined(HAPIR__VECTORS) && defined(__GNUC__)
 #define HAPIR__QUARTERS /* four lanes are a register */
 typedef int32_t hapir__i32x4 __attribute__((vector_size(16)));
 #endif"""
