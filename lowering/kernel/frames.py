@@ -199,7 +199,13 @@ def _written(maker: Step, copy: Reframe, draft: Draft) -> Step | None:
     whole = copy.to.image == copy.height * copy.width * copy.to.channels
     plain = maker if whole and getattr(maker, "to", None) is None else None
     made = plain or writes(maker, copy)
-    return None if made is None else replace(made, target=copy.target)
+    if made is None:
+        return None
+    if isinstance(made, Convolution) and made.pool is not None and not made.pool.of_sums and copy.lift:
+        # the ring holds rows of what is written
+        ring = draft.buffer(new.ctype, draft.buffers[made.pool.rows_buffer].length)
+        made = replace(made, pool=replace(made.pool, rows_buffer=ring))
+    return replace(made, target=copy.target)
 
 
 def _finishes(maker: Step) -> bool:

@@ -7,12 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import FloatData, TensorType
 from xdsl.ir import Attribute
 
 from hapir.diagnostics import HapirError
+from hapir.dialects import nn
+from hapir.dialects.kernel import ChoiceAttr
 from hapir.dialects.nn_shapes import Window
-from hapir.dialects.num import BipolarType, signed, unsigned
+from hapir.dialects.num import AffineType, BipolarType, signed, unsigned
 from hapir.lowering.kernel.contraction_bits import BYTE_STEPS, HALF_STEPS, Bits, Lookup
+from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_codes import BITS, BYTES, CODES
 from hapir.lowering.kernel.plan_program import plan_program
 from hapir.lowering.kernel.steps import Convolution
@@ -78,6 +82,55 @@ def test_narrow_counts_at_their_bounds(machine: Machine):
     sizes = [BYTE_STEPS - 1, BYTE_STEPS, BYTE_STEPS + 1, 2 * BYTE_STEPS + 1]
     sizes += [HALF_STEPS, HALF_STEPS + 1] if machine.emulator else []
     check([extreme(words, x, -x) for words in sizes for x in (-1, 1)], machine)
+
+
+def test_padding_of_windows_of_every_kind():
+    """What padding means is added where a tap lies in it, whatever stride and dilation put it there."""
+    rng, windows = (
+        np.random.default_rng(4),
+        [
+            Window((3, 3), (1, 1), (2, 3, 2, 3), (2, 3)),
+            Window((2, 3), (2, 1), (1, 0, 3, 2), (3, 1)),
+            Window((3, 2), (1, 3), (0, 4, 1, 0), (1, 4)),
+        ],
+    )
+    pairs: list[tuple[Attribute, Attribute]] = [(BipolarType(1), BipolarType(1)), (unsigned(2), signed(2))]
+    layers = [
+        layer(rng, BITS, pair, Shape(1, 2 * 33, (7, 9), 2 * 5, window, groups))
+        for window in windows
+        for pair in pairs
+        for groups in (1, 2)
+    ]
+    steps = [step for s in layers for step in plan_program(s.network, s.weights).steps if isinstance(step, Convolution)]
+    assert sum(step.borders is not None for step in steps) > 6
+    check(layers, GCC[0])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_counts_are_refused_from_the_first_sum_that_may_not_fit(sign: int):
+    elements = 96
+    # counts weigh two, and where they start from is the bias and as many
+    bias = sign * (INT32_MAX - 2 * elements) - elements
+    plan_program(*biased(elements, bias, BITS))
+    for arithmetic in (BITS, ""):
+        with pytest.raises(HapirError, match="HAP0710"):
+            plan_program(*biased(elements, bias + sign, arithmetic))
+
+
+def biased(elements: int, bias: int, arithmetic: str) -> tuple[nn.NetworkOp, WeightStore]:
+    """A dense layer on +-1, with a weight of -1 among those of +1 and such a bias."""
+    weights = np.ones((64, elements), np.int8)
+    weights[:, 0] = -1
+    store = WeightStore({"w": weights, "b": np.full(64, bias, np.int32)})
+    codes = AffineType(BipolarType(1), FloatData(1.0), 0)
+    network = nn.NetworkOp("n", [("x", TensorType(codes, (1, elements)))], [("y", TensorType(signed(32), (1, 64)))])
+    w = nn.WeightOp("w", TensorType(codes, (64, elements)))
+    b = nn.WeightOp("b", TensorType(signed(32), (64,)))
+    layer = nn.DenseOp(network.body.block.args[0], w.result, b.result, layer="f")
+    layer.attributes["kernel"] = ChoiceAttr.of("direct", arithmetic)
+    network.body.block.add_ops([w, b, layer, nn.ReturnOp([layer.result])])
+    network.verify()
+    return network, store
 
 
 CODES_OF: dict[int, tuple[Attribute, Attribute]] = {

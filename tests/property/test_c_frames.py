@@ -227,10 +227,17 @@ def readers(storage: IntegerType | None) -> Sample:
     return grouped(network, build.weights), build.weights, {"image": given}
 
 
+@pytest.mark.parametrize("of_sums", [True, False])
 @pytest.mark.parametrize("storage", [None, unsigned(8), signed(8)], ids=str)
-def test_layers_without_padding_read_the_frame_of_one_with(storage: IntegerType | None):
+def test_layers_without_padding_read_the_frame_of_one_with(
+    storage: IntegerType | None, of_sums: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if not of_sums:  # pools of layers run over rows of results, as where those of sums would be too long
+        monkeypatch.setattr("hapir.lowering.kernel.plan_program.SUMS_RING", 0)
     network, weights, inputs = readers(storage)
     steps = plan_program(network, weights).steps
+    rings = {step.pool.of_sums for step in steps if isinstance(step, Convolution) and step.pool is not None}
+    assert rings == {of_sums}
     if storage != signed(8):  # a copy that is lifted serves products of bytes alone
         frames = [step.frame for step in steps if isinstance(step, Convolution | Depthwise | Pool)][1:8]
         assert all(frame is not None and frame.pitch == 8 * (10 + 2 + 2) for frame in frames)

@@ -6,6 +6,7 @@ it on AVX2, SSE2 alone, and AArch64 with products of bytes. One network holds a 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -74,6 +75,8 @@ def layers() -> list[SparseLayer]:
                 (unsigned(2), signed(2)),
             )
         ),
+        # a run that ends within a word, and weights without a 0 to fill it up
+        bit_layers.layer(rng, "codes", (unsigned(8), BipolarType(2)), replace(POINTS, channels=71)),
     ]
 
 

@@ -133,3 +133,24 @@ def test_no_step_adds_and_no_map_is_copied(floats: bool):
         assert not any(isinstance(step, Elementwise) for step in steps)
         assert [len(joins(step)) for step in steps if isinstance(step, Convolution)].count(1) == 2
         assert not any(isinstance(step, Reframe) and not step.lift for step in steps[2:])
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_sums_wait_for_both_maps_and_leave_those_that_others_read(floats: bool):
+    build = NetworkBuilder([], 5)
+    shape = (1, 4, 6, 7)
+    image = nn.WeightOp("image", TensorType(f32 if floats else CODES, shape)).result
+    stem = convolution(build, image, 20, Window((1, 1)))
+    once = convolution(build, stem, 20, Window((3, 3), padding=(1, 1, 1, 1)))
+    again = convolution(build, once, 5, Window((1, 1)))
+    early = convolution(build, stem, 20, Window((1, 1)))
+    late = build.append(nn.MaxPoolOp(stem, window=Window((3, 3), padding=(1, 1, 1, 1)), layer=build.name("pool")))
+    sums = added(build, once, stem), added(build, early, late)
+    network = build.finish("sample", image, [("y", sums[0]), ("w", sums[1]), ("z", again)])
+    x = build.rng.normal(0, 1, shape) if floats else build.rng.integers(0, 256, shape)
+    inputs = {"image": x.astype(np.float32 if floats else np.uint8)}
+    expected = run_network(network, build.weights, inputs)
+    (module,) = build_c_together([emit_c(network, build.weights)], flags=PATHS["native"], cache=False)
+    for name, found in module.run(inputs).items():
+        apart = np.abs(found.astype(np.float64) - expected[name].astype(np.float64)).max()
+        assert apart <= (1e-4 * np.abs(expected[name]).max() if floats else 0)

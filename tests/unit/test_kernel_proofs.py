@@ -6,7 +6,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatData, IntegerType, TensorType
 
@@ -34,7 +34,7 @@ def sums(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, tuple[int, int], int]
 
 
 @given(sums())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_range_of_a_sum_is_what_it_can_reach(drawn: tuple[np.ndarray, np.ndarray, tuple[int, int], int]):
     rows, bias, values, zero_point = drawn
     raw = min(values[0], zero_point), max(values[1], zero_point)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hapir.dialects.kernel import PATHS, TilesAttr
@@ -42,6 +42,7 @@ def loops(draw: st.DrawFn) -> Loops:
     )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(loops(), st.sampled_from(CONTRACTIONS), st.sampled_from(HOSTS))
 def test_blocks_fit_and_divide(found: Loops, contraction: Contraction, host: Host):
     tiles = tiles_for(found, contraction, host)
@@ -57,6 +58,7 @@ def test_blocks_fit_and_divide(found: Loops, contraction: Contraction, host: Hos
             assert pixels * blocks * n + kept <= own.registers
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(loops(), st.sampled_from(CONTRACTIONS), st.sampled_from(HOSTS))
 def test_the_first_costs_least_and_none_is_there_twice(found: Loops, contraction: Contraction, host: Host):
     tiles = best_tiles(found, contraction, host, 6)
@@ -69,6 +71,7 @@ def test_the_first_costs_least_and_none_is_there_twice(found: Loops, contraction
         assert {t.order for t in tiles} == {"filters"}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(loops(), st.sampled_from((F32, U8_I8)), st.sampled_from((DEFAULT, TYPICAL["avx2"], TYPICAL["neon"])))
 def test_twice_the_layer_takes_more_cycles(found: Loops, contraction: Contraction, host: Host):
     def cycles(of: Loops) -> float:
