@@ -1,7 +1,7 @@
 """Register blocks in C for any machine, with vectors of 128 bits or without.
 
-Floats use the vectors of GCC and Clang; bytes and halves on x86 the multiplications of SSE2, which every x86-64 has;
-what is left, and all with `HAPIR_PLAIN_C`, are loops over lanes for the compiler to vectorize. A core without vectors
+Floats use the vectors of GCC and Clang; bytes and halves on x86 the multiplications of SSE2, which every x86-64 has,
+and with `HAPIR_PLAIN_C` loops over lanes for the compiler to vectorize, as all does elsewhere. A core without vectors
 takes a few lanes at a time, each sum a variable. The sums are the same, on floats in the same order.
 """
 
@@ -29,7 +29,8 @@ def plain_tile(name: str, contraction: Contraction, pixels: int, blocks: int, pr
     lines: list[str] = []
     for number, (condition, text) in enumerate(texts):
         lines += [f"#{'elif' if number else 'if'} {condition}" if condition else "#else", text]
-    return Primitive(name, {"c": "\n".join((*lines, "#endif"))}, ("vectors", *(("hapir__bf16",) if halves else ())))
+    needs = ("vectors", "quarters", *(("hapir__bf16",) if halves else ()))
+    return Primitive(name, {"c": "\n".join((*lines, "#endif"))}, needs)
 
 
 def _floats(name: str, contraction: Contraction, pixels: int, blocks: int) -> str:
@@ -132,7 +133,7 @@ _LITTLE = "defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !de
 _FASTER = {
     "bf16": (_LITTLE, _bf16),
     "bf16_odd": (_LITTLE, _bf16),
-    "f32": ("defined(HAPIR__VECTORS) && defined(__GNUC__) && !defined(HAPIR_PLAIN_C)", _floats),
+    "f32": ("defined(HAPIR__QUARTERS)", _floats),
     "u8_i8": (_ON_X86, _bytes),
     "u8_i7": (_ON_X86, _bytes),
     "i16": (_ON_X86, _halves),

@@ -7,6 +7,7 @@ it the same sum is made of exact steps; no intermediate saturates.
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
+from hapir.targets.c.simd.parts import float_lanes
 from hapir.targets.c.simd.primitive import Primitive
 
 _TYPES = {
@@ -43,7 +44,8 @@ def _function(name: str, result: str, parameters: str, bodies: dict[str, str], *
         + "\n}"
         for path, body in bodies.items()
     }
-    return Primitive(name, texts, ("types", *needs))
+    used = (other for other in _OF_QUARTERS if f"{other}(" in texts.get("c", ""))
+    return Primitive(name, texts, ("types", *used, *needs))
 
 
 def function(name: str, result: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
@@ -56,8 +58,7 @@ _LANES = "hapir__i32x16 r;\nfor (int i = 0; i < 16; ++i) {\n    r.v[i] = $;\n}\n
 
 def lanes(expression: str, *, floats: bool = False) -> str:
     """The plain C of a vector whose lane i is an expression of i."""
-    text = _LANES.replace("$", expression)
-    return text.replace("i32x16", "f32x16") if floats else text
+    return float_lanes(expression) if floats else _LANES.replace("$", expression)
 
 
 _IN_PLACE = """
@@ -73,6 +74,32 @@ _VECTORS = """
 #if defined(__SSE2__) || defined(_M_X64) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__riscv_vector)
 #define HAPIR__VECTORS /* loops over lanes are worth their arrays */
 #endif"""
+
+_QUARTERS = """
+#if defined(HAPIR__VECTORS) && defined(__GNUC__)
+#define HAPIR__QUARTERS /* four lanes are a register */
+typedef int32_t hapir__i32x4 __attribute__((vector_size(16)));
+#endif"""
+
+_OF_QUARTERS = {
+    "hapir__get": """
+HAPIR__INLINE hapir__f32x4 hapir__get(const float *p)
+{
+    hapir__f32x4 r;
+    memcpy(&r, p, sizeof(r));
+    return r;
+}""",
+    "hapir__put": """
+HAPIR__INLINE void hapir__put(float *p, hapir__f32x4 x)
+{
+    memcpy(p, &x, sizeof(x));
+}""",
+    "hapir__choose": """
+HAPIR__INLINE hapir__f32x4 hapir__choose(hapir__i32x4 first, hapir__f32x4 yes, hapir__f32x4 no)
+{
+    return (hapir__f32x4)((first & (hapir__i32x4)yes) | (~first & (hapir__i32x4)no));
+}""",
+}
 
 _DOT_U8_I8 = {
     "avx512": """
@@ -240,6 +267,11 @@ def vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str
 
 
 PRIMITIVES = (
+    Primitive("quarters", {"c": _QUARTERS}, ("vectors",)),
+    *(
+        Primitive(name, {"c": f"#ifdef HAPIR__QUARTERS{text}\n#endif"}, ("quarters",))
+        for name, text in _OF_QUARTERS.items()
+    ),
     Primitive("types", _TYPES),
     _function(
         "f32x16__zero",

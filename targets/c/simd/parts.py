@@ -53,10 +53,41 @@ def each(name: str, result: str, parameters: str, avx512: str, avx2: str, neon: 
             bodies[path] = f"return {expression.replace('@', '')};"
         elif path == "c":
             value = expression.replace("@", ".v[i]")
-            bodies[path] = f"{result} r;\nfor (int i = 0; i < 16; ++i) {{\n    r.v[i] = {value};\n}}\nreturn r;"
+            floats = result == _VECTORS["f32"] and all(p.startswith("f32 ") for p in parameters.split(", "))
+            bodies[path] = (
+                float_lanes(value)
+                if floats
+                else f"{result} r;\nfor (int i = 0; i < 16; ++i) {{\n    r.v[i] = {value};\n}}\nreturn r;"
+            )
         else:
             bodies[path] = spread(result, [expression.replace("@", f".{part}") for part in _LETTERS[:count]])
     return per_path(name, result, parameters, **bodies)
+
+
+_LANE = re.compile(r"(\w+)\.v\[i\]")
+_PLAIN = re.compile(r"[\w\s.+*?:<>-]*")
+
+
+def float_lanes(expression: str) -> str:
+    """The plain C of a vector of floats whose lane i is an expression of i, `x.v[i]` being that of x.
+
+    Arithmetic and choices by one comparison are done on four lanes at a time where the compiler has such vectors: these
+    stay in registers, which arrays of lanes do not.
+    """
+    loop = f"for (int i = 0; i < 16; ++i) {{\n    r.v[i] = {expression};\n}}"
+    if not _PLAIN.fullmatch(_LANE.sub(r"\1", expression)):
+        return f"hapir__f32x16 r;\n{loop}\nreturn r;"
+    parts: list[str] = []
+    for place in ("", " + 4", " + 8", " + 12"):
+        quarter = _LANE.sub(rf"hapir__get(\1.v{place})", expression)
+        condition, _, values = quarter.partition(" ? ")
+        if values:
+            yes, no = values.split(" : ")
+            quarter = f"hapir__choose({condition}, {yes}, {no})"
+        if quarter == expression:  # the same in all lanes
+            quarter = f"(hapir__f32x4){{{', '.join([quarter] * 4)}}}"
+        parts.append(f"hapir__put(r.v{place}, {quarter});")
+    return "\n".join(("hapir__f32x16 r;", "#ifdef HAPIR__QUARTERS", *parts, "#else", loop, "#endif", "return r;"))
 
 
 def spread(result: str, parts: list[str]) -> str:

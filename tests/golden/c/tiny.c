@@ -1623,6 +1623,11 @@ HAPIR__INLINE hapir__i32x16 i32x16__and(hapir__i32x16 a, hapir__i32x16 b)
 #define HAPIR__VECTORS /* loops over lanes are worth their arrays */
 #endif
 
+#if defined(HAPIR__VECTORS) && defined(__GNUC__)
+#define HAPIR__QUARTERS /* four lanes are a register */
+typedef int32_t hapir__i32x4 __attribute__((vector_size(16)));
+#endif
+
 #if defined(__SSE2__) && !defined(HAPIR_PLAIN_C)
 HAPIR__INLINE void tile__u8_i7_2x1(const uint8_t *restrict x, int32_t x_stride, const int8_t *restrict w,
         int32_t w_step, int32_t rows, int32_t row_stride, int32_t columns, int32_t column_stride,
