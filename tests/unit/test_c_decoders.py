@@ -5,6 +5,7 @@ One program takes cases from its input: which tensor, and its parts, each in a b
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -16,8 +17,10 @@ import numpy as np
 from hapir.encodings.bits import Bytes, Unsigned
 from hapir.encodings.encoding import DamagedError, Encoding, Symbols, Tensor
 from hapir.registry import HAPIR
+from hapir.targets.c import decoders
 from hapir.targets.c.build import find_compiler
 from hapir.targets.c.decoders import c_decoder
+from hapir.targets.c.simd.primitive import primitives
 from tests.property.encoded_symbols import ENCODINGS, symbols_from
 from tests.property.test_c_sanitizers import FLAGS
 
@@ -185,3 +188,13 @@ def test_c_decodes_as_numpy_does(tmp_path: Path):
         if expected is not None:
             np.testing.assert_array_equal(found, expected)
     assert 0.2 < refused / len(cases) < 0.9
+
+
+def test_no_function_of_a_decoder_is_called_like_one_of_a_kernel():
+    defines = re.compile(r"^(?:static|HAPIR__INLINE)[^;(]*?\b(\w+__\w+)\(", re.M)
+    texts = [text for name, text in vars(decoders).items() if name.isupper() and isinstance(text, str)]
+    of_decoders = {name for text in texts for name in defines.findall(text)}
+    of_kernels = {name for p in primitives().values() for text in p.texts.values() for name in defines.findall(text)}
+    assert len(of_decoders) > 10
+    assert len(of_kernels) > 100
+    assert not of_decoders & of_kernels

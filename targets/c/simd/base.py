@@ -82,15 +82,15 @@ typedef int32_t hapir__i32x4 __attribute__((vector_size(16)));
 #endif"""
 
 _OF_QUARTERS = {
-    "hapir__get": """
-HAPIR__INLINE hapir__f32x4 hapir__get(const float *p)
+    "hapir__load": """
+HAPIR__INLINE hapir__f32x4 hapir__load(const float *p)
 {
     hapir__f32x4 r;
     memcpy(&r, p, sizeof(r));
     return r;
 }""",
-    "hapir__put": """
-HAPIR__INLINE void hapir__put(float *p, hapir__f32x4 x)
+    "hapir__store": """
+HAPIR__INLINE void hapir__store(float *p, hapir__f32x4 x)
 {
     memcpy(p, &x, sizeof(x));
 }""",

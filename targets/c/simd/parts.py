@@ -79,14 +79,14 @@ def float_lanes(expression: str) -> str:
         return f"hapir__f32x16 r;\n{loop}\nreturn r;"
     parts: list[str] = []
     for place in ("", " + 4", " + 8", " + 12"):
-        quarter = _LANE.sub(rf"hapir__get(\1.v{place})", expression)
+        quarter = _LANE.sub(rf"hapir__load(\1.v{place})", expression)
         condition, _, values = quarter.partition(" ? ")
         if values:
             yes, no = values.split(" : ")
             quarter = f"hapir__choose({condition}, {yes}, {no})"
         if quarter == expression:  # the same in all lanes
             quarter = f"(hapir__f32x4){{{', '.join([quarter] * 4)}}}"
-        parts.append(f"hapir__put(r.v{place}, {quarter});")
+        parts.append(f"hapir__store(r.v{place}, {quarter});")
     return "\n".join(("hapir__f32x16 r;", "#ifdef HAPIR__QUARTERS", *parts, "#else", loop, "#endif", "return r;"))
 
 
