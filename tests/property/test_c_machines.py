@@ -66,7 +66,7 @@ class Ready:
             for name, array in wanted.items():
                 if array.dtype.kind == "f":
                     limit = FLOAT_TOLERANCE * max(float(np.abs(array).max(initial=0)), 1e-3)
-                    assert np.abs(found[name].astype(np.float64) - array).max(initial=0) <= limit
+                    assert np.abs(found[name].astype(np.float64) - array.astype(np.float64)).max(initial=0) <= limit
                 else:
                     np.testing.assert_array_equal(found[name], array)
 
