@@ -61,6 +61,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         'bsg{code=3 slice=2,2 keep_first=false veto="none"}',
     ),
     "bwn": ("bwn", 'bwn{granularity="tensor" zeros="positive"}', f"bwn,quantize{{calibration={FILE}}}"),
+    "choose_kernels": ("choose_kernels", f"{FOLDED}}},choose_kernels"),
     "crelu": ("crelu", "crelu{tolerance=1.0}"),
     "csg": (
         'csg{code=2 slice=2,2,3,3 keep_first=false veto="none"}',
@@ -179,6 +180,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "threshold": ("threshold", f'{FOLDED} activations="u2"}},threshold'),
     "ttq": ("ttq", "ttq{threshold=1 symmetric=true}", 'ttq{threshold=0 tie="nonzero"}'),
     "tucker": ('tucker{veto="none"}', 'tucker{method="cp" output_rank=2 veto="none"}'),
+    "tile_kernels": ("tile_kernels", "choose_kernels,tile_kernels"),
     "twn": ("twn", 'twn{granularity="channel" threshold="optimal"}', "twn{factor=0}"),
     "use_multiplier": (
         'use_multiplier{multiplier="exact"}',
