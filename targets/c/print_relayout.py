@@ -56,7 +56,7 @@ def _squares(step: Relayout, width: int, element: int, symbols: Symbols) -> str:
     square, channels = 16 // element, step.channels
     last = step.channels_last
     move = symbols.named(f"transpose__{element}_to_{'last' if last else 'first'}")
-    one = symbols.named(f"{move}_one")
+    one = symbols.named(f"transpose__{element}_one")
     of_pixel, of_channel = f"i * {channels} + c", f"c * {step.pixels} + i"
     to, start = (of_pixel, of_channel) if last else (of_channel, of_pixel)
     strides = step.pixels * element, channels * element

@@ -42,7 +42,7 @@ TEXTS = {
     "f32": Texts("f32x16", "f32x16__set(*($from))", "f32x16__fma"),
     "u8_i8": Texts("i32x16", "i32x16__word($from)", "i32x16__dot_bytes"),
     "i16": Texts("i32x16", "i32x16__word($from)", "i32x16__dot_halves"),
-    "i16_modular": Texts("i32x16", "i32x16__word($from)", "u32x16__dot_halves"),
+    "i16_modular": Texts("i32x16", "i32x16__word($from)", "i32x16__dot_halves"),
 }
 """By name of the contraction."""
 
@@ -245,7 +245,7 @@ def ras_loop(vectors: int, index: CType, scaled: bool) -> Primitive:
     texts = {path: _ras_loop(name, path, vectors, index, scaled) for path in PATHS}
     needs = ["u16x32__set", "u16x32__add_bytes", "u16x32__subtract_bytes", "u16x32__low", "u16x32__high"]
     needs += ["i32x16__load", "i32x16__store", "i32x16__add", "prefetch__line"]
-    needs += ["i32x16__set", "i32x16__multiply"] if scaled else []
+    needs += ["i32x16__set", "i32x16__mul"] if scaled else []
     return Primitive(name, texts, tuple(needs))
 
 
@@ -260,7 +260,7 @@ def _ras_loop(name: str, path: str, vectors: int, index: CType, scaled: bool) ->
     def store(v: int, half: str) -> str:
         place = _plus("sum", v * 2 * LANES + (LANES if half == "high" else 0))
         value = f"u16x32__{half}(s{v})"
-        value = f"i32x16__multiply({value}, scale)" if scaled else value
+        value = f"i32x16__mul({value}, scale)" if scaled else value
         return f"i32x16__store({place}, i32x16__add(i32x16__load({place}), {value}));"
 
     parameters = [

@@ -23,9 +23,10 @@ from hapir.lowering.compress.encode import EncodePass
 from hapir.lowering.fold_constants import fold_constants
 from hapir.lowering.kernel.buffers import ALIGNMENT
 from hapir.lowering.kernel.c_types import DTYPES
+from hapir.lowering.kernel.contraction_bits import Bits, Lookup
 from hapir.lowering.kernel.plan_loads import Load, WeightsFile, plan_loads
 from hapir.lowering.kernel.plan_program import plan_program
-from hapir.lowering.kernel.steps import Depthwise
+from hapir.lowering.kernel.steps import Convolution, Depthwise
 from hapir.lowering.network_edits import networks_of
 from hapir.registry import make_context
 from hapir.targets.c.build import CModule, build_c_together
@@ -77,7 +78,9 @@ def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, num
     assert {id(t) for t in encoded_tables} - {id(load.table) for load in loads} <= twice
     if not loads:
         return None
-    return Encoded(coded, artefact, loads, file, plain)
+    steps = plan_program(network, context.weights).steps
+    narrow = any(isinstance(s, Convolution) and isinstance(s.contraction, Bits | Lookup) for s in steps)
+    return Encoded(coded, artefact, loads, file, plain, narrow)
 
 
 class Context:
@@ -151,7 +154,9 @@ def check_loads(case: Encoded, module: CModule) -> None:
     assert load(other.address, None, len(data)) == 1
     plain = case.plain
     moved = sum(load.table.size_bytes for load in case.loads)
-    assert plain.weight_bytes <= artefact.weight_bytes + moved  # constants of few levels lie in fewer bits
+    # constants of few levels lie in fewer bits
+    assert plain.weight_bytes <= artefact.weight_bytes + moved
+    assert case.narrow or plain.weight_bytes == artefact.weight_bytes + moved
     assert artefact.loaded_bytes >= moved
     assert artefact.file_bytes == len(data)
 

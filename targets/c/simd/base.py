@@ -7,7 +7,7 @@ it the same sum is made of exact steps; no intermediate saturates.
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd.parts import float_lanes
+from hapir.targets.c.simd.parts import function, vector
 from hapir.targets.c.simd.primitive import Primitive
 
 _TYPES = {
@@ -36,31 +36,6 @@ typedef struct {
 }
 
 
-def _function(name: str, result: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
-    """An inline function by path."""
-    texts = {
-        path: f"HAPIR__INLINE {result} {name}({parameters})\n{{\n"
-        + "\n".join(f"    {line}" if line else "" for line in body.strip("\n").split("\n"))
-        + "\n}"
-        for path, body in bodies.items()
-    }
-    used = (other for other in _OF_QUARTERS if f"{other}(" in texts.get("c", ""))
-    return Primitive(name, texts, ("types", *used, *needs))
-
-
-def function(name: str, result: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
-    """An inline function of vectors by path, for tables of other files."""
-    return _function(name, result, parameters, bodies, *needs)
-
-
-_LANES = "hapir__i32x16 r;\nfor (int i = 0; i < 16; ++i) {\n    r.v[i] = $;\n}\nreturn r;"
-
-
-def lanes(expression: str, *, floats: bool = False) -> str:
-    """The plain C of a vector whose lane i is an expression of i."""
-    return float_lanes(expression) if floats else _LANES.replace("$", expression)
-
-
 _IN_PLACE = """
 /* A value that stays in its register: GCC else copies each sum of a loop of VNNI products and spills what no longer
  * fits, and loads a vector again for each product. */
@@ -81,7 +56,7 @@ _QUARTERS = """
 typedef int32_t hapir__i32x4 __attribute__((vector_size(16)));
 #endif"""
 
-_OF_QUARTERS = {
+_QUARTER_TEXTS = {
     "hapir__load": """
 HAPIR__INLINE hapir__f32x4 hapir__load(const float *p)
 {
@@ -250,42 +225,26 @@ HAPIR__INLINE int32x4_t hapir__dot_i16(int32x4_t sum, int32x4_t x, int32x4_t w)
 }"""
 
 
-def _each(call: str, parts: str = "ab") -> str:
-    """The same call on every register: `%` stands for its name."""
-    return "\n".join(f"r.{part} = {call.replace('%', part)};" for part in parts)
-
-
-def vector(kind: str, avx512: str, avx2: str, neon: str, plain: str) -> dict[str, str]:
-    """The bodies of a function of whole vectors: an expression per register, `%` being its name."""
-    result = f"hapir__{kind} r;\n"
-    return {
-        "avx512": f"return {avx512};",
-        "avx2": f"{result}{_each(avx2)}\nreturn r;",
-        "neon": f"{result}{_each(neon, 'abcd')}\nreturn r;",
-        "c": lanes(plain, floats=kind == "f32x16"),
-    }
-
-
 PRIMITIVES = (
     Primitive("quarters", {"c": _QUARTERS}, ("vectors",)),
     *(
         Primitive(name, {"c": f"#ifdef HAPIR__QUARTERS{text}\n#endif"}, ("quarters",))
-        for name, text in _OF_QUARTERS.items()
+        for name, text in _QUARTER_TEXTS.items()
     ),
     Primitive("types", _TYPES),
-    _function(
+    function(
         "f32x16__zero",
         "hapir__f32x16",
         "void",
-        vector("f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
+        vector("hapir__f32x16", "_mm512_setzero_ps()", "_mm256_setzero_ps()", "vdupq_n_f32(0.0f)", "0.0f"),
     ),
-    _function(
+    function(
         "f32x16__set",
         "hapir__f32x16",
         "float x",
-        vector("f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
+        vector("hapir__f32x16", "_mm512_set1_ps(x)", "_mm256_set1_ps(x)", "vdupq_n_f32(x)", "x"),
     ),
-    _function(
+    function(
         "f32x16__load",
         "hapir__f32x16",
         "const float *p",
@@ -296,7 +255,7 @@ PRIMITIVES = (
             "c": "hapir__f32x16 r;\nmemcpy(r.v, p, sizeof(r.v));\nreturn r;",
         },
     ),
-    _function(
+    function(
         "f32x16__store",
         "void",
         "float *p, hapir__f32x16 x",
@@ -307,38 +266,38 @@ PRIMITIVES = (
             "c": "memcpy(p, x.v, sizeof(x.v));",
         },
     ),
-    _function(
+    function(
         "f32x16__fma",
         "hapir__f32x16",
         "hapir__f32x16 sum, hapir__f32x16 x, hapir__f32x16 w",
         vector(
-            "f32x16",
+            "hapir__f32x16",
             "_mm512_fmadd_ps(x, w, sum)",
             "_mm256_fmadd_ps(x.%, w.%, sum.%)",
             "vfmaq_f32(sum.%, x.%, w.%)",
             "sum.v[i] + x.v[i] * w.v[i]",
         ),
     ),
-    _function(
+    function(
         "i32x16__zero",
         "hapir__i32x16",
         "void",
-        vector("i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
+        vector("hapir__i32x16", "_mm512_setzero_si512()", "_mm256_setzero_si256()", "vdupq_n_s32(0)", "0"),
     ),
-    _function(
+    function(
         "i32x16__set",
         "hapir__i32x16",
         "int32_t x",
-        vector("i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
+        vector("hapir__i32x16", "_mm512_set1_epi32(x)", "_mm256_set1_epi32(x)", "vdupq_n_s32(x)", "x"),
     ),
-    _function(
+    function(
         "i32x16__word",
         "hapir__i32x16",
         "const void *p",
         dict.fromkeys(PATHS, "int32_t word;\nmemcpy(&word, p, sizeof(word));\nreturn i32x16__set(word);"),
         "i32x16__set",
     ),
-    _function(
+    function(
         "i32x16__load",
         "hapir__i32x16",
         "const void *p",
@@ -355,7 +314,7 @@ return (hapir__i32x16){
             "c": "hapir__i32x16 r;\nmemcpy(r.v, p, sizeof(r.v));\nreturn r;",
         },
     ),
-    _function(
+    function(
         "i32x16__store",
         "void",
         "int32_t *p, hapir__i32x16 x",
@@ -366,12 +325,12 @@ return (hapir__i32x16){
             "c": "memcpy(p, x.v, sizeof(x.v));",
         },
     ),
-    _function(
+    function(
         "i32x16__add",
         "hapir__i32x16",
         "hapir__i32x16 x, hapir__i32x16 y",
         vector(
-            "i32x16",
+            "hapir__i32x16",
             "_mm512_add_epi32(x, y)",
             "_mm256_add_epi32(x.%, y.%)",
             "vaddq_s32(x.%, y.%)",
@@ -380,7 +339,7 @@ return (hapir__i32x16){
     ),
     Primitive("vectors", dict.fromkeys(PATHS, _VECTORS)),
     Primitive("in_place", {"avx512": _IN_PLACE, "avx2": _IN_PLACE}),
-    _function(
+    function(
         "f32x16__kept",
         "hapir__f32x16",
         "hapir__f32x16 x",
@@ -392,7 +351,7 @@ return (hapir__i32x16){
         },
         "in_place",
     ),
-    _function(
+    function(
         "i32x16__kept",
         "hapir__i32x16",
         "hapir__i32x16 x",
@@ -410,7 +369,7 @@ return (hapir__i32x16){
     Primitive("i32x8__dot_u8_i7", {"avx2": _AVX2_DOT_U8_I7}, ("in_place", "i32x8__dot_u8_i8")),
     Primitive("i32x8__dot_i16", {"avx2": _AVX2_DOT_I16}, ("in_place",)),
     Primitive("hapir__dot_u8_i8", {"neon": _NEON_DOT_U8_I8}),
-    _function(
+    function(
         "i32x16__dot_u8_i8",
         "hapir__i32x16",
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
@@ -419,7 +378,7 @@ return (hapir__i32x16){
         "hapir__dot_u8_i8",
         "in_place",
     ),
-    _function(
+    function(
         "i32x16__dot_u8_i7",
         "hapir__i32x16",
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",
@@ -428,7 +387,7 @@ return (hapir__i32x16){
         "i32x8__dot_u8_i7",
     ),
     Primitive("hapir__dot_i16", {"neon": _NEON_DOT_I16}),
-    _function(
+    function(
         "i32x16__dot_i16",
         "hapir__i32x16",
         "hapir__i32x16 sum, hapir__i32x16 x, hapir__i32x16 w",

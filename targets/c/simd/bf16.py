@@ -7,8 +7,7 @@ and bfdot take as 0. Floats are rounded to the nearest bfloat16, ties to even; v
 
 from __future__ import annotations
 
-from hapir.targets.c.simd.base import function
-from hapir.targets.c.simd.parts import per_register, spread
+from hapir.targets.c.simd.parts import function, per_register, spread
 from hapir.targets.c.simd.primitive import Primitive
 
 _F, _I = "hapir__f32x16", "hapir__i32x16"

@@ -7,7 +7,7 @@ from time to time; who uses these proves that they cannot overflow: a step adds 
 from __future__ import annotations
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd.base import function, vector
+from hapir.targets.c.simd.parts import function, vector
 from hapir.targets.c.simd.primitive import Primitive, everywhere
 
 VECTOR = "hapir__i32x16"
@@ -143,7 +143,7 @@ PRIMITIVES = (
         VECTOR,
         f"{VECTOR} mask, {_TWO}",
         vector(
-            "i32x16",
+            "hapir__i32x16",
             "_mm512_ternarylogic_epi32(mask, x, y, 0x60)",
             "_mm256_and_si256(mask.%, _mm256_xor_si256(x.%, y.%))",
             "vandq_s32(mask.%, veorq_s32(x.%, y.%))",

@@ -6,7 +6,7 @@ become a vector whose lanes hold the four taps of one channel each: one dot prod
 
 from __future__ import annotations
 
-from hapir.targets.c.simd.base import function, lanes
+from hapir.targets.c.simd.parts import function, lanes
 from hapir.targets.c.simd.primitive import Primitive
 
 _I = "hapir__i32x16"

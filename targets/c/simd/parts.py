@@ -95,6 +95,37 @@ def spread(result: str, parts: list[str]) -> str:
     return listed(f"return ({result}){{", parts, "};")
 
 
+OF_QUARTERS = ("hapir__load", "hapir__store", "hapir__choose")
+"""Functions of four lanes that plain C may call, where the compiler has them."""
+
+
+def function(name: str, result: str, parameters: str, bodies: Mapping[str, str], *needs: str) -> Primitive:
+    """A function with a body per path, in types as C has them; `needs` are what the bodies build on."""
+    texts = {
+        path: fill(f"HAPIR__INLINE {result} {name}({parameters})\n{{\n    $body\n}}", body=body.strip("\n"))
+        for path, body in bodies.items()
+    }
+    used = (other for other in OF_QUARTERS if f"{other}(" in texts.get("c", ""))
+    return Primitive(name, texts, ("types", *used, *needs))
+
+
+def lanes(expression: str, *, floats: bool = False) -> str:
+    """The plain C of a vector whose lane i is an expression of i."""
+    if floats:
+        return float_lanes(expression)
+    return f"hapir__i32x16 r;\nfor (int i = 0; i < 16; ++i) {{\n    r.v[i] = {expression};\n}}\nreturn r;"
+
+
+def vector(kind: str, avx512: str, avx2: str, neon: str, plain: str = "") -> dict[str, str]:
+    """The bodies of a function of whole vectors: an expression per register, `%` being its name; with `plain`, of i."""
+
+    def registers(text: str, names: str) -> str:
+        return "\n".join([f"{kind} r;", *(f"r.{name} = {text.replace('%', name)};" for name in names), "return r;"])
+
+    bodies = {"avx512": f"return {avx512};", "avx2": registers(avx2, "ab"), "neon": registers(neon, "abcd")}
+    return bodies | ({"c": lanes(plain, floats=kind == "hapir__f32x16")} if plain else {})
+
+
 def per_path(name: str, result: str, parameters: str, **bodies: str) -> Primitive:
     """A function of whole vectors with a body per path."""
     return _function(name, result, parameters, bodies, part=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hapir.dialects.kernel import PATHS
-from hapir.targets.c.simd.base import function, lanes
+from hapir.targets.c.simd.parts import function, lanes
 from hapir.targets.c.simd.primitive import Primitive, everywhere
 
 _TRANSPOSE_PARAMETERS = "const uint8_t *const *from, int32_t offset, uint8_t *to, int32_t stride, uint32_t flip"
@@ -234,20 +234,15 @@ int16_t pixels[32], weights[32];
 memcpy(pixels, x.v, sizeof(pixels));
 memcpy(weights, w.v, sizeof(weights));
 for (int i = 0; i < 16; ++i) {
-    sum.v[i] += pixels[2 * i] * weights[2 * i];
-    sum.v[i] += pixels[2 * i + 1] * weights[2 * i + 1];
+    const uint32_t first = (uint32_t)(pixels[2 * i] * weights[2 * i]);
+    const uint32_t second = (uint32_t)(pixels[2 * i + 1] * weights[2 * i + 1]);
+    sum.v[i] = (int32_t)((uint32_t)sum.v[i] + first + second);
 }
 return sum;""",
 }
 
 _VECTOR = "hapir__i32x16"
 _DOT_PARAMETERS = f"{_VECTOR} sum, {_VECTOR} x, {_VECTOR} w"
-_EACH_PARTS = {"avx2": "ab", "neon": "abcd"}
-
-
-def _each(path: str, kind: str, call: str) -> str:
-    parts = "\n".join(f"r.{part} = {call.replace('%', part)};" for part in _EACH_PARTS[path])
-    return f"{kind} r;\n{parts}\nreturn r;"
 
 
 def _called(name: str, parameters: str, bodies: dict[str, str], *needs: str) -> Primitive:
@@ -298,18 +293,7 @@ PRIMITIVES = (
     ),
     function("u16x32__low", _VECTOR, "hapir__u16x32 x", _half(high=False), "types_u16"),
     function("u16x32__high", _VECTOR, "hapir__u16x32 x", _half(high=True), "types_u16"),
-    function(
-        "i32x16__multiply",
-        _VECTOR,
-        "hapir__i32x16 x, hapir__i32x16 y",
-        {
-            "avx512": "return _mm512_mullo_epi32(x, y);",
-            "avx2": _each("avx2", _VECTOR, "_mm256_mullo_epi32(x.%, y.%)"),
-            "neon": _each("neon", _VECTOR, "vmulq_s32(x.%, y.%)"),
-            "c": lanes("x.v[i] * y.v[i]"),
-        },
-    ),
-    # the dot products of `simd_base` take one word of x for all lanes; these take any two vectors
+    # the dot products of `base` take one word of x for all lanes; these take any two vectors
     function("i32x16__dot_bytes", _VECTOR, _DOT_PARAMETERS, _DOT_BYTES, "i32x16__dot_u8_i8", "hapir__dot_u8_i8"),
     function("i32x16__dot_halves", _VECTOR, _DOT_PARAMETERS, _DOT_HALVES, "i32x16__dot_i16", "hapir__dot_i16"),
     everywhere(

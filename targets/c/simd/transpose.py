@@ -1,8 +1,8 @@
 """Squares of elements transposed in registers: what turns maps from one order of their axes to the other.
 
 `transpose__N_to_last` takes n = 16 / N rows, elements of N bytes: n channels of n pixels per 128-bit part of a
-register. It writes each pixel's n channels side by side; `transpose__N_to_first` goes back. Those that end in `_one`
-take one square. Rows are merged in pairs, log2(n) times: after that each 16 bytes are one column.
+register. It writes each pixel's n channels side by side; `transpose__N_to_first` goes back. `transpose__N_one`
+takes one square. Rows are merged in pairs, log2(n) times: after that each 16 bytes are one column.
 """
 
 from __future__ import annotations
@@ -96,8 +96,6 @@ def _to_first(path: str, size: int) -> str:
             case "avx2":
                 low, high = (f"_mm_loadu_si128((const void *)({place}))" for place in places)
                 text = f"_mm256_inserti128_si256(_mm256_castsi128_si256({low}), {high}, 1)"
-            case "sse2":
-                text = f"_mm_loadu_si128((const void *)({places[0]}))"
             case _:
                 text = f"vld1q_u8({places[0]})"
         lines.append(f"const {_TYPE[path]} r{i} = {text};")
@@ -110,8 +108,6 @@ def _to_first(path: str, size: int) -> str:
                 lines.append(f"_mm512_storeu_si512({place}, {name});")
             case "avx2":
                 lines.append(f"_mm256_storeu_si256((void *)({place}), {name});")
-            case "sse2":
-                lines.append(f"_mm_storeu_si128((void *)({place}), {name});")
             case _:
                 lines.append(f"vst1q_u8({place}, {name});")
     return "\n".join(lines)
@@ -132,12 +128,19 @@ def _plain(size: int) -> str:
     )
 
 
-def _primitives(direction: str, size: int, text: Callable[[str, int], str]) -> tuple[Primitive, Primitive]:
-    """As many squares as a register has parts, and one."""
-    whole = {path: text(path, size) for path in ("avx512", "avx2", "neon")} | {"c": _plain(size)}
-    one = {**whole, "avx512": text("sse2", size), "avx2": text("sse2", size)}
-    name = f"transpose__{size}_to_{direction}"
-    return _primitive(name, whole), _primitive(f"{name}_one", one)
+def _moves(size: int) -> tuple[Primitive, Primitive, Primitive]:
+    """As many squares as a register has parts, in each direction, and one, which is the same in both."""
+
+    def by_path(text: Callable[[str, int], str], paths: Mapping[str, str]) -> dict[str, str]:
+        return {path: text(used, size) for path, used in paths.items()} | {"c": _plain(size)}
+
+    whole = {path: path for path in ("avx512", "avx2", "neon")}
+    name = f"transpose__{size}"
+    return (
+        _primitive(f"{name}_to_last", by_path(_to_last, whole)),
+        _primitive(f"{name}_to_first", by_path(_to_first, whole)),
+        _primitive(f"{name}_one", by_path(_to_last, {"avx512": "sse2", "avx2": "sse2", "neon": "neon"})),
+    )
 
 
 def _primitive(name: str, bodies: Mapping[str, str]) -> Primitive:
@@ -148,6 +151,5 @@ def _primitive(name: str, bodies: Mapping[str, str]) -> Primitive:
 
 PRIMITIVES = (
     Primitive("hapir__parts", {path: f"enum {{ hapir__parts = {PARTS[path]} }};" for path in PATHS}),
-    *(primitive for size in SIZES for primitive in _primitives("last", size, _to_last)),
-    *(primitive for size in SIZES for primitive in _primitives("first", size, _to_first)),
+    *(primitive for size in SIZES for primitive in _moves(size)),
 )

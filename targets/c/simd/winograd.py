@@ -1,7 +1,7 @@
 """The primitives of Winograd kernels: arithmetic modulo 2^16 and 2^32 in whole vectors, and the transforms of a tile.
 
-`u32x16` is a vector whose sums wrap: integer results are exact modulo 2^32 and proven to fit in the end. `i16x32` are
-the 32 halves of a vector. Plain C transforms lane by lane.
+Sums of `i32x16` wrap: integer results are exact modulo 2^32 and proven to fit in the end. `i16x32` are the 32 halves of
+a vector. Plain C transforms lane by lane.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hapir.lowering.kernel.geometry import LANES
 from hapir.lowering.kernel.winograd import integer_transform, integers, transform
-from hapir.targets.c.simd.base import function
+from hapir.targets.c.simd.parts import function, vector
 from hapir.targets.c.simd.primitive import Primitive
 from hapir.targets.c.text import c, listed
 from hapir.targets.c.transform_texts import Arithmetic, transform_lines
@@ -20,30 +20,21 @@ _INTEGERS, _FLOATS = "hapir__i32x16", "hapir__f32x16"
 VECTOR_PATHS = ("avx512", "avx2", "neon")
 
 
-def _each(kind: str, avx512: str, avx2: str, neon: str) -> dict[str, str]:
-    """The bodies of a function of whole vectors: an expression per register, `%` being its name."""
-
-    def registers(text: str, names: str) -> str:
-        return "\n".join([f"{kind} r;", *(f"r.{n} = {text.replace('%', n)};" for n in names), "return r;"])
-
-    return {"avx512": f"return {avx512};", "avx2": registers(avx2, "ab"), "neon": registers(neon, "abcd")}
-
-
 def _binary(name: str, kind: str, x86: str, neon: str) -> Primitive:
     """A function of two vectors that is one instruction everywhere."""
-    bodies = _each(kind, f"_mm512_{x86}(x, y)", f"_mm256_{x86}(x.%, y.%)", f"{neon}(x.%, y.%)")
+    bodies = vector(kind, f"_mm512_{x86}(x, y)", f"_mm256_{x86}(x.%, y.%)", f"{neon}(x.%, y.%)")
     return function(name, kind, f"{kind} x, {kind} y", bodies)
 
 
 def _halves(name: str, operation: str) -> Primitive:
     neon = f"vreinterpretq_s32_s16(v{operation}q_s16(vreinterpretq_s16_s32(x.%), vreinterpretq_s16_s32(y.%)))"
-    bodies = _each(_INTEGERS, f"_mm512_{operation}_epi16(x, y)", f"_mm256_{operation}_epi16(x.%, y.%)", neon)
+    bodies = vector(_INTEGERS, f"_mm512_{operation}_epi16(x, y)", f"_mm256_{operation}_epi16(x.%, y.%)", neon)
     return function(name, _INTEGERS, f"{_INTEGERS} x, {_INTEGERS} y", bodies)
 
 
 def _shifted(name: str, n: int, x86: str, neon: str) -> Primitive:
     """A shift by a constant."""
-    bodies = _each(_INTEGERS, f"_mm512_{x86}(x, {n})", f"_mm256_{x86}(x.%, {n})", neon.replace("$", str(n)))
+    bodies = vector(_INTEGERS, f"_mm512_{x86}(x, {n})", f"_mm256_{x86}(x.%, {n})", neon.replace("$", str(n)))
     return function(f"{name}{n}", _INTEGERS, f"{_INTEGERS} x", bodies)
 
 
@@ -75,7 +66,7 @@ def _bytes_of_words(half: str, avx512: str, avx2: str, neon: str) -> Primitive:
         "const int32_t *p",
         {
             path: f"hapir__i32x16 x = i32x16__load(p);\n{text}"
-            for path, text in _each(_INTEGERS, avx512, avx2, neon).items()
+            for path, text in vector(_INTEGERS, avx512, avx2, neon).items()
         },
         "i32x16__load",
     )
@@ -89,29 +80,8 @@ _STORE_HALVES = {
     ),
 }
 
-_DOT_HALVES = dict.fromkeys(VECTOR_PATHS, "return i32x16__dot_halves(sum, x, w);") | {
-    "c": """
-for (int i = 0; i < 16; ++i) {
-    int16_t a[2], b[2];
-    memcpy(a, &x.v[i], sizeof(a));
-    memcpy(b, &w.v[i], sizeof(b));
-    sum.v[i] = (int32_t)((uint32_t)sum.v[i] + (uint32_t)(a[0] * b[0]) + (uint32_t)(a[1] * b[1]));
-}
-return sum;"""
-}
-
 OPERATIONS = (
-    function(
-        "u32x16__dot_halves",
-        _INTEGERS,
-        f"{_INTEGERS} sum, {_INTEGERS} x, {_INTEGERS} w",
-        _DOT_HALVES,
-        "i32x16__dot_halves",
-    ),
-    _binary("u32x16__add", _INTEGERS, "add_epi32", "vaddq_s32"),
-    _binary("u32x16__sub", _INTEGERS, "sub_epi32", "vsubq_s32"),
-    _binary("u32x16__mul", _INTEGERS, "mullo_epi32", "vmulq_s32"),
-    *(_shifted("u32x16__shl", n, "slli_epi32", "vshlq_n_s32(x.%, $)") for n in (1, 2, 3, 4)),
+    *(_shifted("i32x16__shl", n, "slli_epi32", "vshlq_n_s32(x.%, $)") for n in (1, 2, 3, 4)),
     *(_shifted("i32x16__shr", n, "srai_epi32", "vshrq_n_s32(x.%, $)") for n in (1, 2, 3, 6)),
     _halves("i16x32__add", "add"),
     _halves("i16x32__sub", "sub"),
@@ -161,9 +131,9 @@ I16 = _Words(
     ("i16x32__add", "i16x32__sub", "i16x32__shl1", "i16x32__shl2", "i16x32__shl3"),
 )
 U32 = _Words(
-    Arithmetic(_INTEGERS, "u32x16", floats=False),
+    Arithmetic(_INTEGERS, "i32x16", floats=False),
     Arithmetic("uint32_t", "", floats=False),
-    ("u32x16__add", "u32x16__sub", "u32x16__shl1", "u32x16__shl2", "u32x16__shl3", "u32x16__shl4"),
+    ("i32x16__add", "i32x16__sub", "i32x16__shl1", "i32x16__shl2", "i32x16__shl3", "i32x16__shl4"),
 )
 
 
@@ -294,7 +264,7 @@ def _untile(name: str, passes: _Passes, words: _Words, scale: int) -> Primitive:
             value = value if odd == 1 else f"({value} * {odd}U)"
             return value if words is F32 else f"(int32_t){value} >> {shift}"
         signed = odd - (odd >> 31 << 32)
-        value = value if odd == 1 else f"u32x16__mul({value}, i32x16__set({signed}))"
+        value = value if odd == 1 else f"i32x16__mul({value}, i32x16__set({signed}))"
         return f"i32x16__shr{shift}({value})" if shift else value
 
     places = [_plus("sums", i, "step") for i in range(passes.results)]
@@ -313,7 +283,7 @@ def _untile(name: str, passes: _Passes, words: _Words, scale: int) -> Primitive:
         lines="\n".join(passes.lines(f"{cast}p[$ * plane + i]")),
         stores="\n".join(f"({p})[i] = {divided(f'b[{i}]', lane=True)};" for i, p in enumerate(places)),
     )
-    needs = () if words is F32 else (f"i32x16__shr{shift}", "u32x16__mul", "i32x16__set")
+    needs = () if words is F32 else (f"i32x16__shr{shift}", "i32x16__mul", "i32x16__set")
     texts = {**dict.fromkeys(VECTOR_PATHS, vector), "c": lane}
     return Primitive(name, texts, (passes.name, f"{prefix}__load", f"{prefix}__store", *needs))
 
