@@ -51,6 +51,8 @@ class Encoded:
     loads: tuple[Load, ...]
     file: WeightsFile
     plain: CArtefact
+    narrow: bool
+    """Whether constants of few levels are codes or bit planes in the latter."""
 
 
 def encoded(sample: Sample | IntegerSample, rule: str | None, encoding: str, number: int) -> Encoded | None:
