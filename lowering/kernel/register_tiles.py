@@ -58,6 +58,10 @@ class Loops:
         return -(-self.filters // LANES)
 
 
+LOOKUP_SHARE = 0.2
+"""Of a lookup's time, what it takes from the ports of multiplications."""
+
+
 @dataclass(frozen=True)
 class Product:
     """Register operations of one product of a vector of 16 lanes: multiplications and others; and what each vector of
@@ -71,17 +75,20 @@ class Product:
     registers: int = 0
     weight_loads: int = 1
     input_loads: float = 1
+    shared: float = 0
+    """Of what each vector of weights takes, the part that waits for the ports of multiplications."""
 
 
 def product_of(contraction: Contraction, host: Host) -> Product:
-    """What a product of a contraction takes on a host: the texts of `targets/c/simd_base.py` in instructions."""
+    """What a product of a contraction takes on a host: the texts of `targets/c/simd/base.py` in instructions."""
     n = host.registers_per_vector
     name = contraction.name
     if isinstance(contraction, Lookup) and host.path != "c":
         dot, words = _bytes(host, n, short=contraction.short), contraction.words
         lookups = words * (dot.per_weights + 3 * n)
         kept, taken = dot.registers + 2 * n, (contraction.vectors, words)
-        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken)
+        shared = LOOKUP_SHARE * words * n
+        return Product(words * dot.multiply, words * dot.other, lookups, words * dot.per_input, kept, *taken, shared)
     if isinstance(contraction, Bits):
         planes = (contraction.planes.bits, contraction.elements)
         counted = _counts(contraction.counts, host, n)
@@ -171,6 +178,7 @@ def _word(pixels: int, blocks: int, words: int, product: Product, host: Host) ->
     products = pixels * blocks
     multiply = products * product.multiply
     vector = multiply + products * product.other + blocks * product.per_weights + pixels * product.per_input
+    multiply += blocks * product.shared
     loads = blocks * n * product.weight_loads + pixels * product.input_loads
     instructions = vector + loads + 2
     ahead = 1 + min(1.0, WINDOW / (instructions * words)) if words else 1.0
@@ -314,6 +322,8 @@ def _blocks(loops: Loops, vectors: int, contraction: Contraction, host: Host) ->
 def beside(pixels: int, blocks: int, contraction: Contraction, host: Host) -> int:
     """Registers that a word takes beside the sums, as the texts of each path load it."""
     weights = blocks * host.registers_per_vector
+    if host.path == "avx512" and isinstance(contraction, Lookup):  # codes stay while their words are looked up
+        return 2 * weights + 1
     if host.path == "neon" and not isinstance(contraction, Lookup):
         return weights + pixels
     return min(pixels, weights) + 1 if host.path == "avx2" and contraction.name in OUTER else weights + 1
