@@ -1,0 +1,168 @@
+"""A graph as a `nn.network` and its weights: each node by its handler, all that cannot be imported named at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.rewriter import InsertPoint
+from xdsl.utils.exceptions import VerifyException
+
+from hapir.diagnostics import Diagnostic, HapirError, fail
+from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
+from hapir.dialects.nn_shapes import ShapeError
+from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
+from hapir.importers.onnx.nodes import Call, Unsupported, handlers, plain
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A node that cannot be imported: why, and the nearest form that can."""
+
+    node: GraphNode
+    reason: str
+    nearest: str | None = None
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names."""
+
+    module: ModuleOp
+    weights: WeightStore
+    missing: tuple[Missing, ...]
+    layers: dict[str, GraphNode]
+
+
+def convert(graph: Graph, name: str) -> Converted:
+    """The network of a graph, under this name.
+
+    Raises HapirError: HAP0990 with one diagnostic per node that cannot be imported, HAP0991 for inputs or outputs that
+    the IR cannot hold.
+    """
+    converted = try_convert(graph, name)
+    if converted.missing:
+        raise HapirError(_diagnostic(m) for m in converted.missing)
+    return converted
+
+
+def try_convert(graph: Graph, name: str) -> Converted:
+    """The same, with the nodes that cannot be imported as data. What depends on them alone is not reported again."""
+    return _Converter(graph, name).run()
+
+
+def _diagnostic(missing: Missing) -> Diagnostic:
+    node = missing.node
+    what = f"{node.domain}.{node.op}" if node.domain else node.op
+    label = f" `{node.name or node.outputs[0]}`" if node.name or node.outputs else ""
+    help = f"what works: {missing.nearest}" if missing.nearest else None
+    return Diagnostic("HAP0990", f"cannot import {what}{label}: {missing.reason}", None, (), help)
+
+
+class _Unknown(Exception):
+    """A value that an earlier node, already reported, did not give."""
+
+
+class _Converter:
+    """Walks the nodes; values by their ONNX names."""
+
+    def __init__(self, graph: Graph, name: str):
+        self._graph = graph
+        self._values: dict[str, SSAValue] = {}
+        self._constants: dict[str, Array] = dict(graph.constants)
+        self._weights = WeightStore()
+        self._names: set[str] = set()
+        inputs: list[tuple[str, Attribute]] = []
+        for value in graph.inputs:
+            type_ = tensor_of(graph.types[value])
+            if type_ is None:
+                found = graph.types[value]
+                shape = "an unknown shape" if found.shape is None else f"{found.dtype}"
+                fail("HAP0991", f"the input `{value}` has {shape}", help="f32, integers and booleans can be imported")
+            inputs.append((self._unique(value), type_))
+        results = [self._unique(value) for value in graph.outputs]
+        self._network = NetworkOp(name, inputs, [])
+        self._result_names = results
+        self._values.update(zip(graph.inputs, self._network.body.block.args, strict=True))
+        self._builder = Builder(InsertPoint.at_end(self._network.body.block))
+
+    def run(self) -> Converted:
+        """Convert all nodes."""
+        missing: list[Missing] = []
+        layers: dict[str, GraphNode] = {}
+        table = handlers()
+        for node in self._graph.nodes:
+            layer = self._unique(node.name or node.outputs[0])
+            layers[layer] = node
+            handler = table.get((node.domain, node.op))
+            if handler is None:
+                missing.append(Missing(node, "the operator is not known"))
+                continue
+            call = Call(node, self._graph.opsets.get(node.domain, 1), layer, self)
+            try:
+                found = handler(call)
+                outputs = [found] if isinstance(found, SSAValue) else list(found)
+                for output, value in zip(node.outputs, outputs, strict=False):
+                    if output and value is not None:
+                        self._values[output] = value
+            except _Unknown:
+                continue
+            except Unsupported as error:
+                missing.append(Missing(node, error.reason, error.nearest))
+            except (ShapeError, VerifyException, ValueError) as error:
+                missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
+        network = self._network
+        if not missing:
+            returned = [self.tensor(value) for value in self._graph.outputs]
+            self.insert(ReturnOp(returned))
+            network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
+            network.set_result_types()
+        return Converted(ModuleOp([network]), self._weights, tuple(missing), layers)
+
+    # --- what calls ask -----------------------------------------------------------------------------------------------
+
+    def tensor(self, name: str) -> SSAValue:
+        """The value of a name; a constant becomes a parameter of its own, once."""
+        if name not in self._values:
+            array = self._constants.get(name)
+            if array is None:
+                raise _Unknown
+            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, None)
+        return self._values[name]
+
+    def constant(self, name: str) -> Array | None:
+        """The array of a constant."""
+        return self._constants.get(name)
+
+    def insert(self, op: Operation) -> None:
+        """Append an op."""
+        self._builder.insert(op)
+
+    def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
+        """A parameter of the network."""
+        type_ = self._graph.types.get(key)
+        element = element or element_of(array.dtype, type_.bits if type_ else None)
+        if element is None:
+            raise Unsupported(f"the constant `{key}` is {array.dtype}", "f32, integers or booleans")
+        stored = plain(np.asarray(array))
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            raise Unsupported(f"the constant `{key}` is not finite", "clean the weights: every value must be finite")
+        op = WeightOp(self._weights.put_new(key, stored), TensorType(element, stored.shape))
+        self.insert(op)
+        return op.result
+
+    def _unique(self, name: str) -> str:
+        """A legal name like this one that no layer has yet."""
+        tidy = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "value"
+        tidy = tidy if not tidy[0].isdigit() else f"v{tidy}"
+        unique, n = tidy, 1
+        while unique in self._names:
+            n += 1
+            unique = f"{tidy}_{n}"
+        self._names.add(unique)
+        return unique

@@ -1,0 +1,218 @@
+"""One operator while it is converted: what a handler may ask, and the registry of handlers.
+
+A handler takes a `Call` and returns the value of the only output, or one value per output, None where an output is not
+computed because nothing reads it. It raises `Unsupported` with the reason and, where there is one, the nearest form
+that works; ValueError, ShapeError and VerifyException of the ops that it makes count as such reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Never, Protocol, TypeVar
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.dialects.num import shape_of
+from hapir.importers.onnx.model import Array, AttributeValue, GraphNode
+
+ONNX = ""
+"""ONNX's own domain; `ai.onnx` is the same."""
+MICROSOFT = "com.microsoft"
+QONNX = "qonnx.custom_op.general"
+
+FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+"""The files `ops_*` that register handlers."""
+
+Result = SSAValue | Sequence[SSAValue | None]
+AnyOp = TypeVar("AnyOp", bound=Operation)
+
+
+class Unsupported(Exception):
+    """A node, or a form of it, that cannot be imported: the reason, and the nearest form that can."""
+
+    def __init__(self, reason: str, nearest: str | None = None):
+        super().__init__(reason)
+        self.reason = reason
+        self.nearest = nearest
+
+
+class Values(Protocol):
+    """What a call asks of the converter."""
+
+    def tensor(self, name: str) -> SSAValue:
+        """The value of a name; a constant becomes a parameter of its own."""
+        ...
+
+    def constant(self, name: str) -> Array | None:
+        """The array of a constant; None for a value that is computed."""
+        ...
+
+    def insert(self, op: Operation) -> None:
+        """Append an op to the network."""
+        ...
+
+    def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
+        """A parameter of the network with this key, or with a free one like it."""
+        ...
+
+
+class Call:
+    """One node while it is converted."""
+
+    def __init__(self, node: GraphNode, opset: int, layer: str, values: Values):
+        """`opset` is the version of the node's domain, `layer` the unique name for the node's layer."""
+        self.node = node
+        self.opset = opset
+        self.layer = layer
+        self._values = values
+
+    # --- inputs and outputs -------------------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """The number of inputs, those left out included."""
+        return len(self.node.inputs)
+
+    def has(self, index: int) -> bool:
+        """Whether an input is given."""
+        return index < self.count and self.node.inputs[index] != ""
+
+    def wants(self, index: int) -> bool:
+        """Whether an output is asked for."""
+        return index < len(self.node.outputs) and self.node.outputs[index] != ""
+
+    def tensor(self, index: int) -> SSAValue:
+        """An input as a value of the network; a constant becomes a parameter of its own."""
+        return self._values.tensor(self._given(index))
+
+    def tensors(self) -> list[SSAValue]:
+        """All inputs that are given."""
+        return [self.tensor(i) for i in range(self.count) if self.has(i)]
+
+    def is_constant(self, index: int) -> bool:
+        """Whether an input is given and constant."""
+        return self.has(index) and self._values.constant(self.node.inputs[index]) is not None
+
+    def constant(self, index: int) -> Array:
+        """The array of an input. Raises Unsupported where it is computed."""
+        name = self._given(index)
+        array = self._values.constant(name)
+        if array is None:
+            raise Unsupported(f"input {index} `{name}` must be constant", "an initializer, or a Constant node")
+        return array
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape of an input."""
+        name = self._given(index)
+        array = self._values.constant(name)
+        return shape_of(self._values.tensor(name)) if array is None else array.shape
+
+    def _given(self, index: int) -> str:
+        if not self.has(index):
+            raise Unsupported(f"input {index} is missing")
+        return self.node.inputs[index]
+
+    # --- attributes ---------------------------------------------------------------------------------------------------
+
+    def attribute(self, name: str) -> AttributeValue | None:
+        """An attribute as it is; None where it is not given."""
+        return self.node.attributes.get(name)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """An attribute that is an integer."""
+        value = self.node.attributes.get(name, default)
+        return value if isinstance(value, int) else self._wrong(name, "an integer")
+
+    def real(self, name: str, default: float = 0.0) -> float:
+        """An attribute that is a number."""
+        value = self.node.attributes.get(name, default)
+        return float(value) if isinstance(value, int | float) else self._wrong(name, "a number")
+
+    def word(self, name: str, default: str = "") -> str:
+        """An attribute that is a string."""
+        value = self.node.attributes.get(name, default)
+        return value if isinstance(value, str) else self._wrong(name, "a string")
+
+    def integers(self, name: str, default: Sequence[int] = ()) -> list[int]:
+        """An attribute that is a list of integers."""
+        value = self.node.attributes.get(name)
+        if value is None:
+            return list(default)
+        if isinstance(value, list) and all(isinstance(v, int) for v in value):
+            return [int(v) for v in value]
+        self._wrong(name, "a list of integers")
+
+    def _wrong(self, name: str, wanted: str) -> Never:
+        raise Unsupported(f"the attribute `{name}` is not {wanted}")
+
+    # --- making ops ---------------------------------------------------------------------------------------------------
+
+    def sub(self, suffix: str) -> str:
+        """The layer name of a further op of this node."""
+        return f"{self.layer}_{suffix}"
+
+    def add(self, op: Operation) -> SSAValue:
+        """Insert an op; its first result."""
+        return self.add_all(op)[0]
+
+    def add_all(self, op: Operation) -> Sequence[SSAValue]:
+        """Insert an op; its results."""
+        op.verify(verify_nested_ops=False)
+        self._values.insert(op)
+        return op.results
+
+    def parameter(self, suffix: str, array: Array, element: Attribute | None = None) -> SSAValue:
+        """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other."""
+        return self._values.parameter(f"{self.layer}.{suffix}", array, element)
+
+
+Handler = Callable[[Call], Result]
+_HANDLERS: dict[tuple[str, str], Handler] = {}
+
+
+def handles(*ops: str, domain: str = ONNX) -> Callable[[Handler], Handler]:
+    """Registers a handler for operators of a domain."""
+
+    def register(handler: Handler) -> Handler:
+        for op in ops:
+            assert (domain, op) not in _HANDLERS, f"{op} has two handlers"
+            _HANDLERS[domain, op] = handler
+        return handler
+
+    return register
+
+
+@cache
+def handlers() -> dict[tuple[str, str], Handler]:
+    """All handlers by domain and operator."""
+    for family in FAMILIES:
+        import_module(f"hapir.importers.onnx.ops_{family}")
+    return _HANDLERS
+
+
+def axis_in(axis: int, rank: int) -> int:
+    """An axis counted from the front. Raises Unsupported where there is none."""
+    if not -rank <= axis < rank:
+        raise Unsupported(f"there is no axis {axis} among {rank}")
+    return axis % rank
+
+
+def scalar(array: Array) -> float | int:
+    """The number of an array of one element. Raises Unsupported for others."""
+    if array.size != 1:
+        raise Unsupported(f"expected one number, got shape {array.shape}")
+    return array.reshape(()).item()
+
+
+def plain(array: Array) -> Array:
+    """An array as the weight store holds it: booleans as bytes."""
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
+def elements_as(value: SSAValue, element: Attribute) -> TensorType[Attribute]:
+    """The type of a value with other elements."""
+    return TensorType(element, shape_of(value))
