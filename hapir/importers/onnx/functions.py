@@ -23,8 +23,6 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Raises HapirError: HAP0914 where functions call themselves, become too many nodes, or cannot be put in place.
     """
-    if not model.functions:
-        return model
     functions: dict[Key, onnx.FunctionProto] = {}
     for function in model.functions:
         key = (domain_of(function.domain), function.name, function.overload)

@@ -47,8 +47,9 @@ def graph_of(
     `folder` is where its external data lie. Raises HapirError for whatever is wrong with the model: HAP0900 to HAP0919.
     """
     check(model)
-    model = inlined(model)
-    check(model)
+    if model.functions:
+        model = inlined(model)
+        check(model)
     return _Walk(model, folder).graph(batch, dims or {})
 
 

@@ -9,16 +9,21 @@ knows no other; what they check is checked here, in `graph` and in `schemas`, ea
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 
 from hapir.diagnostics import fail, some
 from hapir.importers.onnx.limits import MAXIMUM_FILE, MAXIMUM_NODES, shown
 
 OLDEST_OPSET = 7
+NEWEST_OF_OTHERS = (1 << 31) - 1
+"""The largest version of a domain: onnx counts them in 32 bits."""
 _AGAIN = "export the model again"
 
 
@@ -58,8 +63,7 @@ def load_file(path: Path) -> Loaded:
 def parse(data: bytes, name: str = "the model") -> onnx.ModelProto:
     """The model that bytes say.
 
-    Raises HapirError: HAP0900 where they are no model, HAP0902 for versions that hapir does not know, HAP0906 for too
-    many nodes.
+    Raises HapirError (HAP0900) where they say none.
     """
     model = onnx.ModelProto()
     try:
@@ -67,22 +71,40 @@ def parse(data: bytes, name: str = "the model") -> onnx.ModelProto:
     except (DecodeError, ValueError) as error:
         help = "it is damaged, cut off, or no ONNX model: export it again"
         fail("HAP0900", f"`{name}` is not an ONNX model ({len(data)} bytes): {str(error).lower()}", help=help)
-    check(model, name)
     return model
 
 
-def check(model: onnx.ModelProto, name: str = "the model") -> None:
-    """Raise HapirError where a parsed model has no graph, other versions, or too many nodes (see `parse`)."""
+def check(model: onnx.ModelProto) -> None:
+    """Check what must hold before anything else is asked of a model.
+
+    Raises HapirError: HAP0900 where it has no graph or names that are no text, HAP0902 for versions that hapir does not
+    know, HAP0906 for too many nodes.
+    """
     if not model.HasField("graph"):
-        fail("HAP0900", f"`{name}` holds no graph", help=_AGAIN)
+        fail("HAP0900", "the model holds no graph", help=_AGAIN)
+    _check_text(model)
     if model.ir_version < 1 or model.ir_version > onnx.IR_VERSION:
         known = f"the installed onnx {onnx.__version__} knows 1 to {onnx.IR_VERSION}"
         help = f"{known}: update onnx, or export for an older version"
-        fail("HAP0902", f"`{name}` is of IR version {model.ir_version}", help=help)
+        fail("HAP0902", f"the model is of IR version {model.ir_version}", help=help)
     opsets_of(model)
     if len(model.graph.node) > MAXIMUM_NODES:
         help = f"at most {MAXIMUM_NODES} can be imported; simplify the model before"
-        fail("HAP0906", f"`{name}` has {len(model.graph.node)} nodes", help=help)
+        fail("HAP0906", f"the model has {len(model.graph.node)} nodes", help=help)
+
+
+def _check_text(model: onnx.ModelProto) -> None:
+    """Raise HapirError (HAP0900) where text is not UTF-8: protobuf gives bytes then, which no name is equal to."""
+    waiting: list[Message] = [model]
+    while waiting:
+        message = waiting.pop()
+        for field, value in message.ListFields():
+            if field.type == FieldDescriptor.TYPE_STRING:
+                texts = cast("Sequence[object]", value) if field.is_repeated else [value]
+                if not all(isinstance(text, str) for text in texts):
+                    fail("HAP0900", f"the model has a {field.name} that is no text", help=_AGAIN)
+            elif field.message_type is not None:
+                waiting.extend(cast("Sequence[Message]", value) if field.is_repeated else [value])
 
 
 def opsets_of(model: onnx.ModelProto) -> dict[str, int]:
@@ -92,7 +114,7 @@ def opsets_of(model: onnx.ModelProto) -> dict[str, int]:
         domain = domain_of(entry.domain)
         if opsets.setdefault(domain, entry.version) != entry.version:
             fail("HAP0902", f"the model gives domain {shown(entry.domain)} two versions", help=_AGAIN)
-        if entry.version < 1:
+        if not 1 <= entry.version <= NEWEST_OF_OTHERS:
             fail("HAP0902", f"the model has version {entry.version} of domain {shown(entry.domain)}", help=_AGAIN)
     latest = onnx.defs.onnx_opset_version()
     if "" not in opsets:
