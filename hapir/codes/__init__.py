@@ -8,6 +8,7 @@ that is no longer given stays unused. A test checks that every code that the sou
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
+from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.onnx import ONNX
@@ -34,4 +35,5 @@ CODES: dict[str, Code] = {
     **TOOLS,
     **OPT,
     **ONNX,
+    **IMPORTS,
 }

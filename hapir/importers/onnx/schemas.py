@@ -7,6 +7,7 @@ The C++ behind it runs only on nodes that `check_node` let pass.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -26,6 +27,8 @@ SHOWN_TO_INFERENCE = 1024
 """Elements of a constant whose values may say a shape: no tensor has more axes than this."""
 _COUNTS = ("strides", "dilations", "kernel_shape", "group", "num_outputs", "hidden_size", "blocksize")
 """Attributes that are at least 1: onnx divides by some of them."""
+_EQUATION = re.compile(r"(?:[A-Za-z ]|\.\.\.)*(?:,(?:[A-Za-z ]|\.\.\.)*)*(?:->(?:[A-Za-z ]|\.\.\.)*)?")
+"""What `Einsum` may be asked for; onnx takes other text too, and does not come back from some."""
 _AGAIN = "the file is damaged; export the model again"
 _ANY = onnx.defs.OpSchema
 
@@ -67,6 +70,10 @@ def check_node(node: onnx.NodeProto, schema: onnx.defs.OpSchema | None, what: st
         if not name and index < len(schema.inputs) and schema.inputs[index].option == _ANY.FormalParameterOption.Single:
             fail("HAP0913", f"{what} leaves out its input `{schema.inputs[index].name}`", help=_AGAIN)
     _check_attributes(node, schema, what)
+    for attribute in node.attribute if node.op_type == "Einsum" else ():
+        if not _EQUATION.fullmatch(attribute.s.decode(errors="replace")):
+            help = 'letters for axes, `,` between inputs: "ij,jk->ik"'
+            fail("HAP0913", f"{what} has an equation that is none", help=help)
 
 
 def _is_count(attribute: onnx.AttributeProto) -> bool:
