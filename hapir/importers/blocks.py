@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from hapir.importers.names import is_legal
-from hapir.importers.structure import Layer, Scalar, is_number, numbers_of
+from hapir.importers.structure import OPERAND, SIZES, Layer, Scalar, is_number, named_numbers, numbers_of
 from hapir.registry import universe
 from hapir.spec.evaluate import FUNCTIONS, SIZE
 from hapir.spec.frames import indexed
 
-SIZES = ("channels", "units", "groups")
-"""Options that count channels: equal ones are one parameter, and one may be a multiple of another."""
+NUMBER = "number"
+"""What a parameter is called that stands for an operand."""
 INPUTS = ("x", "y", "z", "u")
 
 
@@ -46,9 +46,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a number stands."""
+    """Where a number stands: in words for the layer, and the option."""
 
-    local: str
+    layer: str
     option: str
     default: Scalar | None
 
@@ -70,7 +70,7 @@ def find_numbers(instances: Sequence[Sequence[Layer]], names: Sequence[str], tak
             continue
         first, plain = groups[key][0], _wanted(groups[key])
         # the name of the first layer tells several of one kind apart
-        name = plain if wanted[plain] == 1 else f"{first.local.rpartition('.')[2]}_{plain}"
+        name = plain if wanted[plain] == 1 else f"{first.layer}_{plain}"
         name = free_name(name, lambda n: n in used)
         used.add(name)
         default = first.default if first.default in key[0] else None
@@ -89,20 +89,21 @@ def find_numbers(instances: Sequence[Sequence[Layer]], names: Sequence[str], tak
 
 
 def _places(layer: Layer, local: str) -> Iterator[_Place]:
-    for option, value in layer.options:
-        alone = Layer("", "", ((option, value),), {}, (), (), ())
+    words = [word for word in local.split(".") if word != short_kind(layer.kind)]
+    called = "_".join(words) or short_kind(layer.kind)
+    for option, _ in named_numbers(layer):
         default = layer.defaults.get(option)
-        for _ in numbers_of(alone):
-            yield _Place(local, option, cast(Scalar, default) if is_number(default) else None)
+        yield _Place(called, option, cast(Scalar, default) if is_number(default) else None)
 
 
 def _family(option: str) -> str:
+    """Options whose equal rows are one parameter, and in which one may be a multiple of another."""
     return SIZES[0] if option in SIZES else option
 
 
 def _wanted(places: Sequence[_Place]) -> str:
     """What a parameter that stands at these places should be called."""
-    options = [place.option for place in places]
+    options = [NUMBER if place.option.startswith(OPERAND) else place.option for place in places]
     return next((option for option in SIZES if option in options), options[0])
 
 
@@ -191,9 +192,22 @@ def local_names(instances: Sequence[Sequence[Layer]], modules: Sequence[str], ta
     return names
 
 
+def input_names(layers: Sequence[Layer], inputs: Sequence[int]) -> list[str]:
+    """What a block calls the tensors that it takes: the first is `x`, one that is only added at the end `shortcut`."""
+    names: list[str] = []
+    for place, value in enumerate(inputs):
+        users = [layer.kind for layer in layers if value in layer.inputs]
+        added = place > 0 and users == ["add"] and "shortcut" not in names
+        names.append("shortcut" if added else INPUTS[place])
+    return names
+
+
 def block_name(layers: Sequence[Layer], inputs: Sequence[int], modules: Sequence[str], taken: Collection[str]) -> str:
     """What a block is called: as its instances are but for their numbers, or after what it does."""
-    used = lambda name: name in taken or name in universe().layers or name in FUNCTIONS or name == SIZE
+
+    def used(name: str) -> bool:
+        return name in taken or name in universe().layers or name in FUNCTIONS or name == SIZE
+
     role = _role(layers, inputs)
     stems = {_stem(module) for module in modules}
     stem = stems.pop() if len(stems) == 1 else ""
@@ -216,5 +230,6 @@ def _role(layers: Sequence[Layer], inputs: Sequence[int]) -> str:
     if ends and ends[-1].kind == "add":
         return "residual" if set(ends[-1].inputs) & set(inputs) else "projected"
     if ends and ends[-1] is layers[-1]:
-        return "growing" if set(ends[-1].inputs) & set(inputs) else "branches"
-    return "_".join([*dict.fromkeys(short_kind(kind) for kind in kinds)][:3]) + "_unit"
+        return "grow" if set(ends[-1].inputs) & set(inputs) else "branches"
+    words = [*dict.fromkeys(short_kind(kind) for kind in kinds)][:3]
+    return "_".join(words) if len(words) > 1 else f"{words[0]}_block"

@@ -50,7 +50,8 @@ class Family:
 class Entry:
     """A statement: its name, what it calls, the tensors (numbered) that it takes and gives, and its options.
 
-    A tensor that it gives comes with the name of the result (see `LayerDefinition.result_names`).
+    A tensor that it gives comes with the name of the result (see `LayerDefinition.result_names`). `numbers` are
+    operands that are numbers, by their position.
     """
 
     local: str
@@ -59,6 +60,7 @@ class Entry:
     outputs: tuple[tuple[int, str | int], ...]
     options: tuple[syntax.Option, ...]
     family: Family | None
+    numbers: tuple[tuple[int, syntax.Value], ...] = ()
     nestable: bool = False
 
 
@@ -122,8 +124,10 @@ class Frame:
         return self._references[value]
 
     def _call(self, entry: Entry) -> syntax.Call:
-        inputs = tuple(self._value(value) for value in entry.inputs)
-        return syntax.Call(_name(entry.function), inputs, entry.options, _NOWHERE)
+        inputs = [self._value(value) for value in entry.inputs]
+        for position, number in entry.numbers:
+            inputs.insert(position, number)
+        return syntax.Call(_name(entry.function), tuple(inputs), entry.options, _NOWHERE)
 
     # --- calls inside calls -------------------------------------------------------------------------------------------
 
@@ -229,7 +233,8 @@ class Frame:
 
     def _repeat(self, start: int, stop: int, position: int) -> syntax.Repeat:
         entry, last = self._entries[start], self._entries[stop - 1]
-        assert entry.family is not None and last.family is not None
+        assert entry.family is not None
+        assert last.family is not None
         names = {e.local for e in self._entries} | set(self._inputs)
         variable = next(v for v in ("i", "j", "k", "n", "turn", "turn_of_repeat") if v not in names)
         before = syntax.Binary("-", _name(variable), syntax.Number(1, _NOWHERE), _NOWHERE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -51,7 +51,6 @@ class StatementReader:
     """Finds statements of ops; layers that are alike are looked for once."""
 
     _known: dict[object, Statement | None] = field(default_factory=dict[object, "Statement | None"])
-    _definitions: dict[str, type[LayerDefinition]] = field(default_factory=dict[str, type[LayerDefinition]])
 
     def read(self, op: nn.LayerOp) -> Statement | None:
         """The statement that makes an op; None where there is none."""
@@ -59,22 +58,22 @@ class StatementReader:
         kinds = tuple((value.type, isinstance(value.owner, nn.WeightOp)) for value in op.operands)
         key = (op.name, properties, kinds, tuple(result.type for result in op.results))
         if key not in self._known:
-            self._known[key] = self._find(op)
+            self._known[key] = _find(op)
         return self._known[key]
 
-    def _find(self, op: nn.LayerOp) -> Statement | None:
-        if not self._definitions:
-            self._definitions = {name: get() for name, get in universe().layers.items()}
-        for kinds in _likely(op, self._definitions):
-            found = [s for kind in kinds if (s := read_statement(op, kind, self._definitions[kind])) is not None]
-            if found:
-                return min(found, key=lambda s: len(str(s.options)))
-        return None
+
+def _find(op: nn.LayerOp) -> Statement | None:
+    layers = universe().layers
+    for kinds in _likely(op, layers):
+        found = [s for kind in kinds if (s := read_statement(op, kind, layers[kind]())) is not None]
+        if found:
+            return min(found, key=lambda s: len(str(s.options)))
+    return None
 
 
 def _likely(op: nn.LayerOp, kinds: Iterable[str]) -> Iterator[list[str]]:
     """Names of statements that may make an op, the likely ones first, those that compete together."""
-    words = {op.name.partition(".")[2], *(str(_plain(value)) for value in op.properties.values())}
+    words = {op.name.partition(".")[2], *(str(plain(value)) for value in op.properties.values())}
     first = [kind for kind in kinds if any(kind == word or kind == f"{word}1d" for word in words)]
     yield first
     for kind in kinds:
@@ -116,7 +115,7 @@ def _made(
     values = [create_ssa_value(value.type) for value in op.operands[:inputs]]
     suffixes: dict[SSAValue, str] = {}
 
-    def parameter(suffix: str, shape: Shape, /, element: Attribute = f32) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
         value = create_ssa_value(TensorType(element, shape))
         suffixes[value] = suffix
         return value
@@ -153,7 +152,7 @@ def _guesses(op: nn.LayerOp, option: dataclasses.Field[Any], hint: Any, said: Ma
         return [_simplest(said[option.name], hint)]
     found = _in_window(op, option.name)
     if found is None and option.name in op.properties:
-        found = _plain(op.properties[option.name])
+        found = plain(op.properties[option.name])
     if found is not None:
         return [_simplest(found, hint)]
     default: list[object] = [] if option.default is MISSING else [option.default]
@@ -174,7 +173,7 @@ def _in_window(op: nn.LayerOp, name: str) -> tuple[int, ...] | None:
     return tuple(getattr(window.window, name))
 
 
-def _plain(attribute: Attribute) -> object:
+def plain(attribute: Attribute) -> object:
     """What an attribute says, as the field of a dataclass would hold it."""
     match attribute:
         case IntegerAttr():
@@ -190,7 +189,7 @@ def _plain(attribute: Attribute) -> object:
         case EnumAttribute():
             return str(cast(Any, attribute).data)
         case ArrayAttr():
-            return tuple(_plain(element) for element in cast("ArrayAttr[Attribute]", attribute))
+            return tuple(plain(element) for element in cast("ArrayAttr[Attribute]", attribute))
         case TensorType():
             return cast("TensorType[Attribute]", attribute).get_element_type()
         case _:

@@ -11,14 +11,15 @@ their shortcut, modules with all their branches, layers of a transformer.
 
 Windows grow from every place at once, one layer per turn, those with a skeleton of their own are dropped; of the
 skeletons that occur again, the one that saves the most lines is taken, its windows become calls, and the search begins
-again between them until nothing saves enough. Among equals: few inputs, windows that are whole modules by their names
-(`layer1_0.conv1` is in `layer1_0`), inputs that are used in several places (a residual block begins where its shortcut
+again between them until nothing saves enough. Windows that are whole modules by their names (`layer1_0.conv1` is in
+`layer1_0`) count for more, those that another tensor passes by (a stretch beside a shortcut) for less, and so do those
+of several inputs. Among equals: inputs that are used in several places (a residual block begins where its shortcut
 does), the first. The work is at most layers x `LONGEST`, a few times; a network that repeats nothing costs one look.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
@@ -27,14 +28,24 @@ LONGEST = 150
 """Layers of a block."""
 LEAST_LAYERS = 4
 """Layers of a block; one that is a module by its names may have one less."""
-LEAST_SAVED = 12
-"""Lines that a block must save."""
+LEAST_SAVED = 15
+"""Lines that a block must save; a parameter costs as much as a line."""
 LEAST_SAVED_MODULE = 4
 """Lines that a block must save whose instances are modules by their names."""
+MODULE_BONUS = 1.5
+"""What modules are preferred by."""
+PASSED_MALUS = 0.7
+"""What windows lose by which another tensor passes, for they lie inside something larger."""
+LEAST_FOR_ODD = 4
+"""Windows among which one may be odd."""
+SIZES = ("channels", "units", "groups")
+"""Options that count channels, and differ for good reasons."""
 MOST_INPUTS = 4
 """Tensors that a block takes."""
 MOST_PARAMETERS = 8
 """Numbers that a block takes."""
+OPERAND = "#"
+"""Begins the name of an option that is an operand."""
 Scalar: TypeAlias = int | float
 
 
@@ -42,7 +53,8 @@ Scalar: TypeAlias = int | float
 class Layer:
     """A layer: its full name, how it is written (see `statements.Statement`), and its tensors as numbers.
 
-    `options` are all options but those that are None, defaults included.
+    `options` are all options but those that are None, defaults included. A number that stands for operand i is the
+    option `OPERAND + str(i)`, and none of the `inputs`.
     """
 
     name: str
@@ -118,6 +130,17 @@ class _Search:
             self._last.update((value, place) for value in layer.inputs)
         self._last.update((value, len(layers)) for value in results)
         self._modules = _modules(layers)
+        self._alive = self._lives()
+
+    def _lives(self) -> list[list[int]]:
+        """Before each layer, where the tensors that are alive there are used last; those that are free do not count."""
+        alive: list[list[int]] = []
+        now: list[int] = []
+        for place, layer in enumerate(self._layers):
+            now = [last for last in now if last >= place]
+            alive.append(now)
+            now = now + [self._last.get(v, -1) for v in layer.outputs if v not in self._free]
+        return alive
 
     def run(self) -> Structure:
         items: list[Item] = list(range(len(self._layers)))
@@ -191,27 +214,55 @@ class _Search:
             if window.start >= behind and window.clean:
                 clean.append(window)
                 behind = window.start + length
-        if len(clean) < 2:
-            return None
-        ranges = [(window.start, window.start + length) for window in clean]
-        modules = all(r in self._modules for r in ranges)
+        modules = [window for window in clean if (window.start, window.start + length) in self._modules]
+        found = None
+        for windows in (clean, modules) if len(modules) < len(clean) else (clean,):
+            if len(windows) > 1:
+                choice = self._rated(windows, length, block, windows is modules or len(modules) == len(clean), best)
+                found = best = choice or best
+        return found
+
+    def _rated(
+        self, windows: Sequence[_Window], length: int, block: int, modules: bool, best: _Choice | None
+    ) -> _Choice | None:
+        """Windows as a choice; None where they save too little, or the best so far is better."""
+        least = LEAST_SAVED_MODULE if modules else LEAST_SAVED
+        bonus = MODULE_BONUS if modules else 1.0
         if length < LEAST_LAYERS and not modules:
             return None
-        saved = len(clean) * length - _calls(ranges) - length - 3
-        if saved < (LEAST_SAVED_MODULE if modules else LEAST_SAVED):
+        if (len(windows) - 1) * length * bonus < (best.rank[0] if best is not None else least):
             return None
-        inputs = len(clean[0].inputs)
-        score = saved * 0.9 ** (inputs - 1) * (1.25 if modules else 1)
-        if best is not None and score < best.rank[0]:
+        ranges = self._without_odd([(window.start, window.start + length) for window in windows])
+        parameters = len(self._numbers(ranges))
+        saved = len(ranges) * length - _calls(ranges) - length - 3 - parameters
+        inputs = len(windows[0].inputs)
+        passed = sum(any(stop <= last < len(self._layers) for last in self._alive[start]) for start, stop in ranges)
+        score = saved * 0.9 ** (inputs - 1) * bonus * (1 - PASSED_MALUS * passed / len(ranges))
+        uses = sum(layer.inputs.count(v) for v in windows[0].inputs for layer in self._layers[slice(*ranges[0])])
+        rank = (score, -inputs, uses, -ranges[0][0])
+        if saved < least or (best is not None and rank <= best.rank):
             return None
-        uses = sum(layer.inputs.count(v) for v in clean[0].inputs for layer in self._layers[slice(*ranges[0])])
-        rank = (score, -inputs, uses, -clean[0].start)
-        if best is not None and rank <= best.rank:
+        if not self._primitive(ranges[0]) or parameters > MOST_PARAMETERS:
             return None
-        if not self._primitive(ranges[0]) or len(self._numbers(ranges)) > MOST_PARAMETERS:
-            return None
-        return _Choice(rank, tuple(Instance(block, *r, tuple(w.inputs), next(iter(w.open)))
-                                   for w, r in zip(clean, ranges, strict=True)))  # fmt: skip
+        chosen = [window for window in windows if (window.start, window.start + length) in ranges]
+        instances = (Instance(block, w.start, w.start + length, tuple(w.inputs), next(iter(w.open))) for w in chosen)
+        return _Choice(rank, tuple(instances))
+
+    def _without_odd(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Windows but for those that alone differ from all others in several options that are no sizes."""
+        if len(ranges) < LEAST_FOR_ODD:
+            return ranges
+        rows = [[pair for layer in self._layers[slice(*r)] for pair in named_numbers(layer)] for r in ranges]
+        odd: dict[int, set[str]] = defaultdict(set)
+        for column in zip(*rows, strict=True):
+            if column[0][0] in SIZES:
+                continue
+            ((_, count),) = Counter(column).most_common(1)
+            if count == len(column) - 1:
+                usual = max(set(column), key=column.count)
+                place = next(i for i, pair in enumerate(column) if pair != usual)
+                odd[place].add(column[0][0])
+        return [r for i, r in enumerate(ranges) if len(odd[i]) < 2]
 
     def _primitive(self, window: tuple[int, int]) -> bool:
         """Whether a window is no repetition of a shorter one."""
@@ -230,7 +281,7 @@ class _Search:
 
     def _numbers(self, ranges: Sequence[tuple[int, int]]) -> set[tuple[Scalar, ...]]:
         """The numbers that are not the same in all windows; those that go together are counted once."""
-        rows = [[n for layer in self._layers[start:stop] for n in numbers_of(layer)] for start, stop in ranges]
+        rows = [[n for layer in self._layers[slice(*r)] for n in numbers_of(layer)] for r in ranges]
         return {column for column in zip(*rows, strict=True) if len(set(column)) > 1}
 
 
@@ -246,8 +297,12 @@ def _calls(ranges: Sequence[tuple[int, int]]) -> int:
 
 def numbers_of(layer: Layer) -> Iterator[Scalar]:
     """The numbers in the options of a layer, in order."""
-    for _, value in layer.options:
-        yield from _numbers_in(value)
+    return (number for _, number in named_numbers(layer))
+
+
+def named_numbers(layer: Layer) -> Iterator[tuple[str, Scalar]]:
+    """The same, each with the option that it belongs to."""
+    return ((option, number) for option, value in layer.options for number in _numbers_in(value))
 
 
 def _numbers_in(value: object) -> Iterator[Scalar]:

@@ -9,31 +9,35 @@ What is written is read again and compared; a network that cannot be written so 
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from xdsl.dialects.builtin import IntegerType, Signedness, f32
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from hapir.diagnostics import Diagnostic, Findings, HapirError, Span, fail, span_of
 from hapir.dialects import nn
+from hapir.dialects.nn_pointwise_layers import text_of
+from hapir.dialects.num import element_type, shape_of
 from hapir.importers.blocks import (
-    INPUTS,
     Number,
     Numbers,
     block_name,
     claim,
     find_numbers,
     free_name,
+    input_names,
     local_names,
     short_kind,
 )
 from hapir.importers.calls import Entry, Family, Frame
 from hapir.importers.names import is_legal, tidy
-from hapir.importers.statements import Statement, StatementReader
-from hapir.importers.structure import Instance, Layer, Structure, find_structure, is_number, module_of
+from hapir.importers.statements import Statement, StatementReader, plain
+from hapir.importers.structure import OPERAND, Instance, Layer, Structure, find_structure, is_number, module_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.frames import indexed
@@ -47,6 +51,9 @@ from hapir.spec.unparse import file_text
 
 NOWHERE = Span("", 1, 1, 1, 1)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CALL = re.compile(r"[a-z_0-9]+\(.*\)")
+CONSTANT = "constant"
+"""The statement of a parameter that is a tensor of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +99,25 @@ class _Writer:
         self._weights_file = weights_file
         self._blocks = blocks
         self._values: dict[SSAValue, int] = {}
-        self._ops: list[nn.LayerOp] = []
-        self._statements: list[Statement] = []
+        self._ops: list[nn.LayerOp | nn.WeightOp] = []
+        self._parameters: list[tuple[tuple[str, nn.WeightOp], ...]] = []
 
     def write(self) -> NetworkText:
         """Read the ops, find blocks, give names, write."""
         for argument in self._network.body.block.args:
             self._number(argument)
         layers = self._read()
-        returned = [self._values[value] for value in self._network.return_op.values]
+        returned = [self._number(value) for value in self._network.return_op.values]
         inputs = list(range(len(self._network.body.block.args)))
+        shared = [v for v, n in Counter(v for layer in layers for v in layer.inputs).items() if n > 1]
+        constants = {layer.outputs[0] for layer in layers if layer.kind == CONSTANT}
+        free = [*inputs, *constants.intersection(shared)]
         flat = Structure(tuple(range(len(layers))), ())
-        structure = find_structure(layers, returned, inputs) if self._blocks else flat
+        structure = find_structure(layers, returned, free) if self._blocks else flat
         layers = _nested_names(layers, structure, returned)
         taken = set[str]()
         names = [n.data for n in self._network.input_names]
-        input_names = [claim(n if is_legal(n) else tidy(n, "input"), ("",), taken) for n in names]
+        given = [claim(n if is_legal(n) else tidy(n, "input"), ("",), taken) for n in names]
         definitions = _Blocks(layers, structure, taken)
         full: dict[int, str] = {}
         entries: list[Entry] = []
@@ -121,22 +131,20 @@ class _Writer:
                 full[item] = claim(layer.name, layer.results, taken)
                 entries.append(_entry(layer, full[item], None))
         result_names = _result_names([n.data for n in self._network.result_names])
-        frame = Frame(
-            entries, dict(zip(input_names, inputs, strict=True)), list(zip(result_names, returned, strict=True))
-        )
+        frame = Frame(entries, dict(zip(given, inputs, strict=True)), list(zip(result_names, returned, strict=True)))
         name = self._network.sym_name.data
         name = name if is_legal(name) and "." not in name else tidy(name, "network").replace(".", "_")
         name = free_name(name, lambda n: n in definitions.names)
-        file = self._file(name, input_names, result_names, definitions.syntax, frame)
+        file = self._file(name, given, result_names, definitions.syntax, frame)
         old = [_old_name(op, place) for place, op in enumerate(self._ops)]
         return NetworkText(
             file_text(file),
             file,
             name,
             {old[place]: new for place, new in sorted(full.items())},
-            tuple(full[place] for place in range(len(layers))),
-            dict(self._keys(full)),
-            tuple(input_names),
+            tuple(full[place] for place, op in enumerate(self._ops) if isinstance(op, nn.LayerOp)),
+            {f"{full[p]}.{suffix}": w.key.data for p, made in enumerate(self._parameters) for suffix, w in made},
+            tuple(given),
             tuple(result_names),
         )
 
@@ -144,38 +152,69 @@ class _Writer:
         return self._values.setdefault(value, len(self._values))
 
     def _read(self) -> list[Layer]:
-        """The layers in order; what has no statement is reported, all at once."""
-        reader, layers = StatementReader(), list[Layer]()
-        wrong: list[Diagnostic] = []
+        """The layers in order; what has no statement is reported, all at once.
+
+        A constant comes right before the only layer that reads it, or, where several do, first of all.
+        """
+        rows: list[tuple[nn.LayerOp, Statement]] = []
+        reader, wrong = StatementReader(), list[Diagnostic]()
         for op in self._network.body.block.ops:
-            if isinstance(op, nn.WeightOp | nn.ReturnOp):
-                continue
-            statement = reader.read(op) if isinstance(op, nn.LayerOp) else None
-            if statement is None or not isinstance(op, nn.LayerOp):
-                wrong.append(_no_statement(op if isinstance(op, nn.LayerOp) else None, op.name))
-                continue
-            self._ops.append(op)
-            self._statements.append(statement)
-            layers.append(self._layer(op, statement, len(layers)))
+            if (
+                isinstance(op, nn.LayerOp)
+                and (statement := reader.read(op)) is not None
+                and _says_numbers(op, statement)
+            ):
+                rows.append((op, statement))
+            elif not isinstance(op, nn.WeightOp | nn.FillOp | nn.ReturnOp):
+                wrong.append(_no_statement(op))
+        read = Counter(v for op, s in rows for v in dict.fromkeys(op.operands[: s.inputs]) if _is_constant(v))
+        returned = [v for v in self._network.return_op.values if _is_constant(v)]
+        wrong += [_no_statement(v.owner) for v in self._network.return_op.values if isinstance(v.owner, nn.FillOp)]
         if wrong:
             raise HapirError(wrong)
+        layers: list[Layer] = []
+        for value in dict.fromkeys((*(v for v, readers in read.items() if readers > 1), *returned)):
+            layers.append(self._constant(value))
+        for op, statement in rows:
+            for value in op.operands[: statement.inputs]:
+                if _is_constant(value) and value not in self._values:
+                    layers.append(self._constant(value))
+            layers.append(self._layer(op, statement))
         return layers
 
-    def _layer(self, op: nn.LayerOp, statement: Statement, place: int) -> Layer:
-        options, defaults = _options(statement)
-        inputs = tuple(self._number(value) for value in op.operands[: statement.inputs])
-        outputs = tuple(self._number(value) for value in op.results)
-        name = op.layer_name or ""
-        if not is_legal(name):
-            name = tidy(name, statement.kind) if name else f"{short_kind(statement.kind)}{place + 1}"
-        return Layer(name, statement.kind, options, defaults, inputs, outputs, statement.results)
+    def _constant(self, value: SSAValue) -> Layer:
+        """A parameter that layers take as a tensor: a layer of its own."""
+        op = value.owner
+        assert isinstance(op, nn.WeightOp)
+        options = {"shape": shape_of(value), "type": text_of(element_type(value))}
+        statement = Statement(CONSTANT, options, 0, ("value",), ("",))
+        self._ops.append(op)
+        self._parameters.append((("value", op),))
+        return self._written(statement, _stem(op.key.data), (), {}, (value,))
 
-    def _keys(self, full: Mapping[int, str]) -> Iterator[tuple[str, str]]:
-        """The new and the old key of each parameter."""
-        for place, (op, statement) in enumerate(zip(self._ops, self._statements, strict=True)):
-            for suffix, value in zip(statement.parameters, op.operands[statement.inputs :], strict=True):
-                assert isinstance(value.owner, nn.WeightOp)
-                yield f"{full[place]}.{suffix}", value.owner.key.data
+    def _layer(self, op: nn.LayerOp, statement: Statement) -> Layer:
+        inputs = [v for v in op.operands[: statement.inputs] if not isinstance(v.owner, nn.FillOp)]
+        numbers = {i: v.owner.value for i, v in enumerate(op.operands) if isinstance(v.owner, nn.FillOp)}
+        weights = [v.owner for v in op.operands[statement.inputs :] if isinstance(v.owner, nn.WeightOp)]
+        self._ops.append(op)
+        self._parameters.append(tuple(zip(statement.parameters, weights, strict=True)))
+        given = {f"{OPERAND}{i}": plain(number) for i, number in numbers.items()}
+        return self._written(statement, op.layer_name or "", inputs, given, op.results)
+
+    def _written(
+        self,
+        statement: Statement,
+        name: str,
+        inputs: Sequence[SSAValue],
+        numbers: Mapping[str, object],
+        results: Sequence[SSAValue],
+    ) -> Layer:
+        options, defaults = _options(statement)
+        if not is_legal(name):
+            name = tidy(name, statement.kind) if name else f"{short_kind(statement.kind)}{len(self._ops)}"
+        given = tuple(self._number(value) for value in inputs)
+        outputs = tuple(self._number(value) for value in results)
+        return Layer(name, statement.kind, (*numbers.items(), *options), defaults, given, outputs, statement.results)
 
     def _file(
         self,
@@ -230,7 +269,8 @@ class _Blocks:
     def _define(self, block: int, instances: Sequence[Instance], by_name: bool, taken: set[str]) -> None:
         rows = [self._layers[i.start : i.stop] for i in instances]
         modules = [module_of([layer.name for layer in row]) if by_name else "" for row in rows]
-        inside = set(INPUTS[: len(instances[0].inputs)])
+        called = input_names(rows[0], instances[0].inputs)
+        inside = set(called)
         local = local_names(rows, modules, inside)
         numbers = find_numbers(rows, local, inside)
         name = block_name(rows[0], instances[0].inputs, modules, self.names)
@@ -238,12 +278,12 @@ class _Blocks:
         self._local[block], self._numbers[block] = local, numbers
         base = name if by_name else self._base(name, taken)
         for number, (instance, module) in enumerate(zip(instances, modules, strict=True), 1):
-            called = claim(module if by_name else indexed(base, [number]), ("",), taken)
-            self._instances[instance.start] = (called, Family.of(called))
+            own = claim(module if by_name else indexed(base, [number]), ("",), taken)
+            self._instances[instance.start] = (own, Family.of(own))
         entries = [
             _entry(layer, own, values) for layer, own, values in zip(rows[0], local, numbers.of_layers, strict=True)
         ]
-        inputs = dict(zip(INPUTS, instances[0].inputs, strict=False))
+        inputs = dict(zip(called, instances[0].inputs, strict=True))
         statements = Frame(entries, inputs, [("", instances[0].output)]).statements()
         tensors = [syntax.Parameter(_name(given), None, NOWHERE) for given in inputs]
         defaults = [None if p.default is None else _syntax(p.default) for p in numbers.parameters]
@@ -260,7 +300,7 @@ class _Blocks:
 
 
 def _nested_names(layers: Sequence[Layer], structure: Structure, returned: Sequence[int]) -> list[Layer]:
-    """Layers that have no name but that of their kind, and can stand inside the next one, are called so: `fc.flatten`."""
+    """A flatten that has no name of its own is called as inside the next layer, if it may stand there: `fc.flatten`."""
     renamed = list(layers)
     uses: dict[int, int] = {}
     for value in [v for layer in layers for v in layer.inputs] + list(returned):
@@ -271,11 +311,10 @@ def _nested_names(layers: Sequence[Layer], structure: Structure, returned: Seque
             continue
         layer, user = layers[item], layers[following]
         wanted = f"{user.name}.{layer.kind}"
-        plain = re.fullmatch(rf"{layer.kind}_?\d*", layer.name, re.IGNORECASE)
-        if layer.kind == "flatten" and plain and layer.outputs == user.inputs and uses[layer.outputs[0]] == 1:
-            if wanted not in names:
-                renamed[item] = replace(layer, name=wanted)
-                names.add(wanted)
+        unnamed = layer.kind == "flatten" and re.fullmatch(rf"{layer.kind}_?\d*", layer.name, re.IGNORECASE)
+        if unnamed and layer.outputs == user.inputs and uses[layer.outputs[0]] == 1 and wanted not in names:
+            renamed[item] = replace(layer, name=wanted)
+            names.add(wanted)
     return renamed
 
 
@@ -283,13 +322,17 @@ def _entry(layer: Layer, local: str, numbers: Sequence[Number] | None) -> Entry:
     """A layer as a call; inside a block with the block's numbers."""
     rest = iter(numbers) if numbers is not None else None
     options: list[syntax.Option] = []
+    operands: list[tuple[int, syntax.Value]] = []
     for name, value in layer.options:
         # a default is left out, unless calls may change it
         written, fixed = _written(value, rest)
-        if not (fixed and name in layer.defaults and _equal(value, layer.defaults[name])):
+        if name.startswith(OPERAND):
+            operands.append((int(name.removeprefix(OPERAND)), written))
+        elif not (fixed and name in layer.defaults and _equal(value, layer.defaults[name])):
             options.append(_option(name, written))
     outputs = tuple(zip(layer.outputs, layer.results, strict=True))
-    return Entry(local, layer.kind, layer.inputs, outputs, tuple(options), None, nestable=layer.results == ("",))
+    nestable = layer.results == ("",)
+    return Entry(local, layer.kind, layer.inputs, outputs, tuple(options), None, tuple(operands), nestable)
 
 
 def _written(value: object, numbers: Iterator[Number] | None) -> tuple[syntax.Value, bool]:
@@ -317,8 +360,13 @@ def _syntax(value: object) -> syntax.Value:
             return syntax.Number(value, NOWHERE)
         case float():
             return syntax.Number(int(value) if value.is_integer() and abs(value) < 1e15 else value, NOWHERE)
+        case str() if _WORD.fullmatch(value):
+            return _name(value)
+        case str() if _CALL.fullmatch(value):
+            (said,) = parse(f"let said = {value}", "option").constants
+            return said.value
         case str():
-            return _name(value) if _WORD.fullmatch(value) else syntax.Text(value, NOWHERE)
+            return syntax.Text(value, NOWHERE)
         case IntegerType():
             sign = "u" if value.signedness.data == Signedness.UNSIGNED else "i"
             return _name(f"{sign}{value.width.data}")
@@ -347,8 +395,31 @@ def _result_names(names: Sequence[str]) -> list[str]:
     return [claim(name if is_legal(name) else tidy(name, UNNAMED_RESULT), ("",), taken) for name in names]
 
 
-def _old_name(op: nn.LayerOp, place: int) -> str:
-    return op.layer_name or f"#{place + 1}"
+def _old_name(op: nn.LayerOp | nn.WeightOp, place: int) -> str:
+    name = _stem(op.key.data) if isinstance(op, nn.WeightOp) else op.layer_name
+    return name or f"#{place + 1}"
+
+
+def _stem(key: str) -> str:
+    """The name of a constant with this key."""
+    return key.removesuffix(".value")
+
+
+def _is_constant(value: SSAValue) -> bool:
+    return isinstance(value.owner, nn.WeightOp)
+
+
+def _says_numbers(op: nn.LayerOp, statement: Statement) -> bool:
+    """Whether the operands that are one number can be written as numbers, beside a tensor that says their type."""
+    fills = [v for v in op.operands if isinstance(v.owner, nn.FillOp)]
+    tensors = [v for v in op.operands[: statement.inputs] if v not in fills]
+    takes = universe().layers[statement.kind]().takes_numbers
+    return not fills or (
+        takes
+        and bool(tensors)
+        and all(shape_of(v) == () and element_type(v) == element_type(tensors[-1]) for v in fills)
+        and all(isinstance(v.owner, nn.FillOp) and math.isfinite(v.owner.value.value.data) for v in fills)
+    )
 
 
 def _typed(name: str, value: SSAValue) -> syntax.Parameter:
@@ -365,10 +436,11 @@ def _name(text: str) -> syntax.Name:
     return syntax.Name(text, NOWHERE)
 
 
-def _no_statement(op: nn.LayerOp | None, kind: str) -> Diagnostic:
-    layer = f"`{op.layer_name}` ({kind})" if op is not None and op.layer_name else f"`{kind}`"
+def _no_statement(op: Operation | Block) -> Diagnostic:
+    kind = op.name if isinstance(op, Operation) else "a block"
+    layer = f"`{op.layer_name}` ({kind})" if isinstance(op, nn.LayerOp) and op.layer_name else f"`{kind}`"
     help = "its parameters must be weights, and its options what a statement takes: see `hapir list layers`"
-    where = None if op is None else span_of(op.location)
+    where = span_of(op.location) if isinstance(op, Operation) else None
     return Diagnostic("HAP0970", f"no statement of the language makes {layer}", where, (), help)
 
 
@@ -416,6 +488,8 @@ def _described(
             yield [values[v] for v in op.values]
         elif isinstance(op, nn.WeightOp):
             values[op.result] = op.key.data if keys is None else keys[op.key.data]
+        elif isinstance(op, nn.FillOp):
+            values[op.result] = op.value
         elif isinstance(op, nn.LayerOp):
             name = written.order[place] if written else op.layer_name
             place += 1
