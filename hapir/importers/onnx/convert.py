@@ -34,12 +34,16 @@ class Missing:
 
 @dataclass(frozen=True)
 class Converted:
-    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names."""
+    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names.
+
+    `untried` are nodes that may be right, but read what a missing one does not give.
+    """
 
     module: ModuleOp
     weights: WeightStore
     missing: tuple[Missing, ...]
     layers: dict[str, GraphNode]
+    untried: tuple[GraphNode, ...]
 
 
 def convert(graph: Graph, name: str) -> Converted:
@@ -100,6 +104,7 @@ class _Converter:
         missing: list[Missing] = []
         layers: dict[str, GraphNode] = {}
         folded: set[int] = set()
+        untried: list[GraphNode] = []
         table = handlers()
         for node in self._graph.nodes:
             if self._folded(node):
@@ -119,7 +124,7 @@ class _Converter:
                     if output and value is not None:
                         self._values[output] = value
             except _Unknown:
-                continue
+                untried.append(node)
             except Unsupported as error:
                 missing.append(Missing(node, error.reason, error.nearest))
             except (ShapeError, VerifyException, ValueError) as error:
@@ -128,6 +133,7 @@ class _Converter:
         module = ModuleOp([network])
         live = self._live(folded)
         missing = [m for m in missing if id(m.node) in live]
+        untried = [node for node in untried if id(node) in live]
         if not missing:
             returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
@@ -135,7 +141,7 @@ class _Converter:
             network.set_result_types()
             self._drop_unused(module)
             layers = {name: node for name, node in layers.items() if id(node) in live}
-        return Converted(module, self._weights, tuple(missing), layers)
+        return Converted(module, self._weights, tuple(missing), layers, tuple(untried))
 
     # --- what need not be computed ------------------------------------------------------------------------------------
 
