@@ -16,17 +16,21 @@ from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
-from hapir.importers.onnx.nodes import Call, Unsupported, handlers, plain
+from hapir.importers.onnx.nodes import Call, NotConstant, Unsupported, handlers, plain
 from hapir.weights import WeightStore
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A node that cannot be imported: why, and the nearest form that can."""
+    """A node that cannot be imported: why, and the nearest form that can.
+
+    `value` is the input that must be constant, where this is what is wrong.
+    """
 
     node: GraphNode
     reason: str
     nearest: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ class _Converter:
             except _Unknown:
                 continue
             except Unsupported as error:
-                missing.append(Missing(node, error.reason, error.nearest))
+                value = error.value if isinstance(error, NotConstant) else None
+                missing.append(Missing(node, error.reason, error.nearest, value))
             except (ShapeError, VerifyException, ValueError) as error:
                 missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
         network = self._network
