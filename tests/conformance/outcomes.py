@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from hapir.backend import REFERENCE, Bound, bind
+from hapir.backend import REFERENCE, Bound, C, bind
 from hapir.diagnostics import HapirError
 from hapir.targets.c.build import CModule, build_c_together
 from hapir.targets.c.emit import CArtefact
 from tests.conformance.cases import Array, Case
 
+DEVICES = (REFERENCE, C)
 PASS, UNSUPPORTED, FAIL = "pass", "unsupported", "fail"
 TOGETHER = 40
 """Networks of one call of the C compiler."""
 FLAGS = ("-std=c11", "-O0", "-ffp-contract=off")
 UNSUPPORTED_CODES = ("HAP0990", "HAP0991", "HAP07", "HAP0510")
 """Beginnings of the codes of what hapir says it cannot do."""
+CANNOT_IMPORT = re.compile(r"^cannot import (\S+) `[^`]*`: ")
 MOST_WORDS = 160
 """Characters of a reason."""
 
@@ -159,7 +162,10 @@ def _failed(error: Exception, constants: tuple[str, ...]) -> Outcome:
     if isinstance(error, HapirError):
         first = error.diagnostics[0]
         status = UNSUPPORTED if first.code.startswith(UNSUPPORTED_CODES) else FAIL
-        return Outcome(status, _short(f"{first.code}: {first.message}"), str(error), constants, error)
+        said = (
+            CANNOT_IMPORT.sub(r"\1: ", first.message) if first.code == "HAP0990" else f"{first.code}: {first.message}"
+        )
+        return Outcome(status, _short(said), str(error), constants, error)
     return Outcome(FAIL, type(error).__name__, str(error), constants, error)
 
 

@@ -4,6 +4,7 @@
     python -m tests.conformance.run --device c --op Conv    # cases of an operator (repeat for more), on generated C
     python -m tests.conformance.run -k reshape_neg -v       # cases whose name holds a text, with the figures
     python -m tests.conformance.run --all --list            # all cases, and each that does not pass
+    python -m tests.conformance.run --update                # all cases on both devices, into the checked-in tables
 
 `-v` prints what came out and what was expected, `--trace` the traceback of the first exception, `--bound` which inputs
 were bound to constants. `--op` and `-k` imply the cases that do not count, too (marked `-`).
@@ -19,8 +20,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from tests.conformance.cases import Case, cases
-from tests.conformance.outcomes import FAIL, PASS, UNSUPPORTED, Outcome, run_cases
+from tests.conformance.outcomes import DEVICES, FAIL, PASS, UNSUPPORTED, Outcome, run_cases
 from tests.conformance.scope import excluded, subject
+from tests.conformance.table import share, updated, write_table
 
 STATUSES = (PASS, UNSUPPORTED, FAIL)
 
@@ -39,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bound", action="store_true", help="name the inputs that were bound to constants")
     parser.add_argument("-v", action="store_true", help="with what came out and what was expected")
     parser.add_argument("--trace", action="store_true", help="the traceback of the first exception")
+    parser.add_argument("--update", action="store_true", help="all cases on both devices, into the checked-in tables")
     args = parser.parse_args(arguments)
-
+    if args.update:
+        return _update()
     found = [case for case in cases() if _chosen(case, args)]
     if not found:
         print("no case fits", file=sys.stderr)
@@ -52,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print(outcomes, args.list or args.v or bool(args.op or args.k), args.v, args.bound)
     print(f"{time.perf_counter() - started:.1f} s")
     return 0 if all(outcome.status == PASS for outcome in outcomes.values()) else 1
+
+
+def _update() -> int:
+    found = {device: dict(run_cases(cases(), device)) for device in DEVICES}
+    table = updated({}, found)
+    write_table(table)
+    for device in DEVICES:
+        print(f"{device}: {100 * share(table, device):.2f} % of the cases that count pass")
+    return 0
 
 
 def _chosen(case: Case, args: argparse.Namespace) -> bool:
