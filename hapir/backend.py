@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import TensorType
+from xdsl.ir import SSAValue
 
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects.nn import NetworkOp
@@ -30,7 +30,7 @@ from hapir.dialects.num import element_type, unsigned
 from hapir.witnesses import naming_extras
 
 with naming_extras():
-    from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+    from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper, shape_inference
     from onnx.backend.base import Backend, BackendRep
 
     from hapir.importers.onnx.convert import Converted, convert, try_convert
@@ -75,7 +75,7 @@ class Bound:
     def feeds(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The model's inputs by the names of the network's, as it takes them: booleans are bytes of 0 and 1."""
         named = zip(self.network.input_names, self.network.body.block.args, self.inputs, strict=True)
-        return {name.data: _as_network(inputs[origin], value.type) for name, value, origin in named}
+        return {name.data: _as_network(inputs[origin], value) for name, value, origin in named}
 
     def results(self, found: Mapping[str, Array]) -> tuple[Array, ...]:
         """The network's results in order, as the model has them."""
@@ -140,12 +140,11 @@ def _bound(model: ModelProto, inputs: Mapping[str, Array], constants: Mapping[st
     return bound
 
 
-def _as_network(array: Array, type_: object) -> Array:
+def _as_network(array: Array, value: SSAValue) -> Array:
     """An input as the network takes it."""
-    assert isinstance(type_, TensorType)
     from hapir.reference.values import dtype_of
 
-    return np.ascontiguousarray(array, dtype_of(type_.element_type)).reshape(array.shape)
+    return np.asarray(array, dtype_of(element_type(value)), order="C")
 
 
 class HapirRep(BackendRep):
@@ -188,20 +187,22 @@ def _named(model: ModelProto, inputs: Sequence[Array] | Mapping[str, Array]) -> 
             fail("HAP0420", f"no array is given for the input `{name}`", help=f"they are {', '.join(declared)}")
     arrays = {name: np.asarray(inputs[name]) for name in declared}
     for name, value in declared.items():
-        _check_shape(value, arrays[name])
+        _check(value, arrays[name])
     return arrays
 
 
-def _check_shape(value: Any, array: Array) -> None:
-    """The sizes that a model states are those of the array."""
+def _check(value: ValueInfoProto, array: Array) -> None:
+    """The type and the sizes that a model states are those of the array."""
     tensor = value.type.tensor_type
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    if array.dtype != dtype:
+        fail("HAP0421", f"the input `{value.name}` is {array.dtype}", help=f"the model takes {dtype}")
     if not tensor.HasField("shape"):
         return
     sizes = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-    fits = len(sizes) == array.ndim and all(s is None or s == n for s, n in zip(sizes, array.shape, strict=True))
-    if not fits:
-        shown = "x".join("?" if s is None else str(s) for s in sizes)
-        fail("HAP0421", f"the input `{value.name}` has shape {array.shape}", help=f"the model takes {shown}")
+    if len(sizes) != array.ndim or any(s not in (None, n) for s, n in zip(sizes, array.shape, strict=True)):
+        shown = ", ".join("?" if s is None else str(s) for s in sizes)
+        fail("HAP0421", f"the input `{value.name}` has shape {array.shape}", help=f"the model takes [{shown}]")
 
 
 class HapirBackend(Backend):
@@ -265,10 +266,12 @@ def _is_open(model: ModelProto) -> bool:
     return any(not t.HasField("shape") or any(not d.HasField("dim_value") for d in t.shape.dim) for t in tensors)
 
 
-def _model_of(node: NodeProto, inputs: Any, opset: int | None) -> ModelProto:
+def _model_of(node: NodeProto, inputs: Sequence[Array] | Mapping[str, Array], opset: int | None) -> ModelProto:
     """A model of one node, for arrays in the order of those inputs that are given, or by name."""
     names = list(dict.fromkeys(name for name in node.input if name))
-    arrays = [np.asarray(a) for a in ([inputs[n] for n in names] if isinstance(inputs, Mapping) else inputs)]
+    arrays: list[Array] = list(
+        map(np.asarray, map(inputs.__getitem__, names) if isinstance(inputs, Mapping) else inputs)
+    )
     if len(arrays) != len(names):
         fail("HAP0420", f"{len(arrays)} arrays are given, the node has {len(names)} inputs")
     values = [

@@ -77,7 +77,9 @@ def _open() -> tuple[zipfile.ZipFile, tuple[Case, ...]]:
 
     file = zipfile.ZipFile(cached_file("onnx_cases", ("onnx", onnx.__version__, FORMAT), ".zip", make))
     rows: list[dict[str, Any]] = json.loads(file.read("index.json"))
-    return file, tuple(Case(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows)
+    for row in rows:
+        row |= {"ops": tuple(row["ops"]), "types": tuple(row["types"])}
+    return file, tuple(Case(**row) for row in rows)
 
 
 def _read(case: Case, name: str) -> bytes:
@@ -118,7 +120,7 @@ def _collect() -> Iterator[Parts]:
     for kind in ON_DISK:
         for case in load_model_tests(kind=kind):
             assert case.model_dir is not None
-            model = onnx.load(Path(case.model_dir) / "model.onnx")
+            model = ModelProto.FromString((Path(case.model_dir) / "model.onnx").read_bytes())
             (data,) = Path(case.model_dir).glob("test_data_set_*")
             known = "other" not in _types(model)
             yield _parts(case, kind, model, _files(data, "input") if known else None, _files(data, "output"))
@@ -164,14 +166,19 @@ def _type(value: onnx.ValueInfoProto) -> str:
 
 def _name(element: int) -> str:
     """A type as numpy and onnx write it: float32 for FLOAT, bool for BOOL."""
-    known = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64"}
-    return known.get(element, TensorProto.DataType.Name(element).lower())
+    name = TensorProto.DataType.Name(element).lower()  # pyright: ignore[reportArgumentType]  # the stubs want an enum
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _tensors(values: Sequence[Any]) -> list[TensorProto]:
     """Arrays as protobufs; what is no tensor is left out."""
-    arrays = [v for v in values if isinstance(v, TensorProto | np.ndarray | np.generic)]
-    return [v if isinstance(v, TensorProto) else numpy_helper.from_array(np.asarray(v)) for v in arrays]
+    found: list[TensorProto] = []
+    for value in values:
+        if isinstance(value, TensorProto):
+            found.append(value)
+        elif hasattr(value, "dtype"):
+            found.append(numpy_helper.from_array(np.asarray(value)))
+    return found
 
 
 def _files(folder: Path, what: str) -> list[TensorProto]:

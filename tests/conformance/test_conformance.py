@@ -59,7 +59,7 @@ ONE = np.ones(3, np.float32)
         (ONE, None),
         (ONE + 9e-4, None),
         (ONE + 2e-3, "other values"),
-        (np.float32([1, 1, np.nan]), "other values"),
+        (np.array([1, 1, np.nan], np.float32), "other values"),
         (ONE[:2], "another shape"),
         (ONE.astype(np.float64), "another type"),
     ],
