@@ -9,6 +9,7 @@ from hapir.codes.backends import BACKENDS
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
+from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
@@ -34,4 +35,5 @@ CODES: dict[str, Code] = {
     **TOOLS,
     **OPT,
     **BACKENDS,
+    **IMPORTS,
 }
