@@ -89,7 +89,7 @@ class Bound:
         """The model's outputs by the reference interpreter."""
         from hapir.reference.interpret import run_network
 
-        return self.results(run_network(self.network, self.weights, self.feeds(inputs)))
+        return self.results(run_network(self.network, self.weights, self.feeds(inputs), finite=False))
 
     def artefact(self, name: str = NAME) -> CArtefact:
         """The network as C, all of it, under a name of its own. Raises HapirError (HAP07xx)."""
