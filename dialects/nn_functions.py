@@ -41,7 +41,7 @@ def _same(*kinds: type[Attribute]) -> Rule:
     def rule(elements: Sequence[Attribute]) -> Attribute:
         first = elements[0]
         if any(e != first for e in elements) or not isinstance(first, kinds):
-            wanted = " or ".join({Float32Type: "f32", IntegerType: "integers"}[k] for k in kinds)
+            wanted = " or ".join("f32" if kind is Float32Type else "integers" for kind in kinds)
             raise ValueError(f"takes {wanted} of one type, got {', '.join(map(str, elements))}")
         return first
 
@@ -77,7 +77,7 @@ def _power(elements: Sequence[Attribute]) -> Attribute:
     base, exponent = elements
     if not (isinstance(base, Float32Type | IntegerType) and isinstance(exponent, Float32Type | IntegerType)):
         raise ValueError(f"takes f32 or integers, got {base} and {exponent}")
-    return base
+    return elements[0]
 
 
 def _one(words: str, rule: Rule = _real, **parameters: float) -> Function:

@@ -62,8 +62,8 @@ def run_network(
 
     `inputs` has one array per input name, of the declared shape: float32 for f32, else the numpy integer that
     `values.dtype_of` gives. Where all ops keep the items along axis 0 apart, axis 0 may be another size, the same for
-    all, which is then that of the results. `observe` also sees the ops inside a `dataflow.layer`, and then the layer. With
-    `finite` False the floats of inputs may be infinite or no numbers.
+    all, which is then that of the results. `observe` also sees the ops inside a `dataflow.layer`, and then the layer.
+    With `finite` False the floats of inputs may be infinite or no numbers.
 
     Raises HapirError: HAP0420 for missing or unknown inputs, HAP0421 for a wrong shape or dtype, HAP0422 for data that
     are not finite or not in their type's range, HAP0423 for missing weights, HAP0424 for weights that differ from
