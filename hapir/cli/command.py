@@ -91,6 +91,17 @@ def hosted(scheduled: Scheduled, args: argparse.Namespace, console: Console, *, 
     return tuned
 
 
+def tolerance(text: str) -> float:
+    """An argument that bounds errors: a number that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of at least 0")
+    return value
+
+
 def positive(text: str) -> int:
     """An argument that counts: an integer of at least 1."""
     try:
