@@ -11,6 +11,9 @@ and raises HapirError (HAP0990, one diagnostic per node) where it cannot. Two th
 sizes that the model leaves open, and inputs that the network needs as constants, such as the shape of a Reshape. Then
 the first `run` converts, for its own sizes and values; a later run with others converts again.
 
+Models of operators older than opset 7 are converted by onnx first. Numbers of float16, bfloat16 and float64 are
+computed in float32.
+
 Inputs are numpy arrays in the order of the model's inputs without initializers, or by name; outputs are a tuple.
 """
 
@@ -26,15 +29,17 @@ from xdsl.ir import SSAValue
 
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.num import element_type, unsigned
+from hapir.dialects.num import element_type
 from hapir.witnesses import naming_extras
 
 with naming_extras():
-    from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper, shape_inference
+    from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper, shape_inference, version_converter
     from onnx.backend.base import Backend, BackendRep
 
     from hapir.importers.onnx.convert import Converted, convert, try_convert
     from hapir.importers.onnx.graph import graph_of
+    from hapir.importers.onnx.load import OLDEST_OPSET
+    from hapir.importers.onnx.model import ValueType
 
 if TYPE_CHECKING:
     from hapir.targets.c.build import CModule
@@ -58,12 +63,14 @@ __all__ = ["Bound", "HapirBackend", "HapirRep", "bind", "is_compatible", "prepar
 class Bound:
     """A model whose open sizes and constants are known: its network and weights.
 
-    `constants` are the inputs that were bound, `shapes` those of all inputs.
+    `inputs` are the model's names of those that stayed inputs, `types` those of its outputs. `constants` are the inputs
+    that were bound, `shapes` those of the others.
     """
 
     network: NetworkOp
     weights: WeightStore
     inputs: tuple[str, ...]
+    types: tuple[np.dtype[Any], ...]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
 
@@ -73,17 +80,17 @@ class Bound:
         return same and all(inputs[name].shape == shape for name, shape in self.shapes.items())
 
     def feeds(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's inputs by the names of the network's, as it takes them: booleans are bytes of 0 and 1."""
+        """The model's inputs by the names of the network's, as it takes them: booleans are bytes of 0 and 1.
+
+        Raises HapirError (HAP0482) where f32 cannot hold numbers of float64.
+        """
         named = zip(self.network.input_names, self.network.body.block.args, self.inputs, strict=True)
-        return {name.data: _as_network(inputs[origin], value) for name, value, origin in named}
+        return {name.data: _as_network(origin, inputs[origin], value) for name, value, origin in named}
 
     def results(self, found: Mapping[str, Array]) -> tuple[Array, ...]:
-        """The network's results in order, as the model has them."""
-        terminator = self.network.body.block.last_op
-        assert terminator is not None
-        named = zip(self.network.result_names, terminator.operands, strict=True)
-        booleans = [(found[name.data], element_type(value) == unsigned(1)) for name, value in named]
-        return tuple(array.astype(np.bool_) if boolean else array for array, boolean in booleans)
+        """The network's results in order, of the types that the model has: it may compute in wider ones."""
+        named = zip(self.network.result_names, self.types, strict=True)
+        return tuple(found[name.data].astype(dtype, copy=False) for name, dtype in named)
 
     def run_reference(self, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
         """The model's outputs by the reference interpreter."""
@@ -104,7 +111,11 @@ class Bound:
 
 def bind(model: ModelProto, inputs: Mapping[str, Array]) -> Bound:
     """The network of a model for inputs like these. Raises HapirError (HAP0990, HAP0991)."""
+    for name, array in inputs.items():
+        if array.size == 0:
+            fail("HAP0934", f"the input `{name}` has no elements: {array.shape}", help="leave it out of the model")
     constants: dict[str, Array] = {}
+    model = _current(model)
     while True:
         graph = graph_of(_bound(model, inputs, constants))
         converted = try_convert(graph, NAME)
@@ -117,7 +128,22 @@ def bind(model: ModelProto, inputs: Mapping[str, Array]) -> Bound:
     network = converted.module.body.block.first_op
     assert isinstance(network, NetworkOp)
     shapes = {name: inputs[name].shape for name in graph.inputs}
-    return Bound(network, converted.weights, graph.inputs, constants, shapes)
+    types = tuple(
+        _dtype(graph.types[name], value) for name, value in zip(graph.outputs, model.graph.output, strict=True)
+    )
+    return Bound(network, converted.weights, graph.inputs, types, constants, shapes)
+
+
+def _dtype(inferred: ValueType, value: ValueInfoProto) -> np.dtype[Any]:
+    """The type of an output: what the model says, else what follows from its nodes."""
+    element = value.type.tensor_type.elem_type
+    return helper.tensor_dtype_to_np_dtype(element) if element else inferred.dtype
+
+
+def _current(model: ModelProto) -> ModelProto:
+    """The model, or if it is of operators that are too old for the importer, its like of the first that are not."""
+    old = any(o.domain in ("", "ai.onnx") and o.version < OLDEST_OPSET for o in model.opset_import)
+    return version_converter.convert_version(model, OLDEST_OPSET) if old else model
 
 
 def _wanted(converted: Converted) -> set[str]:
@@ -140,11 +166,15 @@ def _bound(model: ModelProto, inputs: Mapping[str, Array], constants: Mapping[st
     return bound
 
 
-def _as_network(array: Array, value: SSAValue) -> Array:
-    """An input as the network takes it."""
+def _as_network(name: str, array: Array, value: SSAValue) -> Array:
+    """An input as the network takes it. Raises HapirError (HAP0482) where f32 cannot hold numbers of float64."""
     from hapir.reference.values import dtype_of
 
-    return np.asarray(array, dtype_of(element_type(value)), order="C")
+    with np.errstate(over="ignore"):
+        converted = np.asarray(array, dtype_of(element_type(value)), order="C")
+    if array.dtype == np.float64 and not np.array_equal(np.isfinite(array), np.isfinite(converted)):
+        fail("HAP0482", f"the input `{name}` holds values that f32 cannot hold", help="scale them")
+    return converted
 
 
 class HapirRep(BackendRep):
@@ -232,6 +262,7 @@ class HapirBackend(Backend):
         """
         if device not in DEVICES:
             fail("HAP0930", f"there is no device `{device}`", help=f"known: {', '.join(DEVICES)}")
+        model = _current(model)
         if not _is_open(model):
             graph = graph_of(model)
             converted = try_convert(graph, NAME)

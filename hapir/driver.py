@@ -342,7 +342,7 @@ class Scheduled:
     @property
     def unfused(self) -> tuple[NetworkOp, WeightStore]:
         """The network after its recipe, each layer an op of its own, and its weights."""
-        before = [module for name, module in self.compiled.snapshots if name != FusePass.name]
+        before = [module for name, module in self.compiled.snapshots if name != "fuse"]
         return _only(before[-1], NetworkOp), self.weights
 
     @property

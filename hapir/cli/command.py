@@ -6,6 +6,7 @@ Modules under `hapir.cli` import nothing heavy at their top (no numpy, no xdsl):
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

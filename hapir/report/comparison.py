@@ -66,7 +66,10 @@ class Comparison:
         lines = [f"{self.network} beside {self.model}: {self.images} images", self._verdict()]
         if self.unmatched:
             lines.append(f"without a tensor of their own in the model: {', '.join(self.unmatched)}")
-        rows = [(x.layer, x.op, x.verdict, x.tensor or "", *map(_shown, (x.max_abs_error, x.relative_error))) for x in self.layers]
+        rows = [
+            (x.layer, x.op, x.verdict, x.tensor or "", *map(_shown, (x.max_abs_error, x.relative_error)))
+            for x in self.layers
+        ]
         return "\n".join((*lines, table(("layer", "op", "verdict", "tensor", "error", "relative"), rows)))
 
     def _verdict(self) -> str:

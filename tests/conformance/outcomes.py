@@ -20,7 +20,7 @@ PASS, UNSUPPORTED, FAIL = "pass", "unsupported", "fail"
 TOGETHER = 40
 """Networks of one call of the C compiler."""
 FLAGS = ("-std=c11", "-O0", "-ffp-contract=off")
-UNSUPPORTED_CODES = ("HAP0990", "HAP0991", "HAP07", "HAP0510")
+UNSUPPORTED_CODES = ("HAP09", "HAP07", "HAP0482", "HAP0510")
 """Beginnings of the codes of what hapir says it cannot do."""
 CANNOT_IMPORT = re.compile(r"^cannot import (\S+) `[^`]*`: ")
 MOST_WORDS = 160

@@ -125,10 +125,10 @@ class _Matcher:
 
 def _error(found: Array, expected: Array) -> tuple[float, float]:
     """The largest difference, and that over the largest magnitude expected."""
-    wide = expected.astype(np.float64)
+    wide, given = expected.astype(np.float64), found.astype(np.float64)
     largest = float(np.abs(wide).max(initial=0.0))
     with np.errstate(invalid="ignore"):
-        worst = float(np.abs(np.where(found == wide, 0.0, found - wide)).max(initial=0.0))
+        worst = float(np.abs(np.where(given == wide, 0.0, given - wide)).max(initial=0.0))
     if np.isnan(worst):
         worst = float("inf")
     return worst, 0.0 if worst == 0 else worst / largest if largest else float("inf")
