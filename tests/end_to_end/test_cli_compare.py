@@ -22,8 +22,8 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_model(spec: Path, name: str, changed: Mapping[str, float] | None = None, **split: bool) -> Path:
     """The spec's network as ONNX, with factors on some weights; with `split`, a node of its own adds the bias."""
-    stored: Mapping[str, Any] = load_arrays(spec.parent / "tiny.safetensors")
-    weights = {key: array * np.float32((changed or {}).get(key, 1)) for key, array in stored.items()}
+    stored = load_arrays(spec.parent / "tiny.safetensors")
+    weights = {key: array.astype(np.float32) * (changed or {}).get(key, 1) for key, array in stored.items()}
     bias = weights["f1.bias"] if not split else np.zeros_like(weights["f1.bias"])
     nodes = [
         helper.make_node("Conv", ["x", "c1.weight", "c1.bias"], ["conv_out"], "conv"),
