@@ -29,6 +29,7 @@ from xdsl.ir import SSAValue
 
 from hapir.diagnostics import HapirError, fail
 from hapir.dialects.nn import NetworkOp
+from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.num import element_type
 from hapir.witnesses import naming_extras
 
@@ -39,7 +40,6 @@ with naming_extras():
     from hapir.importers.onnx.convert import Converted, convert, try_convert
     from hapir.importers.onnx.graph import graph_of
     from hapir.importers.onnx.load import OLDEST_OPSET
-    from hapir.importers.onnx.model import ValueType
 
 if TYPE_CHECKING:
     from hapir.targets.c.build import CModule
@@ -128,16 +128,20 @@ def bind(model: ModelProto, inputs: Mapping[str, Array]) -> Bound:
     network = converted.module.body.block.first_op
     assert isinstance(network, NetworkOp)
     shapes = {name: inputs[name].shape for name in graph.inputs}
-    types = tuple(
-        _dtype(graph.types[name], value) for name, value in zip(graph.outputs, model.graph.output, strict=True)
-    )
+    terminator = network.body.block.last_op
+    assert terminator is not None
+    types = tuple(map(_dtype, model.graph.output, terminator.operands))
     return Bound(network, converted.weights, graph.inputs, types, constants, shapes)
 
 
-def _dtype(inferred: ValueType, value: ValueInfoProto) -> np.dtype[Any]:
-    """The type of an output: what the model says, else what follows from its nodes."""
-    element = value.type.tensor_type.elem_type
-    return helper.tensor_dtype_to_np_dtype(element) if element else inferred.dtype
+def _dtype(value: ValueInfoProto, computed: SSAValue) -> np.dtype[Any]:
+    """The type of an output: what the model says, else what the network gives."""
+    from hapir.reference.values import dtype_of
+
+    element, gives = value.type.tensor_type.elem_type, element_type(computed)
+    if element:
+        return helper.tensor_dtype_to_np_dtype(element)
+    return np.dtype(np.bool_) if gives == BOOLEAN else dtype_of(gives)
 
 
 def _current(model: ModelProto) -> ModelProto:
