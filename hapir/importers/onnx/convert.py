@@ -99,6 +99,7 @@ class _Converter:
         """Convert all nodes."""
         missing: list[Missing] = []
         layers: dict[str, GraphNode] = {}
+        read = {name for node in self._graph.nodes for name in node.inputs if name} | set(self._graph.outputs)
         table = handlers()
         for node in self._graph.nodes:
             layer = self._unique(node.name or node.outputs[0])
@@ -114,6 +115,9 @@ class _Converter:
                 for output, value in zip(node.outputs, outputs, strict=False):
                     if output and value is not None:
                         self._values[output] = value
+                left = [output for output in node.outputs if output in read and output not in self._values]
+                if left:
+                    missing.append(Missing(node, f"its output `{left[0]}` is not computed"))
             except _Unknown:
                 continue
             except Unsupported as error:

@@ -83,6 +83,12 @@ for _name, _word in _FUNCTIONS.items():
     handles(_name)(_function(_word))
 
 
+@handles("Identity")
+def identity(call: Call) -> SSAValue:
+    """What it is given."""
+    return call.tensor(0)
+
+
 @handles("Relu")
 def relu(call: Call) -> SSAValue:
     """`max(x, 0)`."""
