@@ -111,10 +111,8 @@ class Bound:
 
 def bind(model: ModelProto, inputs: Mapping[str, Array]) -> Bound:
     """The network of a model for inputs like these. Raises HapirError (HAP0990, HAP0991)."""
-    for name, array in inputs.items():
-        if array.size == 0:
-            fail("HAP0934", f"the input `{name}` has no elements: {array.shape}", help="leave it out of the model")
-    constants: dict[str, Array] = {}
+    # a tensor of the IR has elements: an array without any, such as a list of no axes, can only be a constant
+    constants = {name: array for name, array in inputs.items() if array.size == 0}
     model = _current(model)
     while True:
         graph = graph_of(_bound(model, inputs, constants))

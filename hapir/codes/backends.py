@@ -26,9 +26,4 @@ BACKENDS: dict[str, Code] = {
         "memory of a layer, and fuse layers.",
         "hapir run net.hap --on c --input d.npz --compare model.onnx",
     ),
-    "HAP0934": Code(
-        "empty input",
-        "Tensors of the IR have at least one element, so `hapir.backend` takes no array without any.",
-        "hapir.backend.run_model(model, [numpy.zeros((0, 3), numpy.float32)])",
-    ),
 }
