@@ -18,18 +18,22 @@ from hapir.dialects.nn_shapes import ShapeError
 from hapir.dialects.num import shape_of
 from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
-from hapir.importers.onnx.nodes import ONNX, Call, Unsupported, handlers, plain
+from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.lowering.network_edits import used_keys
 from hapir.weights import WeightStore
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A node that cannot be imported: why, and the nearest form that can."""
+    """A node that cannot be imported: why, and the nearest form that can.
+
+    `value` is the input that must be constant, where this is what is wrong.
+    """
 
     node: GraphNode
     reason: str
     nearest: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class _Converter:
         layers: dict[str, GraphNode] = {}
         folded: set[int] = set()
         untried: list[GraphNode] = []
+        read = {name for node in self._graph.nodes for name in node.inputs if name} | set(self._graph.outputs)
         table = handlers()
         for node in self._graph.nodes:
             if self._folded(node):
@@ -123,10 +128,14 @@ class _Converter:
                 for output, value in zip(node.outputs, outputs, strict=False):
                     if output and value is not None:
                         self._values[output] = value
+                left = [output for output in node.outputs if output in read and output not in self._values]
+                if left:
+                    missing.append(Missing(node, f"its output `{left[0]}` is not computed"))
             except _Unknown:
                 untried.append(node)
             except Unsupported as error:
-                missing.append(Missing(node, error.reason, error.nearest))
+                value = error.value if isinstance(error, NotConstant) else None
+                missing.append(Missing(node, error.reason, error.nearest, value))
             except (ShapeError, VerifyException, ValueError) as error:
                 missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
         network = self._network

@@ -51,6 +51,14 @@ class Unsupported(Exception):
         self.nearest = nearest
 
 
+class NotConstant(Unsupported):
+    """An input must be constant and is computed, or given at run time: its name is `value`."""
+
+    def __init__(self, index: int, value: str):
+        super().__init__(f"input {index} `{value}` must be constant", "an initializer, or a Constant node")
+        self.value = value
+
+
 class Values(Protocol):
     """What a call asks of the converter."""
 
@@ -113,7 +121,7 @@ class Call:
         name = self._given(index)
         array = self._values.constant(name)
         if array is None:
-            raise Unsupported(f"input {index} `{name}` must be constant", "an initializer, or a Constant node")
+            raise NotConstant(index, name)
         return array
 
     def shape(self, index: int) -> tuple[int, ...]:
