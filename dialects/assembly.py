@@ -96,6 +96,33 @@ def integers(values: ArrayAttr[IntAttr]) -> list[int]:
 
 
 @irdl_custom_directive
+class Reals(CustomDirective):
+    """A list of finite f64 as a property: `[2.0, 0.5]`, each as `float_text` writes it."""
+
+    values: AttributeVariable
+
+    def is_anchorable(self) -> bool:
+        return True
+
+    def is_present(self, op: IRDLOperation) -> bool:
+        return self.values.get(op) is not None
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        found = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_number)
+        self.values.set(state, reals(map(float, found)))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        values = cast("ArrayAttr[FloatAttr]", self.values.get(op))
+        state.print_whitespace(printer)
+        printer.print_string(f"[{', '.join(float_text(value.value.data) for value in values)}]")
+
+
+def reals(values: Iterable[float]) -> ArrayAttr[FloatAttr]:
+    """The property that `Reals` writes."""
+    return ArrayAttr([FloatAttr(value, 64) for value in values])
+
+
+@irdl_custom_directive
 class Body(CustomDirective):
     """A region of one block without arguments; `{}` is an empty block, where xDSL would read no block."""
 

@@ -28,6 +28,11 @@ class LayerOp(IRDLOperation):
 
     layer = opt_prop_def(StringAttr)
 
+    @property
+    def keeps_items(self) -> bool:
+        """Whether axis 0 counts items that the op treats one by one, so that a batch may hold any number of them."""
+        return True
+
     def result_type(self) -> Attribute:
         """The type of the only result, which operands and properties imply.
 

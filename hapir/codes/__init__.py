@@ -10,6 +10,7 @@ from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
+from hapir.codes.networks import NETWORKS
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
 from hapir.codes.pruners import PRUNERS
@@ -32,4 +33,5 @@ CODES: dict[str, Code] = {
     **TARGETS,
     **TOOLS,
     **OPT,
+    **NETWORKS,
 }
