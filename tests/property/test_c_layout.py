@@ -109,9 +109,10 @@ def _resample(draw: st.DrawFn, x: SSAValue, axis: int, grows: bool, name: str) -
     mode = draw(st.sampled_from(nn.SampleMode)) if is_float(x) else nn.SampleMode.nearest
     kinds = [c for c in nn.Coordinates if is_float(x) or c != nn.Coordinates.crop]
     smooth = mode != nn.SampleMode.nearest
+    kind = draw(st.sampled_from(kinds))
     sampling = nn.Sampling(
         mode,
-        draw(st.sampled_from(kinds)),
+        kind,
         draw(st.sampled_from(nn.Nearest)),
         draw(st.sampled_from((-0.75, -0.5))),
         draw(st.booleans()),
@@ -120,9 +121,9 @@ def _resample(draw: st.DrawFn, x: SSAValue, axis: int, grows: bool, name: str) -
     )
     scales = [size / shape_of(x)[a] * draw(st.floats(0.9, 1.1)) for a, size in zip(axes, sizes, strict=True)]
     ends = [draw(st.floats(-0.2, 0.5)) for _ in axes] + [draw(st.floats(0.6, 1.2)) for _ in axes]
-    return nn.ResampleOp(
-        x, axes, sizes, sampling, scales=scales if draw(st.booleans()) else None, region=ends, layer=name
-    )
+    region = ends if kind == nn.Coordinates.crop else None
+    scaled = scales if draw(st.booleans()) else None
+    return nn.ResampleOp(x, axes, sizes, sampling, scales=scaled, region=region, layer=name)
 
 
 @st.composite

@@ -207,7 +207,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("resample(x, scale = [0, 1])", "HAP0305", "scale holds positive numbers"),
         ("resample(x, scale = [2.0])", "HAP0301", "resample along 2 axes needs as many scales"),
         ("resample(x, axes = [4], size = [4])", "HAP0301", "the axes of 1x4x8x8 are 0..3, not [4]"),
-        ("resample(x, size = [4, 4], region = [0, 0, 1])", "HAP0301", "needs 4 region, got 3"),
+        ("resample(x, size = [4, 4], coordinates = crop, region = [0, 0, 1])", "HAP0301", "needs 4 region, got 3"),
         ("resize(x)", "HAP0305", "say either `scale`, a whole factor, or `size`"),
         ("resize(x, size = 0)", "HAP0305", "at least 1"),
         ("resize(flatten(x), scale = 2)", "HAP0301", "resize needs a map N x C x H x W"),

@@ -37,7 +37,7 @@ def gather(call: Call) -> SSAValue:
         if whole == tuple(size for _, size, _ in cuts):
             return cut(call, x, cuts, call.layer)
         return reshaped(call, cut(call, x, cuts, call.sub("slice")), whole, call.layer)
-    index = call.parameter("index", places.reshape(indices.shape))
+    index = call.parameter("index", places.reshape(indices.shape).astype(np.int32))
     return call.add(nn.GatherOp(x, index, axis=axis, layer=call.layer))
 
 
@@ -51,7 +51,7 @@ def ordered(call: Call, x: SSAValue, places: Array) -> SSAValue:
     if places.size == 0:
         raise Unsupported("the result is empty", EMPTY)
     flat = reshaped(call, x, (prod(shape_of(x)),), call.sub("flat"))
-    index = call.parameter("index", np.ascontiguousarray(places, np.int64))
+    index = call.parameter("index", np.ascontiguousarray(places, np.int32))
     return call.add(nn.GatherOp(flat, index, axis=0, layer=call.layer))
 
 
@@ -148,7 +148,7 @@ def compress(call: Call) -> SSAValue:
     axis = call.attribute("axis")
     if not isinstance(axis, int):
         return ordered(call, call.tensor(0), chosen)
-    index = call.parameter("index", chosen.astype(np.int64))
+    index = call.parameter("index", chosen.astype(np.int32))
     return call.add(nn.GatherOp(call.tensor(0), index, axis=axis_in(axis, len(shape)), layer=call.layer))
 
 
@@ -163,6 +163,5 @@ def trilu(call: Call) -> SSAValue:
     count = prod(shape)
     flat = reshaped(call, x, (count,), call.sub("line"))
     with_zero = call.add(nn.PadOp(flat, [0], [1], layer=call.sub("zero")))
-    places = np.where(keep, _places(shape), count)
-    index = call.parameter("index", places)
-    return call.add(nn.GatherOp(with_zero, index, axis=0, layer=call.layer))
+    places = np.where(keep, _places(shape), count).astype(np.int32)
+    return call.add(nn.GatherOp(with_zero, call.parameter("index", places), axis=0, layer=call.layer))

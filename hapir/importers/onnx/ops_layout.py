@@ -91,7 +91,7 @@ def center_crop_pad(call: Call) -> SSAValue:
         cuts.append(((size - new) // 2 if new < size else 0, min(size, new), 1))
         before.append(max(0, new - size) // 2)
         after.append(max(0, new - size) - before[-1])
-    return padded(call, cut(call, call.tensor(0), cuts, call.sub("crop")), before, after, nn.PadMode.constant, 0.0)
+    return padded(call, cuts, before, after, nn.PadMode.constant, 0.0)
 
 
 # --- padding ----------------------------------------------------------------------------------------------------------
@@ -116,16 +116,23 @@ def pad(call: Call) -> SSAValue:
         (max(0, -first), max(0, size - max(0, -first) - max(0, -last)), 1)
         for size, first, last in zip(shape, before, after, strict=True)
     ]
-    x = cut(call, call.tensor(0), cuts, call.sub("crop"))
-    return padded(call, x, [max(0, p) for p in before], [max(0, p) for p in after], nn.PadMode[mode], float(value))
+    before, after = [max(0, p) for p in before], [max(0, p) for p in after]
+    return padded(call, cuts, before, after, nn.PadMode[mode], float(value))
 
 
 def padded(
-    call: Call, x: SSAValue, before: Sequence[int], after: Sequence[int], mode: nn.PadMode, value: float
+    call: Call,
+    cuts: Sequence[tuple[int, int, int]],
+    before: Sequence[int],
+    after: Sequence[int],
+    mode: nn.PadMode,
+    value: float,
 ) -> SSAValue:
-    """x with elements around it; x itself where there are none."""
+    """What is cut out of the first input, with elements around it."""
+    x = call.tensor(0)
     if not any((*before, *after)):
-        return x
+        return cut(call, x, cuts, call.layer)
+    x = cut(call, x, cuts, call.sub("crop"))
     return call.add(nn.PadOp(x, before, after, mode=mode, value=value, layer=call.layer))
 
 
@@ -209,7 +216,9 @@ def transposed(call: Call, x: SSAValue, axes: Sequence[int], layer: str) -> SSAV
 
 @handles("DepthToSpace")
 def depth_to_space(call: Call) -> SSAValue:
-    """Channels become blocks of pixels: in the mode DCR they are ordered by block, then channel; CRD the other way."""
+    """Channels become blocks of pixels: in the mode DCR they are ordered by place in the block, then channel; in CRD
+    by channel first.
+    """
     n, c, h, w = _map(call)
     b, mode = call.integer("blocksize"), call.word("mode", "DCR")
     if b < 1 or c % (b * b) or mode not in ("DCR", "CRD"):
@@ -224,13 +233,14 @@ def depth_to_space(call: Call) -> SSAValue:
 
 @handles("SpaceToDepth")
 def space_to_depth(call: Call) -> SSAValue:
-    """Blocks of pixels become channels, ordered by block, then channel."""
+    """Blocks of pixels become channels, in the orders of `depth_to_space`."""
     n, c, h, w = _map(call)
-    b = call.integer("blocksize")
-    if b < 1 or h % b or w % b:
-        raise Unsupported(f"a map of {h} x {w} does not divide into blocks of {b} x {b}")
+    b, mode = call.integer("blocksize"), call.word("mode", "DCR")
+    if b < 1 or h % b or w % b or mode not in ("DCR", "CRD"):
+        raise Unsupported(f"a map of {h} x {w} does not become channels by blocks of {b} x {b} in the mode `{mode}`")
     cut = reshaped(call, call.tensor(0), (n, c, h // b, b, w // b, b), call.sub("cut"))
-    turned = transposed(call, cut, (0, 3, 5, 1, 2, 4), call.sub("turned"))
+    axes = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    turned = transposed(call, cut, axes, call.sub("turned"))
     return reshaped(call, turned, (n, c * b * b, h // b, w // b), call.layer)
 
 
