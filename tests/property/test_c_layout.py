@@ -20,6 +20,7 @@ from hapir.reference.values import dtype_of
 from hapir.weights import Array, WeightStore
 from tests.property.network_builder import NetworkBuilder
 from tests.property.test_c_reference import DEFAULT, QUICK, SWEEP, Job, check, several
+from tests.property.wider_layers import slices
 
 LARGEST = 600
 """Elements above which nothing grows any more."""
@@ -47,7 +48,7 @@ def _step(draw: st.DrawFn, build: NetworkBuilder, x: SSAValue) -> SSAValue:
         case "transpose":
             return build.append(nn.TransposeOp(x, draw(st.permutations(range(len(shape)))), layer=name))
         case "slice":
-            cuts = [draw(_cut(size)) for size in shape]
+            cuts = [draw(slices(size)) for size in shape]
             return build.append(nn.SliceOp(x, *zip(*cuts, strict=True), layer=name))
         case "split":
             first = draw(st.integers(1, shape[axis]))
@@ -67,9 +68,7 @@ def _step(draw: st.DrawFn, build: NetworkBuilder, x: SSAValue) -> SSAValue:
             places = st.integers(-shape[axis], shape[axis] - 1)
             count = int(np.prod(wanted))
             indices = np.array(draw(st.lists(places, min_size=count, max_size=count)), np.int32).reshape(wanted)
-            build.weights.put(f"{name}.index", indices)
-            index = build.append(nn.WeightOp(f"{name}.index", TensorType(signed(32), indices.shape)))
-            return build.append(nn.GatherOp(x, index, axis=axis, layer=name))
+            return build.gather(x, indices, axis)
         case "pad":
             mode = draw(st.sampled_from(nn.PadMode))
             limits = [size - 1 if mode == nn.PadMode.reflect else 2 for size in shape]
@@ -88,17 +87,6 @@ def _factors(draw: st.DrawFn, shape: Sequence[int]) -> list[int]:
         found.append(draw(st.sampled_from([d for d in range(1, left + 1) if left % d == 0])))
         left //= found[-1]
     return draw(st.permutations([*found, left])) if found or left > 1 else []
-
-
-@st.composite
-def _cut(draw: st.DrawFn, whole: int) -> tuple[int, int, int]:
-    """Start, size and step of a slice of one axis; half of all axes stay."""
-    if draw(st.booleans()):
-        return 0, whole, 1
-    step = draw(st.sampled_from((-3, -2, -1, 1, 2, 3)))
-    start = draw(st.integers(0, whole - 1))
-    room = (whole - 1 - start) // step if step > 0 else start // -step
-    return start, draw(st.integers(1, room + 1)), step
 
 
 @st.composite
