@@ -25,16 +25,8 @@ MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
 FAMILIES = (
-    "control",
-    "elementwise",
-    "reduce",
-    "layout",
-    "products",
-    "pools",
-    "norms",
-    "recurrent",
-    "quantized",
-    "qonnx",
+    *("control", "elementwise", "reduce", "layout", "indices", "sampling"),
+    *("products", "pools", "norms", "recurrent", "quantized", "qonnx"),
 )
 """The files `ops_*` that register handlers."""
 
