@@ -61,6 +61,7 @@ from hapir.dialects.nn_elementwise import (
     TanhOp,
 )
 from hapir.dialects.nn_gather import GatherTapsOp
+from hapir.dialects.nn_group_norms import GroupNormOp, RmsNormOp
 from hapir.dialects.nn_layout import (
     ConcatOp,
     FlattenOp,
@@ -76,7 +77,14 @@ from hapir.dialects.nn_layout import (
 )
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
-from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
+from hapir.dialects.nn_pools import (
+    AvgPoolOp,
+    GlobalAvgPoolOp,
+    GlobalMaxPoolOp,
+    MaxPoolIndicesOp,
+    MaxPoolOp,
+    SumPoolOp,
+)
 from hapir.dialects.nn_products import (
     Conv1dOp,
     Conv2dOp,
@@ -84,7 +92,9 @@ from hapir.dialects.nn_products import (
     DenseOp,
     MatmulOp,
     ProductOp,
+    TransposedConv1dOp,
     TransposedConv2dOp,
+    TransposedConvolutionOp,
 )
 from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
 from hapir.dialects.nn_window import WindowAttr
@@ -98,6 +108,7 @@ __all__ = [
     "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
     "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
     "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "GroupNormOp", "MaxPoolIndicesOp", "RmsNormOp", "TransposedConv1dOp", "TransposedConvolutionOp",
 ]  # fmt: skip
 
 
@@ -260,9 +271,11 @@ Nn = Dialect(
         Conv2dOp,
         Conv1dOp,
         TransposedConv2dOp,
+        TransposedConv1dOp,
         DenseOp,
         MatmulOp,
         MaxPoolOp,
+        MaxPoolIndicesOp,
         AvgPoolOp,
         SumPoolOp,
         GlobalAvgPoolOp,
@@ -290,6 +303,8 @@ Nn = Dialect(
         GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
+        GroupNormOp,
+        RmsNormOp,
         LocalResponseNormOp,
         SoftmaxOp,
         ArgmaxOp,
