@@ -104,11 +104,14 @@ __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
     "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
     "GlobalMaxPoolOp",
+    "GroupNormOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
-    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
-    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
-    "GroupNormOp", "MaxPoolIndicesOp", "RmsNormOp", "TransposedConv1dOp", "TransposedConvolutionOp",
+    "MatmulOp", "MaxPoolIndicesOp",
+    "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
+    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp",
+    "RmsNormOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
+    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp",
+    "TransposedConv1dOp", "TransposedConv2dOp", "TransposedConvolutionOp", "WeightOp", "WindowAttr",
 ]  # fmt: skip
 
 
