@@ -77,6 +77,7 @@ from hapir.dialects.nn_layout import (
 )
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
+from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
 from hapir.dialects.nn_pools import (
     AvgPoolOp,
     GlobalAvgPoolOp,
@@ -101,17 +102,19 @@ from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import shape_of, verify_axis
 
 __all__ = [
-    "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
-    "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
+    "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
+    "ConvolutionOp", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
     "GlobalMaxPoolOp",
     "GroupNormOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
     "MatmulOp", "MaxPoolIndicesOp",
-    "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
+    "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
+    "ReluOp",
     "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp",
     "RmsNormOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
     "SubOp", "SumPoolOp", "TanhOp", "TransposeOp",
     "TransposedConv1dOp", "TransposedConv2dOp", "TransposedConvolutionOp", "WeightOp", "WindowAttr",
+    "first_mixing",
 ]  # fmt: skip
 
 
@@ -198,8 +201,8 @@ class NetworkOp(IRDLOperation):
         if len(self.result_names) != len(self.function_type.outputs):
             raise VerifyException("one result name per result is needed")
         for argument in self.body.block.args:
-            if not shape_of(argument) or min(shape_of(argument)) < 1:
-                raise VerifyException(f"an input has a batch axis and static sizes of at least 1, got {argument.type}")
+            if min(shape_of(argument), default=1) < 1:
+                raise VerifyException(f"an input has static sizes of at least 1, got {argument.type}")
 
     @classmethod
     def parse(cls, parser: Parser) -> NetworkOp:
@@ -265,6 +268,12 @@ class WeightOp(IRDLOperation):
 
 ReturnOp.traits.add_trait(HasParent(NetworkOp))
 
+
+def first_mixing(network: NetworkOp) -> LayerOp | None:
+    """The first op that does not keep the items along axis 0 apart; None where a batch may hold any number of them."""
+    return next((op for op in network.walk() if isinstance(op, LayerOp) and not op.keeps_items), None)
+
+
 Nn = Dialect(
     "nn",
     [
@@ -296,6 +305,9 @@ Nn = Dialect(
         AddOp,
         SubOp,
         MulOp,
+        PointwiseOp,
+        CastOp,
+        FillOp,
         ConcatOp,
         SplitOp,
         FlattenOp,

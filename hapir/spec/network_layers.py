@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import TensorType, f32
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, Label, Span, location_of
@@ -62,20 +62,21 @@ def layer_ops(
     call: syntax.Call,
     made_at: Sequence[Span],
     findings: Findings,
-) -> tuple[list[nn.WeightOp], nn.LayerOp] | None:
+) -> tuple[list[nn.WeightOp], nn.LayerOp | nn.WeightOp] | None:
     """The layer's weights and its op, at the place of the call; None where the shapes do not fit, which is an error.
 
-    `made_at` tells where each tensor is made. Tensors after those that the layer takes stand for its first parameters.
+    A layer that is a constant and no more has one weight, which is its op too. `made_at` tells where each tensor is
+    made. Tensors after those that the layer takes stand for its first parameters.
     """
     weights: list[nn.WeightOp] = []
     own = tensors[: definition.inputs]
     given = list(tensors[len(own) :])
 
-    def parameter(suffix: str, shape: Shape, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
         check_size(shape)
         if given:
-            return _in_place_of(suffix, shape, given.pop(0))
-        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(f32, shape)))
+            return _in_place_of(suffix, TensorType(element, shape), given.pop(0))
+        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(element, shape)))
         return weights[-1].result
 
     try:
@@ -99,10 +100,13 @@ def layer_ops(
     return weights, op
 
 
-def _in_place_of(suffix: str, shape: Shape, tensor: SSAValue) -> SSAValue:
-    """A tensor that stands for a parameter. Raises ShapeError where it has another shape."""
-    if shape_of(tensor) != shape:
-        raise ShapeError(f"the tensor in the place of {suffix} has shape {text(shape_of(tensor))}, needs {text(shape)}")
+def _in_place_of(suffix: str, wanted: TensorType[Attribute], tensor: SSAValue) -> SSAValue:
+    """A tensor that stands for a parameter. Raises ShapeError where it has another shape or type."""
+    if shape_of(tensor) != wanted.get_shape():
+        shapes = f"{text(shape_of(tensor))}, needs {text(wanted.get_shape())}"
+        raise ShapeError(f"the tensor in the place of {suffix} has shape {shapes}")
+    if tensor.type != wanted:
+        raise ShapeError(f"the tensor in the place of {suffix} is {type_text(tensor.type)}, needs {type_text(wanted)}")
     return tensor
 
 
