@@ -159,9 +159,16 @@ def _check_bias(bias: Shape | None, k: int) -> None:
 
 
 def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
-    """x N C or N T C, w K C, bias K -> N K or N T K."""
-    if len(x) not in (2, 3):
+    """x N C, w K C, bias K -> N K."""
+    if len(x) != 2:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
+    return linear(x, w, bias)
+
+
+def linear(x: Shape, w: Shape, bias: Shape | None) -> Shape:
+    """x ... C, w K C, bias K -> ... K."""
+    if len(x) < 2:
+        raise ShapeError(f"a layer over the last axis needs one before it, got shape {text(x)}")
     if len(w) != 2 or w[1] != x[-1]:
         raise ShapeError(f"the input has {x[-1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
     _check_bias(bias, w[0])

@@ -109,6 +109,7 @@ HAPIR = HapirUniverse(
         "transposed_conv2d": lazy("dialects.nn_product_layers", "TransposedConv2d"),
         "transposed_conv1d": lazy("dialects.nn_product_layers", "TransposedConv1d"),
         "dense": lazy("dialects.nn_product_layers", "Dense"),
+        "linear": lazy("dialects.nn_product_layers", "Linear"),
         "matmul": lazy("dialects.nn_product_layers", "Matmul"),
         "max_pool": lazy("dialects.nn_pool_layers", "MaxPool"),
         "max_pool_indices": lazy("dialects.nn_pool_layers", "MaxPoolIndices"),

@@ -345,6 +345,7 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
         single(nn.TransposedConv2dOp, _transposed_convolution_op),
         single(nn.TransposedConv1dOp, _transposed_convolution_op),
         single(nn.DenseOp, _dense_op),
+        single(nn.LinearOp, lambda _, v, __: dense(v[0], v[1], _bias(v))),
         single(nn.MatmulOp, lambda _, v, __: matmul(v[0], v[1])),
         single(nn.WeightOp, lambda op, _, setting: setting.weights[op.key.data]),
         single(nn.MaxPoolOp, lambda op, v, _: max_pool(v[0], op.window.window)),

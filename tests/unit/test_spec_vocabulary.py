@@ -34,7 +34,7 @@ network norms(signal: f32[1, 3, 20]) -> f32[1, 20, 4] {
     up = transposed_conv1d(signal, channels = 4, kernel = 4, stride = 2, padding = [1, 2], extra = 1)
     gn = group_norm(max_pool1d(up, kernel = 2, stride = 2, dilation = 3, padding = 1), groups = 2)
     rn = rms_norm(transpose(gn, axes = [0, 2, 1]), epsilon = 1e-6)
-    d1 = dense(rn, units = 4)
+    d1 = linear(rn, units = 4)
     return relu(d1)
 }
 
@@ -182,6 +182,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("transposed_conv1d(x, channels = 3, kernel = 2)", "HAP0301", "transposed_conv1d needs a sequence N x C x L"),
         ("max_pool(x, kernel = 2, padding = 2)", "HAP0301", "a window would be empty"),
         ("max_pool_indices(flatten(x), kernel = 2)", "HAP0301", "max_pool_indices needs a map"),
+        ("linear(x, units = 0)", "HAP0305", "units must be at least 1, got 0"),
         ("group_norm(x, groups = 3)", "HAP0301", "3 groups must divide 4 channels"),
         ("group_norm(x, groups = 0)", "HAP0305", "groups must be at least 1, got 0"),
         ("rms_norm(x, axis = 4)", "HAP0301", "rms_norm of shape 1x4x8x8 starts at an axis of 0..3, not 4"),
