@@ -24,7 +24,7 @@ from hapir.lowering.kernel.plan_products import plan_linear
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Value
 from hapir.lowering.kernel.steps import Bilinear, Norm, Recurrent, ResponseNorm, TransposedConvolution
-from hapir.reference.nn_layout import places_between
+from hapir.reference.nn_resize import places_between
 from hapir.weights import Array
 
 

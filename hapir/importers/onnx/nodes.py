@@ -24,7 +24,10 @@ ONNX = ""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
-FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+FAMILIES = (
+    *("elementwise", "reduce", "layout", "indices", "sampling"),
+    *("products", "pools", "norms", "recurrent", "quantized", "qonnx"),
+)
 """The files `ops_*` that register handlers."""
 
 Result = SSAValue | Sequence[SSAValue | None]
