@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from hapir.lowering.kernel.buffers import SLACK, Buffer, Table
 from hapir.lowering.kernel.c_types import CType, size_of
+from hapir.lowering.kernel.loops import Loops
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import Port, Program
@@ -113,6 +114,10 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
         changes["source"] = alias.get(source, source)
     elif hasattr(step, "sources"):
         changes["sources"] = tuple(alias.get(b, b) for b in reads(step))
+    if isinstance(step, Loops):
+        changes["operands"] = tuple(alias.get(b, b) for b in step.operands)
+    if isinstance(step, Norm):
+        changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class
 
 
