@@ -116,6 +116,8 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
         changes["source"] = alias.get(source, source)
     elif isinstance(step, Concat | Matmul | Loops):
         changes["sources"] = tuple(alias.get(b, b) for b in step.sources)
+    if isinstance(step, Norm):
+        changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class
 
 
@@ -180,7 +182,7 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     if isinstance(step, TransposedConvolution):
         found += [step.weights, step.bias]
     if isinstance(step, Norm):
-        found += [step.gamma, step.beta]
+        found += [factors for factors in step.factors if isinstance(factors, Table)]
     if isinstance(step, Bilinear):
         found += [*step.rows, *step.columns]
     if isinstance(step, Recurrent):
