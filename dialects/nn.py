@@ -86,7 +86,7 @@ from hapir.dialects.nn_products import (
     ProductOp,
     TransposedConv2dOp,
 )
-from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
+from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
 from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import shape_of, verify_axis
 
@@ -96,7 +96,7 @@ __all__ = [
     "GlobalMaxPoolOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
     "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
+    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RnnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
     "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
 ]  # fmt: skip
 
@@ -295,6 +295,7 @@ Nn = Dialect(
         ArgmaxOp,
         LstmOp,
         GruOp,
+        RnnOp,
     ],
     [WindowAttr, PadModeAttr, ResizeModeAttr],
 )

@@ -35,6 +35,7 @@ from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -90,7 +91,7 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
-            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
+            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS).items()},
         }
 
     def run(self) -> Program:

@@ -257,7 +257,7 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
+MATH = ("expf", "expm1f", "log1pf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
 """Functions of libm that texts call."""
 
 
