@@ -22,6 +22,26 @@ from hapir.reference.values import Array, Meaning, Setting
 Reals = npt.NDArray[np.float32]
 
 
+def _affine(v: Array, alpha: Array, beta: Array) -> Array:
+    return alpha * v + beta
+
+
+def _thresholded_relu(v: Array, alpha: Array) -> Array:
+    return np.where(v > alpha, v, np.float32(0))
+
+
+def _scaled_tanh(v: Array, alpha: Array, beta: Array) -> Array:
+    return alpha * np.tanh(beta * v)
+
+
+def _elu(v: Array, alpha: Array) -> Array:
+    return np.where(v >= 0, v, alpha * np.expm1(np.minimum(v, 0)))
+
+
+def _softsign(v: Array) -> Array:
+    return v / (1 + np.abs(v))
+
+
 def _softplus(v: Array) -> Array:
     """Written so that nothing overflows."""
     return np.maximum(v, 0) + np.log1p(np.exp(-np.abs(v)))
@@ -31,13 +51,13 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "relu": relu,
-    "affine": lambda v, alpha, beta: alpha * v + beta,
+    "affine": _affine,
     "leaky_relu": leaky_relu,
-    "thresholded_relu": lambda v, alpha: np.where(v > alpha, v, np.float32(0)),
-    "scaled_tanh": lambda v, alpha, beta: alpha * np.tanh(beta * v),
+    "thresholded_relu": _thresholded_relu,
+    "scaled_tanh": _scaled_tanh,
     "hard_sigmoid": hard_sigmoid,
-    "elu": lambda v, alpha: np.where(v >= 0, v, alpha * np.expm1(np.minimum(v, 0))),
-    "softsign": lambda v: v / (1 + np.abs(v)),
+    "elu": _elu,
+    "softsign": _softsign,
     "softplus": _softplus,
 }
 

@@ -27,8 +27,10 @@ STATES: tuple[Part, ...] = ("initial_h", "initial_c")
 def _parts(op: nn.RecurrentOp) -> list[tuple[Part, SSAValue]]:
     """What a layer reads beside its sequence."""
     names: tuple[Part, ...] = ("weight_input", "weight_hidden", "bias_input", "bias_hidden")
-    parts = list(zip(names, (op.w_input, op.w_hidden, *op.biases), strict=False))
-    parts += zip(STATES, op.initial, strict=False)
+    parts: list[tuple[Part, SSAValue]] = [
+        *zip(names, (op.w_input, op.w_hidden, *op.biases), strict=False),
+        *zip(STATES, op.initial, strict=False),
+    ]
     if op.peephole is not None:
         parts.append(("peephole", op.peephole))
     if op.lengths is not None:

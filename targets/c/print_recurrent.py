@@ -36,7 +36,8 @@ _FUNCTIONS = {
 
 def print_recurrent(step: Recurrent, name: str, program: Program, symbols: Symbols) -> Printed:
     """The function of a step; parameters are the sequence, what is written, and the other parts in their order."""
-    parts = {part: symbols.of(table) for part, table in step.tables} | {part: str(part) for part in step.given}
+    parts: dict[Part, str] = {part: part for part in step.given}
+    parts |= {part: symbols.of(table) for part, table in step.tables}
     lstm = step.cell is not None
     body = c(
         """
@@ -118,7 +119,7 @@ def _start(step: Recurrent, parts: dict[Part, str]) -> list[str]:
     if step.cell is not None:
         states["cell"] = "initial_c"
     cleared = [f"{state}[j] = 0.0f;" for state, part in states.items() if not step.has(part)]
-    lines = []
+    lines: list[str] = []
     if cleared:
         lines.append(c("for (int32_t j = 0; j < $h; ++j) {\n    $all\n}", h=step.units, all="\n".join(cleared)))
     for state, part in states.items():
