@@ -17,6 +17,7 @@ from xdsl.ir import Operation
 from hapir.dialects import nn
 from hapir.dialects.nn_cell import CellActivation, cell_activation
 from hapir.reference.nn_elementwise import hard_sigmoid, leaky_relu, relu, sigmoid
+from hapir.reference.nn_pointwise import COMPUTE
 from hapir.reference.values import Array, Meaning, Setting
 
 Reals = npt.NDArray[np.float32]
@@ -26,25 +27,8 @@ def _affine(v: Array, alpha: Array, beta: Array) -> Array:
     return alpha * v + beta
 
 
-def _thresholded_relu(v: Array, alpha: Array) -> Array:
-    return np.where(v > alpha, v, np.float32(0))
-
-
 def _scaled_tanh(v: Array, alpha: Array, beta: Array) -> Array:
     return alpha * np.tanh(beta * v)
-
-
-def _elu(v: Array, alpha: Array) -> Array:
-    return np.where(v >= 0, v, alpha * np.expm1(np.minimum(v, 0)))
-
-
-def _softsign(v: Array) -> Array:
-    return v / (1 + np.abs(v))
-
-
-def _softplus(v: Array) -> Array:
-    """Written so that nothing overflows."""
-    return np.maximum(v, 0) + np.log1p(np.exp(-np.abs(v)))
 
 
 _FUNCTIONS: dict[str, Callable[..., Array]] = {
@@ -53,12 +37,9 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "relu": relu,
     "affine": _affine,
     "leaky_relu": leaky_relu,
-    "thresholded_relu": _thresholded_relu,
     "scaled_tanh": _scaled_tanh,
     "hard_sigmoid": hard_sigmoid,
-    "elu": _elu,
-    "softsign": _softsign,
-    "softplus": _softplus,
+    **{name: COMPUTE[name] for name in ("thresholded_relu", "elu", "softsign", "softplus")},
 }
 
 
