@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import Float32Type, IntegerType
 from xdsl.ir import Attribute
 
-from hapir.dialects.num_types import is_signed, unsigned
+from hapir.dialects.num_types import is_signed, storage_of, unsigned
 
 BOOLEAN = unsigned(1)
 """0 or 1."""
@@ -41,7 +41,7 @@ def _same(*kinds: type[Attribute]) -> Rule:
     def rule(elements: Sequence[Attribute]) -> Attribute:
         first = elements[0]
         if any(e != first for e in elements) or not isinstance(first, kinds):
-            wanted = " or ".join({Float32Type: "f32", IntegerType: "integers"}[k] for k in kinds)
+            wanted = " or ".join("f32" if kind is Float32Type else "integers" for kind in kinds)
             raise ValueError(f"takes {wanted} of one type, got {', '.join(map(str, elements))}")
         return first
 
@@ -77,13 +77,12 @@ def _power(elements: Sequence[Attribute]) -> Attribute:
     base, exponent = elements
     if not (isinstance(base, Float32Type | IntegerType) and isinstance(exponent, Float32Type | IntegerType)):
         raise ValueError(f"takes f32 or integers, got {base} and {exponent}")
-    return base
+    return elements[0]
 
 
 def _shift(elements: Sequence[Attribute]) -> Attribute:
-    kind = _whole(elements)
-    assert isinstance(kind, IntegerType)
-    if is_signed(kind):
+    kind = storage_of(_whole(elements))
+    if kind is None or is_signed(kind):
         raise ValueError(f"takes unsigned integers, got {kind}")
     return kind
 

@@ -6,7 +6,8 @@ IMPORTS = {
     "HAP0990": Code(
         "an operator that cannot be imported",
         "The model holds a node that has no counterpart in hapir, or a form of one that has none. Each such node is "
-        "named with the reason and, where there is one, the nearest form that works; `hapir import --report` lists them all.",
+        "named with the reason and, where there is one, the nearest form that works; `hapir import --report` lists "
+        "them all.",
         "hapir import control_flow.onnx -o net.hap",
     ),
     "HAP0991": Code(

@@ -42,6 +42,10 @@ def _celu(x: Array, alpha: Array) -> Array:
     return np.maximum(x, zero) + np.minimum(alpha * (np.exp(np.minimum(x / alpha, zero)) - np.float32(1)), zero)
 
 
+def _above(x: Array, alpha: Array) -> Array:
+    return np.where(x > alpha, x, np.float32(0))
+
+
 def _shrink(x: Array, bias: Array, limit: Array) -> Array:
     return np.where(x < -limit, x + bias, np.where(x > limit, x - bias, np.float32(0)))
 
@@ -91,19 +95,28 @@ def _bool(function: Callable[..., Any]) -> Compute:
     return lambda *v: np.asarray(function(*v)).astype(np.uint8)
 
 
-COMPUTE: Mapping[str, Compute] = {
-    **{
-        name: getattr(np, name) for name in ("exp", "log", "sqrt", "floor", "ceil", "sin", "cos", "tan", "sinh", "cosh")
-    },
-    **{name: getattr(np, f"arc{name[1:]}") for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
+_NUMPY: dict[str, Compute] = {
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+}
+_ONE: dict[str, Callable[[Any], Array]] = {
     "reciprocal": lambda x: np.float32(1) / x,
     "erf": erf,
-    "round": np.rint,
-    "elu": _elu,
-    "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
-    "celu": _celu,
-    "thresholded_relu": lambda x, alpha: np.where(x > alpha, x, np.float32(0)),
-    "shrink": _shrink,
     "softplus": softplus,
     "softsign": lambda x: x / (np.float32(1) + np.abs(x)),
     "mish": lambda x: x * np.tanh(softplus(x)),
@@ -115,6 +128,11 @@ COMPUTE: Mapping[str, Compute] = {
     "signum": np.sign,
     "logical_not": _bool(np.logical_not),
     "bit_not": np.bitwise_not,
+}
+_TWO: dict[str, Callable[[Any, Any], Array]] = {
+    "elu": _elu,
+    "celu": _celu,
+    "thresholded_relu": lambda x, alpha: _above(x, alpha),
     "div": _div,
     "floor_mod": _left_over(np.mod),
     "fmod": _left_over(np.fmod),
@@ -138,8 +156,13 @@ COMPUTE: Mapping[str, Compute] = {
     "bit_xor": np.bitwise_xor,
     "shift_left": lambda x, y: _shifted(x, y, left=True),
     "shift_right": lambda x, y: _shifted(x, y, left=False),
-    "where": lambda c, x, y: np.where(c != 0, x, y),
 }
+_THREE: dict[str, Callable[[Any, Any, Any], Array]] = {
+    "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
+    "shrink": _shrink,
+    "where": lambda c, x, y: np.asarray(np.where(c != 0, x, y)),
+}
+COMPUTE: Mapping[str, Compute] = {**_NUMPY, **_ONE, **_TWO, **_THREE}
 """Each function of the table `nn_functions` in numpy."""
 
 

@@ -376,7 +376,8 @@ class NetworkBuilder:
         for index, number in numbers.items() if beside else ():
             element = element_type(beside[-1])
             whole = isinstance(number.value, int) or number.value.is_integer()
-            if not isinstance(element, Float32Type) and not (whole and isinstance(element, IntegerType)):
+            fits = isinstance(element, Float32Type) or (whole and isinstance(element, IntegerType))
+            if not fits:
                 message = f"{show(number)} cannot stand beside {element}"
                 self._findings.error("HAP0304", message, at=arguments[index].span,
                                      help="a whole number stands beside integers, any number beside f32")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
@@ -12,8 +12,7 @@ from xdsl.ir import Attribute, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.num import element_type, signed, unsigned
-from hapir.importers.onnx.model import Array
-from hapir.importers.onnx.nodes import Call, Handler, Unsupported, handles
+from hapir.importers.onnx.nodes import Call, Handler, Unsupported, handles, scalar
 
 # --- activations ------------------------------------------------------------------------------------------------------
 
@@ -249,10 +248,9 @@ def clip(call: Call) -> SSAValue:
     x = call.tensor(0)
     element = element_type(x)
     if call.opset < 11:
-        low, high = call.node.attributes.get("min"), call.node.attributes.get("max")
-        bounds = [None if bound is None else np.float32(bound) for bound in (low, high)]  # pyright: ignore[reportArgumentType]  # numbers by the operator's schema
+        bounds = [call.real(name) if name in call.node.attributes else None for name in ("min", "max")]
     else:
-        bounds = [call.constant(i).reshape(()) if call.is_constant(i) else None for i in (1, 2)]
+        bounds = [float(scalar(call.constant(i))) if call.is_constant(i) else None for i in (1, 2)]
     if isinstance(element, Float32Type) and all(call.is_constant(i) or not call.has(i) for i in (1, 2)):
         return _clip(call, x, bounds)
     for index, function in ((1, "maximum"), (2, "minimum")):
@@ -264,10 +262,10 @@ def clip(call: Call) -> SSAValue:
     return x
 
 
-def _clip(call: Call, x: SSAValue, bounds: list[Array | np.float32 | None]) -> SSAValue:
+def _clip(call: Call, x: SSAValue, bounds: Sequence[float | None]) -> SSAValue:
     """f32 between constant bounds, where they bind."""
     limit = float(np.finfo(np.float32).max)
-    low, high = (None if b is None or abs(float(b)) >= limit else shortest(b) for b in bounds)
+    low, high = (None if b is None or abs(b) >= limit else shortest(b) for b in bounds)
     if low is not None and high is not None and low <= high:
         return call.add(nn.ClipOp(x, low=low, high=high, layer=call.layer))
     if low == 0 and high is None:
@@ -279,7 +277,7 @@ def _clip(call: Call, x: SSAValue, bounds: list[Array | np.float32 | None]) -> S
     return x
 
 
-def shortest(value: Array | np.float32 | float) -> float:
+def shortest(value: float) -> float:
     """The double with the fewest digits that f32 rounds to the same number."""
     return float(str(np.float32(value)))
 
