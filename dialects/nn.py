@@ -68,12 +68,10 @@ from hapir.dialects.nn_layout import (
     PadModeAttr,
     PadOp,
     ReshapeOp,
-    ResizeMode,
-    ResizeModeAttr,
-    ResizeOp,
     SplitOp,
     TransposeOp,
 )
+from hapir.dialects.nn_moves import GatherOp, SliceOp, TileOp
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
 from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
@@ -88,18 +86,30 @@ from hapir.dialects.nn_products import (
     TransposedConv2dOp,
 )
 from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
+from hapir.dialects.nn_resize import (
+    Coordinates,
+    CoordinatesAttr,
+    Nearest,
+    NearestAttr,
+    ResampleOp,
+    ResizeMode,
+    ResizeModeAttr,
+    ResizeOp,
+    SampleMode,
+    SampleModeAttr,
+    Sampling,
+)
 from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import shape_of, verify_axis
 
 __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
-    "ConvolutionOp", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
-    "GlobalMaxPoolOp",
-    "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
-    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
-    "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RnnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
-    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "ConvolutionOp", "Coordinates", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherOp", "GatherTapsOp",
+    "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp", "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp",
+    "LeakyReluOp", "LocalResponseNormOp", "LstmOp", "MatmulOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn",
+    "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode",
+    "ResizeOp", "ReturnOp", "RnnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp",
+    "SplitOp", "SubOp", "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
     "first_mixing",
 ]  # fmt: skip
 
@@ -298,7 +308,11 @@ Nn = Dialect(
         ReshapeOp,
         TransposeOp,
         PadOp,
+        SliceOp,
+        TileOp,
+        GatherOp,
         ResizeOp,
+        ResampleOp,
         GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
@@ -309,5 +323,5 @@ Nn = Dialect(
         GruOp,
         RnnOp,
     ],
-    [WindowAttr, PadModeAttr, ResizeModeAttr],
+    [WindowAttr, PadModeAttr, ResizeModeAttr, SampleModeAttr, CoordinatesAttr, NearestAttr],
 )

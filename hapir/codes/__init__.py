@@ -11,6 +11,7 @@ from hapir.codes.factors import FACTORS
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
+from hapir.codes.networks import NETWORKS
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
 from hapir.codes.pruners import PRUNERS
@@ -33,5 +34,6 @@ CODES: dict[str, Code] = {
     **TARGETS,
     **TOOLS,
     **OPT,
+    **NETWORKS,
     **IMPORTS,
 }

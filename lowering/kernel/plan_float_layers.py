@@ -23,7 +23,7 @@ from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Value
 from hapir.lowering.kernel.steps import Bilinear, Norm, ResponseNorm, TransposedConvolution
-from hapir.reference.nn_layout import places_between
+from hapir.reference.nn_resize import places_between
 from hapir.weights import Array
 
 

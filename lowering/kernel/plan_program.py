@@ -36,6 +36,7 @@ from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
+from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -91,7 +92,10 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
-            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS).items()},
+            **{
+                kind: partial(plan, self)
+                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+            },
         }
 
     def run(self) -> Program:
@@ -324,7 +328,7 @@ class _Planner:
             outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
         else:
             values = [self._map(v, op) for v in op.inputs]
-            place = len(shape) - 1 if axis == 1 else axis - 1
+            place = {0: 0, 1: len(shape) - 1}.get(axis, axis - 1)
             shapes = [(n, *rest, c) for n, c, *rest in (shape_of(v) for v in op.inputs)]
             outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
         buffer = self.target(op.result, op)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hapir.lowering.kernel.plan_resample import Resample
 from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_recurrent import Recurrent
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
@@ -38,6 +39,7 @@ from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_recurrent import print_recurrent
 from hapir.targets.c.print_relayout import print_relayout
+from hapir.targets.c.print_resample import print_resample
 from hapir.targets.c.print_rows import argmax_body, norm_body, softmax_body
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_blocks, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
@@ -87,6 +89,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_transposed_convolution(step, name, symbols)
         case Bilinear():
             return print_bilinear(step, name, symbols)
+        case Resample():
+            return print_resample(step, name, symbols)
         case Recurrent():
             return print_recurrent(step, name, program, symbols)
         case Softmax():

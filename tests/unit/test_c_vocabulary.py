@@ -98,6 +98,13 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
     ("[1, 5, 9, 12]", ("return pad(relu(x), padding = [1, 2, 2, 4], channels = [0, 1], mode = edge)",)),
     ("[1, 4, 5, 13]", ("return resize(relu(x), size = [5, 13])",)),
     ("[1, 2, 3, 4, 6]", ("return reshape(relu(x), shape = [2, 3, 4, 6])",)),
+    ("[1, 2, 9, 5]", ("s = slice(relu(x), axis = [1, 2, 3], start = [1, -1, 0], size = [2, 3, 5], step = [1, -2, 1])",
+                      "return tile(s, repeats = [1, 1, 3, 1])")),
+    ("[1, 4, 9, 5]", ("r = resample(x, scale = [1.5, 0.9], mode = linear, coordinates = align_corners)",
+                      "return resample(relu(r), size = [9, 5], mode = cubic, inside = true, antialias = true)")),
+    ("[1, 7, 7, 4]", ("r = resample(transpose(x, axes = [0, 2, 3, 1]), axes = [1, 2], size = [7, 7], nearest = ceil)",
+                      "return resample(r, axes = [2], size = [7], mode = linear, coordinates = crop,"
+                      "region = [0.2, 1.5], outside = 3)")),
     ("[1, 4, 6, 6]", ("t = transpose(x, axes = [0, 1, 3, 2])", "return matmul(relu(t), matmul(x, x))")),
     ("[1, 3, 17]", ("s = relu(reshape(x, shape = [4, 36]))",
                     "c = conv1d(s, channels = 6, kernel = 3, stride = 2, padding = [1, 0], groups = 2)",
@@ -136,7 +143,7 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
 def test_every_layer_has_a_kernel():
     """In these tests, that is: no layer falls through unseen."""
     called = {name for _, lines in KERNELS for line in lines for name in re.findall(r"(\w+)\(", line)}
-    assert called | {"argmax"} == set(universe().layers)
+    assert called | {"argmax", "gather"} == set(universe().layers)
 
 
 @pytest.mark.parametrize(("result", "statements"), KERNELS)

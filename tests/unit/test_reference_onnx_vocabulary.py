@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import Window
-from hapir.reference import nn, nn_elementwise, nn_layout
+from hapir.reference import nn, nn_elementwise, nn_layout, nn_resize
 from tests.property.windows import row_of, windows
 from tests.unit.test_reference_onnx import Array, assert_close, onnx, onnx_all, window_attributes
 
@@ -180,13 +180,13 @@ def test_resize(shape: tuple[int, int, int, int], rows: int, columns: int, seed:
 
     nearest = resized(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
     # onnxruntime multiplies by a rounded ratio: floor(i * (H / P)) may miss an element where i * H / P is whole
-    ours = nn_layout.resize_nearest(x, rows, columns)
+    ours = nn_resize.resize_nearest(x, rows, columns)
     if all(size % count == 0 or count % size == 0 for size, count in zip(shape[2:], (rows, columns), strict=True)):
         assert np.array_equal(ours, nearest)
     index = [[i * size // count for i in range(count)] for size, count in zip(shape[2:], (rows, columns), strict=True)]
     assert np.array_equal(ours, x[:, :, index[0]][:, :, :, index[1]])
     half = resized(mode="linear", coordinate_transformation_mode="half_pixel")
-    assert_close(nn_layout.resize_bilinear(x, rows, columns), half)
+    assert_close(nn_resize.resize_bilinear(x, rows, columns), half)
     if min(rows, columns) > 1:  # for one element the two say different things
         corners = resized(mode="linear", coordinate_transformation_mode="align_corners")
-        assert_close(nn_layout.resize_bilinear(x, rows, columns, corners=True), corners)
+        assert_close(nn_resize.resize_bilinear(x, rows, columns, corners=True), corners)

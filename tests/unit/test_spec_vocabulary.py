@@ -44,6 +44,15 @@ network sequences(signal: f32[1, 3, 20]) -> (scores: f32[1, 5], last: f32[1, 8],
     h = split(f1, parts = 1)
     return reshape(h1, shape = 5), l1.h, l1.c
 }
+
+network places(image: f32[1, 4, 8, 8]) -> f32[1, 8, 12, 6] {
+    y1 = slice(image, axis = [2, 3], start = [7, 0], size = [4, 8], step = [-2, 1])
+    y2 = slice(y1, axis = 3, start = -7, step = 2)
+    y3 = tile(y2, repeats = [1, 2, 1, 1])
+    y4 = pad(y3, before = [0, 0, 1, 2], after = [0, 0, 1, 0], mode = wrap)
+    y5 = resample(y4, scale = [2.0, 1.1], mode = linear, coordinates = align_corners)
+    return resample(y5, axes = [2, 3], size = [12, 6], mode = cubic, inside = true)
+}
 """
 
 
@@ -144,7 +153,7 @@ def test_every_layer_statement_is_built_here_or_there():
     }
     others = {"max_pool1d", "avg_pool1d"}  # they build the ops of the 2-D pools
     functions = {*FUNCTIONS, "cast", "constant"}  # those of test_spec_functions
-    assert built | others | functions == set(universe().layers)
+    assert built | others | functions | {"gather"} == set(universe().layers)
 
 
 def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32[1, 4, 8, 8]") -> str:
@@ -175,14 +184,31 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("split(x, sizes = [4, 0])", "HAP0305", "sizes must be at least 1"),
         ("split(x, parts = 3)", "HAP0301", "the 4 of axis 1 do not split into 3 equal parts"),
         ("split(x, sizes = [1, 2])", "HAP0301", "add up to the 4 of axis 1"),
-        ("split(x, parts = 2, axis = 4)", "HAP0301", "axis 4 is outside 1..3"),
+        ("split(x, parts = 2, axis = 4)", "HAP0301", "axis 4 is outside 0..3"),
         ("reshape(x, shape = [4, 0])", "HAP0305", "sizes of at least 1"),
         ("reshape(x, shape = [4, 65])", "HAP0301", "4x8x8 has 256 elements, 4x65 has 260"),
-        ("transpose(x, axes = [1, 0, 2, 3])", "HAP0305", "a permutation of 0, 1, 2 ... that starts with 0"),
+        ("transpose(x, axes = [1, 0, 2, 2])", "HAP0305", "a permutation of 0, 1, 2 ..., got [1, 0, 2, 2]"),
         ("transpose(x, axes = [0, 2, 1])", "HAP0301", "the axes of 1x4x8x8 are a permutation of 0..3"),
         ("pad(x, padding = 8, mode = reflect)", "HAP0301", "axis 2 of size 8 cannot reflect 8 elements"),
         ("pad(flatten(x), padding = 1)", "HAP0301", "pad takes a map N x C x H x W or a sequence"),
-        ("pad(x, mode = wrap)", "HAP0304", "mode"),
+        ("pad(x, mode = mirror)", "HAP0304", "mode"),
+        ("pad(x, before = [0, 0, 1, 1], padding = 1)", "HAP0305", "say either `padding` and `channels`"),
+        ("pad(x, before = [0, 0, 1])", "HAP0301", "1x4x8x8 needs one padding per axis"),
+        ("pad(x, before = [0, 0, 0, -1])", "HAP0305", "padding must not be negative"),
+        ("reshape(x, shape = [4], axis = 5)", "HAP0301", "starts at an axis of 0..4, not 5"),
+        ("slice(x, axis = 4)", "HAP0301", "axis names axes of 0..3, each once, got [4]"),
+        ("slice(x, axis = [2, 2])", "HAP0301", "axis names axes of 0..3, each once, got [2, 2]"),
+        ("slice(x, start = 4)", "HAP0301", "a size of at least 1"),
+        ("slice(x, start = 2, size = 3)", "HAP0301", "a slice from 2 to 4 leaves axis 1 of size 4"),
+        ("slice(x, step = 0)", "HAP0301", "a step that is not 0"),
+        ("slice(x, axis = [2, 3], size = [1, 2, 3])", "HAP0301", "a slice along 2 axes takes one number or as many"),
+        ("tile(x, repeats = [1, 2])", "HAP0301", "1x4x8x8 needs one number of repeats per axis"),
+        ("gather(x, x)", "HAP0301", "the indices of nn.gather are integers"),
+        ("resample(x)", "HAP0305", "say `size`, the new sizes, or `scale`, the factors, or both"),
+        ("resample(x, scale = [0, 1])", "HAP0305", "scale holds positive numbers"),
+        ("resample(x, scale = [2.0])", "HAP0301", "resample along 2 axes needs as many scales"),
+        ("resample(x, axes = [4], size = [4])", "HAP0301", "the axes of 1x4x8x8 are 0..3, not [4]"),
+        ("resample(x, size = [4, 4], region = [0, 0, 1])", "HAP0301", "needs 4 region, got 3"),
         ("resize(x)", "HAP0305", "say either `scale`, a whole factor, or `size`"),
         ("resize(x, size = 0)", "HAP0305", "at least 1"),
         ("resize(flatten(x), scale = 2)", "HAP0301", "resize needs a map N x C x H x W"),
@@ -210,6 +236,34 @@ def test_what_does_not_fit(call: str, code: str, message: str):
         networks(network(f"y = {call}", "return y"))
     found = [(d.code, d.message) for d in raised.value.diagnostics]
     assert any(c == code and message in m for c, m in found), found
+
+
+def test_axis_0_takes_part():
+    """What the first axis is to these layers, and that they know that they change it."""
+    text = network(
+        "a = concat(x, x, axis = 0)",
+        "b = slice(a, axis = 0, start = 1, size = 1)",
+        "c = reshape(b, shape = [16, 16], axis = 0)",
+        "d = transpose(c, axes = [1, 0])",
+        "e = tile(d, repeats = [2, 1])",
+        "f = pad(e, before = [1, 0], after = [3, 0], mode = reflect)",
+        "g = reshape(gather(f, i, axis = 0), shape = [4, 16], axis = 0)",
+        "s = split(g, sizes = [1, 2, 1], axis = 0)",
+        "h = resample(s2, axes = [0], size = [4], coordinates = asymmetric, nearest = floor)",
+        "return tile(reshape(h, shape = [1, 4, 4]), repeats = [1, 4, 2, 2])",
+        input="f32[1, 4, 8, 8], i: i64[1, 4]",
+        result="f32[4, 4, 8, 8]",
+    )
+    (built,) = networks(text).values()
+    x, i = np.random.default_rng(1).standard_normal((1, 4, 8, 8), dtype=np.float32), np.array([[3, -1, 0, 35]])
+    (found,) = run_network(built, {}, {"x": x, "i": i}).values()
+    expected = np.pad(np.tile(x.reshape(16, 16).T, (2, 1)), ((1, 3), (0, 0)), mode="reflect")[[35, 0]]
+    expected = np.tile(expected[[0, 0, 1, 1]].reshape(4, 1, 4, 4), (1, 4, 2, 2))
+    np.testing.assert_array_equal(found, expected)
+    changing = {op.layer_name for op in built.walk() if isinstance(op, nn.LayerOp) and not op.keeps_items}
+    assert changing == {*"abcdefghs", "g.gather"}
+    with pytest.raises(HapirError, match="indices from -1 to 36, axis 0 has 36 elements"):
+        run_network(built, {}, {"x": x, "i": np.array([[3, -1, 0, 36]])})
 
 
 def test_pieces_and_members_of_layers():
