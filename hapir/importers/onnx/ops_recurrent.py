@@ -252,7 +252,11 @@ def _activations(call: Call, kind: _Kind, directions: int) -> list[list[str]]:
         if name is None:
             raise Unsupported(f"there is no activation `{word}` in a cell", f"one of {', '.join(CELL_FUNCTIONS)}")
         known = CELL_FUNCTIONS[name].numbers
-        numbers = [lists[i].pop(0) if lists[i] else default for i, (_, default) in enumerate(known)]
+        numbers: list[float] = []
+        for given_numbers, (number, default) in zip(lists, known, strict=False):
+            if not given_numbers and name == "scaled_tanh":
+                raise Unsupported(f"{word} has no default of {number}", f"give activation_{number}")
+            numbers.append(given_numbers.pop(0) if given_numbers else default)
         texts.append(CellActivation(name, tuple(numbers)).text)
     return [texts[d * count : (d + 1) * count] for d in range(directions)]
 
