@@ -281,6 +281,7 @@ class _Planner:
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
         joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        joins = joins and window.dilation == (1, 1)
         if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return

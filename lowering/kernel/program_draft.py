@@ -176,7 +176,7 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     if isinstance(step, TransposedConvolution):
         found += [step.weights, step.bias]
     if isinstance(step, Norm):
-        found += [step.gamma, step.beta]
+        found += [factors for factors in step.factors if isinstance(factors, Table)]
     if isinstance(step, Bilinear):
         found += [*step.rows, *step.columns]
     if isinstance(step, Move):

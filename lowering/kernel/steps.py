@@ -242,14 +242,26 @@ class Matmul(Step):
 
 @dataclass(frozen=True)
 class Norm(Step):
-    """Each row brought to mean 0 and variance 1, then scaled and shifted element by element."""
+    """Each row brought to a mean square of 1, around its mean where it is `centred`, then scaled and shifted.
+
+    Each factor serves `shared` neighbours; those of row n are the `n % cycle`-th run of as many as a row takes. Factors
+    are a table, or a buffer where the network computes them.
+    """
 
     source: int
     rows: int
     columns: int
-    gamma: Table
-    beta: Table
+    gamma: Table | int
+    beta: Table | int | None
     epsilon: float
+    centred: bool = True
+    shared: int = 1
+    cycle: int = 1
+
+    @property
+    def factors(self) -> tuple[Table | int, ...]:
+        """Scale, and shift where there is one."""
+        return (self.gamma,) if self.beta is None else (self.gamma, self.beta)
 
 
 @dataclass(frozen=True)
@@ -312,7 +324,7 @@ class Argmax(Step):
 
 _OneSource = (
     *(KernelStep, Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
-    *(Norm, ResponseNorm, Softmax, Argmax),
+    *(ResponseNorm, Softmax, Argmax),
 )
 
 
@@ -327,6 +339,8 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
+    if isinstance(step, Norm):
+        return (step.source, *(f for f in step.factors if isinstance(f, int)))
     own = (step.source,) if isinstance(step, _OneSource) else step.own_reads
     return (*own, *(join.buffer for join in joins(step)))
 

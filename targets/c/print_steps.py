@@ -40,7 +40,7 @@ from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_recurrent import print_recurrent
 from hapir.targets.c.print_relayout import print_relayout
 from hapir.targets.c.print_resample import print_resample
-from hapir.targets.c.print_rows import argmax_body, norm_body, softmax_body
+from hapir.targets.c.print_rows import argmax_body, print_norm, softmax_body
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_blocks, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_winograd import print_winograd
@@ -82,7 +82,7 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
         case Matmul():
             return print_matmul(step, name, symbols)
         case Norm():
-            return _one_to_one(step, step.source, name, program, norm_body(step, symbols))
+            return print_norm(step, name, symbols)
         case ResponseNorm():
             return print_response_norm(step, name)
         case TransposedConvolution():
