@@ -31,6 +31,8 @@ EXTRAS = {
     "pyslang": "rtl",
     "pygls": "lsp",
     "lsprotocol": "lsp",
+    "onnx": "onnx",
+    "google": "onnx",
 }
 """Modules that only an extra installs, and its name."""
 
