@@ -25,7 +25,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     f32,
 )
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     base,
@@ -46,7 +46,7 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.dialects import nn_shapes
 from hapir.dialects.assembly import float_text
 from hapir.dialects.nn_cell import CellActivation, cell_activation
-from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr, need_float
+from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, is_parameter, layer_attr, need_float
 from hapir.dialects.nn_shapes import Shape
 from hapir.dialects.num import element_type, shape_of, signed
 
@@ -125,7 +125,7 @@ class RecurrentOp(LayerOp):
         """
         shared = [self.w_input, self.w_hidden, *self.biases, *([] if self.peephole is None else [self.peephole])]
         per_item = [*self.initial, *([] if self.lengths is None else [self.lengths])]
-        return not any(map(_reads_input, shared)) and all(_reads_input(v) or shape_of(v)[0] == 1 for v in per_item)
+        return all(map(is_parameter, shared)) and all(not is_parameter(v) or shape_of(v)[0] == 1 for v in per_item)
 
     def implied_types(self) -> Sequence[Attribute]:
         need_float(self, *(v for v in self.operands if v is not self.lengths))
@@ -231,19 +231,6 @@ class RecurrentOp(LayerOp):
         printer.print_op_attributes(self.attributes)
         printer.print_string(" : ")
         printer.print_operation_type(self)
-
-
-def _reads_input(value: SSAValue) -> bool:
-    """Whether a value depends on what is outside its block, and not on parameters alone."""
-    pending, seen = [value], set[SSAValue]()
-    while pending:
-        value = pending.pop()
-        if isinstance(value.owner, Block):
-            return True
-        if value not in seen:
-            seen.add(value)
-            pending.extend(value.owner.operands)
-    return False
 
 
 @irdl_op_definition

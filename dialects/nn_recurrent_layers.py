@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -93,6 +93,31 @@ class Recurrent(LayerDefinition):
             layer=layer,
         )
 
+    @classmethod
+    def _places(cls, op: nn.LayerOp) -> dict[Given, int]:
+        """The places of operands that are tensors of the network beside the sequence, by what they are."""
+        if not isinstance(op, nn.RecurrentOp):
+            raise LookupError
+        names: list[Given] = ["weight_input", "weight_hidden"]
+        names += ("bias_input", "bias_hidden")[: len(op.biases)]
+        names += ("initial_h", "initial_c")[: len(op.initial)]
+        names += [] if op.peephole is None else ["peephole"]
+        names += [] if op.lengths is None else ["lengths"]
+        never_stored = ("initial_h", "initial_c", "lengths")
+        return {
+            name: place
+            for place, name in enumerate(names, 1)
+            if name in never_stored or not isinstance(op.operands[place].owner, nn.WeightOp)
+        }
+
+    @classmethod
+    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+        return [0, *cls._places(op).values()]
+
+    @classmethod
+    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+        return {"given": tuple(cls._places(op))}
+
     @property
     def has_peephole(self) -> bool:
         """Whether the cell has peepholes, parameters of the layer."""
@@ -123,6 +148,31 @@ class Lstm(Recurrent):
     states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     peepholes: bool = False
+
+    @classmethod
+    def _places(cls, op: nn.LayerOp) -> dict[Given, int]:
+        """The places of operands that are tensors of the network beside the sequence, by what they are."""
+        if not isinstance(op, nn.RecurrentOp):
+            raise LookupError
+        names: list[Given] = ["weight_input", "weight_hidden"]
+        names += ("bias_input", "bias_hidden")[: len(op.biases)]
+        names += ("initial_h", "initial_c")[: len(op.initial)]
+        names += [] if op.peephole is None else ["peephole"]
+        names += [] if op.lengths is None else ["lengths"]
+        never_stored = ("initial_h", "initial_c", "lengths")
+        return {
+            name: place
+            for place, name in enumerate(names, 1)
+            if name in never_stored or not isinstance(op.operands[place].owner, nn.WeightOp)
+        }
+
+    @classmethod
+    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+        return [0, *cls._places(op).values()]
+
+    @classmethod
+    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+        return {"given": tuple(cls._places(op))}
 
     @property
     def has_peephole(self) -> bool:
