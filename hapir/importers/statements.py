@@ -36,7 +36,8 @@ class Statement:
     """How a layer is written: the registered name, the options that are no defaults, tensors, and parameters.
 
     `inputs` are the places of the op's operands that are tensors of the statement, in its order; `parameters` are the
-    suffixes of the parameters that it makes, in the order of the other operands. `results` are the names that `LayerDefinition.result_names` gives.
+    suffixes of the parameters that it makes, in the order of the other operands. `results` are the names that
+    `LayerDefinition.result_names` gives.
     """
 
     kind: str
