@@ -72,6 +72,21 @@ class LayerDefinition(ABC):
         """
         return {}
 
+    @classmethod
+    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+        """The places of the operands that are tensors of the statement that makes this op, in the statement's order.
+
+        The other operands are parameters of its own. What a layer computes may stand for the first of them.
+        """
+        if cls.inputs is None:
+            return range(len(op.operands))
+        given = cls.inputs
+        while given < min(len(op.operands), cls.inputs + cls.parameters):
+            if isinstance(op.operands[given].owner, nn.WeightOp):
+                break
+            given += 1
+        return range(given)
+
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.
 

@@ -154,6 +154,7 @@ HAPIR = HapirUniverse(
         "argmax": lazy("dialects.nn_norm_layers", "Argmax"),
         "lstm": lazy("dialects.nn_recurrent_layers", "Lstm"),
         "gru": lazy("dialects.nn_recurrent_layers", "Gru"),
+        "rnn": lazy("dialects.nn_recurrent_layers", "Rnn"),
     },
     units={
         "mac": lazy("dialects.machine_units", "MacUnit"),

@@ -24,7 +24,6 @@ from hapir.lowering.kernel.steps import (
     Matmul,
     Move,
     Norm,
-    Recurrent,
     Step,
     TransposedConvolution,
     reads,
@@ -185,8 +184,6 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
         found += [factors for factors in step.factors if isinstance(factors, Table)]
     if isinstance(step, Bilinear):
         found += [*step.rows, *step.columns]
-    if isinstance(step, Recurrent):
-        found += [step.w_input, step.w_hidden, *(step.biases or ())]
     if isinstance(step, Move):
         found += [axis.read for axis in step.axes if isinstance(axis.read, Table)]
     found += stage_tables(step.stages)
