@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 
@@ -38,8 +38,11 @@ Ends: TypeAlias = int | tuple[int, int]
 class Parameters(Protocol):
     """Makes the `nn.weight` of a layer's parameter."""
 
-    def __call__(self, suffix: str, shape: Shape, /) -> SSAValue:
-        """The f32 parameter `<layer>.<suffix>` of this shape."""
+    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
+        """The parameter `<layer>.<suffix>` of this shape, f32 where no other element type is given.
+
+        `reals` asks for what coded elements stand for, in f32.
+        """
         ...
 
 
@@ -53,7 +56,7 @@ class LayerDefinition(ABC):
     """How many tensors the statement takes; None: one or more."""
 
     @abstractmethod
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         """The op for these inputs, with its `layer` set."""
 
     def result_names(self, count: int) -> Sequence[str | int]:
