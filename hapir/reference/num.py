@@ -53,8 +53,14 @@ def quantize(
 ) -> npt.NDArray[np.float64]:
     """`clamp(round(x / scale) + zero_point)` as whole doubles; the quotient is one of f64, of f32 where `single`."""
     real = np.float32 if single else np.float64
-    quotient = np.asarray(x, real) / np.asarray(scale, real)
-    return np.clip(round_real(quotient.astype(np.float64), rounding) + zero_point, *bounds)
+    with np.errstate(over="ignore"):
+        quotient = np.asarray(x, real) / np.asarray(scale, real)
+    return np.clip(round_real(_finite(quotient), rounding) + zero_point, *bounds)
+
+
+def _finite(values: Array) -> npt.NDArray[np.float64]:
+    """Reals in f64, those past f32 as numbers that every code is far below."""
+    return np.clip(values.astype(np.float64), -1e300, 1e300)
 
 
 def dequantize(q: Array, scale: Array | float, zero_point: int) -> npt.NDArray[np.float32]:
@@ -199,8 +205,9 @@ def rescale(
 ) -> npt.NDArray[np.float64]:
     """`clamp(round(acc * scale) + zero_point)` as whole doubles; the product is one of f64, of f32 where `single`."""
     real = np.float32 if single else np.float64
-    product = acc.astype(real) * np.asarray(scale, real)
-    return np.clip(round_real(product.astype(np.float64), rounding) + zero_point, *bounds)
+    with np.errstate(over="ignore"):
+        product = acc.astype(real) * np.asarray(scale, real)
+    return np.clip(round_real(_finite(product), rounding) + zero_point, *bounds)
 
 
 def _rescale_op(op: num.RescaleOp, operands: Sequence[Array], _: Setting) -> Array:
