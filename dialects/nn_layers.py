@@ -54,10 +54,12 @@ class LayerDefinition(ABC):
 
     inputs: ClassVar[int | None] = 1
     """How many tensors the statement takes; None: one or more."""
+    takes_numbers: ClassVar[bool] = False
+    """Whether a number may stand for a tensor, beside at least one that says its element type."""
 
     @abstractmethod
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
-        """The op for these inputs, with its `layer` set."""
+        """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
 
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.

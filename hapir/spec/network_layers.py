@@ -61,7 +61,8 @@ def layer_ops(
 ) -> tuple[list[Operation], Operation] | None:
     """What gives the layer's parameters, and its op, at the place of the call.
 
-    None where the shapes do not fit, which is an error. `made_at` tells where each input is made.
+    None where the shapes do not fit, which is an error. A layer that is a constant and no more has one weight, which is
+    its op too. `made_at` tells where inputs are made.
     """
     weights: list[Operation] = []
 
