@@ -61,6 +61,7 @@ from hapir.dialects.nn_elementwise import (
     TanhOp,
 )
 from hapir.dialects.nn_gather import GatherTapsOp
+from hapir.dialects.nn_group_norms import GroupNormOp, RmsNormOp
 from hapir.dialects.nn_layout import (
     ConcatOp,
     FlattenOp,
@@ -77,7 +78,14 @@ from hapir.dialects.nn_layout import (
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
 from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
-from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
+from hapir.dialects.nn_pools import (
+    AvgPoolOp,
+    GlobalAvgPoolOp,
+    GlobalMaxPoolOp,
+    MaxPoolIndicesOp,
+    MaxPoolOp,
+    SumPoolOp,
+)
 from hapir.dialects.nn_products import (
     Conv1dOp,
     Conv2dOp,
@@ -85,7 +93,9 @@ from hapir.dialects.nn_products import (
     DenseOp,
     MatmulOp,
     ProductOp,
+    TransposedConv1dOp,
     TransposedConv2dOp,
+    TransposedConvolutionOp,
 )
 from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
 from hapir.dialects.nn_window import WindowAttr
@@ -95,11 +105,15 @@ __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
     "ConvolutionOp", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
     "GlobalMaxPoolOp",
+    "GroupNormOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
-    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
+    "MatmulOp", "MaxPoolIndicesOp",
+    "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
     "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
-    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp",
+    "RmsNormOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
+    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp",
+    "TransposedConv1dOp", "TransposedConv2dOp", "TransposedConvolutionOp", "WeightOp", "WindowAttr",
     "first_mixing",
 ]  # fmt: skip
 
@@ -269,9 +283,11 @@ Nn = Dialect(
         Conv2dOp,
         Conv1dOp,
         TransposedConv2dOp,
+        TransposedConv1dOp,
         DenseOp,
         MatmulOp,
         MaxPoolOp,
+        MaxPoolIndicesOp,
         AvgPoolOp,
         SumPoolOp,
         GlobalAvgPoolOp,
@@ -302,6 +318,8 @@ Nn = Dialect(
         GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
+        GroupNormOp,
+        RmsNormOp,
         LocalResponseNormOp,
         SoftmaxOp,
         ArgmaxOp,

@@ -3,7 +3,8 @@
 One frozen dataclass per statement, in the files `nn_*_layers`: its fields are the options (typed, so the checker needs
 no further knowledge), `inputs` is the number of tensors, `build` makes the op, `result_names` names what it gives.
 Parameters are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance; recurrent layers
-have weight_input, weight_hidden, bias_input and bias_hidden. Options that several statements share:
+have weight_input, weight_hidden, bias_input and bias_hidden. Tensors after a layer's inputs take the place of its
+parameters, in their order: `conv2d(x, w, ...)` convolves with the tensor `w`. Options that several statements share:
 
 `kernel`: the size of the window, one number or `[vertical, horizontal]`; of a sequence one number.
 `stride`: the step of the window, one number or `[vertical, horizontal]`; of a sequence one number.
@@ -56,6 +57,9 @@ class LayerDefinition(ABC):
     """How many tensors the statement takes; None: one or more."""
     takes_numbers: ClassVar[bool] = False
     """Whether a number may stand for a tensor, beside at least one that says its element type."""
+
+    parameters: ClassVar[int] = 0
+    """How many further tensors it takes in the place of parameters."""
 
     @abstractmethod
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
