@@ -15,8 +15,11 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
+from hapir.dialects.num import element_type
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import Call, Unsupported, handlers, plain
+from hapir.importers.onnx.qdq import integer_form
+from hapir.lowering.network_edits import erase_dead
 from hapir.weights import WeightStore
 
 
@@ -72,6 +75,7 @@ class _Converter:
     """Walks the nodes; values by their ONNX names."""
 
     def __init__(self, graph: Graph, name: str):
+        graph = integer_form(graph)
         self._graph = graph
         self._values: dict[str, SSAValue] = {}
         self._constants: dict[str, Array] = dict(graph.constants)
@@ -120,6 +124,7 @@ class _Converter:
         if not missing:
             returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
+            erase_dead(network)
             network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
             network.set_result_types()
         return Converted(ModuleOp([network]), self._weights, tuple(missing), layers)
@@ -132,8 +137,23 @@ class _Converter:
             array = self._constants.get(name)
             if array is None:
                 raise _Unknown
-            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, None)
+            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, self.element(name))
         return self._values[name]
+
+    def element(self, name: str) -> Attribute:
+        """The element type of a name."""
+        array = self._constants.get(name)
+        if array is None:
+            return element_type(self.tensor(name))
+        type_ = self._graph.types.get(name)
+        element = element_of(array.dtype, type_.bits if type_ else None)
+        if element is None:
+            raise Unsupported(f"the constant `{name}` is {array.dtype}", "f32, integers or booleans")
+        return element
+
+    def store(self, key: str, array: Array) -> str:
+        """Keep an array."""
+        return self._weights.put_new(key, array)
 
     def constant(self, name: str) -> Array | None:
         """The array of a constant."""
@@ -145,8 +165,7 @@ class _Converter:
 
     def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
         """A parameter of the network."""
-        type_ = self._graph.types.get(key)
-        element = element or element_of(array.dtype, type_.bits if type_ else None)
+        element = element or element_of(array.dtype)
         if element is None:
             raise Unsupported(f"the constant `{key}` is {array.dtype}", "f32, integers or booleans")
         stored = plain(np.asarray(array))
