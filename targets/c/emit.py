@@ -257,7 +257,11 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
+MATH = (
+    *("expf", "logf", "log1pf", "tanhf", "erf", "sqrtf", "powf", "pow", "rint", "rintf", "floor", "floorf", "ceilf"),
+    *("fabsf", "fmodf", "sinf", "cosf", "tanf", "asinf", "acosf", "atanf", "sinhf", "coshf", "asinhf", "acoshf"),
+    *("atanhf", "isnan", "isinf"),
+)
 """Functions of libm that texts call."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hapir.lowering.kernel.loops import Loops
 from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
@@ -35,6 +36,7 @@ from hapir.targets.c.print_float_layers import (
     print_response_norm,
     print_transposed_convolution,
 )
+from hapir.targets.c.print_loops import print_loops
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
 from hapir.targets.c.print_relayout import print_relayout
@@ -71,6 +73,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_sparse_vector(step, name, program, symbols)
         case Elementwise():
             return print_elementwise(step, name, program, symbols)
+        case Loops():
+            return print_loops(step, name, program, symbols)
         case Relayout():
             return print_relayout(step, name, program, symbols)
         case Concat():
