@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from xdsl.dialects.builtin import f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 
@@ -40,8 +39,11 @@ Ends: TypeAlias = int | tuple[int, int]
 class Parameters(Protocol):
     """Makes the `nn.weight` of a layer's parameter."""
 
-    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
-        """The parameter `<layer>.<suffix>` of this shape and element type."""
+    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
+        """The parameter `<layer>.<suffix>` of this shape, f32 where no other element type is given.
+
+        `reals` asks for what coded elements stand for, in f32.
+        """
         ...
 
 
@@ -60,7 +62,7 @@ class LayerDefinition(ABC):
     """How many further tensors it takes in the place of parameters."""
 
     @abstractmethod
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp | nn.WeightOp:
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
 
     @classmethod
