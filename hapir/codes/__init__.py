@@ -8,6 +8,7 @@ stays unused. A test checks that every code that the sources give is explained h
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
+from hapir.codes.import_text import IMPORT_TEXT
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
@@ -34,4 +35,5 @@ CODES: dict[str, Code] = {
     **TOOLS,
     **OPT,
     **IMPORTS,
+    **IMPORT_TEXT,
 }

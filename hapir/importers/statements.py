@@ -202,9 +202,9 @@ def _arms(hint: Any) -> tuple[Any, ...]:
 
 def _simplest(value: object, hint: Any) -> object:
     """A value in the shortest form that the annotation takes: 3 for (3, 3), and what a sequence needs of a map."""
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | list):
         return value
-    numbers = cast("tuple[object, ...]", value)
+    numbers = tuple(cast("Iterable[object]", value))
     arms = _arms(hint)
     lengths = {len(get_args(a)) for a in arms if get_origin(a) is tuple and Ellipsis not in get_args(a)}
     listed = any(get_origin(a) is tuple and Ellipsis in get_args(a) for a in arms)
