@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntAttr, IntegerAttr, IntegerType, StringAttr, TensorType, f32
 from xdsl.dialects.utils import EnumAttribute
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.test_value import create_ssa_value
 
@@ -137,7 +137,7 @@ def _made(
     return (tuple(suffixes.values()), names) if same else None
 
 
-def _attributes(op: nn.LayerOp) -> dict[str, Attribute]:
+def _attributes(op: Operation) -> dict[str, Attribute]:
     """All that an op says but for its name, its place and its operands."""
     said = {name: value for name, value in (op.properties | op.attributes).items() if name != "layer"}
     return {name: value for name, value in said.items() if name not in ("operandSegmentSizes", "resultSegmentSizes")}
@@ -189,9 +189,9 @@ def plain(attribute: Attribute) -> object:
         case EnumAttribute():
             return str(cast(Any, attribute).data)
         case ArrayAttr():
-            return tuple(plain(element) for element in cast("ArrayAttr[Attribute]", attribute))
+            return tuple(plain(element) for element in attribute)
         case TensorType():
-            return cast("TensorType[Attribute]", attribute).get_element_type()
+            return attribute.get_element_type()
         case _:
             return attribute
 
