@@ -9,6 +9,7 @@ from hapir.codes.backends import BACKENDS
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
+from hapir.codes.import_text import IMPORT_TEXT
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
@@ -40,4 +41,5 @@ CODES: dict[str, Code] = {
     **ONNX,
     **NETWORKS,
     **IMPORTS,
+    **IMPORT_TEXT,
 }
