@@ -1,0 +1,1 @@
+"""Networks as ONNX and QONNX models: `export` says what each style promises."""
