@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntAttr
+from xdsl.dialects.builtin import I64, ArrayAttr, Float64Type, FloatAttr, IntAttr, IntegerAttr, StringAttr, i64
 from xdsl.ir import Block
 from xdsl.irdl import IRDLOperation
 from xdsl.irdl.declarative_assembly_format import (
@@ -113,3 +113,72 @@ class Body(CustomDirective):
             printer.print_string("{}")
         else:
             self.body.print(printer, state, op)
+
+
+@irdl_custom_directive
+class Word(CustomDirective):
+    """A string property that is a bare word: `exp`."""
+
+    value: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        self.value.set(state, StringAttr(parser.parse_identifier()))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        attribute = self.value.get(op)
+        assert isinstance(attribute, StringAttr)
+        state.print_whitespace(printer)
+        printer.print_string(attribute.data)
+
+
+@irdl_custom_directive
+class Reals(CustomDirective):
+    """A property of finite f64 numbers: `[1.0, 0.5]`."""
+
+    values: AttributeVariable
+
+    def is_anchorable(self) -> bool:
+        return True
+
+    def is_present(self, op: IRDLOperation) -> bool:
+        return self.values.get(op) is not None
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        read = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, lambda: float(parser.parse_number()))
+        self.values.set(state, reals(read))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        attribute = self.values.get(op)
+        assert isinstance(attribute, ArrayAttr)
+        state.print_whitespace(printer)
+        numbers = cast("ArrayAttr[FloatAttr]", attribute)
+        printer.print_string(f"[{', '.join(float_text(v.value.data) for v in numbers)}]")
+
+
+@irdl_custom_directive
+class Number(CustomDirective):
+    """A number property: a finite f64 with a point, or an i64."""
+
+    value: AttributeVariable
+
+    def parse(self, parser: Parser, state: ParsingState) -> None:
+        self.value.set(state, number(parser.parse_number()))
+
+    def print(self, printer: Printer, state: PrintingState, op: IRDLOperation) -> None:
+        attribute = self.value.get(op)
+        state.print_whitespace(printer)
+        if isinstance(attribute, FloatAttr):
+            printer.print_string(float_text(attribute.value.data))
+        else:
+            assert isinstance(attribute, IntegerAttr)
+            printer.print_string(str(attribute.value.data))
+
+
+def reals(values: Iterable[float]) -> ArrayAttr[FloatAttr[Float64Type]]:
+    """Numbers as a property."""
+    return ArrayAttr([FloatAttr(value, 64) for value in values])
+
+
+def number(value: int | float) -> FloatAttr[Float64Type] | IntegerAttr[I64]:
+    """A number as a property: whole ones of Python's `int` as i64."""
+    return IntegerAttr(value, i64) if isinstance(value, int) else FloatAttr(value, 64)

@@ -76,6 +76,7 @@ from hapir.dialects.nn_layout import (
 )
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
+from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
 from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
 from hapir.dialects.nn_products import (
     Conv1dOp,
@@ -91,13 +92,15 @@ from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import shape_of, verify_axis
 
 __all__ = [
-    "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
-    "ConvolutionOp", "DenseOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
+    "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
+    "ConvolutionOp", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
     "GlobalMaxPoolOp",
     "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
-    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "ProductOp", "RecurrentOp", "ReluOp",
+    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
+    "ReluOp",
     "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
     "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "first_mixing",
 ]  # fmt: skip
 
 
@@ -184,8 +187,8 @@ class NetworkOp(IRDLOperation):
         if len(self.result_names) != len(self.function_type.outputs):
             raise VerifyException("one result name per result is needed")
         for argument in self.body.block.args:
-            if not shape_of(argument) or min(shape_of(argument)) < 1:
-                raise VerifyException(f"an input has a batch axis and static sizes of at least 1, got {argument.type}")
+            if min(shape_of(argument), default=1) < 1:
+                raise VerifyException(f"an input has static sizes of at least 1, got {argument.type}")
 
     @classmethod
     def parse(cls, parser: Parser) -> NetworkOp:
@@ -251,6 +254,12 @@ class WeightOp(IRDLOperation):
 
 ReturnOp.traits.add_trait(HasParent(NetworkOp))
 
+
+def first_mixing(network: NetworkOp) -> LayerOp | None:
+    """The first op that does not keep the items along axis 0 apart; None where a batch may hold any number of them."""
+    return next((op for op in network.walk() if isinstance(op, LayerOp) and not op.keeps_items), None)
+
+
 Nn = Dialect(
     "nn",
     [
@@ -280,6 +289,9 @@ Nn = Dialect(
         AddOp,
         SubOp,
         MulOp,
+        PointwiseOp,
+        CastOp,
+        FillOp,
         ConcatOp,
         SplitOp,
         FlattenOp,

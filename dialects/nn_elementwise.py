@@ -25,6 +25,7 @@ from hapir.dialects.nn_op import (
     layer_attr,
     need_float,
     need_zero,
+    repeats_items,
 )
 from hapir.dialects.num import AffineType, element_type, shape_of, signed
 
@@ -225,10 +226,16 @@ class BinaryOp(LayerOp):
         super().__init__(operands=[lhs, rhs], result_types=[f32], properties={"layer": layer_attr(layer)})
         infer_result(self)
 
+    @property
+    def keeps_items(self) -> bool:
+        return repeats_items([self.lhs, self.rhs], shape_of(self.result))
+
 
 @irdl_op_definition
 class AddOp(BinaryOp):
-    """Elementwise sum of two equal shapes, f32 or si32 (see `num.widen`). Overflow of si32 is an error, never silent.
+    """Elementwise sum of f32, whose operands repeat to fit each other, or of si32 (see `num.widen`) in equal shapes.
+
+    Overflow of si32 is an error, never silent.
 
     Example: `%y = nn.add %a, %b : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>`
     """
@@ -239,16 +246,19 @@ class AddOp(BinaryOp):
         left, right = element_type(self.lhs), element_type(self.rhs)
         if left != right or left not in (f32, signed(32)):
             raise VerifyException(f"nn.add needs two f32 or two si32 operands, got {left} and {right}")
-        return TensorType(left, implied_shape(lambda: nn_shapes.same(shape_of(self.lhs), shape_of(self.rhs), "nn.add")))
+        shapes = [shape_of(self.lhs), shape_of(self.rhs)]
+        if left == f32:
+            return TensorType(left, implied_shape(lambda: nn_shapes.broadcast_all(shapes, "nn.add")))
+        return TensorType(left, implied_shape(lambda: nn_shapes.same(*shapes, "nn.add")))
 
 
 class FloatBinaryOp(BinaryOp):
-    """An elementwise function of two f32 tensors; axes of size 1, but for the batch, repeat to fit the other tensor."""
+    """An elementwise function of two f32 tensors, which repeat to fit each other as numpy broadcasts them."""
 
     def result_type(self) -> Attribute:
         need_float(self, self.lhs, self.rhs)
-        shapes = shape_of(self.lhs), shape_of(self.rhs)
-        return TensorType(f32, implied_shape(lambda: nn_shapes.broadcast(*shapes, self.name)))
+        shapes = [shape_of(self.lhs), shape_of(self.rhs)]
+        return TensorType(f32, implied_shape(lambda: nn_shapes.broadcast_all(shapes, self.name)))
 
 
 @irdl_op_definition

@@ -165,6 +165,7 @@ class Add(LayerDefinition):
     Example: `s = add(c2, image)`
     """
 
+    takes_numbers: ClassVar[bool] = True
     inputs: ClassVar[int | None] = 2
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
@@ -178,6 +179,7 @@ class Sub(LayerDefinition):
     Example: `d = sub(image, background)`
     """
 
+    takes_numbers: ClassVar[bool] = True
     inputs: ClassVar[int | None] = 2
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
@@ -193,6 +195,7 @@ class Mul(LayerDefinition):
     Example: `s = mul(c2, sigmoid(gate))`
     """
 
+    takes_numbers: ClassVar[bool] = True
     inputs: ClassVar[int | None] = 2
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
@@ -38,8 +39,8 @@ Ends: TypeAlias = int | tuple[int, int]
 class Parameters(Protocol):
     """Makes the `nn.weight` of a layer's parameter."""
 
-    def __call__(self, suffix: str, shape: Shape, /) -> SSAValue:
-        """The f32 parameter `<layer>.<suffix>` of this shape."""
+    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+        """The parameter `<layer>.<suffix>` of this shape and element type."""
         ...
 
 
@@ -51,10 +52,12 @@ class LayerDefinition(ABC):
 
     inputs: ClassVar[int | None] = 1
     """How many tensors the statement takes; None: one or more."""
+    takes_numbers: ClassVar[bool] = False
+    """Whether a number may stand for a tensor, beside at least one that says its element type."""
 
     @abstractmethod
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        """The op for these inputs, with its `layer` set."""
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp | nn.WeightOp:
+        """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
 
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.

@@ -15,7 +15,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects.nn_shapes import Shape, ShapeError
-from hapir.dialects.num import AffineType, BipolarType, element_type, is_float
+from hapir.dialects.num import AffineType, BipolarType, element_type, is_float, shape_of
 
 
 def layer_attr(name: str | None) -> StringAttr | None:
@@ -27,6 +27,11 @@ class LayerOp(IRDLOperation):
     """What all network ops share: a `.hap` name, and result types that follow from the operands."""
 
     layer = opt_prop_def(StringAttr)
+
+    @property
+    def keeps_items(self) -> bool:
+        """Whether axis 0 counts items that the op treats one by one, so that a batch may hold any number of them."""
+        return True
 
     def result_type(self) -> Attribute:
         """The type of the only result, which operands and properties imply.
@@ -98,3 +103,17 @@ def need_float(op: Operation, *values: SSAValue) -> None:
     for value in values:
         if not is_float(value):
             raise VerifyException(f"{op.name} works on f32, got {element_type(value)}")
+
+
+def repeats_items(inputs: Sequence[SSAValue], result: Sequence[int]) -> bool:
+    """Whether operands that repeat to fit each other keep the items along axis 0 apart: activations have all axes and
+    parameters repeat along axis 0.
+    """
+    return bool(result) and all(_fits(v, result) for v in inputs)
+
+
+def _fits(value: SSAValue, result: Sequence[int]) -> bool:
+    shape = shape_of(value)
+    if getattr(value.owner, "name", "") in ("nn.weight", "nn.fill"):
+        return len(shape) < len(result) or shape[0] == 1
+    return len(shape) == len(result) and shape[0] == result[0]

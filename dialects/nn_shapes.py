@@ -221,12 +221,17 @@ def same(a: Shape, b: Shape, what: str) -> Shape:
     return a
 
 
-def broadcast(a: Shape, b: Shape, what: str) -> Shape:
-    """Two shapes of one rank and batch, equal axis by axis but where one of them is 1 and repeats."""
-    fits = len(a) == len(b) and a[:1] == b[:1] and all(x == y or 1 in (x, y) for x, y in zip(a, b, strict=True))
-    if not fits:
-        raise ShapeError(f"{what} needs equal shapes, or axes of size 1 that repeat, got {text(a)} and {text(b)}")
-    return tuple(max(x, y) for x, y in zip(a, b, strict=True))
+def broadcast_all(shapes: Sequence[Shape], what: str) -> Shape:
+    """Shapes that repeat to fit each other, as numpy broadcasts them: axes are equal or of size 1, counted from the
+    last; leading ones may be missing.
+    """
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    sizes = [{size for size in axis if size != 1} for axis in zip(*padded, strict=True)]
+    if any(len(different) > 1 for different in sizes):
+        shown = " and ".join(map(text, shapes))
+        raise ShapeError(f"{what} needs equal shapes, or axes of size 1 that repeat, got {shown}")
+    return tuple(next(iter(different), 1) for different in sizes)
 
 
 def per_channel(x: Shape, parameters: Sequence[Shape], what: str) -> Shape:

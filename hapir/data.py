@@ -79,13 +79,13 @@ def check_dataset(
 
 
 def _batch(network: NetworkOp) -> int:
-    return shape_of(network.body.block.args[0])[0]
+    return next(iter(shape_of(network.body.block.args[0])), 1)
 
 
 def _checked(array: Array, name: str, argument: SSAValue, network: NetworkOp, source: str) -> Array:
     """One array in the shape and type that its input declares."""
     declared = shape_of(argument)
-    if array.ndim != len(declared) or array.shape[1:] != declared[1:]:
+    if array.shape != declared and (not declared or array.ndim != len(declared) or array.shape[1:] != declared[1:]):
         wanted = " x ".join(["images", *map(str, declared[1:])])
         fail(
             "HAP0481",
@@ -125,8 +125,10 @@ def _converted(array: Array, name: str, element: Attribute, source: str) -> Arra
 
 
 def _images(inputs: Mapping[str, Array], network: NetworkOp, source: str) -> int:
-    """How many images all inputs hold; at least one batch."""
-    counts = {name: len(array) for name, array in inputs.items()}
+    """How many images all inputs hold, at least one batch; one batch where each has the shape that it declares."""
+    if all(a.shape == shape_of(v) for a, v in zip(inputs.values(), network.body.block.args, strict=True)):
+        return _batch(network)
+    counts = {name: len(array) if array.ndim else 1 for name, array in inputs.items()}
     if len(set(counts.values())) != 1:
         shown = ", ".join(f"{name}: {count}" for name, count in counts.items())
         fail("HAP0481", f"the inputs of {source} hold different numbers of images ({shown})", help=_EQUAL)

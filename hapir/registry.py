@@ -30,6 +30,21 @@ def lazy(module: str, name: str) -> Callable[[], Any]:
     return lambda: getattr(import_module(f"hapir.{module}"), name)
 
 
+def function_layer(name: str) -> Callable[[], Any]:
+    """A getter of the statement of a function of `nn.pointwise`."""
+    return lambda: lazy("dialects.nn_pointwise_layers", "statement")()(name)
+
+
+_FUNCTIONS = (
+    *("exp", "log", "sqrt", "reciprocal", "erf", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "asinh", "acosh", "atanh", "elu", "selu", "celu", "thresholded_relu", "shrink", "softplus"),
+    *("softsign", "mish", "gelu_tanh", "is_nan", "is_infinite", "abs", "neg", "signum", "logical_not"),
+    *("bit_not", "div", "floor_mod", "fmod", "pow", "prelu", "minimum", "maximum", "wrapping_add", "wrapping_sub"),
+    *("wrapping_mul", "equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or"),
+    *("logical_xor", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right", "where"),
+)
+"""The functions of the table `dialects/nn_functions.py`, whose module is imported when one is used."""
+
 HAPIR = HapirUniverse(
     all_dialects={
         "nn": lazy("dialects.nn", "Nn"),
@@ -113,6 +128,9 @@ HAPIR = HapirUniverse(
         "add": lazy("dialects.nn_elementwise_layers", "Add"),
         "sub": lazy("dialects.nn_elementwise_layers", "Sub"),
         "mul": lazy("dialects.nn_elementwise_layers", "Mul"),
+        **{name: function_layer(name) for name in _FUNCTIONS},
+        "cast": lazy("dialects.nn_pointwise_layers", "Cast"),
+        "constant": lazy("dialects.nn_pointwise_layers", "Constant"),
         "concat": lazy("dialects.nn_layout_layers", "Concat"),
         "split": lazy("dialects.nn_layout_layers", "Split"),
         "flatten": lazy("dialects.nn_layout_layers", "Flatten"),

@@ -8,6 +8,7 @@ stays unused. A test checks that every code that the sources give is explained h
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
+from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
 from hapir.codes.opt import OPT
@@ -32,4 +33,5 @@ CODES: dict[str, Code] = {
     **TARGETS,
     **TOOLS,
     **OPT,
+    **IMPORTS,
 }

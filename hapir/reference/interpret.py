@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from hapir.diagnostics import did_you_mean, fail
-from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.nn import NetworkOp, WeightOp, first_mixing
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import (
     BipolarType,
@@ -29,13 +29,14 @@ from hapir.dialects.num import (
     table_key,
 )
 from hapir.quantizers.coded import fits_blocks
-from hapir.reference import dataflow, enc, enc_slices, nn, nn_elementwise, nn_layout, nn_recurrent, num
+from hapir.reference import dataflow, enc, enc_slices, nn, nn_elementwise, nn_layout, nn_pointwise, nn_recurrent, num
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 from hapir.weights import GIVE_WEIGHTS
 
 MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn.MEANINGS,
     **nn_elementwise.MEANINGS,
+    **nn_pointwise.MEANINGS,
     **nn_layout.MEANINGS,
     **nn_recurrent.MEANINGS,
     **num.MEANINGS,
@@ -58,9 +59,9 @@ def run_network(
 ) -> dict[str, Array]:
     """The results of a network, by name, for a batch of inputs.
 
-    `inputs` has one array per input name, of the declared shape but for axis 0, which is the same batch size for all:
-    float32 for f32, else the numpy integer that `values.dtype_of` gives. Results have the same batch size. `observe`
-    also sees the ops inside a `dataflow.layer`, and then the layer.
+    `inputs` has one array per input name, of the declared shape: float32 for f32, else the numpy integer that
+    `values.dtype_of` gives. Where all ops keep the items along axis 0 apart, axis 0 may be another size, the same for
+    all, which is then that of the results. `observe` also sees the ops inside a `dataflow.layer`, and then the layer.
 
     Raises HapirError: HAP0420 for missing or unknown inputs, HAP0421 for a wrong shape or dtype, HAP0422 for data that
     are not finite or not in their type's range, HAP0423 for missing weights, HAP0424 for weights that differ from
@@ -129,7 +130,7 @@ class _Run:
             )
         try:
             # what leaves f32 is infinite, as IEEE 754 says: no warning of numpy's is needed
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 results = meaning(op, operands, setting)
         except FloatingPointError as error:
             fail("HAP0422", f"{error}, at {_place(op)}", at=op, help="look for weights or inputs of absurd size")
@@ -158,26 +159,32 @@ def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array]) -> list[Array]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         fail("HAP0420", f"no array is given for the input {names}", at=network, help=f"the inputs are {wanted}")
-    batch = len(next(iter(inputs.values()))) if inputs and next(iter(inputs.values())).ndim else 0
+    exact = all(inputs[name].shape == shape_of(value) for name, value in declared.items())
+    batch = None if exact else len(next(iter(inputs.values()))) if next(iter(inputs.values())).ndim else 0
     for name, value in declared.items():
         _check_input(network, name, value, inputs[name], batch)
+    mixes = None if exact else first_mixing(network)
+    if mixes is not None:
+        message = f"{_place(mixes)} mixes the items along axis 0: the network takes exactly the shapes that it declares"
+        fail("HAP0421", message, at=mixes, help=f"the inputs are {wanted}, one batch at a time")
     return [inputs[name] for name in declared]
 
 
 def _words(value: SSAValue) -> str:
     """A tensor's type as numpy words: `float32 of shape Nx1x8x8`."""
-    return f"{dtype_of(element_type(value))} of shape {'x'.join(['N', *map(str, shape_of(value)[1:])])}"
+    shape = shape_of(value)
+    return f"{dtype_of(element_type(value))} of shape {'x'.join(['N', *map(str, shape[1:])]) if shape else 'scalar'}"
 
 
-def _check_input(network: NetworkOp, name: str, value: SSAValue, array: Array, batch: int) -> None:
-    """One input has the declared dtype and shape, the batch size of all, and sound values."""
+def _check_input(network: NetworkOp, name: str, value: SSAValue, array: Array, batch: int | None) -> None:
+    """One input has the declared dtype and shape, the batch size of all where it is given, and sound values."""
     shape, dtype = shape_of(value), dtype_of(element_type(value))
     expected = f"it must be {_words(value)}"
     if array.dtype != dtype:
         fail("HAP0421", f"the input `{name}` is {array.dtype}", at=network, help=expected)
-    if array.ndim != len(shape) or array.shape[1:] != shape[1:]:
+    if array.ndim != len(shape) or array.shape[1:] != shape[1:] or (batch is None and array.shape != shape):
         fail("HAP0421", f"the input `{name}` has shape {text(array.shape)}", at=network, help=expected)
-    if len(array) != batch or batch == 0:
+    if batch is not None and (array.ndim == 0 or len(array) != batch or batch == 0):
         fail(
             "HAP0421",
             f"the input `{name}` holds {len(array)} items",

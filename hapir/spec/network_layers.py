@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import TensorType, f32
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, Label, Span, location_of
@@ -58,16 +58,16 @@ def layer_ops(
     call: syntax.Call,
     made_at: Sequence[Span],
     findings: Findings,
-) -> tuple[list[nn.WeightOp], nn.LayerOp] | None:
+) -> tuple[list[nn.WeightOp], nn.LayerOp | nn.WeightOp] | None:
     """The layer's weights and its op, at the place of the call; None where the shapes do not fit, which is an error.
 
-    `made_at` tells where each input is made.
+    A layer that is a constant and no more has one weight, which is its op too. `made_at` tells where inputs are made.
     """
     weights: list[nn.WeightOp] = []
 
-    def parameter(suffix: str, shape: Shape, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
         check_size(shape)
-        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(f32, shape)))
+        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(element, shape)))
         return weights[-1].result
 
     try:

@@ -14,12 +14,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from xdsl.dialects.builtin import Float32Type, IntegerType
 from xdsl.ir import SSAValue
 
 from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import element_type, shape_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.block_calls import BlockCalls
@@ -260,7 +261,9 @@ class NetworkBuilder:
             local = frame.local(name.text)
         if isinstance(value, syntax.Name | syntax.Tensor | syntax.Member):
             built = self._second_name(statement, value, local, frame)
-        elif not isinstance(value, syntax.Call) or value.function.text in FUNCTIONS:
+        elif not isinstance(value, syntax.Call) or (
+            value.function.text in FUNCTIONS and not self._is_tensor(value, frame)
+        ):
             self._no_layer(statement, frame)
             return
         elif self._names.claim(name, local, frame):
@@ -336,9 +339,11 @@ class NetworkBuilder:
             definition = None
         # a second look at arguments of the wrong kind would only repeat that their number is wrong
         tensors = [a for a in call.arguments if definition or isinstance(a, syntax.Name | syntax.Call)]
-        inputs = [self._tensor(a, None, statement, frame) for a in tensors]
+        numbers = self._numbers(tensors, frame) if definition and definition.takes_numbers else {}
+        inputs = [None if i in numbers else self._tensor(a, None, statement, frame) for i, a in enumerate(tensors)]
         if definition is None:
             return None
+        self._fill(numbers, tensors, inputs)
         given = self._evaluated(call.options, frame)
         if given is None:
             return None
@@ -351,6 +356,36 @@ class NetworkBuilder:
         if name is None and result is None and local in frame.values:
             self._names.which(f"`{local}`", frame.values[local], call.span)
         return result
+
+    def _numbers(self, arguments: Sequence[syntax.Value], frame: Frame) -> dict[int, syntax.Number]:
+        """The arguments that are numbers, by position; one that stands alone is left to be an error."""
+        found: dict[int, syntax.Number] = {}
+        for index, argument in enumerate(arguments):
+            if isinstance(argument, syntax.Call | syntax.Tensor | syntax.Member) or self._is_tensor(argument, frame):
+                continue
+            value = evaluate(argument, frame.constants, Findings())
+            if isinstance(value, syntax.Number):
+                found[index] = value
+        return found if len(found) < len(arguments) else {}
+
+    def _fill(
+        self, numbers: Mapping[int, syntax.Number], arguments: Sequence[syntax.Value], inputs: list[SSAValue | None]
+    ) -> None:
+        """Put tensors of one number in the place of numbers, of the type of the last tensor beside them."""
+        beside = [value for value in inputs if value is not None]
+        for index, number in numbers.items() if beside else ():
+            element = element_type(beside[-1])
+            whole = isinstance(number.value, int) or number.value.is_integer()
+            fits = isinstance(element, Float32Type) or (whole and isinstance(element, IntegerType))
+            if not fits:
+                message = f"{show(number)} cannot stand beside {element}"
+                self._findings.error("HAP0304", message, at=arguments[index].span,
+                                     help="a whole number stands beside integers, any number beside f32")  # fmt: skip
+                continue
+            fill = nn.FillOp(number.value, element)
+            fill.location = location_of(arguments[index].span)
+            self._op.body.block.add_op(fill)
+            inputs[index] = fill.result
 
     def _evaluated(self, options: Sequence[syntax.Option], frame: Frame) -> list[syntax.Option] | None:
         """Options with constants put in; None after an error."""
@@ -421,7 +456,10 @@ class NetworkBuilder:
             case syntax.Name():
                 return frame.find(value.text) is not None
             case syntax.Call():
-                return value.function.text in frame.blocks or value.function.text in universe().layers
+                name = value.function.text
+                if name in FUNCTIONS:  # `abs(x)` is a layer where x is a tensor
+                    return name in universe().layers and any(self._is_tensor(a, frame) for a in value.arguments)
+                return name in frame.blocks or name in universe().layers
             case _:
                 return isinstance(value, syntax.Tensor | syntax.Member)
 
@@ -451,11 +489,11 @@ class NetworkBuilder:
         if made is None:
             return None
         weights, op = made
-        self._op.body.block.add_ops([*weights, op])
+        self._op.body.block.add_ops([*weights, op] if op not in weights else weights)
         return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
 
     def _named_results(
-        self, op: nn.LayerOp, names: Sequence[str | int], local: str, at: Span, frame: Frame
+        self, op: nn.LayerOp | nn.WeightOp, names: Sequence[str | int], local: str, at: Span, frame: Frame
     ) -> SSAValue | None:
         """Name an op's results as its statement says; the one that has the layer's own name, if any.
 

@@ -45,10 +45,6 @@ def tensor_type(tensor: syntax.Tensor, scope: Scope, findings: Findings) -> Tens
             findings.error("HAP0305", message, at=written.span, labels=labels, help=help)
     if element is None:
         return None
-    if not shape:
-        help = "axis 0 counts images: write `f32[1]` for one number"
-        findings.error("HAP0305", "a tensor has at least one dimension", at=tensor.span, help=help)
-        return None
     try:
         check_size(tuple(shape))
     except ShapeError as error:

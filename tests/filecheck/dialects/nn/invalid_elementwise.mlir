@@ -59,17 +59,17 @@ nn.network @n (%x: tensor<1x4x8x8xf32>, %s: tensor<1x3x1x1xf32>) -> () inputs ["
 
 // -----
 
-nn.network @n (%x: tensor<2x4xf32>, %s: tensor<1x4xf32>) -> () inputs ["x", "s"] results [] {
-  // expected-error@+1 {{nn.mul needs equal shapes, or axes of size 1 that repeat, got 2x4 and 1x4}}
-  %y = nn.mul %x, %s : (tensor<2x4xf32>, tensor<1x4xf32>) -> tensor<2x4xf32>
+nn.network @n (%x: tensor<2x4xf32>, %s: tensor<3x4xf32>) -> () inputs ["x", "s"] results [] {
+  // expected-error@+1 {{nn.mul needs equal shapes, or axes of size 1 that repeat, got 2x4 and 3x4}}
+  %y = nn.mul %x, %s : (tensor<2x4xf32>, tensor<3x4xf32>) -> tensor<2x4xf32>
   nn.return
 }
 
 // -----
 
-nn.network @n (%x: tensor<1x4xf32>, %s: tensor<1x4x1xf32>) -> () inputs ["x", "s"] results [] {
-  // expected-error@+1 {{nn.sub needs equal shapes, or axes of size 1 that repeat, got 1x4 and 1x4x1}}
-  %y = nn.sub %x, %s : (tensor<1x4xf32>, tensor<1x4x1xf32>) -> tensor<1x4xf32>
+nn.network @n (%x: tensor<1x4xf32>, %s: tensor<1x5xf32>) -> () inputs ["x", "s"] results [] {
+  // expected-error@+1 {{nn.sub needs equal shapes, or axes of size 1 that repeat, got 1x4 and 1x5}}
+  %y = nn.sub %x, %s : (tensor<1x4xf32>, tensor<1x5xf32>) -> tensor<1x4xf32>
   nn.return
 }
 

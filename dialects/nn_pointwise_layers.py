@@ -1,0 +1,105 @@
+"""The statements of functions: one per entry of `nn_functions`, casts, and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar
+
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Attribute, SSAValue
+
+from hapir.dialects import nn
+from hapir.dialects.nn_functions import FUNCTIONS
+from hapir.dialects.nn_layers import LayerDefinition, Parameters
+from hapir.dialects.num import signed, unsigned
+from hapir.registered import FORMAT, integer_spelling
+
+ElementText = Annotated[str, FORMAT]
+"""An option that takes `f32` or an integer format."""
+
+
+def element_of(text: str) -> Attribute:
+    """The element type that a text names. Raises ValueError for a format that holds no plain numbers."""
+    if text == "f32":
+        return f32
+    spelled = integer_spelling(text)
+    if spelled is None or spelled["width"] > 64:
+        raise ValueError(f"the type is f32 or an integer of at most 64 bits, not {text}")
+    return (signed if spelled["signed"] else unsigned)(spelled["width"])
+
+
+@dataclass(frozen=True)
+class FunctionLayer(LayerDefinition):
+    """A function of each element of its operands, which repeat to fit each other."""
+
+    function: ClassVar[str]
+    takes_numbers: ClassVar[bool] = True
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        values = [getattr(self, f.name) for f in fields(self)]
+        return nn.PointwiseOp(self.function, inputs, values, layer=layer)
+
+
+@cache
+def statement(function: str) -> type[FunctionLayer]:
+    """The statement of a function of the table: its parameters are its options."""
+    known = FUNCTIONS[function]
+    operands = ("c", "x", "y") if function == "where" else ("x", "y")[: known.arity]
+    given = "".join(f", {name} = {value}" for name, value in list(known.parameters.items())[:1])
+    options = [f"`{name}`: the number {name} of the formula." for name in known.parameters]
+    made = make_dataclass(
+        "".join(word.title() for word in function.split("_")),
+        [(name, float, field(default=value)) for name, value in known.parameters.items()],
+        bases=(FunctionLayer,),
+        frozen=True,
+    )
+    words = known.words[0].upper() + known.words[1:]
+    made.__doc__ = "\n\n".join([f"{words}.", *options, f"Example: `y1 = {function}({', '.join(operands)}{given})`"])
+    made.function = function  # pyright: ignore[reportAttributeAccessIssue]  # a class variable of the new class
+    made.inputs = known.arity  # pyright: ignore[reportAttributeAccessIssue]  # likewise
+    made.__module__ = __name__
+    return made
+
+
+@dataclass(frozen=True)
+class Cast(LayerDefinition):
+    """The same numbers in another type: reals become integers by truncation, wider integers modulo 2^width.
+
+    `type`: f32, or an integer as i8 or u16; u1 is 1 where the number is not 0.
+
+    Example: `i1 = cast(x, type = i32)`
+    """
+
+    type: ElementText
+
+    def __post_init__(self) -> None:
+        element_of(self.type)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        return nn.CastOp(inputs[0], element_of(self.type), layer=layer)
+
+
+@dataclass(frozen=True)
+class Constant(LayerDefinition):
+    """A tensor of numbers from the weights: the parameter `<name>.value`.
+
+    `shape`: its sizes; none for a scalar.
+    `type`: f32, or an integer as i8 or u16.
+
+    Example: `mean = constant(shape = [1, 3, 1, 1])`
+    """
+
+    inputs: ClassVar[int | None] = 0
+    shape: tuple[int, ...]
+    type: ElementText = "f32"
+
+    def __post_init__(self) -> None:
+        element_of(self.type)
+        if min(self.shape, default=1) < 1:
+            raise ValueError(f"sizes are at least 1, got {list(self.shape)}")
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.WeightOp:
+        owner: Any = parameter("value", self.shape, element_of(self.type)).owner
+        return owner

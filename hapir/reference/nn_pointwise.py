@@ -1,0 +1,203 @@
+"""What the functions of `nn.pointwise` compute, `nn.cast` and `nn.fill`.
+
+Functions of f32 are numpy's in f32, every operation rounded; erf is computed in double and rounded once. Where a result
+is not finite, it is so as IEEE 754 says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Attribute, Operation
+
+from hapir.dialects import nn
+from hapir.dialects.nn_functions import BOOLEAN
+from hapir.dialects.num import element_type, integer_range, shape_of, storage_of
+from hapir.reference.values import Array, Meaning, Setting, dtype_of, single
+
+_erf: Any = np.frompyfunc(math.erf, 1, 1)
+Compute = Callable[..., Array]
+"""Takes the operands' arrays, then the parameters as numbers of f32."""
+
+
+def erf(x: Array) -> Array:
+    """The error function."""
+    return np.asarray(_erf(x.astype(np.float64)), np.float64).astype(np.float32)
+
+
+def softplus(x: Array) -> Array:
+    """`log(1 + exp(x))`."""
+    return np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _elu(x: Array, alpha: Array) -> Array:
+    return np.where(x > 0, x, alpha * (np.exp(np.minimum(x, np.float32(0))) - np.float32(1)))
+
+
+def _celu(x: Array, alpha: Array) -> Array:
+    zero = np.float32(0)
+    return np.maximum(x, zero) + np.minimum(alpha * (np.exp(np.minimum(x / alpha, zero)) - np.float32(1)), zero)
+
+
+def _above(x: Array, alpha: Array) -> Array:
+    return np.where(x > alpha, x, np.float32(0))
+
+
+def _shrink(x: Array, bias: Array, limit: Array) -> Array:
+    return np.where(x < -limit, x + bias, np.where(x > limit, x - bias, np.float32(0)))
+
+
+def _gelu_tanh(x: Array) -> Array:
+    inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * (x * x * x))
+    return x * np.float32(0.5) * (np.float32(1) + np.tanh(inner))
+
+
+def _div(x: Array, y: Array) -> Array:
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    floor = np.floor_divide(x, y, out=np.zeros(np.broadcast_shapes(x.shape, y.shape), x.dtype), where=y != 0)
+    if x.dtype.kind == "u":
+        return floor
+    left = x - floor * y
+    return floor + ((left != 0) & ((x < 0) != (y < 0)) & (y != 0)).astype(x.dtype)
+
+
+def _left_over(function: Any) -> Compute:
+    def compute(x: Array, y: Array) -> Array:
+        if x.dtype.kind == "f":
+            return function(x, y)
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        return function(x, y, out=np.zeros(shape, x.dtype), where=y != 0)
+
+    return compute
+
+
+def _pow(x: Array, y: Array) -> Array:
+    """In double for reals; integers to whole powers modulo 2^width, to others truncated towards 0."""
+    if x.dtype.kind == "f":
+        return np.power(x.astype(np.float64), y.astype(np.float64)).astype(np.float32)
+    if y.dtype.kind != "f" and (y.size == 0 or y.min() >= 0):
+        return np.power(x, y.astype(x.dtype))
+    return np.power(x.astype(np.float64), y.astype(np.float64)).astype(x.dtype)
+
+
+def _shifted(x: Array, y: Array, *, left: bool) -> Array:
+    width = 8 * x.dtype.itemsize
+    bits = np.minimum(y, x.dtype.type(width - 1))
+    moved = np.left_shift(x, bits) if left else np.right_shift(x, bits)
+    return np.where(y < width, moved, x.dtype.type(0))
+
+
+def _bool(function: Callable[..., Any]) -> Compute:
+    return lambda *v: np.asarray(function(*v)).astype(np.uint8)
+
+
+_NUMPY: dict[str, Compute] = {
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+}
+_ONE: dict[str, Callable[[Any], Array]] = {
+    "reciprocal": lambda x: np.float32(1) / x,
+    "erf": erf,
+    "softplus": softplus,
+    "softsign": lambda x: x / (np.float32(1) + np.abs(x)),
+    "mish": lambda x: x * np.tanh(softplus(x)),
+    "gelu_tanh": _gelu_tanh,
+    "is_nan": _bool(np.isnan),
+    "is_infinite": _bool(np.isinf),
+    "abs": np.abs,
+    "neg": np.negative,
+    "signum": np.sign,
+    "logical_not": _bool(np.logical_not),
+    "bit_not": np.bitwise_not,
+}
+_TWO: dict[str, Callable[[Any, Any], Array]] = {
+    "elu": _elu,
+    "celu": _celu,
+    "thresholded_relu": lambda x, alpha: _above(x, alpha),
+    "div": _div,
+    "floor_mod": _left_over(np.mod),
+    "fmod": _left_over(np.fmod),
+    "pow": _pow,
+    "prelu": lambda x, slope: np.where(x >= 0, x, x * slope),
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "wrapping_add": np.add,
+    "wrapping_sub": np.subtract,
+    "wrapping_mul": np.multiply,
+    "equal": _bool(np.equal),
+    "less": _bool(np.less),
+    "less_equal": _bool(np.less_equal),
+    "greater": _bool(np.greater),
+    "greater_equal": _bool(np.greater_equal),
+    "logical_and": _bool(np.logical_and),
+    "logical_or": _bool(np.logical_or),
+    "logical_xor": _bool(np.logical_xor),
+    "bit_and": np.bitwise_and,
+    "bit_or": np.bitwise_or,
+    "bit_xor": np.bitwise_xor,
+    "shift_left": lambda x, y: _shifted(x, y, left=True),
+    "shift_right": lambda x, y: _shifted(x, y, left=False),
+}
+_THREE: dict[str, Callable[[Any, Any, Any], Array]] = {
+    "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
+    "shrink": _shrink,
+    "where": lambda c, x, y: np.asarray(np.where(c != 0, x, y)),
+}
+COMPUTE: Mapping[str, Compute] = {**_NUMPY, **_ONE, **_TWO, **_THREE}
+"""Each function of the table `nn_functions` in numpy."""
+
+
+def cast(x: Array, element: Attribute) -> Array:
+    """Numbers in another element type, as `nn.cast` states it."""
+    dtype, storage = dtype_of(element), storage_of(element)
+    if storage is None:
+        return x.astype(dtype)
+    if element == BOOLEAN:
+        return (x != 0).astype(dtype)
+    low, high = integer_range(storage)
+    if x.dtype.kind == "f":
+        whole = np.trunc(x.astype(np.float64))
+        reached = whole >= high  # 2^63 - 1 is no double: what reaches the top is put there
+        return np.where(reached, dtype.type(high), np.where(reached, 0, np.maximum(whole, low)).astype(dtype))
+    # numpy keeps the low bits; of an odd width they are kept here
+    spare = 8 * dtype.itemsize - storage.width.data
+    kept = x.astype(dtype)
+    return np.right_shift(np.left_shift(kept, spare), spare) if spare else kept
+
+
+def _pointwise(op: nn.PointwiseOp, operands: Sequence[Array], _: Setting) -> Array:
+    result = COMPUTE[op.function.data](*operands, *map(np.float32, op.constants))
+    return np.asarray(result)
+
+
+def _fill(op: nn.FillOp, _: Sequence[Array], __: Setting) -> Array:
+    return np.full(shape_of(op.result), op.value.value.data, dtype_of(element_type(op.result)))
+
+
+MEANINGS: dict[type[Operation], Meaning] = dict(
+    (
+        single(nn.PointwiseOp, _pointwise),
+        single(nn.CastOp, lambda op, v, _: cast(v[0], element_type(op.result))),
+        single(nn.FillOp, _fill),
+    )
+)
+"""The op classes of this file."""
