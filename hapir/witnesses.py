@@ -31,6 +31,7 @@ EXTRAS = {
     "pyslang": "rtl",
     "pygls": "lsp",
     "lsprotocol": "lsp",
+    "onnx": "onnx",
 }
 """Modules that only an extra installs, and its name."""
 

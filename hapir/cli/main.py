@@ -24,6 +24,7 @@ COMMANDS = (
     "new",
     "compile",
     "run",
+    "export",
     "check",
     "fmt",
     "estimate",

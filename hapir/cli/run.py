@@ -35,9 +35,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
+    from hapir.files import check_file
 
     if args.output is not None:
-        _check_folder(Path(args.output))
+        check_file(Path(args.output))
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     if args.on == "c":
         scheduled = hosted(scheduled, args, console, cache=not args.no_cache)
@@ -46,15 +47,6 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
         _write(Path(args.output), result.outputs)
     console.result(result.to_text, result.to_json(), scheduled.warnings)
     return 0
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse a place that cannot be written before the long work, not after it. Raises HapirError (HAP0884)."""
-    from hapir.diagnostics import fail
-
-    if path.is_dir() or not path.parent.is_dir():
-        wrong = "is a folder" if path.is_dir() else "lies in no folder"
-        fail("HAP0884", f"cannot write `{path}`: it {wrong}", help="name a file in a folder that exists")
 
 
 def _write(path: Path, arrays: object) -> None:

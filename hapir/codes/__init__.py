@@ -7,6 +7,7 @@ stays unused. A test checks that every code that the sources give is explained h
 
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
+from hapir.codes.exports import EXPORTS
 from hapir.codes.factors import FACTORS
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
@@ -32,6 +33,7 @@ CODES: dict[str, Code] = {
     **MACHINES,
     **TARGETS,
     **TOOLS,
+    **EXPORTS,
     **OPT,
     **IMPORTS,
 }

@@ -98,7 +98,10 @@ class Builder:
         for name, value in zip(self._outputs, self.network.return_op.values, strict=True):
             self._result_of.setdefault(value, name)
         for name, argument in zip(inputs, self.network.body.block.args, strict=True):
-            self._names[argument] = name
+            if self.carried_as_reals(argument) and not is_float(argument):  # the input holds codes, as hapir's does
+                self._made[argument, "codes"] = name
+            else:
+                self._names[argument] = name
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -108,8 +111,9 @@ class Builder:
 
     def output(self, value: SSAValue, stem: str) -> str:
         """The name for a value that a node makes now: that of the network's result, else one like `stem`."""
-        name = self._result_of.get(value) if value not in self._names else None
-        return name if name is not None else self.unused(stem)
+        returned = value not in self._names and value not in self.units
+        returned = returned and self.carried_as_reals(value) == is_float(value)
+        return self._result_of.get(value) or self.unused(stem) if returned else self.unused(stem)
 
     def put(self, value: SSAValue, name: str) -> None:
         """`name` carries a value from now on."""
@@ -157,6 +161,8 @@ class Builder:
         if found is None and (value in self.units or value in self._later):
             make = self._later.get(value) or (lambda: cast(str, conversions().codes_of(self, value)))
             found = self._names[value] = make()
+        if found is None and (value, "codes") in self._made:
+            found = self._names[value] = cast(str, conversions().reals_of_codes(self, value))
         if found is None:
             assert isinstance(value.owner, WeightOp)
             found = self._names[value] = self._parameter(value.owner)
@@ -205,7 +211,7 @@ class Builder:
         ]
         named = {output.name for output in outputs}
         values = [value for value in self.values if value.name not in named]
-        opsets = {"": self.opset} | {domain: 1 for domain in sorted(self.domains - {""})}
+        opsets = {"": self.opset} | dict.fromkeys(sorted(self.domains - {""}), 1)
         return proto.model(name, self.nodes, inputs, outputs, self.initializers, values, opsets, version)
 
     def _return(self, name: str, value: SSAValue) -> None:
@@ -272,9 +278,7 @@ class Call:
         """A further node of the op; returns the name of its first output, the others are `<name>.1` and so on."""
         return self.nodes(kind, *inputs, outputs=outputs, domain=domain, **attributes)[0]
 
-    def nodes(
-        self, kind: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes: Any
-    ) -> tuple[str, ...]:
+    def nodes(self, kind: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes: Any) -> tuple[str, ...]:
         """The same with all outputs."""
         stem = f"{self.layer}/{kind.lower()}"
         names = tuple(self.builder.unused(stem) for _ in range(outputs))
@@ -342,7 +346,7 @@ class Call:
 
 Writer = Callable[[Call], None]
 
-FAMILIES = ("elementwise", "layout", "products", "pools", "norms", "recurrent", "conversions")
+FAMILIES = ("elementwise", "pointwise", "layout", "products", "pools", "norms", "recurrent", "conversions")
 """The files that register writers."""
 
 _WRITERS: dict[type[Operation], Writer] = {}

@@ -24,7 +24,6 @@ from hapir.dialects.num import (
     code_bits,
     code_range,
     element_type,
-    is_float,
     is_signed,
     shape_of,
     storage_of,
@@ -84,6 +83,22 @@ def _codes_of_reals(builder: Builder, value: SSAValue) -> str:
     reals = _node(builder, value, "Div", stem, builder.carrier(value), scale)
     rounded = _node(builder, value, "Add", stem, _node(builder, value, "Round", stem, reals), zero_point)
     return _node(builder, value, "Cast", stem, rounded, to=element_code(carried_dtype(element)))
+
+
+def reals_of_codes(builder: Builder, value: SSAValue) -> str:
+    """The reals of codes that an input of the network holds, in `qonnx`."""
+    element, codes = element_type(value), codes_of(builder, value)
+    assert isinstance(element, AffineType)
+    return _shifted_and_scaled(builder, value, codes, element)
+
+
+def _shifted_and_scaled(builder: Builder, value: SSAValue, codes: str, element: AffineType) -> str:
+    """`(codes - zero_point) * scale` of integers of any width."""
+    stem = f"{codes}/reals"
+    zero_point = builder.array(f"{stem}/zero_point", np.asarray(element.zero_point.data, np.float32))
+    scale = builder.array(f"{stem}/scale", np.asarray(element.scale.data, np.float32))
+    reals = _node(builder, value, "Cast", stem, codes, to=element_code(np.dtype(np.float32)))
+    return _node(builder, value, "Mul", stem, _node(builder, value, "Sub", stem, reals, zero_point), scale)
 
 
 def _dequantized(builder: Builder, value: SSAValue) -> str:
@@ -233,14 +248,8 @@ def quant_attributes(element: Attribute, rounding: Rounding = Rounding.half_even
 # --- the ops ----------------------------------------------------------------------------------------------------------
 
 
-def _no_codes_in_float(call: Call) -> None:
-    if call.style == Style.FLOAT:
-        raise Unsayable("the style `float` says networks of floats", "ask for `--style qdq`, or `--recipe none`")
-
-
 @writes(num.QuantizeOp)
 def quantize(call: Call) -> None:
-    _no_codes_in_float(call)
     op = call.op
     assert isinstance(op, num.QuantizeOp)
     element, name = element_type(op.result), f"{call.x()}/codes"
@@ -252,7 +261,6 @@ def quantize(call: Call) -> None:
 
 @writes(num.DequantizeOp)
 def dequantize(call: Call) -> None:
-    _no_codes_in_float(call)
     if call.style == Style.INTEGER:
         exact.dequantize(call)
     else:
@@ -261,7 +269,6 @@ def dequantize(call: Call) -> None:
 
 @writes(num.WidenOp)
 def widen(call: Call) -> None:
-    _no_codes_in_float(call)
     op = call.op
     assert isinstance(op, num.WidenOp)
     if call.style == Style.INTEGER:
@@ -272,18 +279,21 @@ def widen(call: Call) -> None:
 
 
 def rescaled_reals(call: Call, value: SSAValue, scale: Unit) -> str:
-    """The reals of affine codes if their scale were another: a number, or one per index of axis 1."""
+    """The reals of affine codes if their scale were another: a number, or one per index of axis 1.
+
+    A scale per channel is a factor behind DequantizeLinear: runtimes fuse pools and sums with scales that are numbers.
+    """
     element = element_type(value)
     assert isinstance(element, AffineType)
     builder, wanted = call.builder, scale.astype(np.float32)
     if np.array_equal(wanted, np.float32(element.scale.data)):
         return reals_of(builder, value)
-    if call.style != Style.QONNX:
+    if call.style != Style.QONNX and not scale.ndim:
         stem, zero_point = f"{call.layer}/{builder.carrier(value)}", element.zero_point.data
         dtype = dtype_of(element)
-        return dequantize_linear(builder, builder.carrier(value), stem, scale, zero_point, dtype, 1, at=call.op)
+        return dequantize_linear(builder, builder.carrier(value), stem, scale, zero_point, dtype, at=call.op)
     ratio = _along(builder, value, scale / element.scale.data, f"{call.layer}/ratio")
-    return call.node("Mul", builder.carrier(value), ratio)
+    return call.node("Mul", reals_of(builder, value), ratio)
 
 
 def put_sums(call: Call, reals: str) -> None:
@@ -294,7 +304,6 @@ def put_sums(call: Call, reals: str) -> None:
 
 @writes(num.RequantizeOp, num.RescaleOp)
 def requantize(call: Call) -> None:
-    _no_codes_in_float(call)
     op = call.op
     assert isinstance(op, num.RequantizeOp | num.RescaleOp)
     bounds = op.low.value.data, op.high.value.data
@@ -318,7 +327,6 @@ def requantize(call: Call) -> None:
 
 @writes(num.ThresholdOp)
 def threshold(call: Call) -> None:
-    _no_codes_in_float(call)
     op = call.op
     assert isinstance(op, num.ThresholdOp)
     element = element_type(op.result)
@@ -353,7 +361,6 @@ def _multi_threshold(call: Call, op: num.ThresholdOp, element: AffineType) -> No
 
 @writes(num.ViewOp)
 def view(call: Call) -> None:
-    _no_codes_in_float(call)
     op, builder = call.op, call.builder
     assert isinstance(op, num.ViewOp)
     unit, wanted = builder.units.get(op.x), scale_of(op.result, builder.weights)
@@ -369,7 +376,5 @@ def view(call: Call) -> None:
 def _read_as(call: Call, before: SSAValue, after: SSAValue) -> str:
     """The reals of the same integers under another affine type, in `qonnx`."""
     element = element_type(after)
-    assert isinstance(element, AffineType) and not is_float(before)
-    codes = call.cast(codes_of(call.builder, before), np.float32)
-    zero_point = call.array("zero_point", element.zero_point.data, np.float32)
-    return call.node("Mul", call.node("Sub", codes, zero_point), call.array("scale", element.scale.data, np.float32))
+    assert isinstance(element, AffineType)
+    return _shifted_and_scaled(call.builder, after, codes_of(call.builder, before), element)

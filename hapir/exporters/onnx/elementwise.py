@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from xdsl.ir import Operation
 
 from hapir.dialects import nn
-from hapir.dialects.num import AffineType, element_type
-from hapir.exporters.onnx.calls import Call, Style, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.conversions import put_sums, reals_of
-
-ERF_OPSET = 20
-"""The first with Gelu."""
-HARD_SWISH_OPSET = 14
-"""The first with HardSwish."""
+from hapir.exporters.onnx.proto import Array, element_code, first_opset
 
 
 def _simple(kind: str) -> Callable[[Call], None]:
@@ -46,7 +41,7 @@ def clip(call: Call) -> None:
         bound_codes(call, low, high)
 
 
-def bound_codes(call: Call, low: np.ndarray, high: np.ndarray | None) -> None:
+def bound_codes(call: Call, low: Array, high: Array | None) -> None:
     """Codes within bounds; runtimes have Clip on bytes and on int32, but not on 16 bits."""
     bounds = [("low", low)] if high is None else [("low", low), ("high", high)]
     if low.dtype.itemsize != 2:
@@ -57,10 +52,8 @@ def bound_codes(call: Call, low: np.ndarray, high: np.ndarray | None) -> None:
     give_cast(call, clipped, low.dtype)
 
 
-def give_cast(call: Call, name: str, dtype: np.dtype) -> None:
+def give_cast(call: Call, name: str, dtype: np.dtype[Any]) -> None:
     """The op's result is a value as another element type."""
-    from hapir.exporters.onnx.proto import element_code
-
     call.give("Cast", name, to=element_code(dtype))
 
 
@@ -78,7 +71,7 @@ def hard_sigmoid(call: Call) -> None:
 
 @writes(nn.HardSwishOp)
 def hard_swish(call: Call) -> None:
-    if call.opset >= HARD_SWISH_OPSET:
+    if call.opset >= first_opset("HardSwish"):
         call.give("HardSwish", call.x())
     else:
         call.give("Mul", call.x(), call.node("HardSigmoid", call.x(), alpha=1 / 6, beta=0.5))
@@ -92,7 +85,7 @@ def silu(call: Call) -> None:
 @writes(nn.GeluOp)
 def gelu(call: Call) -> None:
     """Gelu, or the pieces that exporters wrote before there was one."""
-    if call.opset >= ERF_OPSET:
+    if call.opset >= first_opset("Gelu"):
         call.give("Gelu", call.x())
         return
     root, one, half = (call.array(n, v, np.float32) for n, v in (("root", math.sqrt(2)), ("one", 1), ("half", 0.5)))
@@ -124,5 +117,3 @@ def add(call: Call) -> None:
             reals = call.node("Mul", reals, call.array(f"ratio{index}", ratio.reshape(shape), np.float32))
         sides.append(reals)
     put_sums(call, call.node("Add", *sides))
-
-

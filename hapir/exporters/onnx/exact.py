@@ -213,9 +213,7 @@ def sum_pool(call: Call, op: nn.SumPoolOp, attributes: dict[str, Any]) -> None:
     put_sums(call, _sums(call, op.x, ones, 0, {**attributes, "group": channels}))
 
 
-def _sums(
-    call: Call, x: SSAValue, weights: Array, weight_zero: int, attributes: dict[str, Any] | None
-) -> str:
+def _sums(call: Call, x: SSAValue, weights: Array, weight_zero: int, attributes: dict[str, Any] | None) -> str:
     """Sums of `(x - its zero point) * (weights - weight_zero)` in int32; weights are bytes."""
     element = element_type(x)
     assert isinstance(element, AffineType)

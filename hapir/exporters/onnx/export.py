@@ -24,7 +24,7 @@ from xdsl.ir import Operation
 
 from hapir.diagnostics import Diagnostic, HapirError, fail, span_of
 from hapir.dialects import dataflow, nn, num
-from hapir.dialects.num import element_type, is_float
+from hapir.dialects.num import element_type
 from hapir.exporters.onnx import proto
 from hapir.exporters.onnx.calls import DEFAULT_OPSET, OLDEST_OPSET, Builder, Call, Style, Unsayable, writers
 from hapir.exporters.onnx.proto import Proto
@@ -65,7 +65,7 @@ def export_network(network: nn.NetworkOp, weights: WeightStore, options: ExportO
     """The model of a network.
 
     Raises HapirError: HAP0980 with a diagnostic per op that ONNX cannot say, HAP0981 for an opset out of range,
-    HAP0982 for a batch that cannot be open, HAP0402 for missing weights.
+    HAP0982 for a batch that cannot be open, HAP0983 for integers in the style `float`, HAP0402 for missing weights.
     """
     if not OLDEST_OPSET <= options.opset <= proto.NEWEST_OPSET:
         known = f"{OLDEST_OPSET} to {proto.NEWEST_OPSET}"
@@ -73,7 +73,9 @@ def export_network(network: nn.NetworkOp, weights: WeightStore, options: ExportO
     opened = open_layers(network)
     if options.any_batch:
         _check_batch(opened)
-    style = options.style or (Style.QDQ if has_integers(opened) else Style.FLOAT)
+    style = style_of(opened, options.style)
+    if style == Style.FLOAT:
+        _check_floats(opened)
     builder = Builder(opened, weights, style, options.opset, options.any_batch)
     if style in (Style.QDQ, Style.QONNX):
         builder.units = accumulator_units(opened, weights)
@@ -106,15 +108,23 @@ def _diagnostic(op: Operation, error: Unsayable) -> Diagnostic:
     return Diagnostic("HAP0980", f"cannot export {what}: {error.reason}", span_of(op.location), (), error.help)
 
 
+def style_of(network: nn.NetworkOp, asked: Style | None) -> Style:
+    """The style that is asked for, or the one that says this network."""
+    return asked or (Style.QDQ if has_integers(network) else Style.FLOAT)
+
+
 def has_integers(network: nn.NetworkOp) -> bool:
-    """Whether a network computes on codes: it has an op of `num` on activations, or a quantized input."""
-    if not all(map(is_float, network.body.block.args)):
-        return any(not isinstance(element_type(a), num.IntegerType) for a in network.body.block.args) or _converts(network)
-    return _converts(network)
+    """Whether a network computes on codes: an input is quantized, or an op of `num` converts something."""
+    coded = any(isinstance(element_type(argument), num.CODED) for argument in network.body.block.args)
+    return coded or any(op.name.startswith("num.") for op in network.body.walk())
 
 
-def _converts(network: nn.NetworkOp) -> bool:
-    return any(op.name.startswith("num.") for op in network.body.walk())
+def _check_floats(network: nn.NetworkOp) -> None:
+    """Raise HapirError (HAP0983) for a network with integers in the style `float`."""
+    if has_integers(network):
+        op = next((op for op in network.body.walk() if op.name.startswith("num.")), network)
+        what = f"the style `float` says networks of floats, and `{network.sym_name.data}` computes on integers"
+        fail("HAP0983", what, at=op, help="ask for `--style qdq`, or for the floats with `--recipe none`")
 
 
 def open_layers(network: nn.NetworkOp) -> nn.NetworkOp:
@@ -142,13 +152,22 @@ def open_layers(network: nn.NetworkOp) -> nn.NetworkOp:
 
 def _check_batch(network: nn.NetworkOp) -> None:
     """Raise HapirError (HAP0982) where an op mixes items."""
-    for op in network.body.block.ops:
-        if not getattr(op, "keeps_items", True):
-            what = f"the batch cannot be left open: `{op.name}` works across items"
-            fail("HAP0982", what, at=op, help="export the declared batch")
+    op = nn.first_mixing(network)
+    if op is not None:
+        what = f"the batch cannot be left open: `{op.name}` works across items"
+        fail("HAP0982", what, at=op, help="export the declared batch")
 
 
 def export_module(module: ModuleOp, weights: WeightStore, options: ExportOptions = DEFAULT) -> Proto:
     """The model of the only network of a module. Raises HapirError as `export_network`."""
     (network,) = (op for op in module.body.block.ops if isinstance(op, nn.NetworkOp))
     return export_network(network, weights, options)
+
+
+def model_files(model: Proto, name: str, external: bool = False) -> dict[str, bytes]:
+    """The files of a model by name: itself, and its arrays beside it where it is past 2 GB or that is asked for."""
+    files: dict[str, bytes] = {}
+    if external or proto.array_bytes(model) > proto.LARGEST_FILE:
+        data = f"{name}.data"
+        files[data] = proto.move_arrays_out(model, data)
+    return {**files, name: model.SerializeToString(deterministic=True)}

@@ -16,6 +16,7 @@ from hapir.dialects.nn import PadMode, ResizeMode
 from hapir.dialects.nn_shapes import spread
 from hapir.dialects.num import shape_of
 from hapir.exporters.onnx.calls import Call, writes
+from hapir.exporters.onnx.elementwise import give_cast
 
 
 @writes(nn.ConcatOp)
@@ -67,8 +68,6 @@ def pad(call: Call) -> None:
     if op.mode.data == PadMode.constant:
         inputs.append(call.array("value", value))
     if narrow:
-        from hapir.exporters.onnx.elementwise import give_cast
-
         give_cast(call, call.node("Pad", *inputs, mode=str(op.mode.data)), call.carried(0.0).dtype)
     else:
         call.give("Pad", *inputs, mode=str(op.mode.data))
@@ -78,7 +77,7 @@ def pad(call: Call) -> None:
 def resize(call: Call) -> None:
     op = call.op
     assert isinstance(op, nn.ResizeOp)
-    (n, c, *sizes), wanted = call.shape(), (op.rows.data, op.columns.data)
+    sizes, wanted = call.shape()[2:], (op.rows.data, op.columns.data)
     if op.mode.data == ResizeMode.nearest:
         _nearest(call, sizes, wanted)
         return
@@ -92,9 +91,7 @@ def resize(call: Call) -> None:
     _give_resize(call, x, sizes, wanted, "linear", coordinate_transformation_mode=transform)
 
 
-def _give_resize(
-    call: Call, x: str, sizes: Sequence[int], wanted: Sequence[int], mode: str, **attributes: str
-) -> None:
+def _give_resize(call: Call, x: str, sizes: Sequence[int], wanted: Sequence[int], mode: str, **attributes: str) -> None:
     """By factors, so that the batch stays open, where they are exact; else by sizes."""
     scales = [count / size for size, count in zip(sizes, wanted, strict=True)]
     if all(float(np.float32(scale)) == scale for scale in scales):

@@ -7,9 +7,7 @@ import numpy as np
 from hapir.dialects import nn
 from hapir.exporters.onnx.calls import Call, Unsayable, writes
 from hapir.exporters.onnx.elementwise import give_cast
-
-LAYER_NORM_OPSET = 17
-"""The first with LayerNormalization."""
+from hapir.exporters.onnx.proto import first_opset
 
 
 @writes(nn.BatchNormOp)
@@ -22,9 +20,9 @@ def batch_norm(call: Call) -> None:
 def layer_norm(call: Call) -> None:
     op = call.op
     assert isinstance(op, nn.LayerNormOp)
-    if call.opset < LAYER_NORM_OPSET:
-        reason = f"LayerNormalization needs opset {LAYER_NORM_OPSET}, this is {call.opset}"
-        raise Unsayable(reason, f"ask for `--opset {LAYER_NORM_OPSET}`")
+    first = first_opset("LayerNormalization")
+    if call.opset < first:
+        raise Unsayable(f"LayerNormalization needs opset {first}, this is {call.opset}", f"ask for `--opset {first}`")
     parameters = (call.x(i) for i in range(3))
     call.give("LayerNormalization", *parameters, axis=op.axis.value.data, epsilon=op.epsilon.value.data)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from hapir.dialects import nn
@@ -44,13 +46,11 @@ def sum_pool(call: Call) -> None:
     """The mean of R S elements under a scale R S times as large."""
     op = call.op
     assert isinstance(op, nn.SumPoolOp)
-    if call.style == Style.FLOAT:
-        raise Unsayable("the style `float` says networks of floats", "ask for `--style qdq`, or `--recipe none`")
     attributes = window_attributes(op.window.window, len(call.shape()), dilated=False)
     if call.style == Style.INTEGER:
         exact.sum_pool(call, op, attributes)
         return
-    count = float(np.prod(attributes["kernel_shape"]))
+    count = prod(attributes["kernel_shape"])
     reals = rescaled_reals(call, op.x, call.builder.units[op.result] * count)
     put_sums(call, call.node("AveragePool", reals, count_include_pad=1, **attributes))
 

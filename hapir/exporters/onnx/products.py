@@ -40,7 +40,7 @@ def window_attributes(window: Window, rank: int, *, dilated: bool = True) -> dic
 def convolution(call: Call) -> None:
     op = call.op
     assert isinstance(op, nn.ConvolutionOp)
-    attributes = {**window_attributes(op.window.window, len(call.shape())), "group": op.filter_groups}
+    attributes: dict[str, Any] = {**window_attributes(op.window.window, len(call.shape())), "group": op.filter_groups}
     if call.is_float:
         call.give("Conv", *_parameters(call), **attributes)
     else:
@@ -66,8 +66,6 @@ def _integer_product(call: Call, op: nn.ProductOp, attributes: dict[str, Any] | 
     if op.multiplier is not None:
         what = f"the multiplier model `{op.multiplier_text}` is no function of ONNX"
         raise Unsayable(what, "leave use_multiplier() out: the network then multiplies exactly")
-    if call.style == Style.FLOAT:
-        raise Unsayable("the style `float` says networks of floats", "ask for `--style qdq`, or `--recipe none`")
     if call.style == Style.INTEGER:
         exact.product(call, op, attributes)
         return
@@ -79,7 +77,8 @@ def _integer_product(call: Call, op: nn.ProductOp, attributes: dict[str, Any] | 
     if op.bias is not None:
         inputs.append(_bias(call, op.bias, unit))
     output = call.builder.unused(f"{call.layer}/sums")
-    kind, options = ("Gemm", {"transB": 1}) if attributes is None else ("Conv", attributes)
+    kind = "Gemm" if attributes is None else "Conv"
+    options: dict[str, Any] = {"transB": 1} if attributes is None else attributes
     call.builder.node(kind, inputs, [output], name=call.layer, at=op, **options)
     put_sums(call, output)
 
@@ -131,7 +130,7 @@ def _quant(call: Call, key: str, inputs: list[str], attributes: dict[str, Any]) 
 def transposed_conv2d(call: Call) -> None:
     op = call.op
     assert isinstance(op, nn.TransposedConv2dOp)
-    attributes = {**window_attributes(op.window.window, 4), "group": op.groups.value.data}
+    attributes: dict[str, Any] = {**window_attributes(op.window.window, 4), "group": op.groups.value.data}
     extra = [size.data for size in op.extra]
     call.give("ConvTranspose", *_parameters(call), output_padding=extra if any(extra) else None, **attributes)
 

@@ -6,6 +6,7 @@ Everything here is deterministic: the same calls give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -109,3 +110,20 @@ def move_arrays_out(model: Proto, file: str) -> bytes:
         parts += [data, bytes(gap)]
         offset += len(data) + gap
     return b"".join(parts)
+
+
+def first_opset(kind: str) -> int:
+    """The first version of ONNX's operators that has this one."""
+    return int(min(schema.since_version for schema in _schemas() if schema.name == kind))
+
+
+def takes(kind: str, opset: int, position: int, dtype: np.dtype[Any]) -> bool:
+    """Whether an operator takes an element type as the input at a position."""
+    inputs = onnx.defs.get_schema(kind, opset, "").inputs
+    word = helper.tensor_dtype_to_string(element_code(dtype)).removeprefix("TensorProto.").lower()
+    return f"tensor({word})" in inputs[min(position, len(inputs) - 1)].types
+
+
+@cache
+def _schemas() -> list[Any]:
+    return [schema for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""]

@@ -14,7 +14,7 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn, num
-from hapir.dialects.num import SI32, AffineType, PerChannelType, element_type, is_float, table_key
+from hapir.dialects.num import SI32, AffineType, PerChannelType, element_type, is_float
 from hapir.exporters.onnx.calls import Unit
 from hapir.weights import WeightStore
 
@@ -87,10 +87,9 @@ def scale_of(value: SSAValue, weights: WeightStore) -> Unit | None:
     element = element_type(value)
     if isinstance(element, AffineType):
         return np.asarray(element.scale.data) if element.zero_point.data == 0 else None
-    key = table_key(element)
-    if not isinstance(element, PerChannelType) or element.axis.data != 1 or key not in weights:
+    if not isinstance(element, PerChannelType) or element.axis.data != 1 or element.scales.data not in weights:
         return None
-    return plain(weights[key].astype(np.float64))
+    return plain(weights[element.scales.data].astype(np.float64))
 
 
 def plain(unit: Unit) -> Unit:
