@@ -32,6 +32,7 @@ EXTRAS = {
     "pygls": "lsp",
     "lsprotocol": "lsp",
     "onnx": "onnx",
+    "google": "onnx",
     "onnxruntime": "onnxruntime",
 }
 """Modules that only an extra installs, and its name."""

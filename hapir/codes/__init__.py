@@ -12,6 +12,7 @@ from hapir.codes.factors import FACTORS
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
+from hapir.codes.networks import NETWORKS
 from hapir.codes.onnx import ONNX
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
@@ -37,5 +38,6 @@ CODES: dict[str, Code] = {
     **OPT,
     **BACKENDS,
     **ONNX,
+    **NETWORKS,
     **IMPORTS,
 }

@@ -29,7 +29,18 @@ from hapir.dialects.num import (
     table_key,
 )
 from hapir.quantizers.coded import fits_blocks
-from hapir.reference import dataflow, enc, enc_slices, nn, nn_elementwise, nn_layout, nn_pointwise, nn_recurrent, num
+from hapir.reference import (
+    dataflow,
+    enc,
+    enc_slices,
+    nn,
+    nn_elementwise,
+    nn_layout,
+    nn_pointwise,
+    nn_recurrent,
+    nn_resize,
+    num,
+)
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 from hapir.weights import GIVE_WEIGHTS
 
@@ -38,6 +49,7 @@ MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn_elementwise.MEANINGS,
     **nn_pointwise.MEANINGS,
     **nn_layout.MEANINGS,
+    **nn_resize.MEANINGS,
     **nn_recurrent.MEANINGS,
     **num.MEANINGS,
     **enc.MEANINGS,

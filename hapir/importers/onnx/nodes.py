@@ -24,7 +24,10 @@ ONNX = ""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
-FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+FAMILIES = (
+    *("control", "elementwise", "reduce", "layout", "indices", "sampling"),
+    *("products", "pools", "norms", "recurrent", "quantized", "qonnx"),
+)
 """The files `ops_*` that register handlers."""
 
 Result = SSAValue | Sequence[SSAValue | None]
@@ -175,7 +178,11 @@ class Call:
 
     def parameter(self, suffix: str, array: Array, element: Attribute | None = None) -> SSAValue:
         """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other."""
-        return self._values.parameter(f"{self.layer}.{suffix}", array, element)
+        return self.keyed(f"{self.layer}.{suffix}", array, element)
+
+    def keyed(self, key: str, array: Array, element: Attribute | None = None) -> SSAValue:
+        """A parameter of a further layer of this node: the key is the layer's name and what the parameter is there."""
+        return self._values.parameter(key, array, element)
 
 
 Handler = Callable[[Call], Result]
