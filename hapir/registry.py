@@ -39,8 +39,19 @@ _FUNCTIONS = (
     *("exp", "log", "sqrt", "reciprocal", "erf", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan"),
     *("sinh", "cosh", "asinh", "acosh", "atanh", "elu", "selu", "celu", "thresholded_relu", "shrink", "softplus"),
     *("softsign", "mish", "gelu_tanh", "is_nan", "is_infinite", "abs", "neg", "signum", "logical_not"),
-    *("bit_not", "div", "floor_mod", "fmod", "pow", "prelu", "minimum", "maximum", "wrapping_add", "wrapping_sub"),
-    *("wrapping_mul", "equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or"),
+    *("bit_not", "bits", "from_bits", "div", "floor_mod", "fmod", "pow", "prelu", "minimum", "maximum"),
+    *(
+        "wrapping_add",
+        "wrapping_sub",
+        "wrapping_mul",
+        "equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "logical_and",
+        "logical_or",
+    ),
     *("logical_xor", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right", "where"),
 )
 """The functions of the table `dialects/nn_functions.py`, whose module is imported when one is used."""

@@ -40,7 +40,8 @@ network integers(k: i16[4], u: u8[2, 1]) -> (a: i16[4], b: u8[2, 4], c: f32[3, 4
     m = constant(shape = [3, 1], type = i16)
     a = bit_not(bit_and(wrapping_add(k, 3), bit_or(wrapping_sub(k, 1), bit_xor(wrapping_mul(k, -2), k))))
     b = shift_left(shift_right(u, 1), cast(k, type = u8))
-    return a, b, cast(wrapping_add(m, k), type = f32)
+    c = cast(wrapping_add(m, k), type = f32)
+    return a, b, from_bits(bits(c))
 }
 """
 REDUCED = """hap 1
