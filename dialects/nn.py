@@ -61,6 +61,7 @@ from hapir.dialects.nn_elementwise import (
     TanhOp,
 )
 from hapir.dialects.nn_gather import GatherTapsOp
+from hapir.dialects.nn_group_norms import GroupNormOp, RmsNormOp
 from hapir.dialects.nn_layout import (
     ConcatOp,
     FlattenOp,
@@ -75,17 +76,27 @@ from hapir.dialects.nn_moves import GatherOp, SliceOp, TileOp
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
 from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
-from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
+from hapir.dialects.nn_pools import (
+    AvgPoolOp,
+    GlobalAvgPoolOp,
+    GlobalMaxPoolOp,
+    MaxPoolIndicesOp,
+    MaxPoolOp,
+    SumPoolOp,
+)
 from hapir.dialects.nn_products import (
     Conv1dOp,
     Conv2dOp,
     ConvolutionOp,
     DenseOp,
+    LinearOp,
     MatmulOp,
     ProductOp,
+    TransposedConv1dOp,
     TransposedConv2dOp,
+    TransposedConvolutionOp,
 )
-from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
+from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
 from hapir.dialects.nn_resize import (
     Coordinates,
     CoordinatesAttr,
@@ -105,11 +116,13 @@ from hapir.dialects.num import shape_of, verify_axis
 __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
     "ConvolutionOp", "Coordinates", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherOp", "GatherTapsOp",
-    "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp", "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp",
-    "LeakyReluOp", "LocalResponseNormOp", "LstmOp", "MatmulOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn",
-    "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode",
-    "ResizeOp", "ReturnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp",
-    "SplitOp", "SubOp", "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp", "GroupNormOp", "GruOp", "HardSigmoidOp", "HardSwishOp",
+    "LayerNormOp", "LayerOp", "LeakyReluOp", "LinearOp", "LocalResponseNormOp", "LstmOp", "MatmulOp",
+    "MaxPoolIndicesOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp",
+    "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RmsNormOp",
+    "RnnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp", "SplitOp", "SubOp",
+    "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv1dOp", "TransposedConv2dOp",
+    "TransposedConvolutionOp", "WeightOp", "WindowAttr",
     "first_mixing",
 ]  # fmt: skip
 
@@ -279,9 +292,12 @@ Nn = Dialect(
         Conv2dOp,
         Conv1dOp,
         TransposedConv2dOp,
+        TransposedConv1dOp,
         DenseOp,
+        LinearOp,
         MatmulOp,
         MaxPoolOp,
+        MaxPoolIndicesOp,
         AvgPoolOp,
         SumPoolOp,
         GlobalAvgPoolOp,
@@ -316,11 +332,14 @@ Nn = Dialect(
         GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
+        GroupNormOp,
+        RmsNormOp,
         LocalResponseNormOp,
         SoftmaxOp,
         ArgmaxOp,
         LstmOp,
         GruOp,
+        RnnOp,
     ],
     [WindowAttr, PadModeAttr, ResizeModeAttr, SampleModeAttr, CoordinatesAttr, NearestAttr],
 )
