@@ -96,7 +96,7 @@ from hapir.dialects.nn_products import (
     TransposedConv2dOp,
     TransposedConvolutionOp,
 )
-from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
+from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
 from hapir.dialects.nn_resize import (
     Coordinates,
     CoordinatesAttr,
@@ -120,9 +120,10 @@ __all__ = [
     "LayerNormOp", "LayerOp", "LeakyReluOp", "LinearOp", "LocalResponseNormOp", "LstmOp", "MatmulOp",
     "MaxPoolIndicesOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp",
     "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RmsNormOp",
-    "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp", "SplitOp", "SubOp", "SumPoolOp",
-    "TanhOp", "TileOp", "TransposeOp", "TransposedConv1dOp", "TransposedConv2dOp", "TransposedConvolutionOp",
-    "WeightOp", "WindowAttr", "first_mixing",
+    "RnnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp", "SplitOp", "SubOp",
+    "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv1dOp", "TransposedConv2dOp",
+    "TransposedConvolutionOp", "WeightOp", "WindowAttr",
+    "first_mixing",
 ]  # fmt: skip
 
 
@@ -338,6 +339,7 @@ Nn = Dialect(
         ArgmaxOp,
         LstmOp,
         GruOp,
+        RnnOp,
     ],
     [WindowAttr, PadModeAttr, ResizeModeAttr, SampleModeAttr, CoordinatesAttr, NearestAttr],
 )

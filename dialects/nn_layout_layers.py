@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import integers
 from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, padding_of, pair_of
 from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
@@ -71,6 +72,13 @@ class Split(LayerDefinition):
                 )
             sizes = (shape[self.axis] // self.parts,) * self.parts
         return nn.SplitOp(inputs[0], sizes, axis=self.axis, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.SplitOp):
+            return {}
+        sizes = integers(op.pieces)
+        return {"parts": len(sizes)} if len(set(sizes)) == 1 else {"sizes": sizes}
 
     def result_names(self, count: int) -> Sequence[str | int]:
         return range(1, count + 1)
@@ -182,6 +190,13 @@ class Pad(LayerDefinition):
             )
         return (0, channels[0], *before), (0, channels[1], *after)
 
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.PadOp):
+            return {}
+        before, after = integers(op.before), integers(op.after)
+        return {"padding": (*before[2:], *after[2:]), "channels": (before[1], after[1])}
+
 
 @dataclass(frozen=True)
 class Resize(LayerDefinition):
@@ -215,3 +230,13 @@ class Resize(LayerDefinition):
         else:
             rows, columns = pair_of(self.size or 1)
         return nn.ResizeOp(inputs[0], rows, columns, mode=nn.ResizeMode(self.mode), layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.ResizeOp):
+            return {}
+        size = (op.rows.data, op.columns.data)
+        pairs = list(zip(size, shape_of(op.x)[2:], strict=True))
+        if any(result % whole for result, whole in pairs):
+            return {"size": size}
+        return {"scale": tuple(result // whole for result, whole in pairs)}

@@ -211,6 +211,28 @@ def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape]
     return n, t, h
 
 
+def recurrent_start(
+    outputs: tuple[int, int, int],
+    initial: Sequence[Shape],
+    states: int,
+    peephole: Shape | None,
+    lengths: Shape | None,
+) -> None:
+    """Check what a recurrent layer of outputs N T H may have beside its weights.
+
+    None or all of its states N H (or 1 H), peepholes 3H, lengths N.
+    """
+    n, _, h = outputs
+    if len(initial) not in (0, states) or any(shape not in ((n, h), (1, h)) for shape in initial):
+        count = "one initial state" if states == 1 else f"{states} initial states"
+        given = " and ".join(map(text, initial))
+        raise ShapeError(f"this layer takes none or {count} of shape {text((n, h))}, got {given}")
+    if peephole not in (None, (3 * h,)):
+        raise ShapeError(f"the peepholes need shape {3 * h}, got {text(peephole)}")
+    if lengths not in (None, (n,)):
+        raise ShapeError(f"the lengths need shape {n}, got {text(lengths)}")
+
+
 def gathered(x: Shape, taps: int, window: Window) -> Shape:
     """x N C H W, N C L or N C -> N taps and the places of the window; a sequence and a vector have one row."""
     if not 2 <= len(x) <= 4:

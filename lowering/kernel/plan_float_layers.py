@@ -1,7 +1,7 @@
-"""Layers of floats with kernels of their own: norms, transposed convolutions, bilinear sampling, recurrent layers.
+"""Layers of floats with kernels of their own: norms, transposed convolutions, bilinear sampling.
 
 Law: close in f32. Transposed convolutions add up per pixel in the order (row, column, r, s, input), norms from the
-first element on, recurrent layers from the bias over the inputs; the reference sums in numpy's and BLAS's order.
+first element on; the reference sums in numpy's and BLAS's order.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_linear
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Value
-from hapir.lowering.kernel.steps import Bilinear, Norm, Recurrent, ResponseNorm, TransposedConvolution
+from hapir.lowering.kernel.steps import Bilinear, Norm, ResponseNorm, TransposedConvolution
 from hapir.reference.nn_resize import places_between
 from hapir.weights import Array
 
 
-def _floats(planner: Planner, v: SSAValue) -> int:
+def float_buffer(planner: Planner, v: SSAValue) -> int:
+    """A buffer for a value of floats."""
     return planner.draft.buffer("float", prod(shape_of(v)))
 
 
@@ -37,7 +38,7 @@ def _table(role: str, array: Array) -> Table:
     return Table(role, "float", np.ascontiguousarray(array, np.float32).reshape(-1))
 
 
-def _moved(role: str, planner: Planner, v: SSAValue, at: Operation, move: Callable[[Array], Array]) -> Table:
+def moved_table(role: str, planner: Planner, v: SSAValue, at: Operation, move: Callable[[Array], Array]) -> Table:
     """The table of a layer's weights in another order."""
 
     def arrange(array: Array) -> Array:
@@ -74,7 +75,7 @@ def _norm(
     origin = planner.origin(op, f"{op.name.split('.')[-1]} {words}")
     gamma = _factors(planner, op.gamma, f"{origin.layer}.gamma", op)
     beta = None if isinstance(op, nn.RmsNormOp) else _factors(planner, op.beta, f"{origin.layer}.beta", op)
-    target, epsilon, centred = _floats(planner, op.result), op.epsilon.value.data, not isinstance(op, nn.RmsNormOp)
+    target, epsilon, centred = float_buffer(planner, op.result), op.epsilon.value.data, not isinstance(op, nn.RmsNormOp)
     columns = prod(shape) // rows
     planner.draft.add(
         Norm(origin, target, (), x.buffer, rows, columns, gamma, beta, epsilon, centred, shared=shared, cycle=cycle)
@@ -103,7 +104,7 @@ def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
     alpha, beta, bias = (a.value.data for a in (op.alpha, op.beta, op.bias))
     before, after = (min(reach, channels - 1) for reach in ((size - 1) // 2, size // 2))
     origin = planner.origin(op, f"local_response_norm {text(shape)}")
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     pixels = prod(shape) // channels
     planner.draft.add(
         ResponseNorm(origin, target, (), x.buffer, pixels, channels, before, after, alpha / size, beta, bias)
@@ -126,9 +127,9 @@ def _transposed_convolution(planner: Planner, op: nn.TransposedConvolutionOp) ->
         return array.reshape(groups, c // groups, filters, *taps).transpose(0, 3, 4, 1, 2)
 
     bias = None if op.bias is None else _table(f"{origin.layer}.bias", constant(planner.weights, op.bias, op))
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     geometry = Geometry(n, c, h, w, k, p, q, op.window.window, groups)
-    table = _moved(f"{origin.layer}.weight", planner, op.w, op, by_group)
+    table = moved_table(f"{origin.layer}.weight", planner, op.w, op, by_group)
     planner.draft.add(TransposedConvolution(origin, target, (), x.buffer, geometry, table, bias))
     _map_result(planner, op.result, target)
 
@@ -156,50 +157,10 @@ def plan_bilinear(planner: Planner, op: nn.ResizeOp) -> None:
         places = (Table(role, "int32_t", place.astype(np.int32)) for place in (first, second))
         return (*places, Table(f"{role}.weight", "float", weight))  # pyright: ignore[reportReturnType]  # it is three
 
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     rows, columns = tables("row", h, p), tables("column", w, q)
     planner.draft.add(Bilinear(origin, target, (), x.buffer, n, c, h, w, rows, columns))
     _map_result(planner, op.result, target)
-
-
-def _recurrent(planner: Planner, op: nn.RecurrentOp) -> None:
-    """Sequences N T C in the network's order; the last state stays in buffers of its own."""
-    x, (n, t, c) = planner.plain(op.x, op), shape_of(op.x)
-    outputs, state, *_ = op.results
-    _, units = shape_of(state)
-    kind = "lstm" if isinstance(op, nn.LstmOp) else "gru"
-    origin = planner.origin(op, f"{kind} {text(shape_of(op.x))} -> {text(shape_of(outputs))}")
-    names = ("weight_input", "weight_hidden", "bias_input", "bias_hidden")
-    w_input, w_hidden, *biases = (
-        _moved(f"{origin.layer}.{name}", planner, v, op, np.transpose)
-        for name, v in zip(names, (op.w_input, op.w_hidden, *op.biases), strict=False)
-    )
-    target, hidden = _floats(planner, outputs), _floats(planner, state)
-    cell = _floats(planner, op.cell) if isinstance(op, nn.LstmOp) else None
-    planner.draft.add(
-        Recurrent(
-            origin,
-            target,
-            (),
-            kind,
-            x.buffer,
-            n,
-            t,
-            c,
-            units,
-            w_input,
-            w_hidden,
-            (biases[0], biases[1]) if biases else None,
-            bool(op.reverse.value.data),
-            planner.draft.buffer("float", 2 * op.GATES * units),
-            hidden,
-            cell,
-        )
-    )
-    in_network_order(planner, outputs, Value(target, (n, t, units)), op)
-    planner.values[state] = Value(hidden, (n, units))
-    if isinstance(op, nn.LstmOp) and cell is not None:
-        planner.values[op.cell] = Value(cell, (n, units))
 
 
 FLOAT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
@@ -210,7 +171,5 @@ FLOAT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
     nn.TransposedConv2dOp: _transposed_convolution,
     nn.TransposedConv1dOp: _transposed_convolution,
     nn.LinearOp: _linear,
-    nn.LstmOp: _recurrent,
-    nn.GruOp: _recurrent,
 }
 """How each op of this file is planned."""

@@ -44,6 +44,7 @@ from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
+from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
 from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -104,7 +105,10 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
-            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RESAMPLE_PLANS).items()},
+            **{
+                kind: partial(plan, self)
+                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+            },
         }
 
     def run(self) -> Program:

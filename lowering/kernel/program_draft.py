@@ -17,12 +17,13 @@ from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.stages import Join
 from hapir.lowering.kernel.steps import (
     Bilinear,
+    Concat,
     Convolution,
     Depthwise,
     Elementwise,
+    Matmul,
     Move,
     Norm,
-    Recurrent,
     Step,
     TransposedConvolution,
     reads,
@@ -112,10 +113,8 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
     if hasattr(step, "source"):
         source = reads(step)[0]
         changes["source"] = alias.get(source, source)
-    elif hasattr(step, "sources"):
-        changes["sources"] = tuple(alias.get(b, b) for b in reads(step))
-    if isinstance(step, Loops):
-        changes["operands"] = tuple(alias.get(b, b) for b in step.operands)
+    elif isinstance(step, Concat | Matmul | Loops):
+        changes["sources"] = tuple(alias.get(b, b) for b in step.sources)
     if isinstance(step, Norm):
         changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class
@@ -185,8 +184,6 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
         found += [factors for factors in step.factors if isinstance(factors, Table)]
     if isinstance(step, Bilinear):
         found += [*step.rows, *step.columns]
-    if isinstance(step, Recurrent):
-        found += [step.w_input, step.w_hidden, *(step.biases or ())]
     if isinstance(step, Move):
         found += [axis.read for axis in step.axes if isinstance(axis.read, Table)]
     found += stage_tables(step.stages)

@@ -305,28 +305,6 @@ class Bilinear(Step):
 
 
 @dataclass(frozen=True)
-class Recurrent(Step):
-    """An LSTM or GRU over the steps of N T C. Weights lie `[input][gate]` and `[hidden][gate]`.
-
-    `hidden` and `cell` are buffers N H that hold the last state afterwards; `gates` is scratch: two rows of all gates.
-    """
-
-    kind: Literal["lstm", "gru"]
-    source: int
-    batch: int
-    length: int
-    inputs: int
-    units: int
-    w_input: Table
-    w_hidden: Table
-    biases: tuple[Table, Table] | None
-    reverse: bool
-    gates: int
-    hidden: int
-    cell: int | None
-
-
-@dataclass(frozen=True)
 class Softmax(Step):
     """Softmax of each row."""
 
@@ -346,7 +324,7 @@ class Argmax(Step):
 
 _OneSource = (
     *(KernelStep, Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
-    *(ResponseNorm, Recurrent, Softmax, Argmax),
+    *(ResponseNorm, Softmax, Argmax),
 )
 
 
@@ -368,12 +346,10 @@ def reads(step: Step) -> tuple[int, ...]:
 
 
 def scratch(step: Step) -> tuple[int, ...]:
-    """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
+    """The buffers a step uses while it runs beside its target."""
     found = list(step.own_scratch)
     if isinstance(step, Pool):
         found.append(step.sums)
     if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
-    if isinstance(step, Recurrent):
-        found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]
     return tuple(found)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from hapir.diagnostics import HapirError
@@ -40,7 +40,7 @@ def model_of(
         if name.strip() and name not in constants
     ]
     stored = [numpy_helper.from_array(inputs[name], name) for name in constants]
-    graph = helper.make_graph([node], "g", given, [helper.ValueInfoProto(name=name) for name in results], stored)
+    graph = helper.make_graph([node], "g", given, [ValueInfoProto(name=name) for name in results], stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
@@ -58,7 +58,8 @@ def compare(
     model = model_of(kind, inputs, count, opset, constants, **attributes)
     values = {name: array for name, array in inputs.items() if name.strip() and name not in constants}
     if onnx_itself:
-        expected: list[Any] = list(ReferenceEvaluator(model).run(None, values) or [])
+        itself: Any = ReferenceEvaluator(model)  # its types are partly unknown
+        expected: list[Array] = itself.run(None, values)
     else:
         expected = ort.InferenceSession(model.SerializeToString(), SESSION, ["CPUExecutionProvider"]).run(None, values)
     converted = convert(graph_of(model), "n")
@@ -199,7 +200,7 @@ def test_indices(data: st.DataObject, x: Array) -> None:
     compare("GatherND", {"x": x, "indices": places}, "indices")
     updates = np.zeros((1, *x.shape[deep:]), x.dtype)
     compare("ScatterND", {"x": x, "indices": places[:1], "updates": updates}, "indices")
-    chosen = np.arange(x.shape[axis]) % 2 == 0
+    chosen = np.array([i % 2 == 0 for i in range(x.shape[axis])])
     compare("Compress", {"x": x, "chosen": chosen}, "chosen", axis=axis)
 
 
@@ -287,7 +288,7 @@ def test_sampling(data: st.DataObject, sizes: list[int], mode: str, kind: str, b
 def test_what_is_plain_resizing(mode: str, kind: str, near: str, new: tuple[int, int], op: str) -> None:
     x = np.random.default_rng(3).standard_normal((1, 2, 4, 4), dtype=np.float32)
     inputs = {"x": x, "": np.empty(0, np.float32), " ": np.empty(0, np.float32), "sizes": integers(1, 2, *new)}
-    attributes = {"mode": mode, "coordinate_transformation_mode": kind, "nearest_mode": near}
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": kind, "nearest_mode": near}
     assert layers(compare("Resize", inputs, "sizes", close=True, **attributes)) == [op]
 
 

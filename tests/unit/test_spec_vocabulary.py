@@ -44,7 +44,8 @@ network sequences(signal: f32[1, 3, 20]) -> (scores: f32[1, 5], last: f32[1, 8],
     p2 = avg_pool1d(p1, kernel = 3, stride = 1, padding = 1, count_include_pad = true)
     n1 = layer_norm(transpose(p2, axes = [0, 2, 1]))
     l1 = lstm(n1, units = 8)
-    g1 = gru(l1, units = 4, bias = false, reverse = true)
+    u1 = rnn(l1, l1.h, units = 8, given = initial_h, activations = "leaky_relu(0.1)", clip = 5)
+    g1 = gru(u1, units = 4, bias = false, reverse = true)
     s = split(g1, sizes = [1, 3], axis = 2)
     q = matmul(transpose(s2, axes = [0, 2, 1]), s1)
     f1 = dense(concat(flatten(q), g1.h, l1.h), units = 5)
@@ -167,7 +168,9 @@ def test_every_layer_statement_is_built_here_or_there():
     # the 1-D pools build the ops of the others; indices, no floats, are tested with the pools
     others = {"max_pool1d", "avg_pool1d", "max_pool_indices"}
     functions = {*FUNCTIONS, "cast", "constant"}  # those of test_spec_functions
-    assert built | others | functions | {"gather"} == set(universe().layers)
+    # those of quantized networks are in test_spec_quantized
+    quantized = {name for name, layer in universe().layers.items() if layer().__module__ == "hapir.dialects.num_layers"}
+    assert built | others | functions | quantized | {"gather"} == set(universe().layers)
 
 
 def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32[1, 4, 8, 8]") -> str:
@@ -247,6 +250,17 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("local_response_norm(x, bias = 0)", "HAP0305", "bias must be positive"),
         ("lstm(x, units = 4)", "HAP0301", "a recurrent layer needs a sequence N x T x C, got shape 1x4x8x8"),
         ("gru(x, units = 0)", "HAP0305", "units must be at least 1, got 0"),
+        ("rnn(x, units = 4, given = [lengths, lengths])", "HAP0305", "given names lengths twice"),
+        ("rnn(x, units = 4, given = lengths)", "HAP0301", "`given` names 1 tensors, 0 stand behind the sequence"),
+        ("rnn(x, units = 4, given = start)", "HAP0304", "`given` takes one of weight_input, weight_hidden"),
+        (
+            "rnn(x, x, units = 4, bias = false, given = bias_input)",
+            "HAP0305",
+            "a layer without bias takes none as given",
+        ),
+        ("lstm(x, units = 4, activations = [tanh, tanh])", "HAP0305", "activations are 3 here, got 2"),
+        ("rnn(x, units = 4, activations = swish)", "HAP0305", "a cell has no activation 'swish'; it has sigmoid, tanh"),
+        ("rnn(x, units = 4, clip = 0)", "HAP0305", "clip must be above 0, got 0"),
     ],
 )
 def test_what_does_not_fit(call: str, code: str, message: str):

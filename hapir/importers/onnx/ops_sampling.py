@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -12,144 +13,148 @@ from hapir.importers.onnx.nodes import Call, Unsupported, axis_in, handles
 from hapir.importers.onnx.ops_layout import EMPTY, constant_integers
 
 _COORDINATES = {kind.value: kind for kind in nn.Coordinates if kind != nn.Coordinates.crop}
-_COORDINATES |= {"tf_crop_and_resize": nn.Coordinates.crop, "tf_half_pixel_for_nn": nn.Coordinates.half_pixel}
+_COORDINATES["tf_crop_and_resize"] = nn.Coordinates.crop
 _NEAREST = {
     "round_prefer_floor": nn.Nearest.half_down,
     "round_prefer_ceil": nn.Nearest.half_up,
     "floor": nn.Nearest.floor,
     "ceil": nn.Nearest.ceil,
 }
-_MODES = {"nearest": nn.SampleMode.nearest, "linear": nn.SampleMode.linear, "cubic": nn.SampleMode.cubic}
+
+
+@dataclass(frozen=True)
+class Along:
+    """How one axis is sampled: its new size, its scale, and the ends of the region in parts of it."""
+
+    axis: int
+    size: int
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+
+    def changes(self, shape: Sequence[int]) -> bool:
+        """Whether the axis of such a tensor is not as it was."""
+        return (self.size, self.scale, self.start, self.end) != (shape[self.axis], 1.0, 0.0, 1.0)
+
+    def stretches(self, shape: Sequence[int]) -> bool:
+        """Whether the scale is the new size over the old one."""
+        return self.scale == self.size / shape[self.axis]
 
 
 @handles("Upsample")
 def upsample(call: Call) -> SSAValue:
     """Scales of all axes; result i lies at i / scale, and the nearest element is below it."""
-    rank = len(call.shape(0))
+    shape = call.shape(0)
     given = call.constant(1) if call.has(1) else call.attribute("scales")
     scales = None if given is None else [float(s) for s in np.asarray(given).reshape(-1)]
     if scales is None:  # version 1
-        scales = [1.0] * (rank - 2) + [call.real("height_scale", 1.0), call.real("width_scale", 1.0)]
+        scales = [1.0] * (len(shape) - 2) + [call.real("height_scale", 1.0), call.real("width_scale", 1.0)]
     mode = call.word("mode", "nearest").replace("bilinear", "linear")
     if mode not in ("nearest", "linear"):
         raise Unsupported(f"the mode is `{mode}`", "nearest or linear")
-    sampling = nn.Sampling(_MODES[mode], nn.Coordinates.asymmetric, nn.Nearest.floor)
-    return sampled(call, list(range(rank)), _rounded(call.shape(0), scales), scales, sampling, None)
+    sampling = nn.Sampling(nn.SampleMode(mode), nn.Coordinates.asymmetric, nn.Nearest.floor)
+    return sampled(call, _scaled(shape, range(len(shape)), scales), sampling)
 
 
-def _rounded(shape: Sequence[int], scales: Sequence[float]) -> list[int]:
-    if len(scales) != len(shape):
-        raise Unsupported(f"{len(scales)} scales are not those of {len(shape)} axes")
-    return [int(np.floor(size * scale)) for size, scale in zip(shape, scales, strict=True)]
+def _scaled(shape: Sequence[int], axes: Sequence[int], scales: Sequence[float]) -> list[Along]:
+    """Sizes are rounded down."""
+    _check_count("scales", len(scales), len(axes))
+    return [Along(axis, int(shape[axis] * scale), scale) for axis, scale in zip(axes, scales, strict=True)]
+
+
+def _sized(shape: Sequence[int], axes: Sequence[int], sizes: Sequence[int], policy: str) -> list[Along]:
+    """Sizes as they are given; or one scale for all axes, by which none becomes larger, or smaller, than its size."""
+    _check_count("sizes", len(sizes), len(axes))
+    scales = [size / shape[axis] for axis, size in zip(axes, sizes, strict=True)]
+    if policy == "stretch":
+        return [Along(*line) for line in zip(axes, sizes, scales, strict=True)]
+    if policy not in ("not_larger", "not_smaller"):
+        raise Unsupported(f"the policy of sizes is `{policy}`", "stretch, not_larger or not_smaller")
+    scale = min(scales) if policy == "not_larger" else max(scales)
+    return [Along(axis, int(shape[axis] * scale + 0.5), scale) for axis in axes]
+
+
+def _check_count(what: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise Unsupported(f"{found} {what} are not those of {wanted} axes")
 
 
 @handles("Resize")
 def resize(call: Call) -> SSAValue:
     """Version 10 has scales as input 1; later ones a region, scales or sizes."""
-    first = call.opset < 11
-    shape = call.shape(0)
+    first, shape = call.opset < 11, call.shape(0)
     axes = [axis_in(a, len(shape)) for a in call.integers("axes", range(len(shape)))]
+    sampling = _sampling(call, first)
+    given = 1 if first else 2
+    if call.has(given) and call.constant(given).size:
+        along = _scaled(shape, axes, [float(s) for s in call.constant(given).reshape(-1)])
+    else:
+        policy = call.word("keep_aspect_ratio_policy", "stretch")
+        along = _sized(shape, axes, constant_integers(call, 3, ""), policy)
+    if sampling.coordinates == nn.Coordinates.crop:
+        ends = [float(v) for v in call.constant(1).reshape(-1)]
+        _check_count("ends of the region", len(ends), 2 * len(axes))
+        pairs = zip(along, ends[: len(axes)], ends[len(axes) :], strict=True)
+        along = [replace(line, start=start, end=end) for line, start, end in pairs]
+    return sampled(call, along, sampling)
+
+
+def _sampling(call: Call, first: bool) -> nn.Sampling:
+    """What the attributes say, without what says nothing in a mode; `first` is version 10, which has only the mode."""
     mode = call.word("mode", "nearest")
     kind = call.word("coordinate_transformation_mode", "asymmetric" if first else "half_pixel")
     near = call.word("nearest_mode", "floor" if first else "round_prefer_floor")
-    for what, word, known in (("mode", mode, _MODES), ("coordinates", kind, _COORDINATES), ("nearest", near, _NEAREST)):
+    for what, word, known in (
+        ("mode", mode, [*nn.SampleMode]),
+        ("transformation of coordinates", kind, [*_COORDINATES]),
+        ("nearest element", near, [*_NEAREST]),
+    ):
         if word not in known:
-            raise Unsupported(f"the {what} are `{word}`", ", ".join(known))
-    region = None
-    if _COORDINATES[kind] == nn.Coordinates.crop:
-        region = [float(v) for v in call.constant(1).reshape(-1)]
-        if len(region) != 2 * len(axes):
-            raise Unsupported(f"the region has {len(region)} numbers, {len(axes)} axes have twice as many")
-    sampling = nn.Sampling(
-        _MODES[mode],
-        _COORDINATES[kind],
-        _NEAREST[near],
-        call.real("cubic_coeff_a", -0.75),
-        bool(call.integer("exclude_outside")),
-        bool(call.integer("antialias")),
-        call.real("extrapolation_value"),
-    )
-    old = [shape[axis] for axis in axes]
-    given = 1 if first else 2
-    if call.has(given) and call.constant(given).size:
-        scales = [float(s) for s in call.constant(given).reshape(-1)]
-        return sampled(call, axes, _rounded(old, scales), scales, sampling, region)
-    sizes = constant_integers(call, 3, "")
-    if len(sizes) != len(axes):
-        raise Unsupported(f"{len(sizes)} sizes are not those of {len(axes)} axes")
-    scales = [new / size for new, size in zip(sizes, old, strict=True)]
-    policy = call.word("keep_aspect_ratio_policy", "stretch")
-    if policy != "stretch":
-        scales = [min(scales) if policy == "not_larger" else max(scales)] * len(axes)
-        sizes = [int(np.floor(size * scales[0] + 0.5)) for size in old]
-    return sampled(call, axes, sizes, scales, sampling, region)
+            raise Unsupported(f"the {what} is `{word}`", ", ".join(known))
+    plain = nn.Sampling(nn.SampleMode(mode), _COORDINATES[kind], antialias=bool(call.integer("antialias")))
+    if plain.coordinates == nn.Coordinates.crop:
+        plain = replace(plain, outside=call.real("extrapolation_value"))
+    if mode == "nearest":
+        return replace(plain, nearest=_NEAREST[near])
+    if mode == "cubic":
+        plain = replace(plain, sharpness=call.real("cubic_coeff_a", plain.sharpness))
+    return replace(plain, inside=bool(call.integer("exclude_outside")))
 
 
-def sampled(
-    call: Call,
-    axes: Sequence[int],
-    sizes: Sequence[int],
-    scales: Sequence[float],
-    sampling: nn.Sampling,
-    region: Sequence[float] | None,
-) -> SSAValue:
+def sampled(call: Call, along: Sequence[Along], sampling: nn.Sampling) -> SSAValue:
     """x sampled along these axes: as `nn.resize` where that says the same, else as `nn.resample`."""
     x, shape = call.tensor(0), call.shape(0)
-    if min(sizes) < 1:
+    if any(line.size < 1 for line in along):
         raise Unsupported("the result is empty", EMPTY)
-    ends = (
-        [(0.0, 1.0)] * len(axes) if region is None else list(zip(region[: len(axes)], region[len(axes) :], strict=True))
-    )
-    changed = [i for i, axis in enumerate(axes) if (sizes[i], scales[i], ends[i]) != (shape[axis], 1.0, (0.0, 1.0))]
-    if not changed:
+    along = [line for line in along if line.changes(shape)]
+    if not along:
         return x
-    axes, sizes, scales, ends = ([values[i] for i in changed] for values in (axes, sizes, scales, ends))
-    mode = _as_resize(shape, axes, sizes, scales, sampling)
+    axes, sizes = [line.axis for line in along], [line.size for line in along]
+    stretched = all(line.stretches(shape) for line in along)
+    mode = _as_resize(shape, along, sampling) if stretched else None
     if mode is not None:
-        new = {2: shape[2], 3: shape[3], **dict(zip(axes, sizes, strict=True))}
+        new = {axis: shape[axis] for axis in (2, 3)} | dict(zip(axes, sizes, strict=True))
         return call.add(nn.ResizeOp(x, new[2], new[3], mode=mode, layer=call.layer))
-    exact = [new / shape[axis] == scale for axis, new, scale in zip(axes, sizes, scales, strict=True)]
+    scales = None if stretched else [line.scale for line in along]
+    region = [line.start for line in along] + [line.end for line in along]
+    crops = sampling.coordinates == nn.Coordinates.crop
     return call.add(
-        nn.ResampleOp(
-            x,
-            axes,
-            sizes,
-            _plain(sampling),
-            scales=None if all(exact) else scales,
-            region=None if region is None else [*(a for a, _ in ends), *(b for _, b in ends)],
-            layer=call.layer,
-        )
+        nn.ResampleOp(x, axes, sizes, sampling, scales=scales, region=region if crops else None, layer=call.layer)
     )
 
 
-def _plain(sampling: nn.Sampling) -> nn.Sampling:
-    """The same sampling without what says nothing in its mode."""
-    default = nn.Sampling()
-    return nn.Sampling(
-        sampling.mode,
-        sampling.coordinates,
-        sampling.nearest if sampling.mode == nn.SampleMode.nearest else default.nearest,
-        sampling.sharpness if sampling.mode == nn.SampleMode.cubic else default.sharpness,
-        sampling.inside and sampling.mode != nn.SampleMode.nearest,
-        sampling.antialias,
-        sampling.outside if sampling.coordinates == nn.Coordinates.crop else default.outside,
-    )
-
-
-def _as_resize(
-    shape: Sequence[int], axes: Sequence[int], sizes: Sequence[int], scales: Sequence[float], sampling: nn.Sampling
-) -> nn.ResizeMode | None:
-    """The mode of `nn.resize` that samples rows and columns of a map alike."""
-    ratios = [new / shape[axis] for axis, new in zip(axes, sizes, strict=True)]
-    if len(shape) != 4 or not set(axes) <= {2, 3} or ratios != list(scales) or sampling.antialias:
+def _as_resize(shape: Sequence[int], along: Sequence[Along], sampling: nn.Sampling) -> nn.ResizeMode | None:
+    """The mode of `nn.resize` that samples rows and columns of a map alike, where they are stretched."""
+    if len(shape) != 4 or not {line.axis for line in along} <= {2, 3} or sampling.antialias or sampling.inside:
         return None
     match sampling.mode, sampling.coordinates:
         case nn.SampleMode.nearest, nn.Coordinates.asymmetric if sampling.nearest == nn.Nearest.floor:
-            whole = all(new % shape[axis] == 0 for axis, new in zip(axes, sizes, strict=True))
+            # else the two may round differently where i / scale is an element
+            whole = all(line.size % shape[line.axis] == 0 for line in along)
             return nn.ResizeMode.nearest if whole else None
-        case nn.SampleMode.linear, nn.Coordinates.half_pixel if not sampling.inside:
+        case nn.SampleMode.linear, nn.Coordinates.half_pixel:
             return nn.ResizeMode.bilinear
-        case nn.SampleMode.linear, nn.Coordinates.align_corners if min(sizes) > 1 and not sampling.inside:
+        case nn.SampleMode.linear, nn.Coordinates.align_corners if all(line.size > 1 for line in along):
             return nn.ResizeMode.bilinear_corners
         case _:
             return None
