@@ -33,6 +33,7 @@ EXTRAS = {
     "lsprotocol": "lsp",
     "onnx": "onnx",
     "google": "onnx",
+    "onnxruntime": "onnxruntime",
 }
 """Modules that only an extra installs, and its name."""
 

@@ -5,6 +5,7 @@ and mapping, 07xx targets, 08xx tools and environment, 09xx models of other tool
 that is no longer given stays unused. A test checks that every code that the sources give is explained here.
 """
 
+from hapir.codes.backends import BACKENDS
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
@@ -36,6 +37,7 @@ CODES: dict[str, Code] = {
     **TOOLS,
     **OPT,
     **NETWORKS,
+    **BACKENDS,
     **ONNX,
     **IMPORTS,
 }

@@ -18,28 +18,36 @@ from hapir.dialects.nn_shapes import ShapeError
 from hapir.dialects.num import shape_of
 from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
-from hapir.importers.onnx.nodes import ONNX, Call, Unsupported, handlers, plain
+from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.lowering.network_edits import used_keys
 from hapir.weights import WeightStore
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A node that cannot be imported: why, and the nearest form that can."""
+    """A node that cannot be imported: why, and the nearest form that can.
+
+    `value` is the input that must be constant, where this is what is wrong.
+    """
 
     node: GraphNode
     reason: str
     nearest: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names."""
+    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names.
+
+    `untried` are nodes that may be right, but read what a missing one does not give.
+    """
 
     module: ModuleOp
     weights: WeightStore
     missing: tuple[Missing, ...]
     layers: dict[str, GraphNode]
+    untried: tuple[GraphNode, ...]
 
 
 def convert(graph: Graph, name: str) -> Converted:
@@ -100,6 +108,8 @@ class _Converter:
         missing: list[Missing] = []
         layers: dict[str, GraphNode] = {}
         folded: set[int] = set()
+        untried: list[GraphNode] = []
+        read = {name for node in self._graph.nodes for name in node.inputs if name} | set(self._graph.outputs)
         table = handlers()
         for node in self._graph.nodes:
             if self._folded(node):
@@ -118,16 +128,21 @@ class _Converter:
                 for output, value in zip(node.outputs, outputs, strict=False):
                     if output and value is not None:
                         self._values[output] = value
+                left = [output for output in node.outputs if output in read and output not in self._values]
+                if left:
+                    missing.append(Missing(node, f"its output `{left[0]}` is not computed"))
             except _Unknown:
-                continue
+                untried.append(node)
             except Unsupported as error:
-                missing.append(Missing(node, error.reason, error.nearest))
+                value = error.value if isinstance(error, NotConstant) else None
+                missing.append(Missing(node, error.reason, error.nearest, value))
             except (ShapeError, VerifyException, ValueError) as error:
                 missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
         network = self._network
         module = ModuleOp([network])
         live = self._live(folded)
         missing = [m for m in missing if id(m.node) in live]
+        untried = [node for node in untried if id(node) in live]
         if not missing:
             returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
@@ -135,7 +150,7 @@ class _Converter:
             network.set_result_types()
             self._drop_unused(module)
             layers = {name: node for name, node in layers.items() if id(node) in live}
-        return Converted(module, self._weights, tuple(missing), layers)
+        return Converted(module, self._weights, tuple(missing), layers, tuple(untried))
 
     # --- what need not be computed ------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Folder:
 
     def results(self, node: GraphNode, inputs: Inputs) -> list[Array] | None:
         """The outputs of a node of ONNX's own, or None where it stays. An input that is left out is None."""
-        rule = _RULES.get(node.op)
+        rule = RULES.get(node.op)
         if rule is None or node.domain or not inputs or inputs[0] is None or self._moved > TOTAL:
             return None
         self._moved += sum(array.size for array in inputs if array is not None)
@@ -255,7 +255,7 @@ def _reduce(function: Callable[..., Any]) -> Rule:
     return rule
 
 
-_RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, Rule] = {
     "Abs": _elementwise(np.abs),
     "Add": _elementwise(np.add),
     "And": _elementwise(np.logical_and),

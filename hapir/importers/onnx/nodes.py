@@ -24,7 +24,18 @@ ONNX = ""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
-FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+FAMILIES = (
+    "control",
+    "elementwise",
+    "reduce",
+    "layout",
+    "products",
+    "pools",
+    "norms",
+    "recurrent",
+    "quantized",
+    "qonnx",
+)
 """The files `ops_*` that register handlers."""
 
 Result = SSAValue | Sequence[SSAValue | None]
@@ -38,6 +49,14 @@ class Unsupported(Exception):
         super().__init__(reason)
         self.reason = reason
         self.nearest = nearest
+
+
+class NotConstant(Unsupported):
+    """An input must be constant and is computed, or given at run time: its name is `value`."""
+
+    def __init__(self, index: int, value: str):
+        super().__init__(f"input {index} `{value}` must be constant", "an initializer, or a Constant node")
+        self.value = value
 
 
 class Values(Protocol):
@@ -102,7 +121,7 @@ class Call:
         name = self._given(index)
         array = self._values.constant(name)
         if array is None:
-            raise Unsupported(f"input {index} `{name}` must be constant", "an initializer, or a Constant node")
+            raise NotConstant(index, name)
         return array
 
     def shape(self, index: int) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -13,7 +14,7 @@ from hapir.importers.onnx.convert import Missing, try_convert
 from hapir.importers.onnx.graph import graph_of
 from hapir.importers.onnx.limits import shown
 from hapir.importers.onnx.load import load_file
-from hapir.importers.onnx.model import Graph, tensor_of
+from hapir.importers.onnx.model import Graph, GraphNode, tensor_of
 from hapir.report.table import table
 from hapir.spec.tensor_types import type_text
 
@@ -29,16 +30,20 @@ class Gap:
 
 @dataclass(frozen=True)
 class OperatorCoverage:
-    """An operator of a model: how many nodes it has, and what is missing."""
+    """An operator of a model: how many nodes it has, and what is missing.
+
+    `untried` are nodes that read what others do not give: whether they can be imported shows when those can.
+    """
 
     operator: str
     nodes: int
+    untried: int
     missing: tuple[Gap, ...]
 
     @property
     def imported(self) -> int:
         """Nodes that can be imported."""
-        return self.nodes - sum(len(gap.nodes) for gap in self.missing)
+        return self.nodes - self.untried - sum(len(gap.nodes) for gap in self.missing)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,13 @@ class Coverage:
             f"inputs: {', '.join(f'{name}: {type_}' for name, type_ in self.inputs.items())}",
             f"outputs: {', '.join(self.outputs)}",
             "",
-            table(("operator", "nodes", "imported"), [(o.operator, o.nodes, o.imported) for o in self.operators]),
+            table(
+                ("operator", "nodes", "imported", "not tried", "missing"),
+                [
+                    (o.operator, o.nodes, o.imported, o.untried, o.nodes - o.imported - o.untried)
+                    for o in self.operators
+                ],
+            ),
             "",
             f"{good} of {nodes} nodes can be imported",
         ]
@@ -104,16 +115,18 @@ def coverage(path: Path, *, batch: int | None = None, dims: Mapping[str, int] | 
 def coverage_of(graph: Graph, model: str) -> Coverage:
     """The coverage of a graph. Raises HapirError (HAP0991) for inputs that cannot be imported."""
     converted = try_convert(graph, "network")
-    counts: dict[str, int] = {}
-    for node in graph.nodes:
-        operator = _operator(node.domain, node.op)
-        counts[operator] = counts.get(operator, 0) + 1
+    counts, untried = _counted(graph.nodes), _counted(converted.untried)
     gaps: dict[str, dict[tuple[str, str | None], list[str]]] = {}
     for missing in converted.missing:
         reasons = gaps.setdefault(_operator(missing.node.domain, missing.node.op), {})
         reasons.setdefault((missing.reason, missing.nearest), []).append(_name(missing))
     operators = [
-        OperatorCoverage(name, count, tuple(Gap(*why, tuple(nodes)) for why, nodes in gaps.get(name, {}).items()))
+        OperatorCoverage(
+            name,
+            count,
+            untried.get(name, 0),
+            tuple(Gap(*why, tuple(nodes)) for why, nodes in gaps.get(name, {}).items()),
+        )
         for name, count in sorted(counts.items())
     ]
     types = {name: tensor_of(graph.types[name]) for name in graph.inputs}
@@ -127,6 +140,10 @@ def coverage_of(graph: Graph, model: str) -> Coverage:
         sum(macs(op) for op in converted.module.walk()),
         graph.warnings,
     )
+
+
+def _counted(nodes: Sequence[GraphNode]) -> Counter[str]:
+    return Counter(_operator(node.domain, node.op) for node in nodes)
 
 
 def _operator(domain: str, op: str) -> str:
