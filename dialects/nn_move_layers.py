@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from xdsl.ir import SSAValue
+from xdsl.utils.str_enum import StrEnum
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import integers
 from hapir.dialects.nn_layers import LayerDefinition, Parameters
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.dialects.num import shape_of
@@ -57,6 +60,16 @@ class Slice(LayerDefinition):
                 size = max(0, -(-(shape[axis] - first) // step) if step > 0 else first // -step + 1)
             cuts[axis] = first, size or 0, step
         return nn.SliceOp(inputs[0], *zip(*cuts, strict=True), layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.SliceOp):
+            return {}
+        shape = shape_of(op.x)
+        axes = [a for a, cut in enumerate(op.cuts) if cut != (0, shape[a], 1)] or [0]
+        starts, sizes, steps = zip(*(op.cuts[a] for a in axes), strict=True)
+        said = {"axis": tuple(axes), "start": starts, "size": sizes, "step": steps}
+        return {name: values[0] if len(set(values)) == 1 else values for name, values in said.items()}
 
 
 @dataclass(frozen=True)
@@ -154,3 +167,11 @@ class Resample(LayerDefinition):
             self.outside,
         )
         return nn.ResampleOp(inputs[0], axes, sizes, sampling, scales=self.scale, region=self.region, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.ResampleOp):
+            return {}
+        said = dataclasses.asdict(op.sampling) | {"axes": tuple(integers(op.axes)), "size": tuple(integers(op.sizes))}
+        said["scale"] = None if op.scales is None else tuple(scale for _, _, scale, _ in op.along)
+        return {name: str(value) if isinstance(value, StrEnum) else value for name, value in said.items()}

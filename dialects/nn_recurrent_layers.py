@@ -111,11 +111,11 @@ class Recurrent(LayerDefinition):
         }
 
     @classmethod
-    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
         return [0, *cls._places(op).values()]
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"given": tuple(cls._places(op))}
 
     @property
@@ -167,11 +167,11 @@ class Lstm(Recurrent):
         }
 
     @classmethod
-    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
         return [0, *cls._places(op).values()]
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"given": tuple(cls._places(op))}
 
     @property

@@ -275,6 +275,8 @@ class ResampleOp(UnaryOp):
             values = self.scales if name == "scales" else self.region
             if values is not None and len(values) != count:
                 raise VerifyException(f"nn.resample along {len(axes)} axes needs {count} {name}, got {len(values)}")
+        if self.region is not None and sampling.coordinates != Coordinates.crop:
+            raise VerifyException(f"nn.resample at {sampling.coordinates} has no region, only at crop")
         numbers = [scale for _, _, scale, _ in self.along]
         if not all(isfinite(scale) and scale > 0 for scale in numbers):
             raise VerifyException(f"the scales of nn.resample must be positive and finite, got {numbers}")

@@ -115,6 +115,8 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
         changes["source"] = alias.get(source, source)
     elif isinstance(step, Concat | Matmul | Loops):
         changes["sources"] = tuple(alias.get(b, b) for b in step.sources)
+    if isinstance(step, Norm):
+        changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class
 
 

@@ -20,12 +20,13 @@ from hapir.reference.values import dtype_of
 from hapir.weights import Array, WeightStore
 from tests.property.network_builder import NetworkBuilder
 from tests.property.test_c_reference import DEFAULT, QUICK, SWEEP, Job, check, several
+from tests.property.wider_layers import slices
 
 LARGEST = 600
 """Elements above which nothing grows any more."""
 
 ELEMENTS: tuple[Attribute, ...] = (
-    *(f32, f32, SI8, UI8, signed(16), signed(32), unsigned(1)),
+    *(f32, f32, SI8, UI8, signed(16), signed(32), signed(64), unsigned(1)),
     AffineType(UI8, FloatData(0.5), 3),
 )
 
@@ -47,7 +48,7 @@ def _step(draw: st.DrawFn, build: NetworkBuilder, x: SSAValue) -> SSAValue:
         case "transpose":
             return build.append(nn.TransposeOp(x, draw(st.permutations(range(len(shape)))), layer=name))
         case "slice":
-            cuts = [draw(_cut(size)) for size in shape]
+            cuts = [draw(slices(size)) for size in shape]
             return build.append(nn.SliceOp(x, *zip(*cuts, strict=True), layer=name))
         case "split":
             first = draw(st.integers(1, shape[axis]))
@@ -67,9 +68,7 @@ def _step(draw: st.DrawFn, build: NetworkBuilder, x: SSAValue) -> SSAValue:
             places = st.integers(-shape[axis], shape[axis] - 1)
             count = int(np.prod(wanted))
             indices = np.array(draw(st.lists(places, min_size=count, max_size=count)), np.int32).reshape(wanted)
-            build.weights.put(f"{name}.index", indices)
-            index = build.append(nn.WeightOp(f"{name}.index", TensorType(signed(32), indices.shape)))
-            return build.append(nn.GatherOp(x, index, axis=axis, layer=name))
+            return build.gather(x, indices, axis)
         case "pad":
             mode = draw(st.sampled_from(nn.PadMode))
             limits = [size - 1 if mode == nn.PadMode.reflect else 2 for size in shape]
@@ -91,17 +90,6 @@ def _factors(draw: st.DrawFn, shape: Sequence[int]) -> list[int]:
 
 
 @st.composite
-def _cut(draw: st.DrawFn, whole: int) -> tuple[int, int, int]:
-    """Start, size and step of a slice of one axis; half of all axes stay."""
-    if draw(st.booleans()):
-        return 0, whole, 1
-    step = draw(st.sampled_from((-3, -2, -1, 1, 2, 3)))
-    start = draw(st.integers(0, whole - 1))
-    room = (whole - 1 - start) // step if step > 0 else start // -step
-    return start, draw(st.integers(1, room + 1)), step
-
-
-@st.composite
 def _resample(draw: st.DrawFn, x: SSAValue, axis: int, grows: bool, name: str) -> nn.ResampleOp:
     """Sampling along one axis or two, whatever the element type takes."""
     axes = sorted({axis, draw(st.integers(0, len(shape_of(x)) - 1))})
@@ -109,9 +97,10 @@ def _resample(draw: st.DrawFn, x: SSAValue, axis: int, grows: bool, name: str) -
     mode = draw(st.sampled_from(nn.SampleMode)) if is_float(x) else nn.SampleMode.nearest
     kinds = [c for c in nn.Coordinates if is_float(x) or c != nn.Coordinates.crop]
     smooth = mode != nn.SampleMode.nearest
+    kind = draw(st.sampled_from(kinds))
     sampling = nn.Sampling(
         mode,
-        draw(st.sampled_from(kinds)),
+        kind,
         draw(st.sampled_from(nn.Nearest)),
         draw(st.sampled_from((-0.75, -0.5))),
         draw(st.booleans()),
@@ -120,16 +109,16 @@ def _resample(draw: st.DrawFn, x: SSAValue, axis: int, grows: bool, name: str) -
     )
     scales = [size / shape_of(x)[a] * draw(st.floats(0.9, 1.1)) for a, size in zip(axes, sizes, strict=True)]
     ends = [draw(st.floats(-0.2, 0.5)) for _ in axes] + [draw(st.floats(0.6, 1.2)) for _ in axes]
-    return nn.ResampleOp(
-        x, axes, sizes, sampling, scales=scales if draw(st.booleans()) else None, region=ends, layer=name
-    )
+    region = ends if kind == nn.Coordinates.crop else None
+    scaled = scales if draw(st.booleans()) else None
+    return nn.ResampleOp(x, axes, sizes, sampling, scales=scaled, region=region, layer=name)
 
 
 @st.composite
 def moving_networks(draw: st.DrawFn) -> Job:
-    """A network of a few such ops on a tensor of one to five axes, its weights, and an input."""
+    """A network of a few such ops on a tensor of up to five axes, its weights, and an input."""
     element = draw(st.sampled_from(ELEMENTS))
-    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
+    shape = tuple(draw(st.lists(st.integers(1, 5), max_size=5)))
     build = NetworkBuilder([], draw(st.integers(0, 2**16)), WeightStore())
     stand_in = nn.WeightOp("x", TensorType(element, shape)).result
     value, results = stand_in, list[SSAValue]()
@@ -137,7 +126,6 @@ def moving_networks(draw: st.DrawFn) -> Job:
         value = draw(_step(build, value))
         results.append(value)
     kept = [results[-1], *(r for r in results[:-1] if draw(st.integers(0, 3)) == 0)]
-    kept = [v if shape_of(v) else build.append(nn.ReshapeOp(v, [1], axis=0, layer=build.name("one"))) for v in kept]
     network = build.finish("moving", stand_in, [(f"y{i}", v) for i, v in enumerate(kept)])
     return network, build.weights, {"image": _array(build.rng, element, shape)}
 

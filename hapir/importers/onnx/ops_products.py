@@ -24,7 +24,7 @@ def _kernel(call: Call) -> list[int]:
     sizes = list(call.shape(1)[2:])
     said = call.integers("kernel_shape", sizes)
     if said != sizes:
-        raise Unsupported(f"the kernel is said to be {said}, the weights are {sizes}")
+        raise Unsupported(f"the kernel is said to be {said}, the weights are {sizes}", "weights of that kernel")
     if len(call.shape(0)) != len(sizes) + 2 or len(sizes) not in (1, 2):
         raise Unsupported(f"windows slide along {len(call.shape(0)) - 2} axes", _AXES)
     return sizes

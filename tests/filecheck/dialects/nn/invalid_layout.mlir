@@ -328,3 +328,11 @@ nn.network @n (%x: tensor<2x4xsi8>) -> () inputs ["x"] results [] {
   %y = nn.resample %x axes [1] to [5] cubic at half_pixel : tensor<2x4xsi8> -> tensor<2x5xsi8>
   nn.return
 }
+
+// -----
+
+nn.network @n (%x: tensor<2x4xf32>) -> () inputs ["x"] results [] {
+  // expected-error@+1 {{nn.resample at asymmetric has no region, only at crop}}
+  %y = nn.resample %x axes [1] to [5] linear at asymmetric region [0.5, 1.0] : tensor<2x4xf32> -> tensor<2x5xf32>
+  nn.return
+}
