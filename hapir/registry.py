@@ -67,6 +67,8 @@ HAPIR = HapirUniverse(
         "rtl": lazy("dialects.rtl", "Rtl"),
     },
     all_passes={
+        "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "recognize_activations": lazy("lowering.canonical.recognize_activations", "RecognizeActivationsPass"),
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
         "prune": lazy("lowering.compress.prune", "PrunePass"),
