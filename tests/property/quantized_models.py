@@ -95,6 +95,20 @@ def zero_in(rng: np.random.Generator, dtype: str) -> Array:
     return np.asarray(rng.choice([limits.min, limits.max, rng.integers(limits.min, limits.max)])).astype(dtype)
 
 
+def _limits(dtype: str) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+_STEPS = (1.0, 3.0, 0.25)
+
+
+def _ties(rng: np.random.Generator) -> Arrays:
+    """Scales of few digits: in f32 sums meet ties which the exact product of sum and factor just misses."""
+    tenths = np.float32(rng.choice([0.1, 0.3, 0.7, 0.05, 0.01, 0.5]))
+    return {"xs": np.float32(1), "ws": tenths, "ys": np.float32(rng.choice(_STEPS))}
+
+
 PAIRS = (("uint8", "uint8"), ("uint8", "int8"), ("int8", "int8"))
 """Activations and weights that onnxruntime multiplies."""
 
@@ -137,10 +151,14 @@ def convolutions(draw: st.DrawFn, operator: str = "QLinearConv") -> Model:
         "yz": zero_in(rng, x_type),
     }
     largest = float(constants["xs"]) * float(np.max(constants["ws"])) * reach
-    # codes of the result that spread over their range, with many ties among them
     constants["ys"] = np.float32(largest / rng.uniform(50, 400))
     if draw(st.booleans()):
-        constants["b"] = rng.integers(-(1 << 16), 1 << 16, k).astype(np.int32)
+        constants |= _ties(rng)
+        x = np.clip(constants["xz"].astype(int) + rng.integers(-9, 10, x.shape), *_limits(x_type)).astype(x_type)
+        constants["w"] = np.clip(w_zero.astype(int) + rng.integers(-3, 4, w.shape), *_limits(w_type)).astype(w_type)
+    if draw(st.booleans()):
+        reach = 1 << 16 if constants["ys"] not in _STEPS else 20
+        constants["b"] = rng.integers(-reach, reach, k).astype(np.int32)
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", *(["b"] if "b" in constants else [])]
     node = helper.make_node(operator, names, ["y"], **attributes)
     return model([node], {"x": x}, {"y": (x_type, shape)}, constants)
@@ -172,5 +190,10 @@ def products(draw: st.DrawFn, operator: str = "QLinearMatMul") -> Model:
         "ys": np.float32(largest / rng.uniform(50, 400)),
         "yz": zero_in(rng, a_type),
     }
+    if not columns and draw(st.booleans()):
+        constants |= {"as": (ties := _ties(rng))["xs"], "bs": ties["ws"], "ys": ties["ys"]}
+        inputs["a"] = np.clip(constants["az"].astype(int) + rng.integers(-9, 10, a.shape), *_limits(a_type)).astype(
+            a_type
+        )
     node = helper.make_node(operator, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])
     return model([node], inputs, {"y": (a_type, (*stack, m, p))}, constants)
