@@ -20,7 +20,7 @@ parameters, in their order: `conv2d(x, w, ...)` convolves with the tensor `w`. O
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -64,6 +64,30 @@ class LayerDefinition(ABC):
     @abstractmethod
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
+
+    @classmethod
+    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+        """Options of the statement that makes this op; what `read_statement` finds itself is left out.
+
+        It finds options named like a property of the op, windows, sizes of the result and switches, and checks what
+        it found by `build`; only other options are said here. An op of another kind may raise LookupError.
+        """
+        return {}
+
+    @classmethod
+    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+        """The places of the operands that are tensors of the statement that makes this op, in the statement's order.
+
+        The other operands are parameters of its own. What a layer computes may stand for the first of them.
+        """
+        if cls.inputs is None:
+            return range(len(op.operands))
+        given = cls.inputs
+        while given < min(len(op.operands), cls.inputs + cls.parameters):
+            if isinstance(op.operands[given].owner, nn.WeightOp):
+                break
+            given += 1
+        return range(given)
 
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.

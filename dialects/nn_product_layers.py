@@ -181,7 +181,7 @@ class TransposedConv1d(LayerDefinition):
 
 @dataclass(frozen=True)
 class Dense(LayerDefinition):
-    """Fully connected layer of N C to N K, or of N T C to N T K, with K = `units`. Parameters: weight, bias.
+    """Fully connected layer of N C to N K with K = `units`. Parameters: weight, bias.
 
     `units`: the number of outputs.
 
@@ -199,12 +199,38 @@ class Dense(LayerDefinition):
         at_least_one(units=self.units)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        shape = shape_of(inputs[0])
-        if len(shape) not in (2, 3):
-            raise ShapeError(f"dense needs a matrix N x C, got shape {text(shape)}: flatten it first")
-        weight = weight_parameter(parameter, (self.units, shape[-1]), inputs[0], self.weights, self.weight_scale, layer)
+        shape = (self.units, channels_of(inputs[0], 2, "dense", ": flatten it first"))
+        weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
         bias = bias_parameter(parameter, self.units, inputs[0]) if self.bias else None
         return nn.DenseOp(inputs[0], weight, bias, layer=layer)
+
+
+@dataclass(frozen=True)
+class Linear(LayerDefinition):
+    """Fully connected layer along the last axis, of ... C to ... K with K = `units`: of steps N T C.
+
+    Parameters: weight, bias.
+
+    `units`: the number of outputs.
+
+    Example: `queries = linear(steps, units = 64)`
+    """
+
+    parameters: ClassVar[int] = 2
+
+    units: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one(units=self.units)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        shape = shape_of(inputs[0])
+        if len(shape) < 2:
+            raise ShapeError(f"linear needs an axis before the last one, got shape {text(shape)}")
+        weight = parameter("weight", (self.units, shape[-1]))
+        bias = parameter("bias", (self.units,)) if self.bias else None
+        return nn.LinearOp(inputs[0], weight, bias, layer=layer)
 
 
 @dataclass(frozen=True)

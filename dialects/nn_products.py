@@ -203,7 +203,7 @@ class Conv1dOp(ConvolutionOp):
 
 @irdl_op_definition
 class DenseOp(ProductOp):
-    """Fully connected: x N C or N T C, w K C, optional bias K -> N K or N T K, `y = x w^T + b` for each row of C.
+    """Fully connected: x N C, w K C, optional bias K -> N K, `y = x w^T + b`.
 
     Example: `%y = nn.dense %x, %w bias %b : (tensor<1x64xf32>, tensor<10x64xf32>, tensor<10xf32>) -> tensor<1x10xf32>`
     """
@@ -220,6 +220,38 @@ class DenseOp(ProductOp):
 
     def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
         return nn_shapes.dense(x, w, bias)
+
+
+@irdl_op_definition
+class LinearOp(LayerOp):
+    """Fully connected along the last axis of f32: x ... C, w K C, optional bias K -> ... K, `y = x w^T + b`.
+
+    What `nn.dense` is for N C, for tensors whose features come last: steps N T C of a transformer. Axis 1 is no axis of
+    features here, so that what prunes or quantizes channels leaves it alone.
+
+    Example: `%y = nn.linear %x, %w bias %b : (tensor<1x6x9xf32>, tensor<8x9xf32>, tensor<8xf32>) -> tensor<1x6x8xf32>`
+    """
+
+    name = "nn.linear"
+    x = operand_def(base(TensorType))
+    w = operand_def(base(TensorType))
+    bias = opt_operand_def(base(TensorType))
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = "$x `,` $w (`bias` $bias^)? (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
+
+    def __init__(self, x: SSAValue, w: SSAValue, bias: SSAValue | None = None, *, layer: str | None = None):
+        super().__init__(operands=[x, w, bias], result_types=[f32], properties={"layer": layer_attr(layer)})
+        infer_result(self)
+
+    @property
+    def keeps_items(self) -> bool:
+        return all(is_parameter(v) for v in (self.w, self.bias) if v is not None)
+
+    def result_type(self) -> Attribute:
+        need_float(self, *self.operands)
+        bias = None if self.bias is None else shape_of(self.bias)
+        return TensorType(f32, implied_shape(lambda: nn_shapes.linear(shape_of(self.x), shape_of(self.w), bias)))
 
 
 class TransposedConvolutionOp(LayerOp):

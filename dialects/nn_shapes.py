@@ -159,9 +159,16 @@ def _check_bias(bias: Shape | None, k: int) -> None:
 
 
 def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
-    """x N C or N T C, w K C, bias K -> N K or N T K."""
-    if len(x) not in (2, 3):
+    """x N C, w K C, bias K -> N K."""
+    if len(x) != 2:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
+    return linear(x, w, bias)
+
+
+def linear(x: Shape, w: Shape, bias: Shape | None) -> Shape:
+    """x ... C, w K C, bias K -> ... K."""
+    if len(x) < 2:
+        raise ShapeError(f"a layer over the last axis needs one before it, got shape {text(x)}")
     if len(w) != 2 or w[1] != x[-1]:
         raise ShapeError(f"the input has {x[-1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
     _check_bias(bias, w[0])
@@ -202,6 +209,28 @@ def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape]
         given = " and ".join(map(text, biases))
         raise ShapeError(f"a recurrent layer takes no bias or two of shape {gates * h}, got {given}")
     return n, t, h
+
+
+def recurrent_start(
+    outputs: tuple[int, int, int],
+    initial: Sequence[Shape],
+    states: int,
+    peephole: Shape | None,
+    lengths: Shape | None,
+) -> None:
+    """Check what a recurrent layer of outputs N T H may have beside its weights.
+
+    None or all of its states N H (or 1 H), peepholes 3H, lengths N.
+    """
+    n, _, h = outputs
+    if len(initial) not in (0, states) or any(shape not in ((n, h), (1, h)) for shape in initial):
+        count = "one initial state" if states == 1 else f"{states} initial states"
+        given = " and ".join(map(text, initial))
+        raise ShapeError(f"this layer takes none or {count} of shape {text((n, h))}, got {given}")
+    if peephole not in (None, (3 * h,)):
+        raise ShapeError(f"the peepholes need shape {3 * h}, got {text(peephole)}")
+    if lengths not in (None, (n,)):
+        raise ShapeError(f"the lengths need shape {n}, got {text(lengths)}")
 
 
 def gathered(x: Shape, taps: int, window: Window) -> Shape:

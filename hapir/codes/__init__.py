@@ -5,12 +5,14 @@ and mapping, 07xx targets, 08xx tools and environment, 09xx models of other tool
 that is no longer given stays unused. A test checks that every code that the sources give is explained here.
 """
 
+from hapir.codes.backends import BACKENDS
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
 from hapir.codes.factors import FACTORS
 from hapir.codes.imports import IMPORTS
 from hapir.codes.language import LANGUAGE
 from hapir.codes.machines import MACHINES
+from hapir.codes.networks import NETWORKS
 from hapir.codes.onnx import ONNX
 from hapir.codes.opt import OPT
 from hapir.codes.passes import PASSES
@@ -34,6 +36,8 @@ CODES: dict[str, Code] = {
     **TARGETS,
     **TOOLS,
     **OPT,
+    **BACKENDS,
     **ONNX,
+    **NETWORKS,
     **IMPORTS,
 }

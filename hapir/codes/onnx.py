@@ -89,9 +89,32 @@ ONNX = {
         "many nodes, or do not fit their calls.",
         'a function `f` with a node of op_type "f"',
     ),
+    "HAP0915": Code(
+        "other floats become float32",
+        "Networks compute in float32. Tensors of float16, bfloat16 and float64 become float32 when they are imported, "
+        "and casts between these types do nothing, so results differ by what the model would have rounded.",
+        "a model that was exported with half precision",
+    ),
     "HAP0916": Code(
         "input without a shape",
         "The model does not even say how many axes an input has.",
         "an input whose type has no shape",
+    ),
+    "HAP0917": Code(
+        "open batch",
+        "The model leaves its batch open and nothing was said about it, so the network takes one item at a time. It "
+        "can still be run on many.",
+        "hapir import model.onnx -o net.hap    // for `image: float32[N, 3, 224, 224]`",
+    ),
+    "HAP0918": Code(
+        "imported files exist",
+        "`hapir import` writes a spec and its weights. One of the two exists, and what was written into it would be "
+        "lost; `--force` replaces both.",
+        "hapir import model.onnx -o model.hap && hapir import model.onnx -o model.hap",
+    ),
+    "HAP0919": Code(
+        "name of an imported spec",
+        "The spec that `hapir import` writes ends in .hap; the weights lie beside it under the same name.",
+        "hapir import model.onnx -o model.txt",
     ),
 }

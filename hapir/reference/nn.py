@@ -1,9 +1,9 @@
 """What the products, pools and norms of `nn` compute, on arrays N C H W, N C L and N C.
 
-The other ops of the dialect are in `nn_elementwise`, `nn_layout` and `nn_recurrent`. Every function treats axis 0 as
-the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS in f32: convolutions and `dense`
-sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a window first, top to bottom,
-then the columns, left to right; all roundings are f32. A sequence N C L is a map of one row.
+The other ops of the dialect are in `nn_elementwise`, `nn_layout`, `nn_recurrent` and `nn_resize`. Every function treats
+axis 0 as the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS in f32: convolutions
+and `dense` sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a window first, top
+to bottom, then the columns, left to right; all roundings are f32. A sequence N C L is a map of one row.
 """
 
 from __future__ import annotations
@@ -345,6 +345,7 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
         single(nn.TransposedConv2dOp, _transposed_convolution_op),
         single(nn.TransposedConv1dOp, _transposed_convolution_op),
         single(nn.DenseOp, _dense_op),
+        single(nn.LinearOp, lambda _, v, __: dense(v[0], v[1], _bias(v))),
         single(nn.MatmulOp, lambda _, v, __: matmul(v[0], v[1])),
         single(nn.WeightOp, lambda op, _, setting: setting.weights[op.key.data]),
         single(nn.MaxPoolOp, lambda op, v, _: max_pool(v[0], op.window.window)),

@@ -104,10 +104,13 @@ def truncated(x: Array, dtype: np.dtype[Any], low: int | None = None, high: int 
 
 
 def _shifted(x: Array, y: Array, *, left: bool) -> Array:
-    width = 8 * x.dtype.itemsize
-    bits = np.minimum(y, x.dtype.type(width - 1))
-    moved = np.left_shift(x, bits) if left else np.right_shift(x, bits)
-    return np.where(y < width, moved, x.dtype.type(0))
+    last = x.dtype.type(8 * x.dtype.itemsize - 1)
+    inside = (y >= 0) & (y <= last)
+    bits = np.where(inside, y, last)
+    if left:
+        return np.where(inside, np.left_shift(x, bits), x.dtype.type(0))
+    moved = np.right_shift(x, bits)
+    return moved if x.dtype.kind == "i" else np.where(inside, moved, x.dtype.type(0))
 
 
 def _bool(function: Callable[..., Any]) -> Compute:

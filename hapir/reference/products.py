@@ -48,7 +48,7 @@ def modelled_product(op: ProductOp, x: Array, w: Array, bias: Array | None) -> n
         sums = _convolve(*as_maps, shifted, op.window.window, op.filter_groups, pad)
         sums = sums if bias is None else sums + bias.astype(np.int64)[:, None, None]
         return to_si32(sums if rows.ndim == 4 else sums[:, :, 0])
-    sums = _summed(rows.reshape(-1, rows.shape[-1]).T, columns, shifted).T.reshape(*rows.shape[:-1], -1)
+    sums = _summed(rows.T, columns, shifted).T
     return to_si32(sums if bias is None else sums + bias.astype(np.int64))
 
 

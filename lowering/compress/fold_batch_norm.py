@@ -101,14 +101,9 @@ Foldable = ProductOp | TransposedConvolutionOp
 
 
 def fold_target(norm: BatchNormOp) -> Foldable | None:
-    """The layer a batch norm can be folded into, or None. Coded weights take no factor, nor do those that are inputs.
-
-    A norm over axis 1 of N T C scales the steps T, not the outputs of a dense layer.
-    """
+    """The layer a batch norm can be folded into, or None. Stored weights alone take a factor, no codes or inputs."""
     producer = norm.x.owner
     if not (isinstance(producer, Foldable) and norm.x.has_one_use()):
-        return None
-    if isinstance(producer, DenseOp) and len(shape_of(norm.x)) > 2:
         return None
     stored = all(isinstance(v.owner, WeightOp) for v in (producer.w, producer.bias) if v is not None)
     return producer if stored else None

@@ -83,10 +83,10 @@ class Loops(Step):
     """Loops over a result, the outermost first, and inside them those that are reduced.
 
     `body` is the value of a turn, `finish` what is made of the joined values; without reduced loops `body` is written.
-    `starts` are the places of the operands where all loops begin.
+    `sources` are the operands' buffers and `starts` the places in them where all loops begin.
     """
 
-    operands: tuple[int, ...]
+    sources: tuple[int, ...]
     starts: tuple[int, ...]
     axes: tuple[LoopAxis, ...]
     body: Expression
@@ -96,7 +96,7 @@ class Loops(Step):
 
     @property
     def own_reads(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(self.operands))
+        return tuple(dict.fromkeys(self.sources))
 
     @property
     def own_tables(self) -> tuple[Table | None, ...]:

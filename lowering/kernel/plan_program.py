@@ -36,6 +36,8 @@ from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
+from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
+from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -93,7 +95,10 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
-            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
+            **{
+                kind: partial(plan, self)
+                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+            },
         }
 
     def run(self) -> Program:
@@ -279,6 +284,7 @@ class _Planner:
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
         joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        joins = joins and window.dilation == (1, 1)
         if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return
@@ -326,7 +332,7 @@ class _Planner:
             outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
         else:
             values = [self._map(v, op) for v in op.inputs]
-            place = len(shape) - 1 if axis == 1 else axis - 1
+            place = {0: 0, 1: len(shape) - 1}.get(axis, axis - 1)
             shapes = [(n, *rest, c) for n, c, *rest in (shape_of(v) for v in op.inputs)]
             outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
         buffer = self.target(op.result, op)

@@ -258,7 +258,22 @@ INLINE = """\
 
 
 MATH = (
-    *("expf", "logf", "log1pf", "tanhf", "erf", "sqrtf", "powf", "pow", "rint", "rintf", "floor", "floorf", "ceilf"),
+    *(
+        "expf",
+        "logf",
+        "expm1f",
+        "log1pf",
+        "tanhf",
+        "erf",
+        "sqrtf",
+        "powf",
+        "pow",
+        "rint",
+        "rintf",
+        "floor",
+        "floorf",
+        "ceilf",
+    ),
     *("fabsf", "fmodf", "sinf", "cosf", "tanf", "asinf", "acosf", "atanf", "sinhf", "coshf", "asinhf", "acoshf"),
     *("atanhf", "isnan", "isinf"),
 )

@@ -27,7 +27,7 @@ def print_loops(step: Loops, name: str, program: Program, symbols: Symbols) -> P
     loops = list(zip(outer, step.axes, strict=True))
     reduced = list(zip(inner, step.reduced, strict=True))
     elements: list[str] = []
-    for operand, buffer in enumerate(step.operands):
+    for operand, buffer in enumerate(step.sources):
         place = _place([(i, axis.reads[operand]) for i, axis in (*loops, *reduced)], step.starts[operand], symbols)
         elements.append(f"{names[buffer]}[{place}]")
     to = _place([(i, axis.write) for i, axis in loops], 0, symbols)

@@ -53,9 +53,7 @@ def values(function: str, element: Attribute, shape: tuple[int, ...], rng: np.ra
             if function in UNIT
             else x
         )
-        return (
-            np.where(rng.random(shape) < 0.2, np.rint(x * 2) / 2, x).astype(np.float32) if function not in UNIT else x
-        )
+        return x if function in UNIT else np.where(rng.random(shape) < 0.2, np.rint(x * 2) / 2, x).astype(np.float32)
     assert isinstance(element, IntegerType)
     low, high = integer_range(element)
     if function == "pow":

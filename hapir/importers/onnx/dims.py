@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from hapir.diagnostics import did_you_mean, fail, some
+from hapir.diagnostics import Diagnostic, did_you_mean, fail, some
 from hapir.importers.onnx.limits import MAXIMUM_RANK, count_of, shown
 from hapir.spec.tensor_types import MAXIMUM_SIZE
 
@@ -20,8 +20,8 @@ _BATCH = re.compile(r"n|b|bs|none|\?|unk_*\d+|.*batch.*", re.IGNORECASE)
 
 def input_shapes(
     inputs: Sequence[onnx.ValueInfoProto], batch: int | None, dims: Mapping[str, int]
-) -> tuple[dict[str, tuple[int, ...]], list[str]]:
-    """The shape of each input, and remarks on what was chosen.
+) -> tuple[dict[str, tuple[int, ...]], list[Diagnostic]]:
+    """The shape of each input, and notes on what was chosen (HAP0917).
 
     Raises HapirError: HAP0906 for absurd sizes, HAP0911 for an axis that stays open, HAP0912 for a batch or a dimension
     that fits nothing, HAP0916 for an input whose number of axes is unknown.
@@ -36,7 +36,7 @@ def input_shapes(
             listed = f"the open dimensions are {some(sorted(known), 8)}" if known else "the model leaves none open"
             help = did_you_mean(name, known) or listed
             fail("HAP0912", f"no input has an open dimension {shown(name)}", help=help)
-    remarks: dict[str, None] = {}
+    notes: dict[Diagnostic, None] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     free = False
     for info in inputs:
@@ -50,7 +50,8 @@ def input_shapes(
             elif _is_batch(name, axis, dim):
                 free = True
                 if batch is None:
-                    remarks[f"the batch {shown(name)} is open: it becomes 1; `--batch N` chooses another"] = None
+                    what = f"the batch {shown(name)} is open in the model and becomes 1"
+                    notes[Diagnostic("HAP0917", what, help="`--batch N` chooses another", severity="note")] = None
                 shape.append(batch or 1)
             else:
                 help = f"choose its size: `--dim {name}=N`"
@@ -61,7 +62,7 @@ def input_shapes(
         fixed = some([f"{shown(name)} has {shape[0]}" for name, shape in shapes.items() if shape], 4)
         help = f"leave `--batch` out, or export the model with an open batch ({fixed})"
         fail("HAP0912", f"the batch cannot be {batch}: the model says how large it is", help=help)
-    return shapes, list(remarks)
+    return shapes, list(notes)
 
 
 def _open_axes(info: onnx.ValueInfoProto) -> dict[int, str]:

@@ -1,9 +1,8 @@
-"""A model as a `Graph`: constants apart, attributes as plain data, static types, nothing left that says only shapes.
+"""A model as a `Graph`: constants apart, attributes as plain data, inputs with fixed shapes.
 
-One walk over the nodes in topological order: a node is checked, its types are inferred, and where all that it reads is
-constant (or where it only asks for a shape that is known) its results become constants. Nodes that do nothing
-(`Identity`, `Dropout` of a trained network, a `Cast` to the same type) make place for what they read; what no output
-needs is dropped. float16, bfloat16 and float64 become float32, with a warning.
+One walk over the nodes in topological order checks each of them. Nodes that do nothing (`Identity`, `Dropout` of a
+trained network) make place for what they read; what no output needs is dropped. float16, bfloat16 and float64 become
+float32, with a warning.
 """
 
 from __future__ import annotations
@@ -13,26 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from hapir.diagnostics import did_you_mean, fail, some
+from hapir.diagnostics import Diagnostic, did_you_mean, fail, some
 from hapir.importers.onnx.attributes import plain_attributes
 from hapir.importers.onnx.constants import constant_array
 from hapir.importers.onnx.dims import input_shapes
 from hapir.importers.onnx.elements import ELEMENTS, FLOAT, WIDENED, element_name, value_type
-from hapir.importers.onnx.fold import Folder
 from hapir.importers.onnx.functions import inlined
-from hapir.importers.onnx.limits import count_of, shown
+from hapir.importers.onnx.limits import shown
 from hapir.importers.onnx.load import check, domain_of, opsets_of
 from hapir.importers.onnx.model import Array, Graph, GraphNode, ValueType
-from hapir.importers.onnx.schemas import check_node, described, inferred, schema_of
+from hapir.importers.onnx.schemas import check_node, described, schema_of
 from hapir.importers.onnx.tensors import TensorReader
 
 _AGAIN = "the file is damaged; export the model again"
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
-_LIKE_THE_FIRST = ("Quant", "BipolarQuant", "Trunc")
-"""Operators of QONNX, which onnx does not know: the result has the type of the first input."""
 
 
 def graph_of(
@@ -60,7 +55,6 @@ class _Walk:
         self._proto = model.graph
         self._opsets = opsets_of(model)
         self._reader = TensorReader(folder)
-        self._folder = Folder(self._opsets)
         self._types: dict[str, ValueType] = {}
         self._constants: dict[str, Array] = {}
         self._nodes: list[GraphNode] = []
@@ -79,7 +73,7 @@ class _Walk:
         self._check_outputs({*tensors, *sparse, *(info.name for info in inputs)})
         for info in inputs:
             _check_input(info)
-        shapes, remarks = input_shapes(inputs, batch, dims)
+        shapes, notes = input_shapes(inputs, batch, dims)
         for info in inputs:
             code = info.type.tensor_type.elem_type
             self._types[info.name] = value_type(code, shapes[info.name])
@@ -96,7 +90,7 @@ class _Walk:
         for node in order:
             self._visit(node, reads)
         self._name_outputs([info.name for info in inputs])
-        return self._result([info.name for info in inputs], remarks)
+        return self._result([info.name for info in inputs], notes)
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
@@ -146,61 +140,34 @@ class _Walk:
         for index, name in enumerate(node.input):
             node.input[index] = self._same.get(name, name)
         self._widen(node, what)
-        types = {name: self._types[name] for name in node.input if name in self._types}
-        constants = {name: self._constants[name] for name in node.input if name in self._constants}
-        whole = all(name in types for name in node.input if name)
-        found = inferred(node, schema, self._opsets, types, constants) if schema is not None and whole else {}
-        if schema is None and node.op_type in _LIKE_THE_FIRST and node.input and node.input[0] in types:
-            found = dict.fromkeys(node.output, types[node.input[0]])
-        for name, type_ in found.items():
-            if type_.shape is not None:
-                count_of(type_.shape, f"the output {shown(name)} of {what}")
-        self._types.update(found)
-        if node.domain == "" and self._is_gone(node, types, constants, found, reads):
+        if node.domain == "" and self._does_nothing(node, reads):
+            if node.output[0]:
+                self._same[node.output[0]] = node.input[0]
             return
         attributes = plain_attributes(node, self._reader, what)
         self._nodes.append(
             GraphNode(node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output), attributes)
         )
 
-    def _is_gone(
-        self,
-        node: onnx.NodeProto,
-        types: Mapping[str, ValueType],
-        constants: Mapping[str, Array],
-        found: Mapping[str, ValueType],
-        reads: Mapping[str, int],
-    ) -> bool:
-        """Whether a node of ONNX's own makes place for a constant, or for what it reads."""
-        if _does_nothing(node, types, constants, found, reads, self._opsets[""], self._outputs()):
-            self._same[node.output[0]] = node.input[0]
-            if node.input[0] in types:
-                self._types[node.output[0]] = types[node.input[0]]
+    def _does_nothing(self, node: onnx.NodeProto, reads: Mapping[str, int]) -> bool:
+        """Whether a node gives what it reads."""
+        if node.op_type == "Identity":
             return True
-        shape = types[node.input[0]].shape if node.input and node.input[0] in types else None
-        if node.op_type in ("Shape", "Size") and shape is not None:
-            ends = {a.name: a.i for a in node.attribute}
-            part = shape[ends.get("start", 0) : ends.get("end", len(shape))]
-            value = np.array(part if node.op_type == "Shape" else int(np.prod(shape)), np.int64)
-            self._constant(node.output[0], value, None)
-            return True
-        if any(name and name not in constants for name in node.input):
+        if node.op_type != "Dropout":
             return False
-        results = self._folder.results(node, constants, {**types, **found})
-        if results is None:
-            return False
-        for name, array in zip(node.output, results, strict=True):
-            if name:
-                self._constant(name, array, None)
-        return True
+        mask = node.output[1] if len(node.output) > 1 else ""
+        trains = node.input[2] if len(node.input) > 2 else ""
+        still = not trains or (trains in self._constants and not self._constants[trains].any())
+        return still and not reads.get(mask) and mask not in self._outputs()
 
     def _outputs(self) -> set[str]:
         return {info.name for info in self._proto.output}
 
     def _constant(self, name: str, array: Array, narrow: int | None) -> None:
-        array.flags.writeable = False
-        self._constants[name] = array
-        self._types[name] = ValueType(array.dtype, array.shape, narrow)
+        if name:
+            array.flags.writeable = False
+            self._constants[name] = array
+            self._types[name] = ValueType(array.dtype, array.shape, narrow)
 
     def _widen(self, node: onnx.NodeProto, what: str) -> None:
         """Attributes that ask for another float ask for float32."""
@@ -234,7 +201,7 @@ class _Walk:
             for node in self._nodes
         ]
 
-    def _result(self, inputs: Sequence[str], remarks: Sequence[str]) -> Graph:
+    def _result(self, inputs: Sequence[str], notes: Sequence[Diagnostic]) -> Graph:
         outputs = tuple(info.name for info in self._proto.output)
         needed = set(outputs)
         kept: list[GraphNode] = []
@@ -251,16 +218,17 @@ class _Walk:
             tuple(reversed(kept)),
             {name: array for name, array in self._constants.items() if name in needed},
             {name: type_ for name, type_ in self._types.items() if name in needed},
-            (*remarks, *self._warnings()),
+            (*notes, *self._warnings()),
         )
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self) -> list[Diagnostic]:
         said: list[str] = []
         for kind, names in self._reader.widened.items():
             said.append(f"{len(names)} {kind} tensors become float32: {some([shown(n) for n in names], 3)}")
         if self._narrowed:
             said.append(f"a cast to another float keeps float32, and does not round: {some(self._narrowed, 3)}")
-        return said
+        help = "compare with the model: `hapir run --compare`; or export it in float32"
+        return [Diagnostic("HAP0915", what, help=help, severity="warning") for what in said]
 
 
 def sorted_nodes(nodes: Sequence[onnx.NodeProto], given: set[str]) -> list[onnx.NodeProto]:
@@ -306,29 +274,6 @@ def _check_input(info: onnx.ValueInfoProto) -> None:
     if code not in ELEMENTS:
         help = "inputs of float32, integers and bool can be imported"
         fail("HAP0910", f"the input {shown(info.name)} is of type {element_name(code)}", help=help)
-
-
-def _does_nothing(
-    node: onnx.NodeProto,
-    types: Mapping[str, ValueType],
-    constants: Mapping[str, Array],
-    found: Mapping[str, ValueType],
-    reads: Mapping[str, int],
-    opset: int,
-    outputs: set[str],
-) -> bool:
-    """Whether a node gives what it reads."""
-    if node.op_type == "Identity":
-        return True
-    if node.op_type == "Cast":
-        before, after = types.get(node.input[0]), found.get(node.output[0])
-        return before is not None and after is not None and (before.dtype, before.bits) == (after.dtype, after.bits)
-    if node.op_type == "Dropout":
-        mask = node.output[1] if len(node.output) > 1 else ""
-        trains = node.input[2] if opset >= 12 and len(node.input) > 2 else ""
-        still = not trains or (trains in constants and not constants[trains].any())
-        return still and not reads.get(mask) and mask not in outputs
-    return False
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

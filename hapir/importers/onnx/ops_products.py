@@ -24,7 +24,7 @@ def _kernel(call: Call) -> list[int]:
     sizes = list(call.shape(1)[2:])
     said = call.integers("kernel_shape", sizes)
     if said != sizes:
-        raise Unsupported(f"the kernel is said to be {said}, the weights are {sizes}")
+        raise Unsupported(f"the kernel is said to be {said}, the weights are {sizes}", "weights of that kernel")
     if len(call.shape(0)) != len(sizes) + 2 or len(sizes) not in (1, 2):
         raise Unsupported(f"windows slide along {len(call.shape(0)) - 2} axes", _AXES)
     return sizes
@@ -120,7 +120,8 @@ def _number(call: Call, value: float, like: SSAValue) -> SSAValue:
 def matmul(call: Call) -> SSAValue:
     """Products of matrices; those of an activation and a constant matrix are dense layers."""
     constant = call.is_constant(1) and not call.is_constant(0) and len(call.shape(1)) == 2
-    if constant and len(call.shape(0)) in (2, 3) and is_float(call.tensor(0)):
+    if constant and len(call.shape(0)) > 1 and is_float(call.tensor(0)):
         weight = call.parameter("weight", np.ascontiguousarray(call.constant(1).T))
-        return call.add(nn.DenseOp(call.tensor(0), weight, layer=call.layer))
+        op = nn.DenseOp if len(call.shape(0)) == 2 else nn.LinearOp
+        return call.add(op(call.tensor(0), weight, layer=call.layer))
     return call.add(nn.MatmulOp(call.tensor(0), call.tensor(1), layer=call.layer))

@@ -1,34 +1,24 @@
-"""What onnx says of an operator: whether a node is well formed, and the types of its outputs.
+"""What onnx says of an operator: whether a node has the inputs, outputs and attributes that it must have.
 
-Types are inferred node by node, not by `onnx.shape_inference.infer_shapes` for the whole model: it takes 20 us a node,
-copies no weights, knows the constants that were folded until then, and an operator it cannot do costs only itself.
-The C++ behind it runs only on nodes that `check_node` let pass.
+Only the tables of onnx are asked. Its shape inference is not: on hostile nodes it ends the process (a wrong `split` of
+`Split`, a wrong `axis` of `LayerNormalization`) or never ends (`Einsum`), which no caller can catch. The ops of the IR
+infer all shapes while nodes are converted, and shape arithmetic is folded then (see `fold`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-import numpy as np
 import onnx
-from onnx import helper, shape_inference
 
 from hapir.diagnostics import did_you_mean, fail
-from hapir.importers.onnx.elements import code_of, value_type
-from hapir.importers.onnx.limits import MAXIMUM_RANK, shown
+from hapir.importers.onnx.limits import shown
 from hapir.importers.onnx.load import domain_of
-from hapir.importers.onnx.model import Array, ValueType
 from hapir.spec.tensor_types import MAXIMUM_SIZE
 
-SHOWN_TO_INFERENCE = 1024
-"""Elements of a constant whose values may say a shape: no tensor has more axes than this."""
 _COUNTS = ("strides", "dilations", "kernel_shape", "group", "num_outputs", "hidden_size", "blocksize")
-"""Attributes that are at least 1: onnx divides by some of them."""
-_EQUATION = re.compile(r"(?:[A-Za-z ]|\.\.\.)*(?:,(?:[A-Za-z ]|\.\.\.)*)*(?:->(?:[A-Za-z ]|\.\.\.)*)?")
-"""What `Einsum` may be asked for; onnx takes other text too, and does not come back from some."""
+"""Attributes that are at least 1."""
 _AGAIN = "the file is damaged; export the model again"
 _ANY = onnx.defs.OpSchema
 
@@ -70,10 +60,6 @@ def check_node(node: onnx.NodeProto, schema: onnx.defs.OpSchema | None, what: st
         if not name and index < len(schema.inputs) and schema.inputs[index].option == _ANY.FormalParameterOption.Single:
             fail("HAP0913", f"{what} leaves out its input `{schema.inputs[index].name}`", help=_AGAIN)
     _check_attributes(node, schema, what)
-    for attribute in node.attribute if node.op_type == "Einsum" else ():
-        if not _EQUATION.fullmatch(attribute.s.decode(errors="replace")):
-            help = 'letters for axes, `,` between inputs: "ij,jk->ik"'
-            fail("HAP0913", f"{what} has an equation that is none", help=help)
 
 
 def _is_count(attribute: onnx.AttributeProto) -> bool:
@@ -104,37 +90,6 @@ def attribute_kind(attribute: onnx.AttributeProto) -> str:
     """The kind of an attribute as onnx calls it: INT, FLOATS, ..."""
     kinds = onnx.AttributeProto.AttributeType
     return kinds.Name(attribute.type) if attribute.type in kinds.values() else "UNDEFINED"
-
-
-def inferred(
-    node: onnx.NodeProto,
-    schema: onnx.defs.OpSchema,
-    opsets: Mapping[str, int],
-    types: Mapping[str, ValueType],
-    constants: Mapping[str, Array],
-) -> dict[str, ValueType]:
-    """The types of a node's outputs, those that onnx can tell. `types` and `constants` are those of its inputs."""
-    if any(code_of(type_) == 0 for type_ in types.values()) or any(a.HasField("g") or a.graphs for a in node.attribute):
-        return {}
-    protos = {name: helper.make_tensor_type_proto(code_of(t), t.shape) for name, t in types.items()}
-    data = {
-        name: onnx.numpy_helper.from_array(np.ascontiguousarray(array))
-        for name, array in constants.items()
-        if array.size <= SHOWN_TO_INFERENCE and types[name].bits is None
-    }
-    imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    try:
-        found = shape_inference.infer_node_outputs(schema, node, protos, data, opset_imports=imports)
-    except Exception:  # onnx gives up with many types; the converter says what is wrong, or knows more than onnx
-        return {}
-    return {name: _known(proto) for name, proto in found.items() if name and proto.HasField("tensor_type")}
-
-
-def _known(proto: onnx.TypeProto) -> ValueType:
-    tensor = proto.tensor_type
-    dims = tensor.shape.dim
-    whole = tensor.HasField("shape") and len(dims) <= MAXIMUM_RANK and all(d.HasField("dim_value") for d in dims)
-    return value_type(tensor.elem_type, tuple(d.dim_value for d in dims) if whole else None)
 
 
 def described(node: onnx.NodeProto) -> str:

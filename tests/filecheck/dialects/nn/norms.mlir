@@ -21,8 +21,9 @@ nn.network @norms (%x: tensor<2x4x8x8xf32>, %g: tensor<4xf32>, %all: tensor<2x4x
 // CHECK-NEXT:   %e = nn.max_pool_indices %x window <2x2, stride 2x2> columns_first true layer "e" : tensor<2x4x8x8xf32> -> tensor<2x4x4x4xsi64>
 // CHECK-NEXT:   nn.return
 
-nn.network @products (%x: tensor<1x4x16xf32>, %w: tensor<4x2x3xf32>, %v: tensor<16xf32>, %i: tensor<3x1x4x2xsi64>, %j: tensor<5x2x6xsi64>) -> () inputs ["x", "w", "v", "i", "j"] results [] {
+nn.network @products (%x: tensor<1x4x16xf32>, %w: tensor<4x2x3xf32>, %v: tensor<16xf32>, %i: tensor<3x1x4x2xsi64>, %j: tensor<5x2x6xsi64>, %p: tensor<3x16xf32>) -> () inputs ["x", "w", "v", "i", "j", "p"] results [] {
   %t = nn.transposed_conv1d %x, %w window <1x3, stride 1x2> extra [0, 1] groups 2 layer "t" : (tensor<1x4x16xf32>, tensor<4x2x3xf32>) -> tensor<1x4x34xf32>
+  %l = nn.linear %x, %p layer "l" : (tensor<1x4x16xf32>, tensor<3x16xf32>) -> tensor<1x4x3xf32>
   %m = nn.matmul %x, %v : (tensor<1x4x16xf32>, tensor<16xf32>) -> tensor<1x4xf32>
   %s = nn.matmul %v, %v : (tensor<16xf32>, tensor<16xf32>) -> tensor<f32>
   %k = nn.matmul %i, %j layer "k" : (tensor<3x1x4x2xsi64>, tensor<5x2x6xsi64>) -> tensor<3x5x4x6xsi64>
@@ -31,6 +32,7 @@ nn.network @products (%x: tensor<1x4x16xf32>, %w: tensor<4x2x3xf32>, %v: tensor<
 
 // CHECK:      nn.network @products
 // CHECK-NEXT:   %t = nn.transposed_conv1d %x, %w window <1x3, stride 1x2> extra [0, 1] groups 2 layer "t" : (tensor<1x4x16xf32>, tensor<4x2x3xf32>) -> tensor<1x4x34xf32>
+// CHECK-NEXT:   %l = nn.linear %x, %p layer "l" : (tensor<1x4x16xf32>, tensor<3x16xf32>) -> tensor<1x4x3xf32>
 // CHECK-NEXT:   %m = nn.matmul %x, %v : (tensor<1x4x16xf32>, tensor<16xf32>) -> tensor<1x4xf32>
 // CHECK-NEXT:   %s = nn.matmul %v, %v : (tensor<16xf32>, tensor<16xf32>) -> tensor<f32>
 // CHECK-NEXT:   %k = nn.matmul %i, %j layer "k" : (tensor<3x1x4x2xsi64>, tensor<5x2x6xsi64>) -> tensor<3x5x4x6xsi64>
