@@ -27,6 +27,7 @@ from typing import ClassVar, Protocol, TypeAlias
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 

@@ -47,8 +47,8 @@ PASSES = {
     "HAP0510": Code(
         "interrupted integer body",
         "On hardware a quantized network computes on floats only at its beginning and its end. Here floats that come "
-        "from integers are quantized again: a layer that stays float, such as softmax, stands in the middle. C computes "
-        "it there.",
+        "from integers are quantized again: a layer that stays float, such as softmax, stands in the middle. C can do "
+        "that.",
         "dense(softmax(dense(x)))",
     ),
     "HAP0511": Code(
