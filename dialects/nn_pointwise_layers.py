@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
-from xdsl.dialects.builtin import IntegerType, f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import FUNCTIONS
 from hapir.dialects.nn_layers import LayerDefinition, Parameters
-from hapir.dialects.num import element_type, is_signed, signed, unsigned
+from hapir.dialects.num import element_type, is_signed, signed, storage_of, unsigned
 from hapir.registered import FORMAT, integer_spelling
 
 ElementText = Annotated[str, FORMAT]
@@ -32,11 +32,12 @@ def element_of(text: str) -> Attribute:
 
 def text_of(element: Attribute) -> str:
     """The text that names an element type: the inverse of `element_of`. Raises LookupError where there is none."""
-    if isinstance(element, IntegerType):
-        return ("i" if is_signed(element) else "u") + str(element.width.data)
-    if element != f32:
+    if element == f32:
+        return "f32"
+    storage = storage_of(element)
+    if storage is None or storage != element:
         raise LookupError(f"{element} has no name of its own")
-    return "f32"
+    return ("i" if is_signed(storage) else "u") + str(storage.width.data)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class FunctionLayer(LayerDefinition):
         return nn.PointwiseOp(self.function, inputs, values, layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         constants = op.constants if isinstance(op, nn.PointwiseOp) else ()
         return dict(zip((f.name for f in fields(cls)), constants, strict=False))
 
@@ -95,7 +96,7 @@ class Cast(LayerDefinition):
         return nn.CastOp(inputs[0], element_of(self.type), layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"type": text_of(element_type(op.results[0]))}
 
 

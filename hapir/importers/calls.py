@@ -76,7 +76,7 @@ class Frame:
         self._uses = Counter([v for entry in entries for v in entry.inputs] + [value for _, value in returned])
         self._references: dict[int, syntax.Value] = {value: _name(name) for name, value in inputs.items()}
         self._runs = self._find_runs()
-        indexed_ = {entries[p].family for start, stop, _ in self._runs for p in range(start - 1, stop) if p >= 0}
+        indexed_ = {entries[p].family for start, stop, _ in self._runs for p in range(start - 1, stop)}
         self._indexed = {family for family in indexed_ if family is not None}
         for entry in entries:
             for value, result in entry.outputs:
@@ -102,7 +102,7 @@ class Frame:
 
     def _assign(self, entry: Entry) -> syntax.Assign:
         call = self._call(entry)
-        if entry.family in self._indexed and entry.family is not None:
+        if entry.family is not None and entry.family in self._indexed:
             index = syntax.Number(entry.family.index, _NOWHERE)
             return syntax.Assign(_name(entry.family.name), call, _NOWHERE, (index,))
         return syntax.Assign(_name(entry.local), call, _NOWHERE)

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntAttr, IntegerAttr, IntegerType, StringAttr, TensorType, f32
 from xdsl.dialects.utils import EnumAttribute
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.test_value import create_ssa_value
 
@@ -151,7 +151,7 @@ def _made(
     return (tuple(suffixes.values()), names) if same else None
 
 
-def _attributes(op: nn.LayerOp) -> dict[str, Attribute]:
+def _attributes(op: Operation) -> dict[str, Attribute]:
     """All that an op says but for its name, its place and its operands."""
     said = {name: value for name, value in (op.properties | op.attributes).items() if name != "layer"}
     return {name: value for name, value in said.items() if name not in ("operandSegmentSizes", "resultSegmentSizes")}
@@ -203,9 +203,9 @@ def plain(attribute: Attribute) -> object:
         case EnumAttribute():
             return str(cast(Any, attribute).data)
         case ArrayAttr():
-            return tuple(plain(element) for element in cast("ArrayAttr[Attribute]", attribute))
+            return tuple(plain(element) for element in attribute)
         case TensorType():
-            return cast("TensorType[Attribute]", attribute).get_element_type()
+            return attribute.get_element_type()
         case _:
             return attribute
 
@@ -216,9 +216,9 @@ def _arms(hint: Any) -> tuple[Any, ...]:
 
 def _simplest(value: object, hint: Any) -> object:
     """A value in the shortest form that the annotation takes: 3 for (3, 3), and what a sequence needs of a map."""
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | list):
         return value
-    numbers = cast("tuple[object, ...]", value)
+    numbers = tuple(cast("Iterable[object]", value))
     arms = _arms(hint)
     lengths = {len(get_args(a)) for a in arms if get_origin(a) is tuple and Ellipsis not in get_args(a)}
     listed = any(get_origin(a) is tuple and Ellipsis in get_args(a) for a in arms)

@@ -363,7 +363,7 @@ def _syntax(value: object) -> syntax.Value:
         case str() if _WORD.fullmatch(value):
             return _name(value)
         case str() if _CALL.fullmatch(value):
-            (said,) = parse(f"let said = {value}", "option").constants
+            (said,) = parse(f"hap 1\nlet said = {value}", "option").constants
             return said.value
         case str():
             return syntax.Text(value, NOWHERE)

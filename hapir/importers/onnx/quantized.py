@@ -102,10 +102,13 @@ def along_axis(values: Array, axis: int, rank: int) -> Array:
     return flat if flat.size == 1 else flat.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def weight_codes(call: Call, index: int, scales: Reals, zero_point: int, *, columns: bool = False) -> SSAValue:
+def weight_codes(
+    call: Call, index: int, scales: Reals, zero_point: int, *, columns: bool = False, taps: bool = False
+) -> SSAValue:
     """The weights at an input, as the parameter `weight` of the node's layer or as the value that gives them.
 
-    Scales (one, or one per output channel) become part of the type. `columns`: the matrix holds a filter per column.
+    Scales (one, or one per output channel) become part of the type. `columns`: the matrix holds a filter per column;
+    `taps`: it becomes filters of one tap.
     """
     if not call.is_constant(index):
         return _given_codes(call, index, scales, zero_point)
@@ -116,6 +119,7 @@ def weight_codes(call: Call, index: int, scales: Reals, zero_point: int, *, colu
     if not zeros.any():
         codes = narrowed(codes, call.element(index))
     values = np.ascontiguousarray(values.T if columns else values).astype(dtype_of(codes))
+    values = values[:, :, None] if taps else values
     return call.parameter("weight", values, _scaled(call, codes, scales))
 
 
