@@ -4,9 +4,9 @@
 // CHECK:      %q = num.quantize %x
 // CHECK-NEXT: %p = nn.max_pool %q window <2x2, stride 2x2> layer "p" : {{.*}} -> tensor<1x4x1x2x!num.affine<ui8, 0.5 : 3>>
 // CHECK-NEXT: %f = nn.flatten %p layer "f" : {{.*}} -> tensor<1x8x!num.affine<ui8, 0.5 : 3>>
-// CHECK:      %j = nn.concat %f, %f
+// CHECK-NEXT: [[V:%[a-z0-9_]+]] = num.view %f : tensor<1x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x8xui8>
+// CHECK-NEXT: %j = nn.concat %f, %f
 // CHECK-NEXT: %y = num.dequantize %j
-// CHECK:      [[V:%[a-z0-9_]+]] = num.view %f : tensor<1x8x!num.affine<ui8, 0.5 : 3>> -> tensor<1x8xui8>
 // CHECK-NEXT: %z = nn.pointwise wrapping_add([[V]], [[V]])
 nn.network @n (%x: tensor<1x4x2x4xf32>) -> (tensor<1x16xf32>, tensor<1x8xui8>) inputs ["x"] results ["y", "z"] {
   %q = num.quantize %x half_even : tensor<1x4x2x4xf32> -> tensor<1x4x2x4x!num.affine<ui8, 0.5 : 3>>
