@@ -31,7 +31,15 @@ from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_
 from hapir.lowering.kernel.join_residuals import join_residuals
 from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_contractions import (
+    is_computed,
+    plan_batch_norm,
+    plan_convolution,
+    plan_matmul,
+    plan_rows,
+)
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_indices import plan_indices
 from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
@@ -77,7 +85,9 @@ class _Planner:
             nn.Conv2dOp: self.product,
             nn.Conv1dOp: self.product,
             nn.DenseOp: self.product,
+            nn.MatmulOp: partial(plan_matmul, self),
             nn.MaxPoolOp: self.pool,
+            nn.MaxPoolIndicesOp: partial(plan_indices, self),
             nn.AvgPoolOp: self.pool,
             nn.SumPoolOp: self.pool,
             nn.GlobalAvgPoolOp: self.pool,
@@ -220,7 +230,11 @@ class _Planner:
     # Ops
 
     def product(self, op: nn.ProductOp) -> None:
-        """Convolutions and dense."""
+        """Convolutions and dense; what the network computes for weights is read by loops."""
+        if is_computed(op):
+            plan = plan_convolution if isinstance(op, nn.ConvolutionOp) else plan_rows
+            plan(self, op)  # pyright: ignore[reportArgumentType]  # products are convolutions or dense
+            return
         x = self.value(op.x, op)
         words = f"{op.name.split('.')[-1]} {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
         if isinstance(op, nn.ConvolutionOp):
@@ -232,6 +246,9 @@ class _Planner:
 
     def pointwise(self, op: Operation) -> None:
         """One operand: a stage of the step that makes it, or a step of its own."""
+        if isinstance(op, nn.BatchNormOp) and not all(isinstance(v.owner, nn.WeightOp) for v in op.operands[1:]):
+            plan_batch_norm(self, op)
+            return
         v, result = activation_of(op), op.results[0]
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
