@@ -82,14 +82,15 @@ def _is_number(call: Call, index: int) -> bool:
 
 def _spread(call: Call, index: int) -> SSAValue:
     """A scale or zero point as f32 that broadcasts over the first input: one, one per index of `axis`, or per block."""
-    shape = call.shape(0)
-    if not call.is_constant(index):
+    shape, axis, block = call.shape(0), call.integer("axis", 1), call.integer("block_size")
+    if not call.is_constant(index) and not block:
         value = call.tensor(index)
-        if shape_of(value) not in ((), (1,)):
-            raise Unsupported("scales of an axis are computed", "constant ones, or one for the whole tensor")
         value = value if is_float(value) else call.add(nn.CastOp(value, f32, layer=call.sub(f"input{index}")))
-        return value if shape_of(value) == () else call.add(nn.ReshapeOp(value, (), layer=call.sub(f"scalar{index}")))
-    array = spread(call.constant(index), shape, call.integer("axis", 1), call.integer("block_size"))
+        sizes = spread(np.empty(shape_of(value), np.int8), shape, axis, 0).shape
+        if sizes == shape_of(value):
+            return value
+        return call.add(nn.ReshapeOp(value, sizes, axis=0, layer=call.sub(f"spread{index}")))
+    array = spread(call.constant(index), shape, axis, block)
     return call.parameter("scale" if index == 1 else "zero_point", array.astype(np.float32))
 
 
