@@ -108,6 +108,7 @@ HAPIR = HapirUniverse(
         "lq_net": lazy("lowering.compress.weights.lq_net", "LqNetPass"),
         "addnet": lazy("lowering.compress.weights.addnet", "AddnetPass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
+        "read_codes": lazy("lowering.canonical.read_codes", "ReadCodesPass"),
         "choose_kernels": lazy("lowering.kernel.choose_kernels", "ChooseKernelsPass"),
         "tile_kernels": lazy("lowering.kernel.tile_kernels", "TileKernelsPass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),

@@ -20,7 +20,8 @@ from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.importers.onnx.qdq import integer_form
-from hapir.lowering.network_edits import erase_dead, used_keys
+from hapir.lowering.canonical.read_codes import read_codes
+from hapir.lowering.network_edits import used_keys
 from hapir.weights import WeightStore
 
 
@@ -149,6 +150,7 @@ class _Converter:
         if not missing:
             self.insert(ReturnOp(returned))
             network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
+            read_codes(network)
             network.set_result_types()
             self._drop_unused(module)
             layers = {name: node for name, node in layers.items() if id(node) in live}
