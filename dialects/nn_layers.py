@@ -3,7 +3,8 @@
 One frozen dataclass per statement, in the files `nn_*_layers`: its fields are the options (typed, so the checker needs
 no further knowledge), `inputs` is the number of tensors, `build` makes the op, `result_names` names what it gives.
 Parameters are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance; recurrent layers
-have weight_input, weight_hidden, bias_input and bias_hidden. Options that several statements share:
+have weight_input, weight_hidden, bias_input and bias_hidden. Tensors after a layer's inputs take the place of its
+parameters, in their order: `conv2d(x, w, ...)` convolves with the tensor `w`. Options that several statements share:
 
 `kernel`: the size of the window, one number or `[vertical, horizontal]`; of a sequence one number.
 `stride`: the step of the window, one number or `[vertical, horizontal]`; of a sequence one number.
@@ -55,6 +56,9 @@ class LayerDefinition(ABC):
     takes_numbers: ClassVar[bool] = False
     """Whether a number may stand for a tensor, beside at least one that says its element type."""
 
+    parameters: ClassVar[int] = 0
+    """How many further tensors it takes in the place of parameters."""
+
     @abstractmethod
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp | nn.WeightOp:
         """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
@@ -67,6 +71,21 @@ class LayerDefinition(ABC):
         it found by `build`; only other options are said here. An op of another kind may raise LookupError.
         """
         return {}
+
+    @classmethod
+    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+        """The places of the operands that are tensors of the statement that makes this op, in the statement's order.
+
+        The other operands are parameters of its own. What a layer computes may stand for the first of them.
+        """
+        if cls.inputs is None:
+            return range(len(op.operands))
+        given = cls.inputs
+        while given < min(len(op.operands), cls.inputs + cls.parameters):
+            if isinstance(op.operands[given].owner, nn.WeightOp):
+                break
+            given += 1
+        return range(given)
 
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.

@@ -31,6 +31,9 @@ EXTRAS = {
     "pyslang": "rtl",
     "pygls": "lsp",
     "lsprotocol": "lsp",
+    "onnx": "onnx",
+    "google": "onnx",
+    "onnxruntime": "onnxruntime",
 }
 """Modules that only an extra installs, and its name."""
 

@@ -68,7 +68,7 @@ class Frame:
     """The statements of a network or block."""
 
     def __init__(self, entries: Sequence[Entry], inputs: Mapping[str, int], returned: Sequence[tuple[str, int]]):
-        """`inputs` are the tensors that it takes; `returned` those that it gives, by what a call in their place is named."""
+        """`inputs` are the tensors that it takes; `returned` those that it gives, by the name of a call there."""
         self._entries = entries
         self._inputs = inputs
         self._returned = returned

@@ -35,15 +35,24 @@ _MOST_GUESSES = 64
 class Statement:
     """How a layer is written: the registered name, the options that are no defaults, tensors, and parameters.
 
-    `parameters` are the suffixes of the parameters that the statement makes, in the order of the op's operands behind
-    its `inputs`. `results` are the names that `LayerDefinition.result_names` gives.
+    `inputs` are the places of the op's operands that are tensors of the statement, in its order; `parameters` are the
+    suffixes of the parameters that it makes, in the order of the other operands. `results` are the names that
+    `LayerDefinition.result_names` gives.
     """
 
     kind: str
     options: Mapping[str, object]
-    inputs: int
+    inputs: tuple[int, ...]
     parameters: tuple[str, ...]
     results: tuple[str | int, ...]
+
+    def tensors(self, op: nn.LayerOp) -> list[SSAValue]:
+        """The operands of an op that are tensors of this statement."""
+        return [op.operands[place] for place in self.inputs]
+
+    def stored(self, op: nn.LayerOp) -> list[SSAValue]:
+        """The operands of an op that are parameters of this statement."""
+        return [value for place, value in enumerate(op.operands) if place not in self.inputs]
 
 
 @dataclass
@@ -90,8 +99,8 @@ def read_statement(op: nn.LayerOp, kind: str, definition: type[LayerDefinition])
     hints = option_types(definition)
     fields = {f.name: f for f in dataclasses.fields(definition)}
     guesses = [_guesses(op, f, hints[name], said) for name, f in fields.items()]
-    inputs = len(op.operands) if definition.inputs is None else definition.inputs
-    if inputs > len(op.operands):
+    inputs = tuple(definition.tensors_of(op))
+    if len(inputs) > len(op.operands):
         return None
     for values in itertools.islice(itertools.product(*guesses), _MOST_GUESSES):
         options = dict(zip(fields, values, strict=True))
@@ -109,20 +118,24 @@ def read_statement(op: nn.LayerOp, kind: str, definition: type[LayerDefinition])
 
 
 def _made(
-    op: nn.LayerOp, definition: type[LayerDefinition], options: Mapping[str, object], inputs: int
+    op: nn.LayerOp, definition: type[LayerDefinition], options: Mapping[str, object], inputs: tuple[int, ...]
 ) -> tuple[tuple[str, ...], tuple[str | int, ...]] | None:
     """The suffixes of the parameters and the names of the results, where these options make an equal op."""
-    values = [create_ssa_value(value.type) for value in op.operands[:inputs]]
+    values = {place: create_ssa_value(op.operands[place].type) for place in inputs}
+    own = list(values.values())[: definition.inputs]
+    given = list(values.values())[len(own) :]
     suffixes: dict[SSAValue, str] = {}
 
     def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+        if given:
+            return given.pop(0)
         value = create_ssa_value(TensorType(element, shape))
         suffixes[value] = suffix
         return value
 
     try:
         statement = definition(**options)
-        built = statement.build(values, parameter, "")
+        built = statement.build(own, parameter, "")
         names = tuple(statement.result_names(len(built.results)))
     except (ValueError, VerifyException, TypeError, LookupError):
         return None
@@ -131,8 +144,9 @@ def _made(
         and _attributes(built) == _attributes(op)
         and [v.type for v in built.operands] == [v.type for v in op.operands]
         and [v.type for v in built.results] == [v.type for v in op.results]
-        and list(built.operands) == [*values, *suffixes]
-        and all(isinstance(v.owner, nn.WeightOp) for v in op.operands[inputs:])
+        and [values.get(place, v) for place, v in enumerate(built.operands)] == list(built.operands)
+        and [v for place, v in enumerate(built.operands) if place not in values] == [*suffixes]
+        and all(isinstance(v.owner, nn.WeightOp) for place, v in enumerate(op.operands) if place not in values)
     )
     return (tuple(suffixes.values()), names) if same else None
 

@@ -167,7 +167,7 @@ class _Writer:
                 rows.append((op, statement))
             elif not isinstance(op, nn.WeightOp | nn.FillOp | nn.ReturnOp):
                 wrong.append(_no_statement(op))
-        read = Counter(v for op, s in rows for v in dict.fromkeys(op.operands[: s.inputs]) if _is_constant(v))
+        read = Counter(v for op, s in rows for v in dict.fromkeys(s.tensors(op)) if _is_constant(v))
         returned = [v for v in self._network.return_op.values if _is_constant(v)]
         wrong += [_no_statement(v.owner) for v in self._network.return_op.values if isinstance(v.owner, nn.FillOp)]
         if wrong:
@@ -176,7 +176,7 @@ class _Writer:
         for value in dict.fromkeys((*(v for v, readers in read.items() if readers > 1), *returned)):
             layers.append(self._constant(value))
         for op, statement in rows:
-            for value in op.operands[: statement.inputs]:
+            for value in statement.tensors(op):
                 if _is_constant(value) and value not in self._values:
                     layers.append(self._constant(value))
             layers.append(self._layer(op, statement))
@@ -193,9 +193,9 @@ class _Writer:
         return self._written(statement, _stem(op.key.data), (), {}, (value,))
 
     def _layer(self, op: nn.LayerOp, statement: Statement) -> Layer:
-        inputs = [v for v in op.operands[: statement.inputs] if not isinstance(v.owner, nn.FillOp)]
+        inputs = [v for v in statement.tensors(op) if not isinstance(v.owner, nn.FillOp)]
         numbers = {i: v.owner.value for i, v in enumerate(op.operands) if isinstance(v.owner, nn.FillOp)}
-        weights = [v.owner for v in op.operands[statement.inputs :] if isinstance(v.owner, nn.WeightOp)]
+        weights = [v.owner for v in statement.stored(op) if isinstance(v.owner, nn.WeightOp)]
         self._ops.append(op)
         self._parameters.append(tuple(zip(statement.parameters, weights, strict=True)))
         given = {f"{OPERAND}{i}": plain(number) for i, number in numbers.items()}
@@ -412,7 +412,7 @@ def _is_constant(value: SSAValue) -> bool:
 def _says_numbers(op: nn.LayerOp, statement: Statement) -> bool:
     """Whether the operands that are one number can be written as numbers, beside a tensor that says their type."""
     fills = [v for v in op.operands if isinstance(v.owner, nn.FillOp)]
-    tensors = [v for v in op.operands[: statement.inputs] if v not in fills]
+    tensors = [v for v in statement.tensors(op) if v not in fills]
     takes = universe().layers[statement.kind]().takes_numbers
     return not fills or (
         takes
@@ -496,4 +496,4 @@ def _described(
             said = {n: a for n, a in (op.properties | op.attributes).items() if n != "layer"}
             operands = [(values[v], v.type) for v in op.operands]
             yield op.name, name, said, operands, [v.type for v in op.results]
-            values.update((result, len(values)) for result in op.results)
+            values.update((result, (place, which)) for which, result in enumerate(op.results))

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import Float32Type, IntegerType
 from xdsl.ir import SSAValue
@@ -374,7 +374,7 @@ class NetworkBuilder:
         """Put tensors of one number in the place of numbers, of the type of the last tensor beside them."""
         beside = [value for value in inputs if value is not None]
         for index, number in numbers.items() if beside else ():
-            element = element_type(beside[-1])
+            element: Any = element_type(beside[-1])
             whole = isinstance(number.value, int) or number.value.is_integer()
             fits = isinstance(element, Float32Type) or (whole and isinstance(element, IntegerType))
             if not fits:

@@ -67,9 +67,9 @@ def ctype_of(element: Attribute, at: Operation) -> CType:
     if isinstance(element, Float32Type):
         return "float"
     storage = storage_of(element)
-    if storage is None or storage.width.data > 32:
-        fail("HAP0701", f"the C target has no type for {element}", at=at, help="use f32 or integers up to 32 bits")
-    bits = next(bits for bits in (8, 16, 32) if storage.width.data <= bits)
+    if storage is None or storage.width.data > 64:
+        fail("HAP0701", f"the C target has no type for {element}", at=at, help="use f32 or integers up to 64 bits")
+    bits = next(bits for bits in (8, 16, 32, 64) if storage.width.data <= bits)
     return cast(CType, f"{'int' if num.is_signed(storage) else 'uint'}{bits}_t")
 
 

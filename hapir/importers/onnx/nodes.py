@@ -24,7 +24,10 @@ ONNX = ""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
-FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+FAMILIES = (
+    *("control", "elementwise", "reduce", "layout", "indices", "sampling"),
+    *("products", "pools", "norms", "recurrent", "quantized", "qonnx"),
+)
 """The files `ops_*` that register handlers."""
 
 Result = SSAValue | Sequence[SSAValue | None]
@@ -38,6 +41,14 @@ class Unsupported(Exception):
         super().__init__(reason)
         self.reason = reason
         self.nearest = nearest
+
+
+class NotConstant(Unsupported):
+    """An input must be constant and is computed, or given at run time: its name is `value`."""
+
+    def __init__(self, index: int, value: str):
+        super().__init__(f"input {index} `{value}` must be constant", "an initializer, or a Constant node")
+        self.value = value
 
 
 class Values(Protocol):
@@ -102,7 +113,7 @@ class Call:
         name = self._given(index)
         array = self._values.constant(name)
         if array is None:
-            raise Unsupported(f"input {index} `{name}` must be constant", "an initializer, or a Constant node")
+            raise NotConstant(index, name)
         return array
 
     def shape(self, index: int) -> tuple[int, ...]:
@@ -167,7 +178,11 @@ class Call:
 
     def parameter(self, suffix: str, array: Array, element: Attribute | None = None) -> SSAValue:
         """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other."""
-        return self._values.parameter(f"{self.layer}.{suffix}", array, element)
+        return self.keyed(f"{self.layer}.{suffix}", array, element)
+
+    def keyed(self, key: str, array: Array, element: Attribute | None = None) -> SSAValue:
+        """A parameter of a further layer of this node: the key is the layer's name and what the parameter is there."""
+        return self._values.parameter(key, array, element)
 
 
 Handler = Callable[[Call], Result]
