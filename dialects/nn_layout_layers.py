@@ -195,7 +195,11 @@ class Pad(LayerDefinition):
         if not isinstance(op, nn.PadOp):
             return {}
         before, after = integers(op.before), integers(op.after)
-        return {"padding": (*before[2:], *after[2:]), "channels": (before[1], after[1])}
+        if len(before) in (3, 4) and before[0] == after[0] == 0:
+            around = (*before[2:], *after[2:])
+            return {"padding": around, "channels": (before[1], after[1]), "before": None, "after": None}
+        ends = {"before": before if any(before) else None, "after": after if any(after) or not any(before) else None}
+        return {"padding": 0, "channels": 0, **ends}
 
 
 @dataclass(frozen=True)
