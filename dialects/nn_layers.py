@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from xdsl.dialects.builtin import f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects import nn
+from hapir.dialects.nn_op import is_parameter
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 
@@ -40,8 +40,11 @@ Ends: TypeAlias = int | tuple[int, int]
 class Parameters(Protocol):
     """Makes the `nn.weight` of a layer's parameter."""
 
-    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
-        """The parameter `<layer>.<suffix>` of this shape and element type."""
+    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
+        """The parameter `<layer>.<suffix>` of this shape, f32 where no other element type is given.
+
+        `reals` asks for what coded elements stand for, in f32.
+        """
         ...
 
 
@@ -60,11 +63,11 @@ class LayerDefinition(ABC):
     """How many further tensors it takes in the place of parameters."""
 
     @abstractmethod
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp | nn.WeightOp:
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         """Options of the statement that makes this op; what `read_statement` finds itself is left out.
 
         It finds options named like a property of the op, windows, sizes of the result and switches, and checks what
@@ -73,7 +76,7 @@ class LayerDefinition(ABC):
         return {}
 
     @classmethod
-    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
         """The places of the operands that are tensors of the statement that makes this op, in the statement's order.
 
         The other operands are parameters of its own. What a layer computes may stand for the first of them.
@@ -82,7 +85,7 @@ class LayerDefinition(ABC):
             return range(len(op.operands))
         given = cls.inputs
         while given < min(len(op.operands), cls.inputs + cls.parameters):
-            if isinstance(op.operands[given].owner, nn.WeightOp):
+            if is_parameter(op.operands[given]):
                 break
             given += 1
         return range(given)

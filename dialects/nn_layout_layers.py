@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.assembly import integers
@@ -74,7 +74,7 @@ class Split(LayerDefinition):
         return nn.SplitOp(inputs[0], sizes, axis=self.axis, layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.SplitOp):
             return {}
         sizes = integers(op.pieces)
@@ -191,7 +191,7 @@ class Pad(LayerDefinition):
         return (0, channels[0], *before), (0, channels[1], *after)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.PadOp):
             return {}
         before, after = integers(op.before), integers(op.after)
@@ -236,7 +236,7 @@ class Resize(LayerDefinition):
         return nn.ResizeOp(inputs[0], rows, columns, mode=nn.ResizeMode(self.mode), layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.ResizeOp):
             return {}
         size = (op.rows.data, op.columns.data)

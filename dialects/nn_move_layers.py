@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.utils.str_enum import StrEnum
 
 from hapir.dialects import nn
@@ -62,7 +62,7 @@ class Slice(LayerDefinition):
         return nn.SliceOp(inputs[0], *zip(*cuts, strict=True), layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.SliceOp):
             return {}
         shape = shape_of(op.x)
@@ -169,7 +169,7 @@ class Resample(LayerDefinition):
         return nn.ResampleOp(inputs[0], axes, sizes, sampling, scales=self.scale, region=self.region, layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.ResampleOp):
             return {}
         said = dataclasses.asdict(op.sampling) | {"axes": tuple(integers(op.axes)), "size": tuple(integers(op.sizes))}

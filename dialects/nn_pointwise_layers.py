@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from xdsl.dialects.builtin import f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import FUNCTIONS
@@ -52,7 +52,7 @@ class FunctionLayer(LayerDefinition):
         return nn.PointwiseOp(self.function, inputs, values, layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         constants = op.constants if isinstance(op, nn.PointwiseOp) else ()
         return dict(zip((f.name for f in fields(cls)), constants, strict=False))
 
@@ -96,7 +96,7 @@ class Cast(LayerDefinition):
         return nn.CastOp(inputs[0], element_of(self.type), layer=layer)
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"type": text_of(element_type(op.results[0]))}
 
 

@@ -1,4 +1,11 @@
-"""The layer statements that multiply by weights or by each other: convolutions, dense layers, matmul."""
+"""The layer statements that multiply by weights or by each other: convolutions, dense layers, matmul.
+
+Layers on codes (see `num_layers`) have coded weights, a bias in i32, and give exact sums in i32. On floats, layers of
+coded weights multiply by the reals behind the codes.
+
+`weights`: the format of the codes of the weights (`i8`, `ternary`, `bipolar(1)`), where they are coded.
+`weight_scale`: the scale of coded weights; without it `<layer>.weight.scale` has one for each output channel.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +30,8 @@ from hapir.dialects.nn_layers import (
 )
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.dialects.num import shape_of
+from hapir.dialects.num_layers import bias_parameter, weight_parameter
+from hapir.registered import FormatText
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Conv2d(LayerDefinition):
     dilation: Pair = 1
     groups: int = 1
     bias: bool = True
+    weights: FormatText | None = None
+    weight_scale: float | None = None
 
     def __post_init__(self) -> None:
         at_least_one(channels=self.channels, groups=self.groups)
@@ -50,8 +61,9 @@ class Conv2d(LayerDefinition):
         window = window_of(self.kernel, self.stride, self.padding, self.dilation)
         c = channels_of(inputs[0], 4, "conv2d")
         _check_groups(self.groups, c, self.channels)
-        weight = parameter("weight", (self.channels, c // self.groups, *window.kernel))
-        bias = parameter("bias", (self.channels,)) if self.bias else None
+        shape = (self.channels, c // self.groups, *window.kernel)
+        weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
+        bias = bias_parameter(parameter, self.channels, inputs[0]) if self.bias else None
         return nn.Conv2dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
 
 
@@ -76,6 +88,8 @@ class Conv1d(LayerDefinition):
     dilation: int = 1
     groups: int = 1
     bias: bool = True
+    weights: FormatText | None = None
+    weight_scale: float | None = None
 
     def __post_init__(self) -> None:
         at_least_one(channels=self.channels, groups=self.groups)
@@ -85,8 +99,9 @@ class Conv1d(LayerDefinition):
         window = line_of(self.kernel, self.stride, self.padding, self.dilation)
         c = channels_of(inputs[0], 3, "conv1d")
         _check_groups(self.groups, c, self.channels)
-        weight = parameter("weight", (self.channels, c // self.groups, self.kernel))
-        bias = parameter("bias", (self.channels,)) if self.bias else None
+        shape = (self.channels, c // self.groups, self.kernel)
+        weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
+        bias = bias_parameter(parameter, self.channels, inputs[0]) if self.bias else None
         return nn.Conv1dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
 
 
@@ -177,13 +192,16 @@ class Dense(LayerDefinition):
 
     units: int
     bias: bool = True
+    weights: FormatText | None = None
+    weight_scale: float | None = None
 
     def __post_init__(self) -> None:
         at_least_one(units=self.units)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        weight = parameter("weight", (self.units, channels_of(inputs[0], 2, "dense", ": flatten it first")))
-        bias = parameter("bias", (self.units,)) if self.bias else None
+        shape = (self.units, channels_of(inputs[0], 2, "dense", ": flatten it first"))
+        weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
+        bias = bias_parameter(parameter, self.units, inputs[0]) if self.bias else None
         return nn.DenseOp(inputs[0], weight, bias, layer=layer)
 
 

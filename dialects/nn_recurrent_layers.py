@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_cell import cell_activation
@@ -111,11 +111,11 @@ class Recurrent(LayerDefinition):
         }
 
     @classmethod
-    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
         return [0, *cls._places(op).values()]
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"given": tuple(cls._places(op))}
 
     @property
@@ -167,11 +167,11 @@ class Lstm(Recurrent):
         }
 
     @classmethod
-    def tensors_of(cls, op: nn.LayerOp) -> Sequence[int]:
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
         return [0, *cls._places(op).values()]
 
     @classmethod
-    def options_of(cls, op: nn.LayerOp) -> Mapping[str, object]:
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
         return {"given": tuple(cls._places(op))}
 
     @property

@@ -43,6 +43,7 @@ from hapir.weights import WeightStore
 if TYPE_CHECKING:
     from hapir.artifacts import CompileReport
     from hapir.data import Array, Dataset
+    from hapir.exporters.onnx import ExportReport
     from hapir.lowering.encoded_weights import EncodedWeight
     from hapir.lowering.kernel.host import Host
     from hapir.report.compression import CompressionReport, CompressionTable
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 AnyOp = TypeVar("AnyOp", bound=Operation)
 Witness = Literal["reference", "c", "rtl"]
+ExportStyle = Literal["float", "qdq", "qonnx", "integer"]
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Design:
@@ -467,6 +469,26 @@ class Scheduled:
             write_atomically(path, files[name])
             paths.append(path)
         return tuple(paths)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        style: ExportStyle | None = None,
+        *,
+        opset: int | None = None,
+        any_batch: bool = False,
+        external_data: bool = False,
+    ) -> ExportReport:
+        """Write the network as an ONNX file; arrays go into `<file>.data` beside it past 2 GB or with `external_data`.
+
+        `style` None is `qdq` for an integer network and `float` for any other; `any_batch` leaves axis 0 open. Raises
+        HapirError: HAP098x for what ONNX cannot say, HAP0880 without the extra `onnx`, HAP0884 for the file.
+        """
+        from hapir.exporters.onnx import export_scheduled
+        from hapir.witnesses import naming_extras
+
+        with naming_extras(), files_from(self.design.spec.folder):
+            return export_scheduled(self, Path(path), style, opset, any_batch, external_data)
 
     def estimate(self) -> EstimateReport:
         """Cycles, energy, traffic and area on the schedule's machine. Raises HapirError (HAP0791 without a machine)."""

@@ -75,6 +75,13 @@ def _temporary_beside(path: Path) -> Path:
     return Path(name)
 
 
+def check_file(path: Path) -> None:
+    """Refuse a place that cannot be written before the long work, not after it. Raises HapirError (HAP0884)."""
+    if path.is_dir() or not path.parent.is_dir():
+        wrong = "is a folder" if path.is_dir() else "lies in no folder"
+        fail("HAP0884", f"cannot write `{path}`: it {wrong}", help="name a file in a folder that exists")
+
+
 @contextlib.contextmanager
 def writing(place: Path) -> Generator[None]:
     """What the system says against writing to `place` becomes HAP0884: no permission, no space, a folder in the way."""

@@ -26,6 +26,7 @@ COMMANDS = (
     "import",
     "compile",
     "run",
+    "export",
     "check",
     "fmt",
     "estimate",

@@ -47,9 +47,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
+    from hapir.files import check_file
 
     if args.output is not None:
-        _check_folder(Path(args.output))
+        check_file(Path(args.output))
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     if args.compare is not None:
         return _compare(args, scheduled, console)
@@ -77,15 +78,6 @@ def _compare(args: argparse.Namespace, scheduled: Scheduled, console: Console) -
         report = compare(network, weights, data.inputs, Path(args.compare), args.within)
     console.result(report.to_text, report.to_json(), scheduled.warnings)
     return 0
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse a place that cannot be written before the long work, not after it. Raises HapirError (HAP0884)."""
-    from hapir.diagnostics import fail
-
-    if path.is_dir() or not path.parent.is_dir():
-        wrong = "is a folder" if path.is_dir() else "lies in no folder"
-        fail("HAP0884", f"cannot write `{path}`: it {wrong}", help="name a file in a folder that exists")
 
 
 def _write(path: Path, arrays: object) -> None:

@@ -8,6 +8,7 @@ that is no longer given stays unused. A test checks that every code that the sou
 from hapir.codes.backends import BACKENDS
 from hapir.codes.code import Code
 from hapir.codes.data import DATA
+from hapir.codes.exports import EXPORTS
 from hapir.codes.factors import FACTORS
 from hapir.codes.import_text import IMPORT_TEXT
 from hapir.codes.imports import IMPORTS
@@ -36,6 +37,7 @@ CODES: dict[str, Code] = {
     **MACHINES,
     **TARGETS,
     **TOOLS,
+    **EXPORTS,
     **OPT,
     **BACKENDS,
     **ONNX,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import TensorType, f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, Label, Span, location_of
-from hapir.dialects import nn
+from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
 from hapir.registry import universe
@@ -62,22 +62,28 @@ def layer_ops(
     call: syntax.Call,
     made_at: Sequence[Span],
     findings: Findings,
-) -> tuple[list[nn.WeightOp], nn.LayerOp | nn.WeightOp] | None:
-    """The layer's weights and its op, at the place of the call; None where the shapes do not fit, which is an error.
+) -> tuple[list[Operation], Operation] | None:
+    """What gives the layer's parameters, and its op, at the place of the call.
 
-    A layer that is a constant and no more has one weight, which is its op too. `made_at` tells where each tensor is
-    made. Tensors after those that the layer takes stand for its first parameters.
+    None where the shapes do not fit, which is an error. A layer that is a constant and no more has one weight, which is
+    its op too. `made_at` tells where each tensor is made. Tensors after those that the layer takes stand for its first
+    parameters.
     """
-    weights: list[nn.WeightOp] = []
+    weights: list[Operation] = []
     own = tensors[: definition.inputs]
     given = list(tensors[len(own) :])
 
-    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
         check_size(shape)
         if given:
             return _in_place_of(suffix, TensorType(element, shape), given.pop(0))
-        weights.append(nn.WeightOp(f"{layer}.{suffix}", TensorType(element, shape)))
-        return weights[-1].result
+        weight = nn.WeightOp(f"{layer}.{suffix}", TensorType(element, shape))
+        weight.result.name_hint = hint(weight.key.data)
+        weights.append(weight)
+        if not reals:
+            return weight.result
+        weights.append(num.DequantizeOp(weight.result))
+        return weights[-1].results[0]
 
     try:
         op = definition.build(own, parameter, layer)
@@ -89,14 +95,12 @@ def layer_ops(
     except (ShapeError, VerifyException, ValueError) as error:
         labels = [Label(at, f"this is {type_text(v.type)}") for at, v in zip(made_at, tensors, strict=True)]
         labels += origins(option.value for option in call.options)
-        message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.")
+        message = str(error).removeprefix("Operation does not verify: ").removeprefix("nn.").removeprefix("num.")
         help = shapes_that_fit(call, [shape_of(value) for value in own], definition)
         findings.error("HAP0301", f"`{layer}`: {message}", at=call.span, labels=labels, help=help)
         return None
     for made in (*weights, op):
         made.location = location_of(call.span)
-    for weight in weights:
-        weight.result.name_hint = hint(weight.key.data)
     return weights, op
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import Float32Type, IntegerType
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
@@ -493,7 +493,7 @@ class NetworkBuilder:
         return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
 
     def _named_results(
-        self, op: nn.LayerOp | nn.WeightOp, names: Sequence[str | int], local: str, at: Span, frame: Frame
+        self, op: Operation, names: Sequence[str | int], local: str, at: Span, frame: Frame
     ) -> SSAValue | None:
         """Name an op's results as its statement says; the one that has the layer's own name, if any.
 

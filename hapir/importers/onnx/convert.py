@@ -15,10 +15,11 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import element_type, shape_of
 from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
+from hapir.importers.onnx.qdq import integer_form
 from hapir.lowering.network_edits import used_keys
 from hapir.weights import WeightStore
 
@@ -83,6 +84,7 @@ class _Converter:
     """Walks the nodes; values by their ONNX names."""
 
     def __init__(self, graph: Graph, name: str):
+        graph = integer_form(graph)
         self._graph = graph
         self._values: dict[str, SSAValue] = {}
         self._constants: dict[str, Array] = dict(graph.constants)
@@ -196,9 +198,22 @@ class _Converter:
             array = self._constants.get(name)
             if array is None:
                 raise _Unknown
-            element = element_of(array.dtype, self._narrow(name))
-            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, element)
+            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, self.element(name))
         return self._values[name]
+
+    def element(self, name: str) -> Attribute:
+        """The element type of a name."""
+        array = self._constants.get(name)
+        if array is None:
+            return element_type(self.tensor(name))
+        element = element_of(array.dtype, self._narrow(name))
+        if element is None:
+            raise Unsupported(f"the constant `{name}` is {array.dtype}", "f32, integers or booleans")
+        return element
+
+    def store(self, key: str, array: Array) -> str:
+        """Keep an array."""
+        return self._weights.put_new(key, array)
 
     def constant(self, name: str) -> Array | None:
         """The array of a constant."""

@@ -62,8 +62,16 @@ class Values(Protocol):
         """The array of a constant; None for a value that is computed."""
         ...
 
+    def element(self, name: str) -> Attribute:
+        """The element type of a name."""
+        ...
+
     def insert(self, op: Operation) -> None:
         """Append an op to the network."""
+        ...
+
+    def store(self, key: str, array: Array) -> str:
+        """Keep an array that a type reads under this key, or a free one like it, which it returns."""
         ...
 
     def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
@@ -122,6 +130,10 @@ class Call:
         array = self._values.constant(name)
         return shape_of(self._values.tensor(name)) if array is None else array.shape
 
+    def element(self, index: int) -> Attribute:
+        """The element type of an input."""
+        return self._values.element(self._given(index))
+
     def _given(self, index: int) -> str:
         if not self.has(index):
             raise Unsupported(f"input {index} is missing")
@@ -176,13 +188,22 @@ class Call:
         self._values.insert(op)
         return op.results
 
-    def parameter(self, suffix: str, array: Array, element: Attribute | None = None) -> SSAValue:
-        """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other."""
-        return self.keyed(f"{self.layer}.{suffix}", array, element)
-
     def keyed(self, key: str, array: Array, element: Attribute | None = None) -> SSAValue:
         """A parameter of a further layer of this node: the key is the layer's name and what the parameter is there."""
         return self._values.parameter(key, array, element)
+
+    def parameter(
+        self, suffix: str, array: Array, element: Attribute | None = None, *, layer: str | None = None
+    ) -> SSAValue:
+        """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other.
+
+        It is one of the node's own layer where `layer` names no further one.
+        """
+        return self.keyed(f"{layer or self.layer}.{suffix}", array, element)
+
+    def table(self, suffix: str, array: Array) -> str:
+        """The key `<layer>.<suffix>` of scales that a type reads."""
+        return self._values.store(f"{self.layer}.{suffix}", array)
 
 
 Handler = Callable[[Call], Result]

@@ -1,0 +1,1 @@
+"""What hapir's networks become in the formats of others."""

@@ -1,0 +1,380 @@
+"""The ops of `num` as nodes, and codes and reals as forms of one another.
+
+`qdq` says codes by QuantizeLinear and DequantizeLinear. A quantizer of fewer codes than its ONNX type holds is preceded
+by a Clip; rounding is ONNX's, half even, but `floor` is said by a Floor. `qonnx` says them by Quant, whose rounding is
+an attribute: HALF_UP there is away from zero, which is `half_up` for codes that are not negative. `integer` computes on
+integers and doubles, see `exact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from hapir.dialects import num
+from hapir.dialects.num import (
+    AffineType,
+    BipolarType,
+    PerChannelType,
+    Rounding,
+    TernaryType,
+    code_bits,
+    code_range,
+    element_type,
+    is_signed,
+    shape_of,
+    storage_of,
+)
+from hapir.exporters.onnx import exact
+from hapir.exporters.onnx.calls import QONNX, Builder, Call, Style, Unit, Unsayable, carried_dtype, writes
+from hapir.exporters.onnx.proto import Array, element_code
+from hapir.exporters.onnx.units import plain, rescaling, scale_of
+from hapir.reference.num import along
+from hapir.reference.values import dtype_of
+
+QUANT_ROUNDING = {
+    Rounding.half_even: "ROUND",
+    Rounding.half_up: "HALF_UP",
+    Rounding.half_away: "HALF_UP",
+    Rounding.floor: "FLOOR",
+}
+"""What the attribute `rounding_mode` of Quant calls a rounding."""
+
+WIDE_OPSET = 21
+"""The first with 16 bit and 4 bit codes in QuantizeLinear and DequantizeLinear."""
+
+
+# --- forms of values --------------------------------------------------------------------------------------------------
+
+
+def codes_of(builder: Builder, value: SSAValue) -> str:
+    """The integers of a value that is no f32."""
+    if value in builder.units:
+        return builder.once(value, "codes", lambda: _rounded_sums(builder, value))
+    if builder.carried_as_reals(value):
+        return builder.once(value, "codes", lambda: _codes_of_reals(builder, value))
+    return builder.carrier(value)
+
+
+def reals_of(builder: Builder, value: SSAValue) -> str:
+    """The reals that a value stands for; of an accumulator, those of its unit."""
+    if builder.carried_as_reals(value):
+        return builder.carrier(value)
+    return builder.once(value, "reals", lambda: _dequantized(builder, value))
+
+
+def _rounded_sums(builder: Builder, value: SSAValue) -> str:
+    """An accumulator that reals carry, as si32."""
+    reals, unit, stem = reals_of(builder, value), builder.units[value], _stem(builder, value)
+    if not np.array_equal(unit, np.ones(())):
+        reals = _node(builder, value, "Div", stem, reals, _along(builder, value, unit, f"{stem}/unit"))
+    rounded = _node(builder, value, "Round", stem, reals)
+    return _node(builder, value, "Cast", stem, rounded, to=element_code(np.dtype(np.int32)))
+
+
+def _codes_of_reals(builder: Builder, value: SSAValue) -> str:
+    element, stem = element_type(value), _stem(builder, value)
+    assert isinstance(element, AffineType)
+    scale = builder.array(f"{stem}/scale", np.asarray(element.scale.data, np.float32))
+    zero_point = builder.array(f"{stem}/zero_point", np.asarray(element.zero_point.data, np.float32))
+    reals = _node(builder, value, "Div", stem, builder.carrier(value), scale)
+    rounded = _node(builder, value, "Add", stem, _node(builder, value, "Round", stem, reals), zero_point)
+    return _node(builder, value, "Cast", stem, rounded, to=element_code(carried_dtype(element)))
+
+
+def reals_of_codes(builder: Builder, value: SSAValue) -> str:
+    """The reals of codes that an input of the network holds, in `qonnx`."""
+    element, codes = element_type(value), codes_of(builder, value)
+    assert isinstance(element, AffineType)
+    return _shifted_and_scaled(builder, value, codes, element)
+
+
+def _shifted_and_scaled(builder: Builder, value: SSAValue, codes: str, element: AffineType) -> str:
+    """`(codes - zero_point) * scale` of integers of any width."""
+    stem = f"{codes}/reals"
+    zero_point = builder.array(f"{stem}/zero_point", np.asarray(element.zero_point.data, np.float32))
+    scale = builder.array(f"{stem}/scale", np.asarray(element.scale.data, np.float32))
+    reals = _node(builder, value, "Cast", stem, codes, to=element_code(np.dtype(np.float32)))
+    return _node(builder, value, "Mul", stem, _node(builder, value, "Sub", stem, reals, zero_point), scale)
+
+
+def _dequantized(builder: Builder, value: SSAValue) -> str:
+    """DequantizeLinear of codes that are affine or scaled per channel."""
+    element, stem = element_type(value), builder.carrier(value)
+    if isinstance(element, AffineType):
+        scale, zero_point, axis = np.asarray(element.scale.data), element.zero_point.data, None
+    elif isinstance(element, PerChannelType):
+        table = builder.weights[element.scales.data]
+        scale, zero_point, axis = table.astype(np.float64), 0, element.axis.data
+    else:
+        raise Unsayable(f"{element} has no scale that DequantizeLinear takes", "export `Scheduled.decoded`")
+    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis)
+
+
+def dequantize_linear(
+    builder: Builder,
+    codes: str,
+    stem: str,
+    scale: Array,
+    zero_point: int,
+    dtype: np.dtype[Any],
+    axis: int | None = None,
+    at: Operation | None = None,
+) -> str:
+    """A DequantizeLinear node; the scale is a number or one per index of an axis. Raises Unsayable for wide codes."""
+    _need_width(builder, dtype)
+    names = [codes, builder.array(f"{stem}/scale", scale.astype(np.float32))]
+    if dtype != np.int32:  # the zero point of int32 is 0 and left out
+        names.append(builder.array(f"{stem}/zero_point", np.full(scale.shape, zero_point, dtype)))
+    output = builder.unused(f"{stem}/reals")
+    axis = axis if scale.ndim else None
+    builder.node("DequantizeLinear", names, [output], name=f"{stem}/dequantize", at=at, axis=axis)
+    return output
+
+
+def _need_width(builder: Builder, dtype: np.dtype[Any]) -> None:
+    if dtype.itemsize == 2 and builder.opset < WIDE_OPSET:
+        reason = f"codes of 16 bits need opset {WIDE_OPSET}, this is {builder.opset}"
+        raise Unsayable(reason, f"ask for `--opset {WIDE_OPSET}`, or quantize to 8 bits")
+
+
+def _node(builder: Builder, value: SSAValue, kind: str, stem: str, *inputs: str, **attributes: Any) -> str:
+    owner = value.owner if isinstance(value.owner, Operation) else None
+    output = builder.unused(f"{stem}/{kind.lower()}")
+    builder.node(kind, inputs, [output], name=output, at=owner, **attributes)
+    return output
+
+
+def _stem(builder: Builder, value: SSAValue) -> str:
+    owner = value.owner
+    return Call(owner, builder).layer if isinstance(owner, Operation) else builder.carrier(value)
+
+
+def _along(builder: Builder, value: SSAValue, numbers: Unit, name: str) -> str:
+    rank = len(shape_of(value))
+    return builder.array(name, (along(numbers, 1, rank) if numbers.ndim else numbers).astype(np.float32))
+
+
+# --- quantizers -------------------------------------------------------------------------------------------------------
+
+
+def quantize_to(call: Call, reals: str, bounds: tuple[int, int], rounding: Rounding, name: str | None = None) -> None:
+    """The op's result as codes of reals, in the styles `qdq` and `qonnx`; `name` is what the codes are called."""
+    result = call.op.results[0]
+    element = element_type(result)
+    if not isinstance(element, AffineType):
+        raise Unsayable(f"it quantizes to {element}, and activations have one scale in ONNX")
+    if isinstance(element.codes, BipolarType):
+        raise Unsayable(f"{element.codes} has odd numbers only, and ONNX rounds to all", "call threshold() for these")
+    reals = _clipped(call, reals, element, bounds)
+    output = call.builder.output(result, name or call.result_name(result))
+    if call.style == Style.QONNX:
+        _quant(call, reals, output, element, rounding)
+    else:
+        _quantize_linear(call, reals, output, element, rounding)
+    call.builder.put(result, output)
+    reals_carry = call.builder.carried_as_reals(result)
+    call.builder.describe(result, output, np.dtype(np.float32) if reals_carry else carried_dtype(element))
+
+
+def _clipped(call: Call, reals: str, element: AffineType, bounds: tuple[int, int]) -> str:
+    """Reals within the bounds of codes, where the type that holds the codes does not see to it."""
+    first, last = _held(call, element)
+    scale, zero_point = element.scale.data, element.zero_point.data
+    low, high = ((bound - zero_point) * scale for bound in bounds)
+    need_low, need_high = bounds[0] > first, bounds[1] < last
+    if need_low and low == 0 and not need_high:
+        return call.node("Relu", reals)
+    if not (need_low or need_high):
+        return reals
+    ends = [call.array(end, value, np.float32) if need else ""
+            for end, value, need in (("low", low, need_low), ("high", high, need_high))]  # fmt: skip
+    return call.node("Clip", reals, *(ends if need_high else ends[:1]))
+
+
+def _held(call: Call, element: AffineType) -> tuple[int, int]:
+    """The codes that a quantizer node saturates to by itself."""
+    if call.style == Style.QONNX:
+        return code_range(element)
+    limits = np.iinfo(dtype_of(element))
+    return int(limits.min), int(limits.max)
+
+
+def _quantize_linear(call: Call, reals: str, output: str, element: AffineType, rounding: Rounding) -> None:
+    dtype = dtype_of(element)
+    _need_width(call.builder, dtype)
+    scale = call.array("scale", element.scale.data, np.float32)
+    if rounding == Rounding.floor:
+        reals = call.node("Mul", call.node("Floor", call.node("Div", reals, scale)), scale)
+    zero_point = call.array("zero_point", element.zero_point.data, dtype)
+    name = f"{call.layer}/quantize"
+    call.builder.node("QuantizeLinear", [reals, scale, zero_point], [output], name=name, at=call.op)
+
+
+def _quant(call: Call, reals: str, output: str, element: AffineType, rounding: Rounding) -> None:
+    parameters = quant_parameters(call.builder, f"{call.layer}/quant", np.asarray(element.scale.data), element)
+    attributes = quant_attributes(element, rounding)
+    names = [reals, *parameters]
+    call.builder.node("Quant", names, [output], name=f"{call.layer}/quant", domain=QONNX, at=call.op, **attributes)
+
+
+def quant_parameters(builder: Builder, stem: str, scale: Array, element: Attribute) -> Sequence[str]:
+    """The inputs of Quant after the first: scale, zero point and bit width."""
+    zero_point = element.zero_point.data if isinstance(element, AffineType) else 0
+    values = (("scale", scale), ("zero_point", zero_point), ("bits", _quant_bits(element)))
+    return [builder.array(f"{stem}/{suffix}", np.asarray(value, np.float32)) for suffix, value in values]
+
+
+def _quant_bits(element: Attribute) -> int:
+    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
+    return 2 if isinstance(codes, TernaryType) else code_bits(element)
+
+
+def quant_attributes(element: Attribute, rounding: Rounding = Rounding.half_even) -> dict[str, Any]:
+    """The attributes of Quant; ternary codes are 2 bits without the lowest number."""
+    storage = storage_of(element)
+    assert storage is not None
+    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
+    return {
+        "signed": int(is_signed(storage)),
+        "narrow": int(isinstance(codes, TernaryType)),
+        "rounding_mode": QUANT_ROUNDING[rounding],
+    }
+
+
+# --- the ops ----------------------------------------------------------------------------------------------------------
+
+
+@writes(num.QuantizeOp)
+def quantize(call: Call) -> None:
+    op = call.op
+    assert isinstance(op, num.QuantizeOp)
+    element, name = element_type(op.result), f"{call.x()}/codes"
+    if call.style == Style.INTEGER:
+        exact.quantize(call, op, name)
+    else:
+        quantize_to(call, call.x(), code_range(element), op.rounding.data, name)
+
+
+@writes(num.DequantizeOp)
+def dequantize(call: Call) -> None:
+    if call.style == Style.INTEGER:
+        exact.dequantize(call)
+    else:
+        call.alias(reals_of(call.builder, call.operand(0)))
+
+
+@writes(num.WidenOp)
+def widen(call: Call) -> None:
+    op = call.op
+    assert isinstance(op, num.WidenOp)
+    if call.style == Style.INTEGER:
+        exact.widen(call, op)
+        return
+    unit, factor = call.builder.units[op.result], op.multiplier.value.data
+    put_sums(call, rescaled_reals(call, op.q, unit * factor))
+
+
+def rescaled_reals(call: Call, value: SSAValue, scale: Unit) -> str:
+    """The reals of affine codes if their scale were another: a number, or one per index of axis 1.
+
+    A scale per channel is a factor behind DequantizeLinear: runtimes fuse pools and sums with scales that are numbers.
+    """
+    element = element_type(value)
+    assert isinstance(element, AffineType)
+    builder, wanted = call.builder, scale.astype(np.float32)
+    if np.array_equal(wanted, np.float32(element.scale.data)):
+        return reals_of(builder, value)
+    if call.style != Style.QONNX and not scale.ndim:
+        stem, zero_point = f"{call.layer}/{builder.carrier(value)}", element.zero_point.data
+        dtype = dtype_of(element)
+        return dequantize_linear(builder, builder.carrier(value), stem, scale, zero_point, dtype, at=call.op)
+    ratio = _along(builder, value, scale / element.scale.data, f"{call.layer}/ratio")
+    return call.node("Mul", reals_of(builder, value), ratio)
+
+
+def put_sums(call: Call, reals: str) -> None:
+    """The op's result is an accumulator that these reals carry."""
+    result = call.op.results[0]
+    call.builder.once(result, "reals", lambda: reals)
+
+
+@writes(num.RequantizeOp, num.RescaleOp)
+def requantize(call: Call) -> None:
+    op = call.op
+    assert isinstance(op, num.RequantizeOp | num.RescaleOp)
+    bounds = op.low.value.data, op.high.value.data
+    if call.style == Style.INTEGER:
+        exact.requantize(call, op)
+        return
+    wanted = rescaling(op, call.builder.weights)
+    if wanted is None:
+        raise Unsayable("its multiplier is computed, and must be an array")
+    unit = call.builder.units.get(op.acc)
+    if unit is None:  # integers that are no accumulator
+        reals = call.cast(call.x(), np.float32)
+        unit = np.ones(())
+    else:
+        reals = reals_of(call.builder, op.acc)
+    if not np.array_equal(unit, wanted):
+        ratio = plain(np.asarray(wanted / unit))
+        reals = call.node("Mul", reals, _along(call.builder, op.acc, ratio, f"{call.layer}/ratio"))
+    quantize_to(call, reals, bounds, op.rounding.data)
+
+
+@writes(num.ThresholdOp)
+def threshold(call: Call) -> None:
+    op = call.op
+    assert isinstance(op, num.ThresholdOp)
+    element = element_type(op.result)
+    assert isinstance(element, AffineType)
+    if call.style == Style.QONNX:
+        _multi_threshold(call, op, element)
+    else:
+        exact.threshold(call, op, codes_of(call.builder, op.acc), element)
+
+
+def _multi_threshold(call: Call, op: num.ThresholdOp, element: AffineType) -> None:
+    """QONNX's MultiThreshold, `out_scale * count + out_bias`; a flipped channel counts `-acc >= 1 - t`."""
+    table, flips = call.stored(1).astype(np.float32), call.stored(2) != 0
+    sums = call.cast(codes_of(call.builder, op.acc), np.float32)
+    if flips.any():
+        channels = 1 if len(call.shape()) < 2 else call.shape()[1]
+        signs = np.where(np.broadcast_to(flips, (channels,)), -1, 1)
+        sums = call.node("Mul", sums, _along(call.builder, op.acc, signs, f"{call.layer}/signs"))
+        table = np.where(np.broadcast_to(flips, (channels,))[:, None], 1 - table[:, ::-1], table).astype(np.float32)
+    scale = element.scale.data
+    call.give(
+        "MultiThreshold",
+        sums,
+        call.builder.array(f"{call.layer}/thresholds", table),
+        domain=QONNX,
+        out_scale=float(op.step * scale),
+        out_bias=float((op.low.value.data - element.zero_point.data) * scale),
+        out_dtype="FLOAT32",
+        data_layout="NCHW" if len(call.shape()) == 4 else "NC" if len(call.shape()) == 2 else None,
+    )
+
+
+@writes(num.ViewOp)
+def view(call: Call) -> None:
+    op, builder = call.op, call.builder
+    assert isinstance(op, num.ViewOp)
+    unit, wanted = builder.units.get(op.x), scale_of(op.result, builder.weights)
+    same = unit is not None and wanted is not None and np.array_equal(unit, wanted)
+    if builder.carried_as_reals(op.result):
+        call.alias(reals_of(builder, op.x) if same else _read_as(call, op.x, op.result))
+        return
+    builder.put_later(op.result, lambda: codes_of(builder, op.x))
+    if same:
+        builder.once(op.result, "reals", lambda: reals_of(builder, op.x))
+
+
+def _read_as(call: Call, before: SSAValue, after: SSAValue) -> str:
+    """The reals of the same integers under another affine type, in `qonnx`."""
+    element = element_type(after)
+    assert isinstance(element, AffineType)
+    return _shifted_and_scaled(call.builder, after, codes_of(call.builder, before), element)

@@ -1,0 +1,158 @@
+"""Exported networks on onnxruntime against the reference: random networks of floats and of integers, in every style.
+
+Floats agree within 1e-4 of the largest result. The style `integer` gives the reference's integers. In `qdq` a
+requantization gives the reference's code or a neighbour: of the codes in the order in which they are computed, the
+first tensor that differs does so by 1 (what follows computes on other numbers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import ArrayAttr, StringAttr
+
+from hapir.dialects import nn
+from hapir.dialects.num import AffineType, element_type
+from hapir.exporters.onnx.calls import Style
+from hapir.exporters.onnx.export import ExportOptions, export_network
+from hapir.reference.interpret import run_network
+from tests.onnx_sessions import Array, check, run_model
+from tests.property.integer_networks import IntegerSample, integer_networks
+from tests.property.qonnx_runner import run_qonnx
+from tests.property.strategies import Sample, networks
+
+OPSETS = (17, 18, 20, 21, 24)
+EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SWEEP = settings(EXAMPLES, max_examples=1000)
+
+
+def _assert_close(found: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    assert list(found) == list(expected)
+    for name, reals in expected.items():
+        assert found[name].dtype == reals.dtype
+        assert found[name].shape == reals.shape
+        error = np.abs(found[name].astype(np.float64) - reals).max()
+        assert error <= 1e-4 * max(1.0, float(np.abs(reals).max()))
+
+
+def _has_even_lrn(network: nn.NetworkOp) -> bool:
+    """Whether there is a window of channels that ONNX defines and onnxruntime refuses."""
+    norms = (op for op in network.walk() if isinstance(op, nn.LocalResponseNormOp))
+    return any(op.size.value.data % 2 == 0 for op in norms)
+
+
+def _floats(sample: Sample, opset: int, any_batch: bool) -> None:
+    model = export_network(sample.network, sample.weights, ExportOptions(None, opset, any_batch))
+    check(model)
+    if not _has_even_lrn(sample.network):
+        inputs = sample.inputs(3 if any_batch else 1)
+        _assert_close(run_model(model, inputs), run_network(sample.network, sample.weights, inputs))
+
+
+@EXAMPLES
+@given(networks(), st.sampled_from(OPSETS), st.booleans())
+def test_networks_of_floats(sample: Sample, opset: int, any_batch: bool) -> None:
+    _floats(sample, opset, any_batch)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(networks(), st.sampled_from(OPSETS), st.booleans())
+def test_many_networks_of_floats(sample: Sample, opset: int, any_batch: bool) -> None:
+    _floats(sample, opset, any_batch)
+
+
+def _with_all_codes(network: nn.NetworkOp) -> nn.NetworkOp:
+    """A copy that returns every tensor of codes, in the order in which they are computed."""
+    opened = network.clone()
+    block = opened.body.block
+    values = [v for op in block.ops for v in op.results if isinstance(element_type(v), AffineType)]
+    values = [v for v in values if not isinstance(v.owner, nn.WeightOp)]
+    names = [f"codes{i}" for i in range(len(values))]
+    block.erase_op(opened.return_op)
+    block.add_op(nn.ReturnOp(values))
+    opened.result_names = ArrayAttr(map(StringAttr, names))
+    opened.set_result_types()
+    return opened
+
+
+def _exact(sample: IntegerSample, opset: int, any_batch: bool) -> None:
+    network = _with_all_codes(sample.network)
+    model = export_network(network, sample.weights, ExportOptions(Style.INTEGER, opset, any_batch))
+    check(model)
+    inputs = sample.inputs(3 if any_batch else 1)
+    found, expected = run_model(model, inputs), run_network(network, sample.weights, inputs)
+    for name, codes in expected.items():
+        assert found[name].dtype == codes.dtype
+        np.testing.assert_array_equal(found[name], codes)
+
+
+@EXAMPLES
+@given(integer_networks(), st.sampled_from(OPSETS), st.booleans())
+def test_integers_bit_for_bit(sample: IntegerSample, opset: int, any_batch: bool) -> None:
+    _exact(sample, opset, any_batch)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(integer_networks(), st.sampled_from(OPSETS), st.booleans())
+def test_many_integers_bit_for_bit(sample: IntegerSample, opset: int, any_batch: bool) -> None:
+    _exact(sample, opset, any_batch)
+
+
+def _assert_first_difference_is_small(found: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    for name, codes in expected.items():
+        assert found[name].shape == codes.shape
+        difference = np.abs(found[name].astype(np.int64) - codes.astype(np.int64)).max()
+        assert difference <= 1
+        if difference:
+            return  # what follows computes on other numbers
+
+
+def _neighbours(sample: IntegerSample, style: Style, optimized: bool) -> None:
+    network = _with_all_codes(sample.network)
+    model = export_network(network, sample.weights, ExportOptions(style, 21, True))
+    check(model)
+    inputs = sample.inputs(2)
+    expected = run_network(network, sample.weights, inputs)
+    found = run_model(model, inputs, optimized=optimized) if style == Style.QDQ else run_qonnx(model, inputs)
+    _assert_first_difference_is_small(found, expected)
+
+
+@EXAMPLES
+@given(integer_networks(), st.booleans())
+def test_qdq_within_one_step(sample: IntegerSample, optimized: bool) -> None:
+    _neighbours(sample, Style.QDQ, optimized)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(integer_networks(), st.booleans())
+def test_many_qdq_within_one_step(sample: IntegerSample, optimized: bool) -> None:
+    _neighbours(sample, Style.QDQ, optimized)
+
+
+@EXAMPLES
+@given(integer_networks())
+def test_qonnx_within_one_step(sample: IntegerSample) -> None:
+    _neighbours(sample, Style.QONNX, True)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(integer_networks())
+def test_many_qonnx_within_one_step(sample: IntegerSample) -> None:
+    _neighbours(sample, Style.QONNX, True)
+
+
+@pytest.mark.parametrize("shape", ["chain", "transposed", "recurrent", "sequence", "weightless", "tiny", "bare"])
+@pytest.mark.parametrize("oddity", [None, "zeros", "subnormal", "grid", "pruned", "outlier"])
+def test_odd_networks(shape: str, oddity: str | None) -> None:
+    from tests.property.odd_networks import odd_sample
+
+    sample = odd_sample(shape, oddity)
+    _floats(sample, 17, True)
