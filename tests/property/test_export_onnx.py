@@ -26,7 +26,8 @@ from tests.property.qonnx_runner import run_qonnx
 from tests.property.strategies import Sample, networks
 
 OPSETS = (17, 18, 20, 21, 24)
-EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=UNHURRIED)
 SWEEP = settings(EXAMPLES, max_examples=1000)
 
 
@@ -119,10 +120,8 @@ def _neighbours(sample: IntegerSample, style: Style, optimized: bool) -> None:
     check(model)
     inputs = sample.inputs(2)
     expected = run_network(network, sample.weights, inputs)
-    if style == Style.QDQ:
-        found = run_model(model, inputs, optimized=optimized)
-    else:
-        found = run_qonnx(model, inputs)
+    qdq = style == Style.QDQ
+    found = run_model(model, inputs, optimized=optimized) if qdq else run_qonnx(model, inputs)
     _assert_first_difference_is_small(found, expected)
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, code_bits, element_type, shape_of
 from hapir.exporters.onnx import exact
-from hapir.exporters.onnx.calls import QONNX, Call, Style, Unit, Unsayable, writes
+from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, writes
 from hapir.exporters.onnx.conversions import (
     WIDE_OPSET,
     dequantize_linear,
     put_sums,
-    quant_attributes,
-    quant_parameters,
+    quant,
     reals_of,
 )
 from hapir.exporters.onnx.units import plain
@@ -90,8 +89,7 @@ def _weights(call: Call, w: SSAValue, scale: Unit) -> str:
     if call.style == Style.QONNX:
         shaped = scale.reshape(-1, *(1,) * (rank - 1)) if scale.ndim else scale
         reals = call.builder.array(key, (codes * shaped).astype(np.float32))
-        parameters = quant_parameters(call.builder, key, shaped, element)
-        return _quant(call, key, [reals, *parameters], quant_attributes(element))
+        return _quantized(call, key, reals, shaped, element)
     four_bits = call.opset >= WIDE_OPSET and code_bits(element) == 4
     name = call.builder.array(key, codes, four_bits=four_bits)
     if four_bits:
@@ -114,15 +112,14 @@ def _bias(call: Call, bias: SSAValue, unit: Unit) -> str:
     key = bias.owner.key.data if isinstance(bias.owner, nn.WeightOp) else call.layer
     if call.style == Style.QONNX:
         reals = call.builder.array(key, (codes * unit).astype(np.float32))
-        parameters = quant_parameters(call.builder, key, unit, element)
-        return _quant(call, key, [reals, *parameters], quant_attributes(element))
+        return _quantized(call, key, reals, unit, element)
     name = call.builder.array(key, codes)
     return dequantize_linear(call.builder, name, key, unit, 0, codes.dtype, 0, at=call.op)
 
 
-def _quant(call: Call, key: str, inputs: list[str], attributes: dict[str, Any]) -> str:
+def _quantized(call: Call, key: str, reals: str, scale: Unit, element: Attribute) -> str:
     output = call.builder.unused(f"{key}/quant")
-    call.builder.node("Quant", inputs, [output], name=output, domain=QONNX, at=call.op, **attributes)
+    quant(call, output, reals, output, scale, element)
     return output
 
 
