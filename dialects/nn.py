@@ -61,6 +61,7 @@ from hapir.dialects.nn_elementwise import (
     TanhOp,
 )
 from hapir.dialects.nn_gather import GatherTapsOp
+from hapir.dialects.nn_group_norms import GroupNormOp, RmsNormOp
 from hapir.dialects.nn_layout import (
     ConcatOp,
     FlattenOp,
@@ -68,38 +69,60 @@ from hapir.dialects.nn_layout import (
     PadModeAttr,
     PadOp,
     ReshapeOp,
-    ResizeMode,
-    ResizeModeAttr,
-    ResizeOp,
     SplitOp,
     TransposeOp,
 )
+from hapir.dialects.nn_moves import GatherOp, SliceOp, TileOp
 from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
 from hapir.dialects.nn_op import LayerOp
 from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
-from hapir.dialects.nn_pools import AvgPoolOp, GlobalAvgPoolOp, GlobalMaxPoolOp, MaxPoolOp, SumPoolOp
+from hapir.dialects.nn_pools import (
+    AvgPoolOp,
+    GlobalAvgPoolOp,
+    GlobalMaxPoolOp,
+    MaxPoolIndicesOp,
+    MaxPoolOp,
+    SumPoolOp,
+)
 from hapir.dialects.nn_products import (
     Conv1dOp,
     Conv2dOp,
     ConvolutionOp,
     DenseOp,
+    LinearOp,
     MatmulOp,
     ProductOp,
+    TransposedConv1dOp,
     TransposedConv2dOp,
+    TransposedConvolutionOp,
 )
-from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp
+from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
+from hapir.dialects.nn_resize import (
+    Coordinates,
+    CoordinatesAttr,
+    Nearest,
+    NearestAttr,
+    ResampleOp,
+    ResizeMode,
+    ResizeModeAttr,
+    ResizeOp,
+    SampleMode,
+    SampleModeAttr,
+    Sampling,
+)
 from hapir.dialects.nn_window import WindowAttr
 from hapir.dialects.num import shape_of, verify_axis
 
 __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
-    "ConvolutionOp", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherTapsOp", "GeluOp", "GlobalAvgPoolOp",
-    "GlobalMaxPoolOp",
-    "GruOp", "HardSigmoidOp", "HardSwishOp", "LayerNormOp", "LayerOp", "LeakyReluOp", "LocalResponseNormOp", "LstmOp",
-    "MatmulOp", "MaxPoolOp", "MulOp", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp", "ProductOp", "RecurrentOp",
-    "ReluOp",
-    "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "SigmoidOp", "SignOp", "SiluOp", "SoftmaxOp", "SplitOp",
-    "SubOp", "SumPoolOp", "TanhOp", "TransposeOp", "TransposedConv2dOp", "WeightOp", "WindowAttr",
+    "ConvolutionOp", "Coordinates", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherOp", "GatherTapsOp",
+    "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp", "GroupNormOp", "GruOp", "HardSigmoidOp", "HardSwishOp",
+    "LayerNormOp", "LayerOp", "LeakyReluOp", "LinearOp", "LocalResponseNormOp", "LstmOp", "MatmulOp",
+    "MaxPoolIndicesOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp",
+    "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RmsNormOp",
+    "RnnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp", "SplitOp", "SubOp",
+    "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv1dOp", "TransposedConv2dOp",
+    "TransposedConvolutionOp", "WeightOp", "WindowAttr",
     "first_mixing",
 ]  # fmt: skip
 
@@ -269,9 +292,12 @@ Nn = Dialect(
         Conv2dOp,
         Conv1dOp,
         TransposedConv2dOp,
+        TransposedConv1dOp,
         DenseOp,
+        LinearOp,
         MatmulOp,
         MaxPoolOp,
+        MaxPoolIndicesOp,
         AvgPoolOp,
         SumPoolOp,
         GlobalAvgPoolOp,
@@ -298,15 +324,22 @@ Nn = Dialect(
         ReshapeOp,
         TransposeOp,
         PadOp,
+        SliceOp,
+        TileOp,
+        GatherOp,
         ResizeOp,
+        ResampleOp,
         GatherTapsOp,
         BatchNormOp,
         LayerNormOp,
+        GroupNormOp,
+        RmsNormOp,
         LocalResponseNormOp,
         SoftmaxOp,
         ArgmaxOp,
         LstmOp,
         GruOp,
+        RnnOp,
     ],
-    [WindowAttr, PadModeAttr, ResizeModeAttr],
+    [WindowAttr, PadModeAttr, ResizeModeAttr, SampleModeAttr, CoordinatesAttr, NearestAttr],
 )

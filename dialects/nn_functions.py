@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import Float32Type, IntegerType
 from xdsl.ir import Attribute
 
-from hapir.dialects.num_types import is_signed, storage_of, unsigned
+from hapir.dialects.num_types import unsigned
 
 BOOLEAN = unsigned(1)
 """0 or 1."""
@@ -78,13 +78,6 @@ def _power(elements: Sequence[Attribute]) -> Attribute:
     if not (isinstance(base, Float32Type | IntegerType) and isinstance(exponent, Float32Type | IntegerType)):
         raise ValueError(f"takes f32 or integers, got {base} and {exponent}")
     return elements[0]
-
-
-def _shift(elements: Sequence[Attribute]) -> Attribute:
-    kind = storage_of(_whole(elements))
-    if kind is None or is_signed(kind):
-        raise ValueError(f"takes unsigned integers, got {kind}")
-    return kind
 
 
 def _one(words: str, rule: Rule = _real, **parameters: float) -> Function:
@@ -159,8 +152,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "bit_and": _two("the bits that x and y share", _whole),
     "bit_or": _two("the bits of x and of y", _whole),
     "bit_xor": _two("the bits that x and y do not share", _whole),
-    "shift_left": _two("`x * 2^y` modulo 2^width; 0 where y is the width or more", _shift),
-    "shift_right": _two("`x / 2^y` without what is left; 0 where y is the width or more", _shift),
+    "shift_left": _two("`x * 2^y` modulo 2^width; 0 where y is negative, the width or more", _whole),
+    "shift_right": _two("`x / 2^y` rounded down; 0, of negative x -1, where y is negative, the width or more", _whole),
     # of three
     "where": Function(3, "y where x is 1, else z", _select, {}),
 }

@@ -3,7 +3,8 @@
 One frozen dataclass per statement, in the files `nn_*_layers`: its fields are the options (typed, so the checker needs
 no further knowledge), `inputs` is the number of tensors, `build` makes the op, `result_names` names what it gives.
 Parameters are named `<layer>.<suffix>` with the suffixes weight, bias, gamma, beta, mean and variance; recurrent layers
-have weight_input, weight_hidden, bias_input and bias_hidden. Options that several statements share:
+have weight_input, weight_hidden, bias_input and bias_hidden. Tensors after a layer's inputs take the place of its
+parameters, in their order: `conv2d(x, w, ...)` convolves with the tensor `w`. Options that several statements share:
 
 `kernel`: the size of the window, one number or `[vertical, horizontal]`; of a sequence one number.
 `stride`: the step of the window, one number or `[vertical, horizontal]`; of a sequence one number.
@@ -19,14 +20,14 @@ have weight_input, weight_hidden, bias_input and bias_hidden. Options that sever
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from xdsl.dialects.builtin import f32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects import nn
+from hapir.dialects.nn_op import is_parameter
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 
@@ -39,8 +40,11 @@ Ends: TypeAlias = int | tuple[int, int]
 class Parameters(Protocol):
     """Makes the `nn.weight` of a layer's parameter."""
 
-    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
-        """The parameter `<layer>.<suffix>` of this shape and element type."""
+    def __call__(self, suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
+        """The parameter `<layer>.<suffix>` of this shape, f32 where no other element type is given.
+
+        `reals` asks for what coded elements stand for, in f32.
+        """
         ...
 
 
@@ -55,9 +59,36 @@ class LayerDefinition(ABC):
     takes_numbers: ClassVar[bool] = False
     """Whether a number may stand for a tensor, beside at least one that says its element type."""
 
+    parameters: ClassVar[int] = 0
+    """How many further tensors it takes in the place of parameters."""
+
     @abstractmethod
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp | nn.WeightOp:
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         """The op for these inputs, with its `layer` set; or the parameter alone, where the layer is nothing more."""
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        """Options of the statement that makes this op; what `read_statement` finds itself is left out.
+
+        It finds options named like a property of the op, windows, sizes of the result and switches, and checks what
+        it found by `build`; only other options are said here. An op of another kind may raise LookupError.
+        """
+        return {}
+
+    @classmethod
+    def tensors_of(cls, op: Operation) -> Sequence[int]:
+        """The places of the operands that are tensors of the statement that makes this op, in the statement's order.
+
+        The other operands are parameters of its own. What a layer computes may stand for the first of them.
+        """
+        if cls.inputs is None:
+            return range(len(op.operands))
+        given = cls.inputs
+        while given < min(len(op.operands), cls.inputs + cls.parameters):
+            if is_parameter(op.operands[given]):
+                break
+            given += 1
+        return range(given)
 
     def result_names(self, count: int) -> Sequence[str | int]:
         """What the `count` tensors that the layer gives are called, in the order of the op's results.

@@ -1,6 +1,6 @@
-"""Ops of the dialect `nn` that move data: joining, cutting, reordering, padding and resizing.
+"""Ops of the dialect `nn` that move data: joining, cutting, reordering and padding.
 
-Invariant: the batch axis stays, and so does the element type; only bilinear resizing computes new values, of f32.
+Invariant: the element type stays, no value is computed. Where axis 0 changes, `keeps_items` is False.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from xdsl.irdl import (
     irdl_attr_definition,
     irdl_op_definition,
     operand_def,
+    opt_prop_def,
     prop_def,
     result_def,
     traits_def,
@@ -37,7 +38,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
 from hapir.dialects import nn_layout_shapes
-from hapir.dialects.assembly import Grid, Real, Sizes, integers, sizes
+from hapir.dialects.assembly import Real, Sizes, integers, sizes
 from hapir.dialects.nn_op import (
     LayerOp,
     UnaryOp,
@@ -45,19 +46,21 @@ from hapir.dialects.nn_op import (
     implied_shape,
     infer_result,
     layer_attr,
-    need_float,
     need_zero,
 )
 from hapir.dialects.nn_shapes import Shape
-from hapir.dialects.num import AffineType, element_type, integer_range, on_grid, shape_of, storage_of
+from hapir.dialects.num import AffineType, integer_range, on_grid, shape_of, storage_of
 
 
 class PadMode(StrEnum):
-    """What padding holds: one value, the nearest element, or the elements mirrored about the outermost one."""
+    """What padding holds: one value, the nearest element, the elements mirrored about the outermost one, or those at
+    the other end.
+    """
 
     constant = "constant"
     edge = "edge"
     reflect = "reflect"
+    wrap = "wrap"
 
 
 @irdl_attr_definition
@@ -67,26 +70,9 @@ class PadModeAttr(EnumAttribute[PadMode], SpacedOpaqueSyntaxAttribute):
     name = "nn.pad_mode"
 
 
-class ResizeMode(StrEnum):
-    """How a map is sampled: the element at `floor(i * H / P)`; or linearly in both axes, at `(i + 1/2) * H / P - 1/2`,
-    or (`bilinear_corners`) at `i * (H - 1) / (P - 1)`, so that the corners meet.
-    """
-
-    nearest = "nearest"
-    bilinear = "bilinear"
-    bilinear_corners = "bilinear_corners"
-
-
-@irdl_attr_definition
-class ResizeModeAttr(EnumAttribute[ResizeMode], SpacedOpaqueSyntaxAttribute):
-    """How a map is sampled, printed as a bare word."""
-
-    name = "nn.resize_mode"
-
-
 @irdl_op_definition
 class ConcatOp(LayerOp):
-    """Tensors of one element type joined along an axis (1 = channels); the batch axis is not joined.
+    """Tensors of one element type joined along an axis (1 = channels).
 
     Example: `%y = nn.concat %a, %b axis 1 : (tensor<1x2x4x4xf32>, tensor<1x3x4x4xf32>) -> tensor<1x5x4x4xf32>`
     """
@@ -106,6 +92,10 @@ class ConcatOp(LayerOp):
         )
         infer_result(self)
 
+    @property
+    def keeps_items(self) -> bool:
+        return self.axis.value.data != 0
+
     def result_type(self) -> Attribute:
         elements = [activation_element(self, v) for v in self.inputs]
         if not elements:
@@ -118,7 +108,7 @@ class ConcatOp(LayerOp):
 
 @irdl_op_definition
 class SplitOp(LayerOp):
-    """A tensor cut along an axis (1 = channels) into pieces of the given sizes; the batch axis is not cut.
+    """A tensor cut along an axis (1 = channels) into pieces of the given sizes.
 
     Example: `%a, %b = nn.split %x axis 1 into [2, 3] : (tensor<1x5x4xf32>) -> (tensor<1x2x4xf32>, tensor<1x3x4xf32>)`
     """
@@ -142,6 +132,10 @@ class SplitOp(LayerOp):
             properties={"axis": IntegerAttr(axis, i64), "pieces": sizes(pieces), "layer": layer_attr(layer)},
         )
         infer_result(self)
+
+    @property
+    def keeps_items(self) -> bool:
+        return self.axis.value.data != 0
 
     def implied_types(self) -> Sequence[Attribute]:
         element, axis = activation_element(self, self.x), self.axis.value.data
@@ -172,33 +166,51 @@ class FlattenOp(UnaryOp):
 
 @irdl_op_definition
 class ReshapeOp(UnaryOp):
-    """N ... -> N x the given sizes: the same elements in row-major order. Keeps the element type.
+    """The axes from `axis` on become the given sizes, the same elements in row-major order. Keeps the element type.
+
+    The axis is 1 where none is written: N ... -> N x the sizes. From 0 on the sizes are the whole shape.
 
     Example: `%y = nn.reshape %x to [4, 2, 2] : tensor<1x16xf32> -> tensor<1x4x2x2xf32>`
     """
 
     name = "nn.reshape"
     shape = prop_def(ArrayAttr[IntAttr])
-    assembly_format = "$x `to` custom<Sizes>($shape) (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    axis = opt_prop_def(IntegerAttr[I64])
+    assembly_format = (
+        "$x `to` custom<Sizes>($shape) (`from` $axis^)? (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    )
     custom_directives = (Sizes,)
 
-    def __init__(self, x: SSAValue, shape: Sequence[int], *, layer: str | None = None):
+    def __init__(self, x: SSAValue, shape: Sequence[int], *, axis: int = 1, layer: str | None = None):
         LayerOp.__init__(
             self,
             operands=[x],
             result_types=[f32],
-            properties={"shape": sizes(shape), "layer": layer_attr(layer)},
+            properties={
+                "shape": sizes(shape),
+                "axis": None if axis == 1 else IntegerAttr(axis, i64),
+                "layer": layer_attr(layer),
+            },
         )
         infer_result(self)
 
+    @property
+    def first_axis(self) -> int:
+        """The first axis that changes."""
+        return 1 if self.axis is None else self.axis.value.data
+
+    @property
+    def keeps_items(self) -> bool:
+        return self.first_axis > 0
+
     def result_type(self) -> Attribute:
-        shape = implied_shape(lambda: nn_layout_shapes.reshape(shape_of(self.x), integers(self.shape)))
+        shape = implied_shape(lambda: nn_layout_shapes.reshape(shape_of(self.x), integers(self.shape), self.first_axis))
         return TensorType(activation_element(self, self.x), shape)
 
 
 @irdl_op_definition
 class TransposeOp(UnaryOp):
-    """The axes in another order: axis i of the result is axis `axes[i]`; the batch stays first. Keeps the element type.
+    """The axes in another order: axis i of the result is axis `axes[i]`. Keeps the element type.
 
     Example: `%y = nn.transpose %x axes [0, 2, 1] : tensor<1x4x6xf32> -> tensor<1x6x4xf32>`
     """
@@ -217,6 +229,10 @@ class TransposeOp(UnaryOp):
         )
         infer_result(self)
 
+    @property
+    def keeps_items(self) -> bool:
+        return integers(self.axes)[:1] == [0]
+
     def result_type(self) -> Attribute:
         shape = implied_shape(lambda: nn_layout_shapes.transpose(shape_of(self.x), integers(self.axes)))
         return TensorType(activation_element(self, self.x), shape)
@@ -224,10 +240,11 @@ class TransposeOp(UnaryOp):
 
 @irdl_op_definition
 class PadOp(UnaryOp):
-    """A tensor with elements added before and after each axis but the batch. Keeps the element type.
+    """A tensor with elements added before and after each axis. Keeps the element type.
 
     The mode `constant` adds `value`: in an affine type the integer closest to it, as in `nn.clip`; in raw integers a
-    whole number of their range. `edge` repeats the outermost element, `reflect` mirrors about it.
+    whole number of their range. `edge` repeats the outermost element, `reflect` mirrors about it, `wrap` goes on at the
+    other end.
 
     Example: `%y = nn.pad %x before [0, 0, 1, 1] after [0, 2, 1, 1] constant value 0.0
         : tensor<1x4x8x8xf32> -> tensor<1x6x10x10xf32>`
@@ -268,6 +285,10 @@ class PadOp(UnaryOp):
         )
         infer_result(self)
 
+    @property
+    def keeps_items(self) -> bool:
+        return integers(self.before)[:1] == integers(self.after)[:1] == [0]
+
     def result_type(self) -> Attribute:
         element, value = activation_element(self, self.x), self.value.value.data
         if not isfinite(value):
@@ -282,55 +303,3 @@ class PadOp(UnaryOp):
             need_zero(self, element)
         shape = implied_shape(lambda: nn_layout_shapes.pad(shape_of(self.x), before, after, mode))
         return TensorType(element, shape)
-
-
-@irdl_op_definition
-class ResizeOp(UnaryOp):
-    """A map N C H W sampled at so many rows and columns P x Q.
-
-    `nearest` takes the element at `floor(i * H / P)` and keeps the element type; `bilinear` (of f32) weighs the two
-    nearest rows, then the two nearest columns, at `(i + 1/2) * H / P - 1/2`, and `bilinear_corners` at
-    `i * (H - 1) / (P - 1)`; places outside the map are moved to its edge.
-
-    Example: `%y = nn.resize %x to 16 x 16 nearest : tensor<1x4x8x8xf32> -> tensor<1x4x16x16xf32>`
-    """
-
-    name = "nn.resize"
-    rows = prop_def(IntAttr)
-    columns = prop_def(IntAttr)
-    mode = prop_def(ResizeModeAttr)
-    assembly_format = (
-        "$x `to` custom<Grid>($rows, $columns) $mode (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
-    )
-    custom_directives = (Grid,)
-
-    def __init__(
-        self,
-        x: SSAValue,
-        rows: int,
-        columns: int,
-        *,
-        mode: ResizeMode = ResizeMode.nearest,
-        layer: str | None = None,
-    ):
-        LayerOp.__init__(
-            self,
-            operands=[x],
-            result_types=[f32],
-            properties={
-                "rows": IntAttr(rows),
-                "columns": IntAttr(columns),
-                "mode": ResizeModeAttr(mode),
-                "layer": layer_attr(layer),
-            },
-        )
-        infer_result(self)
-
-    def result_type(self) -> Attribute:
-        if self.mode.data == ResizeMode.nearest:
-            activation_element(self, self.x)
-        else:
-            need_float(self, self.x)
-        rows, columns = self.rows.data, self.columns.data
-        shape = implied_shape(lambda: nn_layout_shapes.resize(shape_of(self.x), rows, columns))
-        return TensorType(element_type(self.x), shape)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import integers
 from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, padding_of, pair_of
-from hapir.dialects.nn_shapes import ShapeError, text
+from hapir.dialects.nn_shapes import Shape, ShapeError, text
 from hapir.dialects.num import shape_of
 
 MAXIMUM_PIECES = 4096
@@ -61,8 +62,8 @@ class Split(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         shape = shape_of(inputs[0])
-        if not 0 < self.axis < len(shape):
-            raise ShapeError(f"axis {self.axis} is outside 1..{len(shape) - 1}")
+        if not 0 <= self.axis < len(shape):
+            raise ShapeError(f"axis {self.axis} is outside 0..{len(shape) - 1}")
         sizes = self.sizes or ()
         if self.parts is not None:
             if shape[self.axis] % self.parts:
@@ -71,6 +72,13 @@ class Split(LayerDefinition):
                 )
             sizes = (shape[self.axis] // self.parts,) * self.parts
         return nn.SplitOp(inputs[0], sizes, axis=self.axis, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.SplitOp):
+            return {}
+        sizes = integers(op.pieces)
+        return {"parts": len(sizes)} if len(set(sizes)) == 1 else {"sizes": sizes}
 
     def result_names(self, count: int) -> Sequence[str | int]:
         return range(1, count + 1)
@@ -89,28 +97,30 @@ class Flatten(LayerDefinition):
 
 @dataclass(frozen=True)
 class Reshape(LayerDefinition):
-    """N ... to N x `shape`: the same elements in row-major order. The batch axis stays and is not written.
+    """N ... to N x `shape`: the same elements in row-major order. The axes before `axis` stay and are not written.
 
-    `shape`: the sizes behind the batch axis.
+    `shape`: the sizes of the axes from `axis` on.
+    `axis`: the first axis that changes; 1 keeps the batch, with 0 the shape is the whole one.
 
     Example: `m = reshape(f1, shape = [16, 4, 4])`
     """
 
     shape: tuple[int, ...]
+    axis: int = 1
 
     def __post_init__(self) -> None:
-        if not self.shape or min(self.shape) < 1:
+        if min(self.shape, default=1) < 1:
             raise ValueError(f"shape holds sizes of at least 1, got {list(self.shape)}")
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        return nn.ReshapeOp(inputs[0], self.shape, layer=layer)
+        return nn.ReshapeOp(inputs[0], self.shape, axis=self.axis, layer=layer)
 
 
 @dataclass(frozen=True)
 class Transpose(LayerDefinition):
-    """The axes in another order: axis i of the result is axis `axes[i]`; the batch axis 0 stays first.
+    """The axes in another order: axis i of the result is axis `axes[i]`.
 
-    `axes`: which axis each axis of the result is, all of them, 0 first.
+    `axes`: which axis each axis of the result is, all of them; the batch is 0.
 
     Example: `t = transpose(x, axes = [0, 2, 1])`
     """
@@ -118,8 +128,8 @@ class Transpose(LayerDefinition):
     axes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if sorted(self.axes) != list(range(len(self.axes))) or self.axes[:1] != (0,):
-            raise ValueError(f"axes is a permutation of 0, 1, 2 ... that starts with 0, got {list(self.axes)}")
+        if sorted(self.axes) != list(range(len(self.axes))):
+            raise ValueError(f"axes is a permutation of 0, 1, 2 ..., got {list(self.axes)}")
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         return nn.TransposeOp(inputs[0], self.axes, layer=layer)
@@ -129,8 +139,13 @@ class Transpose(LayerDefinition):
 class Pad(LayerDefinition):
     """A map N C H W, or a sequence N C L, with elements around it, and with channels before and after its own.
 
+    Any tensor takes `before` and `after` instead, one number per axis.
+
     `channels`: what is added to the channels, one number or `[before, after]`.
-    `mode`: what is added is the `value`, the outermost element, or the elements mirrored about it.
+    `before`: what is added before the first element of each axis.
+    `after`: what is added behind the last element of each axis.
+    `mode`: what is added is the `value`, the outermost element, the elements mirrored about it (`reflect`), or those at
+        the other end (`wrap`).
     `value`: what the mode `constant` adds.
 
     Example: `p = pad(x, padding = 1, channels = [0, 8])`
@@ -138,17 +153,30 @@ class Pad(LayerDefinition):
 
     padding: Padding = 0
     channels: Pair = 0
-    mode: Literal["constant", "edge", "reflect"] = "constant"
+    before: tuple[int, ...] | None = None
+    after: tuple[int, ...] | None = None
+    mode: Literal["constant", "edge", "reflect", "wrap"] = "constant"
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(*padding_of(self.padding), *pair_of(self.channels)) < 0:
+        around, channels = padding_of(self.padding), pair_of(self.channels)
+        if min(*around, *channels, *(self.before or ()), *(self.after or ())) < 0:
             raise ValueError("padding must not be negative")
+        if (self.before or self.after) and any((*around, *channels)):
+            raise ValueError("say either `padding` and `channels`, or `before` and `after`")
         if not math.isfinite(self.value):
             raise ValueError(f"value must be finite, got {self.value}")
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        shape, channels = shape_of(inputs[0]), pair_of(self.channels)
+        before, after = self._ends(shape_of(inputs[0]))
+        return nn.PadOp(inputs[0], before, after, mode=nn.PadMode(self.mode), value=self.value, layer=layer)
+
+    def _ends(self, shape: Shape) -> tuple[Sequence[int], Sequence[int]]:
+        """What is added before and after each axis."""
+        none = (0,) * len(shape)
+        if self.before is not None or self.after is not None:
+            return self.before or none, self.after or none
+        channels = pair_of(self.channels)
         if len(shape) == 4:
             top, left, bottom, right = padding_of(self.padding)
             before, after = (top, left), (bottom, right)
@@ -156,10 +184,18 @@ class Pad(LayerDefinition):
             first, last = pair_of(self.padding)
             before, after = (first,), (last,)
         else:
-            raise ShapeError(f"pad takes a map N x C x H x W or a sequence N x C x L, got shape {text(shape)}")
-        mode = nn.PadMode(self.mode)
-        ends = (0, channels[0], *before), (0, channels[1], *after)
-        return nn.PadOp(inputs[0], *ends, mode=mode, value=self.value, layer=layer)
+            raise ShapeError(
+                f"pad takes a map N x C x H x W or a sequence N x C x L, got shape {text(shape)}: "
+                "say `before` and `after`, one number per axis"
+            )
+        return (0, channels[0], *before), (0, channels[1], *after)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.PadOp):
+            return {}
+        before, after = integers(op.before), integers(op.after)
+        return {"padding": (*before[2:], *after[2:]), "channels": (before[1], after[1])}
 
 
 @dataclass(frozen=True)
@@ -194,3 +230,13 @@ class Resize(LayerDefinition):
         else:
             rows, columns = pair_of(self.size or 1)
         return nn.ResizeOp(inputs[0], rows, columns, mode=nn.ResizeMode(self.mode), layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, nn.ResizeOp):
+            return {}
+        size = (op.rows.data, op.columns.data)
+        pairs = list(zip(size, shape_of(op.x)[2:], strict=True))
+        if any(result % whole for result, whole in pairs):
+            return {"size": size}
+        return {"scale": tuple(result // whole for result, whole in pairs)}

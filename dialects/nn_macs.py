@@ -6,7 +6,7 @@ import math
 
 from xdsl.ir import Operation
 
-from hapir.dialects.nn_products import MatmulOp, ProductOp, TransposedConv2dOp
+from hapir.dialects.nn_products import LinearOp, MatmulOp, ProductOp, TransposedConvolutionOp
 from hapir.dialects.nn_recurrent import RecurrentOp
 from hapir.dialects.num import shape_of
 
@@ -18,9 +18,9 @@ def macs(op: Operation) -> int:
     elementwise products, norms and resizing do not.
     """
     match op:
-        case ProductOp():
+        case ProductOp() | LinearOp():
             return math.prod(shape_of(op.result)) * math.prod(shape_of(op.w)[1:])  # C/G R S, or C, per output
-        case TransposedConv2dOp():
+        case TransposedConvolutionOp():
             return math.prod(shape_of(op.x)) * math.prod(shape_of(op.w)[1:])  # K/G R S per input
         case MatmulOp():
             return math.prod(shape_of(op.result)) * shape_of(op.lhs)[-1]

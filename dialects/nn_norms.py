@@ -21,6 +21,7 @@ from hapir.dialects.nn_op import (
     activation_element,
     implied_shape,
     infer_result,
+    is_parameter,
     layer_attr,
     need_float,
 )
@@ -70,9 +71,13 @@ class BatchNormOp(LayerOp):
 
     def result_type(self) -> Attribute:
         need_float(self, *self.operands)
-        _check_epsilon(self.epsilon)
+        check_epsilon(self.epsilon)
         shapes = [shape_of(v) for v in self.operands]
         return TensorType(f32, implied_shape(lambda: nn_shapes.per_channel(shapes[0], shapes[1:], "batch_norm")))
+
+    @property
+    def keeps_items(self) -> bool:
+        return all(map(is_parameter, self.operands[1:]))
 
 
 @irdl_op_definition
@@ -122,13 +127,18 @@ class LayerNormOp(LayerOp):
 
     def result_type(self) -> Attribute:
         need_float(self, *self.operands)
-        _check_epsilon(self.epsilon)
+        check_epsilon(self.epsilon)
         x, *parameters = (shape_of(v) for v in self.operands)
         axis = self.axis.value.data
         return TensorType(f32, implied_shape(lambda: nn_shapes.from_axis(x, parameters, axis, "layer_norm")))
 
+    @property
+    def keeps_items(self) -> bool:
+        return self.axis.value.data > 0 and is_parameter(self.gamma) and is_parameter(self.beta)
 
-def _check_epsilon(epsilon: FloatAttr[Float64Type]) -> None:
+
+def check_epsilon(epsilon: FloatAttr[Float64Type]) -> None:
+    """Raise VerifyException for what cannot be added to a variance."""
     value = epsilon.value.data
     if not (isfinite(value) and value >= 0):
         raise VerifyException(f"epsilon must be finite and not negative, got {value}")

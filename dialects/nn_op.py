@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xdsl.dialects.builtin import Float32Type, IntegerType, StringAttr, TensorType, f32
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.irdl import IRDLOperation, base, operand_def, opt_prop_def, result_def, traits_def
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
@@ -74,6 +74,22 @@ class UnaryOp(LayerOp):
     def __init__(self, x: SSAValue, *, layer: str | None = None):
         super().__init__(operands=[x], result_types=[f32], properties={"layer": layer_attr(layer)})
         infer_result(self)
+
+
+def is_parameter(value: SSAValue) -> bool:
+    """Whether a value is made of stored parameters alone: no input of the network reaches it."""
+    pending = [value]
+    while pending:
+        made = pending.pop()
+        if isinstance(made, OpResult):
+            pending += made.op.operands
+            continue
+        assert isinstance(made, BlockArgument)
+        group = made.owner.parent_op()
+        if group is None or len(group.operands) != len(made.owner.args):
+            return False
+        pending.append(group.operands[made.index])  # the region of a group names its operands
+    return True
 
 
 def implied_shape(rule: Callable[[], Shape]) -> Shape:

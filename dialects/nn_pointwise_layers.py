@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import FUNCTIONS
 from hapir.dialects.nn_layers import LayerDefinition, Parameters
-from hapir.dialects.num import signed, unsigned
+from hapir.dialects.num import element_type, is_signed, signed, storage_of, unsigned
 from hapir.registered import FORMAT, integer_spelling
 
 ElementText = Annotated[str, FORMAT]
@@ -30,6 +30,16 @@ def element_of(text: str) -> Attribute:
     return (signed if spelled["signed"] else unsigned)(spelled["width"])
 
 
+def text_of(element: Attribute) -> str:
+    """The text that names an element type: the inverse of `element_of`. Raises LookupError where there is none."""
+    if element == f32:
+        return "f32"
+    storage = storage_of(element)
+    if storage is None or storage != element:
+        raise LookupError(f"{element} has no name of its own")
+    return ("i" if is_signed(storage) else "u") + str(storage.width.data)
+
+
 @dataclass(frozen=True)
 class FunctionLayer(LayerDefinition):
     """A function of each element of its operands, which repeat to fit each other."""
@@ -40,6 +50,11 @@ class FunctionLayer(LayerDefinition):
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         values = [getattr(self, f.name) for f in fields(self)]
         return nn.PointwiseOp(self.function, inputs, values, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        constants = op.constants if isinstance(op, nn.PointwiseOp) else ()
+        return dict(zip((f.name for f in fields(cls)), constants, strict=False))
 
 
 @cache
@@ -79,6 +94,10 @@ class Cast(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         return nn.CastOp(inputs[0], element_of(self.type), layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return {"type": text_of(element_type(op.results[0]))}
 
 
 @dataclass(frozen=True)

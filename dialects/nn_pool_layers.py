@@ -30,13 +30,39 @@ class MaxPool(LayerDefinition):
     kernel: Pair
     stride: Pair | None = None
     padding: Padding = 0
+    dilation: Pair = 1
 
     def __post_init__(self) -> None:
-        window_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
+        window_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding, self.dilation)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         stride = self.kernel if self.stride is None else self.stride
-        return nn.MaxPoolOp(inputs[0], window=window_of(self.kernel, stride, self.padding), layer=layer)
+        return nn.MaxPoolOp(inputs[0], window=window_of(self.kernel, stride, self.padding, self.dilation), layer=layer)
+
+
+@dataclass(frozen=True)
+class MaxPoolIndices(LayerDefinition):
+    """Where the maximum of each window of a map lies, as `i64`: its place in the whole tensor, the first of equal ones.
+
+    `columns_first`: the places within a map are counted column by column instead of row by row.
+
+    Example: `at = max_pool_indices(r1, kernel = 2)`
+    """
+
+    kernel: Pair
+    stride: Pair | None = None
+    padding: Padding = 0
+    dilation: Pair = 1
+    columns_first: bool = False
+
+    def __post_init__(self) -> None:
+        window_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding, self.dilation)
+
+    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
+        stride = self.kernel if self.stride is None else self.stride
+        window = window_of(self.kernel, stride, self.padding, self.dilation)
+        channels_of(inputs[0], 4, "max_pool_indices")
+        return nn.MaxPoolIndicesOp(inputs[0], window=window, columns_first=self.columns_first, layer=layer)
 
 
 @dataclass(frozen=True)
@@ -51,14 +77,15 @@ class AvgPool(LayerDefinition):
     kernel: Pair
     stride: Pair | None = None
     padding: Padding = 0
+    dilation: Pair = 1
     count_include_pad: bool = False
 
     def __post_init__(self) -> None:
-        window_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
+        window_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding, self.dilation)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         stride = self.kernel if self.stride is None else self.stride
-        window = window_of(self.kernel, stride, self.padding)
+        window = window_of(self.kernel, stride, self.padding, self.dilation)
         return nn.AvgPoolOp(inputs[0], window=window, count_include_pad=self.count_include_pad, layer=layer)
 
 
@@ -72,14 +99,15 @@ class MaxPool1d(LayerDefinition):
     kernel: int
     stride: int | None = None
     padding: Ends = 0
+    dilation: int = 1
 
     def __post_init__(self) -> None:
-        line_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
+        line_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding, self.dilation)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         channels_of(inputs[0], 3, "max_pool1d")
         stride = self.kernel if self.stride is None else self.stride
-        return nn.MaxPoolOp(inputs[0], window=line_of(self.kernel, stride, self.padding), layer=layer)
+        return nn.MaxPoolOp(inputs[0], window=line_of(self.kernel, stride, self.padding, self.dilation), layer=layer)
 
 
 @dataclass(frozen=True)
@@ -94,15 +122,16 @@ class AvgPool1d(LayerDefinition):
     kernel: int
     stride: int | None = None
     padding: Ends = 0
+    dilation: int = 1
     count_include_pad: bool = False
 
     def __post_init__(self) -> None:
-        line_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding)
+        line_of(self.kernel, self.kernel if self.stride is None else self.stride, self.padding, self.dilation)
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         channels_of(inputs[0], 3, "avg_pool1d")
         stride = self.kernel if self.stride is None else self.stride
-        window = line_of(self.kernel, stride, self.padding)
+        window = line_of(self.kernel, stride, self.padding, self.dilation)
         return nn.AvgPoolOp(inputs[0], window=window, count_include_pad=self.count_include_pad, layer=layer)
 
 

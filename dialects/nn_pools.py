@@ -27,7 +27,7 @@ from hapir.dialects.num import AffineType, element_type, shape_of, signed
 
 
 class WindowPoolOp(LayerOp):
-    """A pooling op with a window; padding is smaller than the kernel, so no window is empty."""
+    """A pooling op with a window, which holds at least one element of the map wherever it lies."""
 
     x = operand_def(base(TensorType))
     window = prop_def(WindowAttr)
@@ -58,6 +58,46 @@ class MaxPoolOp(WindowPoolOp):
 
     def result_type(self) -> Attribute:
         return TensorType(activation_element(self, self.x), self._pooled())
+
+
+@irdl_op_definition
+class MaxPoolIndicesOp(WindowPoolOp):
+    """Where the maximum of each window lies: its place in the whole tensor, counted in the tensor's order, as si64.
+
+    The first of equal maxima counts, row by row. With `columns_first` the places within a map are counted column by
+    column (ONNX's `storage_order`).
+
+    Example: `%y = nn.max_pool_indices %x window <2x2, stride 2x2> columns_first false
+        : tensor<1x4x8x8xf32> -> tensor<1x4x4x4xsi64>`
+    """
+
+    name = "nn.max_pool_indices"
+    columns_first = prop_def(BoolAttr)
+    assembly_format = (
+        "$x `window` $window `columns_first` $columns_first (`layer` $layer^)? attr-dict "
+        "`:` type($x) `->` type($result)"
+    )
+
+    def __init__(self, x: SSAValue, *, window: Window, columns_first: bool = False, layer: str | None = None):
+        LayerOp.__init__(
+            self,
+            operands=[x],
+            result_types=[f32],
+            properties={
+                "window": WindowAttr.of(window),
+                "columns_first": IntegerAttr.from_bool(columns_first),
+                "layer": layer_attr(layer),
+            },
+        )
+        infer_result(self)
+
+    @property
+    def keeps_items(self) -> bool:
+        return False
+
+    def result_type(self) -> Attribute:
+        activation_element(self, self.x)
+        return TensorType(signed(64), self._pooled())
 
 
 @irdl_op_definition

@@ -1,7 +1,8 @@
 """Layers that sum products: convolutions, the fully connected layer, and the product of two activations.
 
 Invariant: floats give f32. A `ProductOp` also takes quantized operands and gives exact si32 accumulators, with
-symmetric weights that scale per tensor or along axis 0; transposed convolutions and matmul work on f32.
+symmetric weights that scale per tensor or along axis 0; transposed convolutions work on f32, matmul also on plain
+integers. Weights are operands like any other: what a network's input or another op gives may stand for them.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ from xdsl.utils.exceptions import VerifyException
 
 from hapir.dialects import nn_shapes
 from hapir.dialects.assembly import Sizes, integers, sizes
-from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, layer_attr, need_float
+from hapir.dialects.nn_op import LayerOp, implied_shape, infer_result, is_parameter, layer_attr, need_float
 from hapir.dialects.nn_shapes import Shape, Window
 from hapir.dialects.nn_window import WindowAttr
-from hapir.dialects.num import AffineType, PerChannelType, element_type, shape_of, signed, storage_of
+from hapir.dialects.num import AffineType, PerChannelType, element_type, is_float, shape_of, signed, storage_of
 
 WIDEST_OPERAND = 8
 """Bits of an operand that a multiplier model takes."""
@@ -111,6 +112,10 @@ class ProductOp(LayerOp):
     def filter_groups(self) -> int:
         """How many groups the channels are split into, each with filters of its own."""
         return 1
+
+    @property
+    def keeps_items(self) -> bool:
+        return all(is_parameter(v) for v in (self.w, self.bias) if v is not None)
 
     def result_type(self) -> Attribute:
         bias = None if self.bias is None else shape_of(self.bias)
@@ -218,19 +223,40 @@ class DenseOp(ProductOp):
 
 
 @irdl_op_definition
-class TransposedConv2dOp(LayerOp):
-    """Transposed convolution of f32: x N C H W, w C K/G R S, optional bias K -> N K P Q.
+class LinearOp(LayerOp):
+    """Fully connected along the last axis of f32: x ... C, w K C, optional bias K -> ... K, `y = x w^T + b`.
 
-    Each input element adds its multiple of the filter to the output: `x[n,c,h,w] * w[c,k,r,s]` goes to row
-    `h*stride + r*dilation - top` and the column alike; what falls into the padding is cut off. `extra` rows and columns
-    at the bottom and the right make up for sizes that the stride rounds away.
+    What `nn.dense` is for N C, for tensors whose features come last: steps N T C of a transformer. Axis 1 is no axis of
+    features here, so that what prunes or quantizes channels leaves it alone.
 
-    Example:
-    `%y = nn.transposed_conv2d %x, %w window <2x2, stride 2x2> extra [0, 0] groups 1 layer "up" :
-        (tensor<1x8x4x4xf32>, tensor<8x3x2x2xf32>) -> tensor<1x3x8x8xf32>`
+    Example: `%y = nn.linear %x, %w bias %b : (tensor<1x6x9xf32>, tensor<8x9xf32>, tensor<8xf32>) -> tensor<1x6x8xf32>`
     """
 
-    name = "nn.transposed_conv2d"
+    name = "nn.linear"
+    x = operand_def(base(TensorType))
+    w = operand_def(base(TensorType))
+    bias = opt_operand_def(base(TensorType))
+    result = result_def(base(TensorType))
+    traits = traits_def(Pure())
+    assembly_format = "$x `,` $w (`bias` $bias^)? (`layer` $layer^)? attr-dict `:` functional-type(operands, results)"
+
+    def __init__(self, x: SSAValue, w: SSAValue, bias: SSAValue | None = None, *, layer: str | None = None):
+        super().__init__(operands=[x, w, bias], result_types=[f32], properties={"layer": layer_attr(layer)})
+        infer_result(self)
+
+    @property
+    def keeps_items(self) -> bool:
+        return all(is_parameter(v) for v in (self.w, self.bias) if v is not None)
+
+    def result_type(self) -> Attribute:
+        need_float(self, *self.operands)
+        bias = None if self.bias is None else shape_of(self.bias)
+        return TensorType(f32, implied_shape(lambda: nn_shapes.linear(shape_of(self.x), shape_of(self.w), bias)))
+
+
+class TransposedConvolutionOp(LayerOp):
+    """A convolution's adjoint: each element of the input adds its multiple of the filter to the result."""
+
     x = operand_def(base(TensorType))
     w = operand_def(base(TensorType))
     bias = opt_operand_def(base(TensorType))
@@ -268,31 +294,78 @@ class TransposedConv2dOp(LayerOp):
         )
         infer_result(self)
 
-    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> TransposedConv2dOp:
+    def on(self, x: SSAValue, w: SSAValue, bias: SSAValue | None) -> TransposedConvolutionOp:
         """The same layer over other operands."""
-        rows, columns = integers(self.extra)
         window, groups = self.window.window, self.groups.value.data
-        return TransposedConv2dOp(
-            x, w, bias, window=window, extra=(rows, columns), groups=groups, layer=self.layer_name
-        )
+        return type(self)(x, w, bias, window=window, extra=self.extra_sizes, groups=groups, layer=self.layer_name)
+
+    @property
+    def keeps_items(self) -> bool:
+        return all(is_parameter(v) for v in (self.w, self.bias) if v is not None)
+
+    @property
+    def extra_sizes(self) -> tuple[int, int]:
+        """The extra rows and columns."""
+        rows, columns = integers(self.extra)
+        return rows, columns
 
     def result_type(self) -> Attribute:
         need_float(self, *self.operands)
-        extra = integers(self.extra)
-        if len(extra) != 2:
-            raise VerifyException(f"extra counts rows and columns, got {extra}")
+        if len(self.extra) != 2:
+            raise VerifyException(f"extra counts rows and columns, got {integers(self.extra)}")
         bias = None if self.bias is None else shape_of(self.bias)
+        return TensorType(f32, implied_shape(lambda: self._shape(shape_of(self.x), shape_of(self.w), bias)))
 
-        def rule() -> Shape:
-            shapes, window, groups = (shape_of(self.x), shape_of(self.w)), self.window.window, self.groups.value.data
-            return nn_shapes.transposed_conv2d(*shapes, bias, window, (extra[0], extra[1]), groups)
+    @abstractmethod
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        """The shape rule."""
 
-        return TensorType(f32, implied_shape(rule))
+
+@irdl_op_definition
+class TransposedConv2dOp(TransposedConvolutionOp):
+    """Transposed convolution of f32: x N C H W, w C K/G R S, optional bias K -> N K P Q.
+
+    `x[n,c,h,w] * w[c,k,r,s]` goes to row `h*stride + r*dilation - top` and the column alike; what falls into the
+    padding is cut off. `extra` rows and columns at the bottom and the right make up for sizes that the stride rounds
+    away.
+
+    Example:
+    `%y = nn.transposed_conv2d %x, %w window <2x2, stride 2x2> extra [0, 0] groups 1 layer "up" :
+        (tensor<1x8x4x4xf32>, tensor<8x3x2x2xf32>) -> tensor<1x3x8x8xf32>`
+    """
+
+    name = "nn.transposed_conv2d"
+
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        window, groups = self.window.window, self.groups.value.data
+        return nn_shapes.transposed_conv2d(x, w, bias, window, self.extra_sizes, groups)
+
+
+@irdl_op_definition
+class TransposedConv1dOp(TransposedConvolutionOp):
+    """Transposed convolution along a sequence of f32: x N C L, w C K/G S, optional bias K -> N K Q.
+
+    The window is 1 x S, and `extra` has no rows: `x[n,c,l] * w[c,k,s]` goes to place `l*stride + s*dilation - before`.
+
+    Example:
+    `%y = nn.transposed_conv1d %x, %w window <1x2, stride 1x2> extra [0, 0] groups 1 layer "up" :
+        (tensor<1x8x16xf32>, tensor<8x4x2xf32>) -> tensor<1x4x32xf32>`
+    """
+
+    name = "nn.transposed_conv1d"
+
+    def _shape(self, x: Shape, w: Shape, bias: Shape | None) -> Shape:
+        window, groups = self.window.window, self.groups.value.data
+        return nn_shapes.transposed_conv1d(x, w, bias, window, self.extra_sizes, groups)
 
 
 @irdl_op_definition
 class MatmulOp(LayerOp):
-    """Products of the matrices of two f32 activations: a N ... M K, b N ... K P -> N ... M P.
+    """Products of the matrices in the last two axes: a ... M K, b ... K P -> ... M P.
+
+    The axes before them are equal from the last one on, but where one is 1 or missing and repeats. A vector K is a row
+    on the left and a column on the right, without an axis in the result. Both are f32, or plain integers of one type
+    whose sums wrap around.
 
     Example: `%y = nn.matmul %a, %b : (tensor<1x4x8xf32>, tensor<1x8x5xf32>) -> tensor<1x4x5xf32>`
     """
@@ -308,6 +381,18 @@ class MatmulOp(LayerOp):
         super().__init__(operands=[lhs, rhs], result_types=[f32], properties={"layer": layer_attr(layer)})
         infer_result(self)
 
+    @property
+    def keeps_items(self) -> bool:
+        a, b = shape_of(self.lhs), shape_of(self.rhs)
+        left, right = is_parameter(self.lhs), is_parameter(self.rhs)
+        if left or right:
+            if len(a) == len(b) > 2:
+                return (right and b[0] == 1) or (left and a[0] == 1)
+            return (right and len(a) >= max(2, len(b))) or (left and len(b) >= max(3, len(a)))
+        return len(a) == len(b) > 2 and a[0] == b[0]
+
     def result_type(self) -> Attribute:
-        need_float(self, self.lhs, self.rhs)
-        return TensorType(f32, implied_shape(lambda: nn_shapes.matmul(shape_of(self.lhs), shape_of(self.rhs))))
+        a, b = element_type(self.lhs), element_type(self.rhs)
+        if not (a == b and (is_float(self.lhs) or isinstance(a, IntegerType))):
+            raise VerifyException(f"{self.name} works on f32, or on plain integers of one type, got {a} and {b}")
+        return TensorType(a, implied_shape(lambda: nn_shapes.matmul(shape_of(self.lhs), shape_of(self.rhs))))

@@ -121,14 +121,29 @@ def transposed_conv2d(
         raise ShapeError(f"the weights are {w[2]}x{w[3]}, the window says {window.kernel[0]}x{window.kernel[1]}")
     _check_bias(bias, w[1] * groups)
     window.check()
-    if not all(0 <= e < s for e, s in zip(extra, window.stride, strict=True)):
-        raise ShapeError(f"the extra rows and columns {extra} must be below the stride {window.stride}")
+    steps = [max(pair) for pair in zip(window.stride, window.dilation, strict=True)]
+    if not all(0 <= e < s for e, s in zip(extra, steps, strict=True)):
+        limit = "stride" if window.dilation == (1, 1) else "stride or the dilation"
+        raise ShapeError(f"the extra rows and columns {extra} must be below the {limit} {tuple(steps)}")
     top, left, bottom, right = window.padding
     cut = (top + bottom, left + right)
     p, q = ((size - 1) * window.stride[i] + window.extent[i] - cut[i] + extra[i] for i, size in enumerate((h, width)))
     if min(p, q) < 1:
         raise ShapeError(f"the padding {window.padding} cuts the whole map away: {p}x{q} would be left")
     return (n, w[1] * groups, p, q)
+
+
+def transposed_conv1d(
+    x: Shape, w: Shape, bias: Shape | None, window: Window, extra: tuple[int, int], groups: int
+) -> Shape:
+    """x N C L, w C K/G S, bias K -> N K Q; the window is 1 x S."""
+    if len(x) != 3:
+        raise ShapeError(f"transposed_conv1d needs a sequence N x C x L, got shape {text(x)}")
+    if len(w) != 3:
+        raise ShapeError(f"transposed_conv1d weights need shape C x K/G x S, got {text(w)}")
+    _line(window, "transposed_conv1d")
+    n, k, _, q = transposed_conv2d(as_map(x), as_map(w), bias, window, extra, groups)
+    return (n, k, q)
 
 
 def _check_channels(c: int, k: int, expected: int, groups: int) -> None:
@@ -147,21 +162,37 @@ def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
     """x N C, w K C, bias K -> N K."""
     if len(x) != 2:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
-    if len(w) != 2 or w[1] != x[1]:
-        raise ShapeError(f"the input has {x[1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
+    return linear(x, w, bias)
+
+
+def linear(x: Shape, w: Shape, bias: Shape | None) -> Shape:
+    """x ... C, w K C, bias K -> ... K."""
+    if len(x) < 2:
+        raise ShapeError(f"a layer over the last axis needs one before it, got shape {text(x)}")
+    if len(w) != 2 or w[1] != x[-1]:
+        raise ShapeError(f"the input has {x[-1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
     _check_bias(bias, w[0])
-    return (x[0], w[0])
+    return (*x[:-1], w[0])
 
 
 def matmul(a: Shape, b: Shape) -> Shape:
-    """a N ... M K, b N ... K P -> N ... M P: one product of matrices per index of the axes before the last two."""
-    if len(a) < 3 or len(a) != len(b):
-        raise ShapeError(f"matmul needs two shapes N x ... x M x K and N x ... x K x P, got {text(a)} and {text(b)}")
-    if a[:-2] != b[:-2]:
-        raise ShapeError(f"matmul needs equal axes before the last two, got {text(a)} and {text(b)}")
-    if a[-1] != b[-2]:
-        raise ShapeError(f"the left matrices have {a[-1]} columns, the right ones {b[-2]} rows")
-    return (*a[:-1], b[-1])
+    """a ... M K, b ... K P -> ... M P: one product of matrices per index of the axes before the last two.
+
+    Those axes are equal from the last one on, but where one is 1 or missing and repeats. A vector K is a row on the
+    left and a column on the right, and its axis of size 1 is left out of the result.
+    """
+    if not a or not b:
+        raise ShapeError(f"matmul needs two shapes ... x M x K and ... x K x P, got {text(a)} and {text(b)}")
+    left, right = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
+    if left[-1] != right[-2]:
+        raise ShapeError(f"the left matrices have {left[-1]} columns, the right ones {right[-2]} rows")
+    axes: list[int] = []
+    for i in range(max(len(left), len(right)) - 2, 0, -1):
+        sizes = {shape[-2 - i] for shape in (left, right) if len(shape) >= 2 + i}
+        if len(sizes - {1}) > 1:
+            raise ShapeError(f"matmul needs equal axes before the last two, got {text(a)} and {text(b)}")
+        axes.append(max(sizes))
+    return (*axes, *left[-2:-1][len(a) == 1 :], *right[-1:][len(b) == 1 :])
 
 
 def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape], gates: int) -> tuple[int, int, int]:
@@ -180,6 +211,28 @@ def recurrent(x: Shape, w_input: Shape, w_hidden: Shape, biases: Sequence[Shape]
     return n, t, h
 
 
+def recurrent_start(
+    outputs: tuple[int, int, int],
+    initial: Sequence[Shape],
+    states: int,
+    peephole: Shape | None,
+    lengths: Shape | None,
+) -> None:
+    """Check what a recurrent layer of outputs N T H may have beside its weights.
+
+    None or all of its states N H (or 1 H), peepholes 3H, lengths N.
+    """
+    n, _, h = outputs
+    if len(initial) not in (0, states) or any(shape not in ((n, h), (1, h)) for shape in initial):
+        count = "one initial state" if states == 1 else f"{states} initial states"
+        given = " and ".join(map(text, initial))
+        raise ShapeError(f"this layer takes none or {count} of shape {text((n, h))}, got {given}")
+    if peephole not in (None, (3 * h,)):
+        raise ShapeError(f"the peepholes need shape {3 * h}, got {text(peephole)}")
+    if lengths not in (None, (n,)):
+        raise ShapeError(f"the lengths need shape {n}, got {text(lengths)}")
+
+
 def gathered(x: Shape, taps: int, window: Window) -> Shape:
     """x N C H W, N C L or N C -> N taps and the places of the window; a sequence and a vector have one row."""
     if not 2 <= len(x) <= 4:
@@ -191,21 +244,30 @@ def gathered(x: Shape, taps: int, window: Window) -> Shape:
 def pool(x: Shape, window: Window) -> Shape:
     """x N C H W -> N C P Q, or N C L -> N C Q with a window of one row.
 
-    Padding must be smaller than the kernel, so that no window is empty.
+    Each window holds an element of the map: none lies in the padding alone.
     """
     n, c, h, w = _map(as_map(x), "pooling")
     window.check()
     if len(x) == 3:
         _line(window, "pooling of a sequence")
-    if window.dilation != (1, 1):
-        raise ShapeError("pooling windows are not dilated")
-    top, left, bottom, right = window.padding
-    if max(top, bottom) >= window.kernel[0] or max(left, right) >= window.kernel[1]:
+    p, q = window.output(h, w)
+    if any(_an_empty_one(window, axis, size, count) for axis, (size, count) in enumerate(((h, p), (w, q)))):
         raise ShapeError(
             f"padding {window.padding} must be smaller than the kernel {window.kernel}: a window would be empty"
         )
-    p, q = window.output(h, w)
     return (n, c, q) if len(x) == 3 else (n, c, p, q)
+
+
+def _an_empty_one(window: Window, axis: int, size: int, count: int) -> bool:
+    """Whether one of `count` windows along an axis of `size` elements has all its taps in the padding."""
+    stride, before, step = window.stride[axis], window.padding[axis], window.dilation[axis]
+    if (count - 1) * stride - before >= size:
+        return True
+    for start in range(-before, 0, stride)[:count]:
+        taps = -(start // step)  # that lie before the map
+        if taps >= window.kernel[axis] or start + taps * step >= size:
+            return True
+    return False
 
 
 def global_pool(x: Shape) -> Shape:
@@ -244,10 +306,18 @@ def per_channel(x: Shape, parameters: Sequence[Shape], what: str) -> Shape:
     return x
 
 
+def grouped(x: Shape, parameters: Sequence[Shape], groups: int, what: str) -> Shape:
+    """x N C ..., whose channels fall into groups, each parameter of shape C."""
+    per_channel(x, parameters, what)
+    if groups < 1 or x[1] % groups:
+        raise ShapeError(f"{groups} groups must divide {x[1]} channels")
+    return x
+
+
 def from_axis(x: Shape, parameters: Sequence[Shape], axis: int, what: str) -> Shape:
     """x, and parameters of the shape of its axes from `axis` on."""
-    if not 0 < axis < len(x):
-        raise ShapeError(f"{what} of shape {text(x)} starts at an axis of 1..{len(x) - 1}, not {axis}")
+    if not 0 <= axis < len(x):
+        raise ShapeError(f"{what} of shape {text(x)} starts at an axis of 0..{len(x) - 1}, not {axis}")
     for p in parameters:
         if p != x[axis:]:
             raise ShapeError(f"{what} over {text(x[axis:])} got a parameter of shape {text(p)}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, Signedness, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, Signedness, StringAttr, TensorType, UnitAttr, i64
 from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -48,6 +48,7 @@ from hapir.dialects.num_types import (
     code_bits,
     code_range,
     codes_of,
+    dtype_of,
     element_type,
     integer_range,
     is_float,
@@ -90,6 +91,7 @@ __all__ = [
     "code_bits",
     "code_range",
     "codes_of",
+    "dtype_of",
     "element_type",
     "integer_range",
     "is_float",
@@ -115,24 +117,37 @@ def _same_shape(a: SSAValue, b: SSAValue) -> None:
 class QuantizeOp(IRDLOperation):
     """Reals to affine integers: `q = clamp(round(x / scale) + zero_point)`, clamped to the storage type's range.
 
+    The quotient is one of doubles; with `single` it is rounded to f32 first, as ONNX has it.
+
     Example: `%q = num.quantize %x half_even : tensor<1x8xf32> -> tensor<1x8x!num.affine<ui8, 0.5 : 0>>`
     """
 
     name = "num.quantize"
     x = operand_def(base(TensorType))
     rounding = prop_def(RoundingAttr)
+    single = opt_prop_def(UnitAttr)
     result = result_def(base(TensorType))
     layer = opt_prop_def(StringAttr)
     traits = traits_def(Pure())
-    assembly_format = "$x $rounding (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
+    assembly_format = "$x $rounding (`single` $single^)? (`layer` $layer^)? attr-dict `:` type($x) `->` type($result)"
 
     def __init__(
-        self, x: SSAValue, result: Attribute, rounding: Rounding = Rounding.half_even, layer: str | None = None
+        self,
+        x: SSAValue,
+        result: Attribute,
+        rounding: Rounding = Rounding.half_even,
+        layer: str | None = None,
+        *,
+        single: bool = False,
     ):
         super().__init__(
             operands=[x],
             result_types=[result],
-            properties={"rounding": RoundingAttr(rounding), "layer": None if layer is None else StringAttr(layer)},
+            properties={
+                "rounding": RoundingAttr(rounding),
+                "single": UnitAttr() if single else None,
+                "layer": None if layer is None else StringAttr(layer),
+            },
         )
 
     def verify_(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import I64, Float32Type, IntegerAttr, StringAttr, TensorType, UnitAttr, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -28,8 +28,9 @@ class RescaleOp(IRDLOperation):
     `q = clamp(round(acc * scale) + zero_point, low, high)`
 
     acc is si32 of any shape; scale is f32, of length 1 (per tensor) or of acc's axis 1 (per channel). The product is
-    one of doubles, rounded once to the nearest; then `rounding` gives an integer. `low` and `high` lie within the
-    result's range; a ReLU is `low = zero_point`.
+    one of doubles, rounded once to the nearest; with `single` acc becomes f32 and the product is one of f32, as
+    onnxruntime computes. Then `rounding` gives an integer. `low` and `high` lie within the result's range; a ReLU is
+    `low = zero_point`.
 
     Example:
     `%q = num.rescale %acc, %s half_even bounds 0, 255 : tensor<1x4xsi32>, tensor<4xf32>
@@ -42,11 +43,12 @@ class RescaleOp(IRDLOperation):
     rounding = prop_def(RoundingAttr)
     low = prop_def(IntegerAttr[I64])
     high = prop_def(IntegerAttr[I64])
+    single = opt_prop_def(UnitAttr)
     result = result_def(base(TensorType))
     layer = opt_prop_def(StringAttr)
     traits = traits_def(Pure())
     assembly_format = (
-        "$acc `,` $scale $rounding `bounds` $low `,` $high (`layer` $layer^)? attr-dict "
+        "$acc `,` $scale $rounding (`single` $single^)? `bounds` $low `,` $high (`layer` $layer^)? attr-dict "
         "`:` type($acc) `,` type($scale) `->` type($result)"
     )
 
@@ -60,6 +62,7 @@ class RescaleOp(IRDLOperation):
         low: int,
         high: int,
         layer: str | None = None,
+        single: bool = False,
     ):
         super().__init__(
             operands=[acc, scale],
@@ -68,6 +71,7 @@ class RescaleOp(IRDLOperation):
                 "rounding": RoundingAttr(rounding),
                 "low": IntegerAttr(low, i64),
                 "high": IntegerAttr(high, i64),
+                "single": UnitAttr() if single else None,
                 "layer": None if layer is None else StringAttr(layer),
             },
         )

@@ -6,7 +6,7 @@ norm, activation, quantizer): the code counts how many of its channel's threshol
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import I64, IntegerAttr, IntegerType, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -129,7 +129,8 @@ class ThresholdOp(IRDLOperation):
 class ViewOp(IRDLOperation):
     """The same integers, read by another element type.
 
-    So accumulators get the scale that makes them reals, and bipolar codes become integers that have a zero (`si2`).
+    So accumulators get the scale that makes them reals, bytes from outside become codes and codes bytes, and bipolar
+    codes become integers that have a zero (`si2`).
 
     Example: `%a = num.view %acc : tensor<1x10xsi32> -> tensor<1x10x!num.per_channel<si32, 1, "f1.scale">>`
     """
@@ -152,8 +153,8 @@ class ViewOp(IRDLOperation):
         if shape_of(self.x) != shape_of(self.result):
             raise VerifyException(f"shapes differ: {shape_of(self.x)} and {shape_of(self.result)}")
         before, after = element_type(self.x), element_type(self.result)
-        if not isinstance(after, QUANTIZED):
-            raise VerifyException(f"gives a quantized type, got {after}")
+        if not isinstance(after, (*QUANTIZED, IntegerType)):
+            raise VerifyException(f"gives a quantized type or integers, got {after}")
         if not _holds(after, before):
             raise VerifyException(f"{after} does not hold all integers of {before} as they lie in memory")
         verify_axis(self.result)

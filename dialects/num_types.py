@@ -9,7 +9,7 @@ their keys. In memory a tensor of codes is an array of the integers that `storag
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -355,6 +355,17 @@ def storage_of(element: Attribute) -> IntegerType | None:
             return signed(2)
         case _:
             return cast(IntegerType, element) if isinstance(element, IntegerType) else None
+
+
+def dtype_of(element: Attribute) -> np.dtype[Any]:
+    """The numpy type that holds an element type. Raises TypeError for a type that numpy cannot hold."""
+    if isinstance(element, Float32Type):
+        return np.dtype(np.float32)
+    storage = storage_of(element)
+    if storage is None or storage.width.data > 64:
+        raise TypeError(f"{element} has no numpy type")
+    bits = next(bits for bits in (8, 16, 32, 64) if storage.width.data <= bits)
+    return np.dtype(f"{'int' if is_signed(storage) else 'uint'}{bits}")
 
 
 def zero_point_of(element: Attribute) -> int:

@@ -342,6 +342,12 @@ class Scheduled:
         return self.compiled.warnings
 
     @property
+    def unfused(self) -> tuple[NetworkOp, WeightStore]:
+        """The network after its recipe, each layer an op of its own, and its weights."""
+        before = [module for name, module in self.compiled.snapshots if name != "fuse"]
+        return _only(before[-1], NetworkOp), self.weights
+
+    @property
     def network(self) -> NetworkOp:
         """The network after recipe and fusion."""
         return _only(self.module, NetworkOp)

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from hapir.diagnostics import fail
@@ -32,6 +32,47 @@ def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Put several files in place, all of them or none: what stood there before comes back where one cannot be written.
+
+    Raises HapirError (HAP0884).
+    """
+    fresh: dict[Path, Path] = {}
+    old: dict[Path, Path] = {}
+    placed: list[Path] = []
+    try:
+        for path, data in files.items():
+            with writing(path):
+                fresh[path] = _temporary_beside(path)
+                fresh[path].write_bytes(data)
+                fresh[path].chmod(0o666 & ~_umask())
+        for path, temporary in fresh.items():
+            with writing(path):
+                if path.exists() or path.is_symlink():
+                    aside = _temporary_beside(path)
+                    path.replace(aside)
+                    old[path] = aside
+                temporary.replace(path)
+                placed.append(path)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        for path, aside in old.items():
+            aside.replace(path)
+        old.clear()
+        raise
+    finally:
+        for temporary in (*fresh.values(), *old.values()):
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    """A new empty file in the folder of another one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 def check_file(path: Path) -> None:

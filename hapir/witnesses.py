@@ -32,6 +32,8 @@ EXTRAS = {
     "pygls": "lsp",
     "lsprotocol": "lsp",
     "onnx": "onnx",
+    "google": "onnx",
+    "onnxruntime": "onnxruntime",
 }
 """Modules that only an extra installs, and its name."""
 

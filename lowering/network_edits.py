@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import Float32Type, ModuleOp, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.traits import Pure
 
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
@@ -228,3 +229,12 @@ def erase_unused_weights(network: NetworkOp) -> None:
         if (isinstance(op, WeightOp) or is_constant_op(op)) and not any(result.uses for result in op.results):
             op.detach()
             op.erase()
+
+
+def erase_dead(network: NetworkOp) -> None:
+    """Drop what computes a value that nothing reads any more."""
+    for op in reversed(list(network.body.block.ops)):
+        if op.results and op.has_trait(Pure) and not any(result.uses for result in op.results):
+            op.detach()
+            op.erase()
+    erase_unused_weights(network)

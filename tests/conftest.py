@@ -11,5 +11,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--update-golden` rewrites the expected texts of golden tests instead of comparing with them."""
+    """`--update-golden` rewrites the expected texts of golden tests, `--update-table` what onnx's cases give."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the expected texts of golden tests")
+    parser.addoption("--update-table", action="store_true", help="rewrite the tables of tests/conformance, without -n")

@@ -136,7 +136,11 @@ def related(entry: Entry, known: Iterable[Entry]) -> list[Entry]:
     """
     words = " ".join((entry.summary, entry.text, *(o.description for o in entry.options)))
     named = set(re.findall(r"`([\w.%/]+)[`({]", words)) | set(re.findall(r"\bHAP\d{4}\b", words))
-    named |= {f"nn.{entry.name}"} if entry.kind == "layer" else {entry.name.removeprefix("nn.")}
+    dialects = ("nn", "num")
+    if entry.kind == "layer":
+        named |= {f"{dialect}.{entry.name}" for dialect in dialects}
+    elif entry.name.startswith(tuple(f"{dialect}." for dialect in dialects)):
+        named.add(entry.name.partition(".")[2])
     own = {entry.name, *(option.name for option in entry.options)}
     apart = ("function", "unit of quantities", *(("target",) if entry.kind == "topic" else ()))
     return [other for other in known if other.name in named - own and other.kind not in apart]

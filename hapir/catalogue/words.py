@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from fractions import Fraction
-from importlib import import_module
 from typing import cast
 
 from hapir.catalogue.entry import Entry, Option
 from hapir.cli.command import Command
-from hapir.cli.main import COMMANDS
+from hapir.cli.main import COMMANDS, load_command
 from hapir.codes import CODES
 from hapir.spec.units import EXAMPLES, UNITS, Dimension
 
@@ -64,7 +63,7 @@ def code_entries() -> list[Entry]:
 
 def command_entries() -> list[Entry]:
     """hapir's commands, with their arguments as options."""
-    return [command_entry(cast(Command, import_module(f"hapir.cli.{name}").COMMAND)) for name in COMMANDS]
+    return [command_entry(load_command(name)) for name in COMMANDS]
 
 
 def command_entry(command: Command) -> Entry:

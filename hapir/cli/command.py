@@ -6,6 +6,7 @@ Modules under `hapir.cli` import nothing heavy at their top (no numpy, no xdsl):
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -89,6 +90,17 @@ def hosted(scheduled: Scheduled, args: argparse.Namespace, console: Console, *, 
     if tuned.tuning is not None:
         console.note(tuned.tuning.to_text())
     return tuned
+
+
+def tolerance(text: str) -> float:
+    """An argument that bounds errors: a number that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of at least 0")
+    return value
 
 
 def positive(text: str) -> int:

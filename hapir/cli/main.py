@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from types import FrameType
 from typing import cast
 
@@ -22,6 +23,7 @@ from hapir.cli.console import Console, OutputError, drop_output
 
 COMMANDS = (
     "new",
+    "import",
     "compile",
     "run",
     "export",
@@ -36,7 +38,7 @@ COMMANDS = (
     "completion",
     "lsp",
 )
-"""Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND`."""
+"""Subcommands in the order of `hapir --help`; each is a module of `hapir.cli` with a `COMMAND` (see `load_command`)."""
 
 DESCRIPTION = """\
 Compile a .hap spec (network, machine, recipe, schedule) to IR, C, Verilog and an estimate that agree.
@@ -44,8 +46,9 @@ Compile a .hap spec (network, machine, recipe, schedule) to IR, C, Verilog and a
 `hapir COMMAND --help` tells what a command takes."""
 
 
-def _commands() -> list[Command]:
-    return [cast(Command, import_module(f"hapir.cli.{name}").COMMAND) for name in COMMANDS]
+def load_command(name: str) -> Command:
+    """A subcommand; the module of one that is a word of Python ends in `_`."""
+    return cast(Command, import_module(f"hapir.cli.{name}{'_' if iskeyword(name) else ''}").COMMAND)
 
 
 def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
@@ -85,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             code = optimize(arguments[1:])
         else:
-            args = _parser(_commands()).parse_args(arguments)
+            args = _parser([load_command(name) for name in COMMANDS]).parse_args(arguments)
             console = Console(args.format, args.color)
             code = cast(Command, args.command).execute(args, console)
         return code

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hapir.cli.command import Command, add_choice, add_host, add_spec, hosted, positive
+from hapir.cli.command import Command, add_choice, add_host, add_spec, hosted, positive, tolerance
 from hapir.cli.console import Console
+
+if TYPE_CHECKING:
+    from hapir.driver import Scheduled
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", action="store_true", help="with --on c: time of each layer, and its share of what is possible here"
     )
     parser.add_argument("--output", metavar="FILE.npz", help="write the network's results")
+    parser.add_argument(
+        "--compare",
+        metavar="MODEL.onnx",
+        help="instead: each layer beside the tensors of an ONNX model, run by onnxruntime, and the first that differs",
+    )
+    parser.add_argument(
+        "--within", metavar="ERROR", type=tolerance, default=1e-4, help="with --compare: relative to the largest value"
+    )
 
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
@@ -40,12 +52,31 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     if args.output is not None:
         check_file(Path(args.output))
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
+    if args.compare is not None:
+        return _compare(args, scheduled, console)
     if args.on == "c":
         scheduled = hosted(scheduled, args, console, cache=not args.no_cache)
     result = scheduled.run(args.on, Path(args.input), limit=args.limit, cache=not args.no_cache, profile=args.profile)
     if args.output is not None:
         _write(Path(args.output), result.outputs)
     console.result(result.to_text, result.to_json(), scheduled.warnings)
+    return 0
+
+
+def _compare(args: argparse.Namespace, scheduled: Scheduled, console: Console) -> int:
+    from hapir.diagnostics import fail
+    from hapir.witnesses import naming_extras
+
+    if args.on != "reference":
+        help = "leave out `--on`; `hapir run --on c` compares C with the reference"
+        fail("HAP0933", "`--compare` looks into the layers, which the reference alone shows", help=help)
+    data = scheduled.dataset(Path(args.input), args.limit)
+    with naming_extras():
+        from hapir.importers.onnx.compare import compare
+
+        network, weights = scheduled.unfused
+        report = compare(network, weights, data.inputs, Path(args.compare), args.within)
+    console.result(report.to_text, report.to_json(), scheduled.warnings)
     return 0
 
 

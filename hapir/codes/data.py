@@ -34,7 +34,7 @@ DATA = {
     ),
     "HAP0406": Code(
         "parameter of another type",
-        "The arrays of a weights file are float32; quantization is the work of the recipe.",
+        "The arrays of a weights file are float32, and integers where a statement says so: `weights = i8`.",
         "a float64 array c1.weight",
     ),
     "HAP0420": Code(

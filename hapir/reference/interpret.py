@@ -29,7 +29,18 @@ from hapir.dialects.num import (
     table_key,
 )
 from hapir.quantizers.coded import fits_blocks
-from hapir.reference import dataflow, enc, enc_slices, nn, nn_elementwise, nn_layout, nn_pointwise, nn_recurrent, num
+from hapir.reference import (
+    dataflow,
+    enc,
+    enc_slices,
+    nn,
+    nn_elementwise,
+    nn_layout,
+    nn_pointwise,
+    nn_recurrent,
+    nn_resize,
+    num,
+)
 from hapir.reference.values import Array, Meaning, Setting, dtype_of
 from hapir.weights import GIVE_WEIGHTS
 
@@ -38,6 +49,7 @@ MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn_elementwise.MEANINGS,
     **nn_pointwise.MEANINGS,
     **nn_layout.MEANINGS,
+    **nn_resize.MEANINGS,
     **nn_recurrent.MEANINGS,
     **num.MEANINGS,
     **enc.MEANINGS,
@@ -56,18 +68,20 @@ def run_network(
     inputs: Mapping[str, Array],
     *,
     observe: Observer | None = None,
+    finite: bool = True,
 ) -> dict[str, Array]:
     """The results of a network, by name, for a batch of inputs.
 
     `inputs` has one array per input name, of the declared shape: float32 for f32, else the numpy integer that
     `values.dtype_of` gives. Where all ops keep the items along axis 0 apart, axis 0 may be another size, the same for
     all, which is then that of the results. `observe` also sees the ops inside a `dataflow.layer`, and then the layer.
+    With `finite` False the floats of inputs may be infinite or no numbers.
 
     Raises HapirError: HAP0420 for missing or unknown inputs, HAP0421 for a wrong shape or dtype, HAP0422 for data that
     are not finite or not in their type's range, HAP0423 for missing weights, HAP0424 for weights that differ from
     their type, HAP0425 for an op without a meaning. Raises OverflowError where an accumulator leaves si32.
     """
-    arguments = _bind_inputs(network, inputs)
+    arguments = _bind_inputs(network, inputs, finite)
     _check_weights(network, weights)
     results = _Run(weights, observe).block(network.body.block, arguments)
     return {name.data: result for name, result in zip(network.result_names, results, strict=True)}
@@ -147,7 +161,7 @@ def _place(op: Operation) -> str:
     return f"{op.name} {layer}" if layer is not None else op.name
 
 
-def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array]) -> list[Array]:
+def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array], finite: bool) -> list[Array]:
     """The input arrays in the network's order, checked."""
     declared = {name.data: value for name, value in zip(network.input_names, network.body.block.args, strict=True)}
     wanted = ", ".join(f"`{name}`: {_words(value)}" for name, value in declared.items())
@@ -163,6 +177,8 @@ def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array]) -> list[Array]
     batch = None if exact else len(next(iter(inputs.values()))) if next(iter(inputs.values())).ndim else 0
     for name, value in declared.items():
         _check_input(network, name, value, inputs[name], batch)
+        if finite or inputs[name].dtype.kind != "f":
+            _check_values(network, f"the input `{name}`", inputs[name], element_type(value))
     mixes = None if exact else first_mixing(network)
     if mixes is not None:
         message = f"{_place(mixes)} mixes the items along axis 0: the network takes exactly the shapes that it declares"
@@ -177,7 +193,7 @@ def _words(value: SSAValue) -> str:
 
 
 def _check_input(network: NetworkOp, name: str, value: SSAValue, array: Array, batch: int | None) -> None:
-    """One input has the declared dtype and shape, the batch size of all where it is given, and sound values."""
+    """One input has the declared dtype and shape, and the batch size of all where it is given."""
     shape, dtype = shape_of(value), dtype_of(element_type(value))
     expected = f"it must be {_words(value)}"
     if array.dtype != dtype:
@@ -191,7 +207,6 @@ def _check_input(network: NetworkOp, name: str, value: SSAValue, array: Array, b
             at=network,
             help="every input needs the same number of items, at least one",
         )
-    _check_values(network, f"the input `{name}`", array, element_type(value))
 
 
 def _check_values(op: Operation, what: str, array: Array, element: Attribute) -> None:

@@ -1,9 +1,9 @@
 """What the products, pools and norms of `nn` compute, on arrays N C H W, N C L and N C.
 
-The other ops of the dialect are in `nn_elementwise`, `nn_layout` and `nn_recurrent`. Every function treats axis 0 as
-the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS in f32: convolutions and `dense`
-sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a window first, top to bottom,
-then the columns, left to right; all roundings are f32. A sequence N C L is a map of one row.
+The other ops of the dialect are in `nn_elementwise`, `nn_layout`, `nn_recurrent` and `nn_resize`. Every function treats
+axis 0 as the batch, of any size. Integer sums are exact. Float sums of products are left to BLAS in f32: convolutions
+and `dense` sum over (c, r, s) in the library's order and add the bias last; pools sum the rows of a window first, top
+to bottom, then the columns, left to right; all roundings are f32. A sequence N C L is a map of one row.
 """
 
 from __future__ import annotations
@@ -86,13 +86,20 @@ def transposed_conv2d(
     return np.ascontiguousarray(kept if bias is None else kept + bias[:, None, None])
 
 
-def matmul(a: Array, b: Array) -> Reals:
-    """Products of the matrices in the last two axes, summed by BLAS in f32."""
-    return a @ b
+def transposed_conv1d(
+    x: Array, w: Array, bias: Array | None, window: Window, extra: tuple[int, int] = (0, 0), groups: int = 1
+) -> Reals:
+    """Float transposed convolution of sequences: x N C L, w C K/G S, bias K -> N K Q."""
+    return transposed_conv2d(one_row(x), one_row(w), bias, window, extra, groups)[:, :, 0]
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Products of the matrices in the last two axes: floats summed by BLAS in f32, integers wrap around."""
+    return np.asarray(a @ b)
 
 
 def dense(x: Array, w: Array, bias: Array | None) -> Reals:
-    """Float fully connected layer: x N C, w K C, bias K -> N K."""
+    """Float fully connected layer: x N ... C, w K C, bias K -> N ... K."""
     sums = x @ w.T
     return sums if bias is None else sums + bias
 
@@ -165,13 +172,13 @@ def _reduce_windows(x: Array, window: Window, combine: Callable[[Array, Array], 
     if x.ndim == 3:
         return _reduce_windows(one_row(x), window, combine, padding)[:, :, 0]
     p, q = window.output(*x.shape[2:])
-    (r, s), (stride_h, stride_w) = window.kernel, window.stride
+    (stride_h, stride_w), (dilation_h, dilation_w) = window.stride, window.dilation
     padded = _padded(x, window.padding, padding)
     rows = padded[:, :, : (p - 1) * stride_h + 1 : stride_h]
-    for i in range(1, r):
+    for i in range(dilation_h, window.extent[0], dilation_h):
         rows = combine(rows, padded[:, :, i : i + (p - 1) * stride_h + 1 : stride_h])
     columns = rows[:, :, :, : (q - 1) * stride_w + 1 : stride_w]
-    for j in range(1, s):
+    for j in range(dilation_w, window.extent[1], dilation_w):
         columns = combine(columns, rows[:, :, :, j : j + (q - 1) * stride_w + 1 : stride_w])
     return np.ascontiguousarray(columns)
 
@@ -180,6 +187,24 @@ def max_pool(x: Array, window: Window) -> Array:
     """Maximum over windows of floats or integers; padding never wins."""
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     return _reduce_windows(x, window, np.maximum, lowest)
+
+
+def max_pool_indices(x: Array, window: Window, *, columns_first: bool = False) -> npt.NDArray[np.int64]:
+    """The place in x of the first maximum of each window; within a map column by column with `columns_first`."""
+    if x.ndim == 3:
+        return max_pool_indices(one_row(x), window, columns_first=columns_first)[:, :, 0]
+    (n, c, height, width), (r, s) = x.shape, window.kernel
+    p, q = window.output(height, width)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    taps = _patches(_padded(x, window.padding, lowest), window).reshape(n, c, p, q, r * s)
+    places = np.arange(height * width).reshape(height, width)
+    if columns_first:
+        places = np.arange(height * width).reshape(width, height).T
+    at = _patches(_padded(places[None, None], window.padding, -1), window).reshape(1, 1, p, q, r * s)
+    # a tap in the padding never wins, not even against the lowest number there is
+    best = np.where(at >= 0, taps == np.where(at >= 0, taps, lowest).max(axis=4, keepdims=True), False).argmax(axis=4)
+    maps = np.arange(n * c).reshape(n, c, 1, 1) * (height * width)
+    return maps + np.take_along_axis(np.broadcast_to(at, taps.shape), best[..., None], axis=4)[..., 0]
 
 
 def avg_pool(x: Array, window: Window, count_include_pad: bool) -> Reals:
@@ -233,6 +258,24 @@ def layer_norm(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -
     return centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta
 
 
+def group_norm(x: Array, gamma: Array, beta: Array, groups: int, epsilon: float) -> Reals:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over groups of the channels N C ..., in f32."""
+    n, c, *places = x.shape
+    rows = x.reshape(n, groups, -1)
+    centred = rows - rows.mean(axis=2, keepdims=True, dtype=np.float32)
+    variance = np.square(centred).mean(axis=2, keepdims=True, dtype=np.float32)
+    normal = (centred / np.sqrt(variance + np.float32(epsilon))).reshape(x.shape)
+    per_channel = (c, *(1 for _ in places))
+    return normal * gamma.reshape(per_channel) + beta.reshape(per_channel)
+
+
+def rms_norm(x: Array, gamma: Array, axis: int, epsilon: float) -> Reals:
+    """`x / sqrt(mean(x^2) + epsilon) * gamma` over the axes from `axis` on, in f32 (numpy's sums)."""
+    axes = tuple(range(axis, x.ndim))
+    squares: Array = np.square(x).mean(axis=axes, keepdims=True, dtype=np.float32)
+    return x / np.sqrt(squares + np.float32(epsilon)) * gamma
+
+
 def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: float) -> Reals:
     """`x / (bias + alpha / size * sum x^2)^beta`, the sum over channels c - (size - 1) // 2 .. c + size // 2, in f32.
 
@@ -275,10 +318,10 @@ def _convolution_op(op: nn.ConvolutionOp, operands: Sequence[Array], _: Setting)
     return integers(x, w, bias, window, groups, zero_point_of(element_type(op.x)))
 
 
-def _transposed_conv2d_op(op: nn.TransposedConv2dOp, operands: Sequence[Array], _: Setting) -> Array:
-    rows, columns = (size.data for size in op.extra)
+def _transposed_convolution_op(op: nn.TransposedConvolutionOp, operands: Sequence[Array], _: Setting) -> Array:
+    compute = transposed_conv2d if isinstance(op, nn.TransposedConv2dOp) else transposed_conv1d
     window, groups = op.window.window, op.groups.value.data
-    return transposed_conv2d(operands[0], operands[1], _bias(operands), window, (rows, columns), groups)
+    return compute(operands[0], operands[1], _bias(operands), window, op.extra_sizes, groups)
 
 
 def _dense_op(op: nn.DenseOp, operands: Sequence[Array], _: Setting) -> Array:
@@ -299,11 +342,17 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
     (
         single(nn.Conv2dOp, _convolution_op),
         single(nn.Conv1dOp, _convolution_op),
-        single(nn.TransposedConv2dOp, _transposed_conv2d_op),
+        single(nn.TransposedConv2dOp, _transposed_convolution_op),
+        single(nn.TransposedConv1dOp, _transposed_convolution_op),
         single(nn.DenseOp, _dense_op),
+        single(nn.LinearOp, lambda _, v, __: dense(v[0], v[1], _bias(v))),
         single(nn.MatmulOp, lambda _, v, __: matmul(v[0], v[1])),
         single(nn.WeightOp, lambda op, _, setting: setting.weights[op.key.data]),
         single(nn.MaxPoolOp, lambda op, v, _: max_pool(v[0], op.window.window)),
+        single(
+            nn.MaxPoolIndicesOp,
+            lambda op, v, _: max_pool_indices(v[0], op.window.window, columns_first=bool(op.columns_first.value.data)),
+        ),
         single(
             nn.AvgPoolOp,
             lambda op, v, _: avg_pool(v[0], op.window.window, bool(op.count_include_pad.value.data)),
@@ -316,6 +365,11 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
             nn.LayerNormOp,
             lambda op, v, _: layer_norm(v[0], v[1], v[2], op.axis.value.data, op.epsilon.value.data),
         ),
+        single(
+            nn.GroupNormOp,
+            lambda op, v, _: group_norm(v[0], v[1], v[2], op.groups.value.data, op.epsilon.value.data),
+        ),
+        single(nn.RmsNormOp, lambda op, v, _: rms_norm(v[0], v[1], op.axis.value.data, op.epsilon.value.data)),
         single(nn.LocalResponseNormOp, _local_response_norm_op),
         single(nn.SoftmaxOp, lambda _, v, __: softmax(v[0])),
         single(nn.ArgmaxOp, lambda _, v, __: argmax(v[0])),

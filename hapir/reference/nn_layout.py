@@ -1,7 +1,6 @@
-"""What the ops of `nn` that move data compute. Only bilinear resizing computes new values, in f32.
+"""What the ops of `nn` that move data compute; `nn_resize` has those that sample it.
 
-Bilinear: places and weights are computed in double, the weights rounded to f32; each value is
-`a * (1 - weight) + b * weight`, first between rows, then between columns, every operation rounded to f32.
+An op that keeps items takes any number of them along axis 0; the others take the declared number.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ import numpy.typing as npt
 from xdsl.ir import Operation
 
 from hapir.dialects import nn
-from hapir.dialects.nn import PadMode, ResizeMode
+from hapir.dialects.assembly import integers
+from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import Window, spread
 from hapir.dialects.num import AffineType, element_type, on_grid, shape_of
 from hapir.reference.values import Array, Meaning, Setting, single
 
-Reals = npt.NDArray[np.float32]
-
 
 def concat(inputs: Sequence[Array], axis: int) -> Array:
     """Arrays joined along an axis; one that holds a single item (a parameter) serves the whole batch."""
+    if axis == 0:
+        return np.concatenate(inputs)
     batch = max(len(x) for x in inputs)
     return np.concatenate([np.broadcast_to(x, (batch, *x.shape[1:])) for x in inputs], axis)
 
@@ -32,9 +32,9 @@ def split(x: Array, sizes: Sequence[int], axis: int) -> tuple[Array, ...]:
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
 
 
-def reshape(x: Array, sizes: Sequence[int]) -> Array:
-    """The elements of each item in row-major order, as `sizes`."""
-    return x.reshape(len(x), *sizes)
+def reshape(x: Array, sizes: Sequence[int], axis: int = 1) -> Array:
+    """The axes from `axis` on as `sizes`, the elements in row-major order."""
+    return x.reshape((*x.shape[:axis], *sizes))
 
 
 def transpose(x: Array, axes: Sequence[int]) -> Array:
@@ -43,11 +43,17 @@ def transpose(x: Array, axes: Sequence[int]) -> Array:
 
 
 def pad(x: Array, before: Sequence[int], after: Sequence[int], mode: PadMode, value: float = 0) -> Array:
-    """x with elements before and after each axis: one value, the outermost element, or mirrored about it."""
+    """x with elements before and after each axis; see `PadMode`."""
     widths = list(zip(before, after, strict=True))
-    if mode == PadMode.constant:
-        return np.pad(x, widths, constant_values=x.dtype.type(value))
-    return np.pad(x, widths, mode="edge" if mode == PadMode.edge else "reflect")
+    match mode:
+        case PadMode.constant:
+            return np.pad(x, widths, constant_values=x.dtype.type(value))
+        case PadMode.edge:
+            return np.pad(x, widths, mode="edge")
+        case PadMode.reflect:
+            return np.pad(x, widths, mode="reflect")
+        case PadMode.wrap:
+            return np.pad(x, widths, mode="wrap")
 
 
 def gather_taps(x: Array, taps: npt.NDArray[np.integer], window: Window) -> Array:
@@ -60,30 +66,11 @@ def gather_taps(x: Array, taps: npt.NDArray[np.integer], window: Window) -> Arra
     return x[:, channel[:, None, None], h, w]
 
 
-def resize_nearest(x: Array, rows: int, columns: int) -> Array:
-    """x N C H W -> N C P Q: the element at (floor(p * H / P), floor(q * W / Q))."""
-    _, _, height, width = x.shape
-    return x[:, :, np.arange(rows) * height // rows][:, :, :, np.arange(columns) * width // columns]
-
-
-def resize_bilinear(x: Array, rows: int, columns: int, *, corners: bool = False) -> Reals:
-    """x N C H W -> N C P Q, linear between rows and then between columns."""
-    _, _, height, width = x.shape
-    above, below, weight = places_between(height, rows, corners=corners)
-    x = x[:, :, above] * (1 - weight)[:, None] + x[:, :, below] * weight[:, None]
-    left, right, weight = places_between(width, columns, corners=corners)
-    return x[:, :, :, left] * (1 - weight) + x[:, :, :, right] * weight
-
-
-def places_between(
-    size: int, count: int, *, corners: bool
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reals]:
-    """Per result along an axis the two elements it lies between, and the weight of the second."""
-    index = np.arange(count)
-    exact = index * ((size - 1) / max(count - 1, 1)) if corners else (index + 0.5) * size / count - 0.5
-    exact = np.clip(exact, 0, size - 1)
-    first = np.floor(exact).astype(np.int64)
-    return first, np.minimum(first + 1, size - 1), (exact - first).astype(np.float32)
+def slice_of(x: Array, cuts: Sequence[tuple[int, int, int]]) -> Array:
+    """Along each axis so many elements from a start on, in steps; an axis without a cut stays: (start, size, step)."""
+    ends = [start + size * step for start, size, step in cuts]
+    parts = [slice(start, None if end < 0 else end, step) for (start, _, step), end in zip(cuts, ends, strict=True)]
+    return np.ascontiguousarray(x[(..., *parts)])
 
 
 def _split_op(op: Operation, operands: Sequence[Array], _: Setting) -> tuple[Array, ...]:
@@ -99,11 +86,14 @@ def _pad_op(op: nn.PadOp, operands: Sequence[Array], _: Setting) -> Array:
     )
 
 
-def _resize_op(op: nn.ResizeOp, operands: Sequence[Array], _: Setting) -> Array:
-    rows, columns, mode = op.rows.data, op.columns.data, op.mode.data
-    if mode == ResizeMode.nearest:
-        return resize_nearest(operands[0], rows, columns)
-    return resize_bilinear(operands[0], rows, columns, corners=mode == ResizeMode.bilinear_corners)
+def _slice_op(op: nn.SliceOp, operands: Sequence[Array], _: Setting) -> Array:
+    return slice_of(operands[0], op.cuts[1:] if op.keeps_items else op.cuts)
+
+
+def _gather_op(op: nn.GatherOp, operands: Sequence[Array], _: Setting) -> Array:
+    x, indices = operands
+    op.check_indices(int(indices.min(initial=0)), int(indices.max(initial=0)))
+    return np.take(x, indices.astype(np.int64), op.axis.value.data)
 
 
 def _gather_taps_op(op: nn.GatherTapsOp, operands: Sequence[Array], _: Setting) -> Array:
@@ -118,10 +108,12 @@ MEANINGS: dict[type[Operation], Meaning] = {
         (
             single(nn.ConcatOp, lambda op, v, _: concat(v, op.axis.value.data)),
             single(nn.FlattenOp, lambda _, v, __: v[0].reshape(len(v[0]), -1)),
-            single(nn.ReshapeOp, lambda op, v, _: reshape(v[0], [size.data for size in op.shape])),
-            single(nn.TransposeOp, lambda op, v, _: transpose(v[0], [axis.data for axis in op.axes])),
+            single(nn.ReshapeOp, lambda op, v, _: reshape(v[0], integers(op.shape), op.first_axis)),
+            single(nn.TransposeOp, lambda op, v, _: transpose(v[0], integers(op.axes))),
             single(nn.PadOp, _pad_op),
-            single(nn.ResizeOp, _resize_op),
+            single(nn.SliceOp, _slice_op),
+            single(nn.TileOp, lambda op, v, _: np.tile(v[0], integers(op.repeats))),
+            single(nn.GatherOp, _gather_op),
             single(nn.GatherTapsOp, _gather_taps_op),
         )
     ),

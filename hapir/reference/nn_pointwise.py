@@ -76,19 +76,41 @@ def _left_over(function: Any) -> Compute:
 
 
 def _pow(x: Array, y: Array) -> Array:
-    """In double for reals; integers to whole powers modulo 2^width, to others truncated towards 0."""
-    if x.dtype.kind == "f":
-        return np.power(x.astype(np.float64), y.astype(np.float64)).astype(np.float32)
-    if y.dtype.kind != "f" and (y.size == 0 or y.min() >= 0):
-        return np.power(x, y.astype(x.dtype))
-    return np.power(x.astype(np.float64), y.astype(np.float64)).astype(x.dtype)
+    """Of reals in double. Integers to whole powers modulo 2^width, to negative ones truncated towards 0 (0 gives 0); to
+    real powers truncated, and kept in range.
+    """
+    if x.dtype.kind == "f" or y.dtype.kind == "f":
+        power = np.power(x.astype(np.float64), y.astype(np.float64))
+        return power.astype(np.float32) if x.dtype.kind == "f" else truncated(power, x.dtype)
+    base, left = (np.array(v).astype(np.uint64) for v in np.broadcast_arrays(x, np.maximum(y, 0)))
+    power = np.ones_like(base)
+    while left.any():
+        power *= np.where(left % 2 == 1, base, np.uint64(1))
+        base, left = base * base, left // 2
+    power = power.astype(x.dtype)
+    if y.dtype.kind == "u":
+        return power
+    unit = np.where(x == 1, 1, np.where((x.dtype.kind == "i") & (x + 1 == 0), 1 - y % 2 * 2, 0))
+    return np.where(y < 0, unit.astype(x.dtype), power)
+
+
+def truncated(x: Array, dtype: np.dtype[Any], low: int | None = None, high: int | None = None) -> Array:
+    """Doubles as integers, cut off towards 0 and kept between two bounds or in the range of the type; NaN is 0."""
+    limits = np.iinfo(dtype)
+    low, high = limits.min if low is None else low, limits.max if high is None else high
+    whole = np.nan_to_num(np.trunc(x), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    reached = whole >= high  # 2^63 - 1 is no double: what reaches the top is put there
+    return np.where(reached, dtype.type(high), np.where(reached, 0, np.maximum(whole, low)).astype(dtype))
 
 
 def _shifted(x: Array, y: Array, *, left: bool) -> Array:
-    width = 8 * x.dtype.itemsize
-    bits = np.minimum(y, x.dtype.type(width - 1))
-    moved = np.left_shift(x, bits) if left else np.right_shift(x, bits)
-    return np.where(y < width, moved, x.dtype.type(0))
+    last = x.dtype.type(8 * x.dtype.itemsize - 1)
+    inside = (y >= 0) & (y <= last)
+    bits = np.where(inside, y, last)
+    if left:
+        return np.where(inside, np.left_shift(x, bits), x.dtype.type(0))
+    moved = np.right_shift(x, bits)
+    return moved if x.dtype.kind == "i" else np.where(inside, moved, x.dtype.type(0))
 
 
 def _bool(function: Callable[..., Any]) -> Compute:
@@ -137,7 +159,7 @@ _TWO: dict[str, Callable[[Any, Any], Array]] = {
     "floor_mod": _left_over(np.mod),
     "fmod": _left_over(np.fmod),
     "pow": _pow,
-    "prelu": lambda x, slope: np.where(x >= 0, x, x * slope),
+    "prelu": lambda x, slope: np.asarray(np.where(x >= 0, x, x * slope)),
     "minimum": np.minimum,
     "maximum": np.maximum,
     "wrapping_add": np.add,
@@ -173,11 +195,8 @@ def cast(x: Array, element: Attribute) -> Array:
         return x.astype(dtype)
     if element == BOOLEAN:
         return (x != 0).astype(dtype)
-    low, high = integer_range(storage)
     if x.dtype.kind == "f":
-        whole = np.trunc(x.astype(np.float64))
-        reached = whole >= high  # 2^63 - 1 is no double: what reaches the top is put there
-        return np.where(reached, dtype.type(high), np.where(reached, 0, np.maximum(whole, low)).astype(dtype))
+        return truncated(x.astype(np.float64), dtype, *integer_range(storage))
     # numpy keeps the low bits; of an odd width they are kept here
     spare = 8 * dtype.itemsize - storage.width.data
     kept = x.astype(dtype)

@@ -1,6 +1,7 @@
 """What the conversions of `num` compute.
 
-Reals are scaled in f64: a scale is a double, and a quantizer that computed in f32 would place ties differently.
+Reals are scaled in f64: a scale is a double, and a quantizer that computed in f32 would place ties differently. One
+that says `single` does compute in f32, as the runtimes do that networks from outside were quantized for.
 Requantization is integers only, so every witness can repeat it bit for bit.
 """
 
@@ -42,11 +43,24 @@ def round_real(values: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArr
 
 
 def quantize(
-    x: Array, scale: Array | float, zero_point: int, bounds: tuple[int, int], rounding: Rounding
+    x: Array,
+    scale: Array | float,
+    zero_point: int,
+    bounds: tuple[int, int],
+    rounding: Rounding,
+    *,
+    single: bool = False,
 ) -> npt.NDArray[np.float64]:
-    """`clamp(round(x / scale) + zero_point)` as whole doubles; the division and the rounding are in f64."""
-    rounded = round_real(np.asarray(x, np.float64) / scale, rounding)
-    return np.clip(rounded + zero_point, *bounds)
+    """`clamp(round(x / scale) + zero_point)` as whole doubles; the quotient is one of f64, of f32 where `single`."""
+    real = np.float32 if single else np.float64
+    with np.errstate(over="ignore"):
+        quotient = np.asarray(x, real) / np.asarray(scale, real)
+    return np.clip(round_real(_finite(quotient), rounding) + zero_point, *bounds)
+
+
+def _finite(values: Array) -> npt.NDArray[np.float64]:
+    """Reals in f64, those past f32 as numbers that every code is far below."""
+    return np.clip(values.astype(np.float64), -1e300, 1e300)
 
 
 def dequantize(q: Array, scale: Array | float, zero_point: int) -> npt.NDArray[np.float32]:
@@ -139,7 +153,8 @@ def _quantize_op(op: num.QuantizeOp, operands: Sequence[Array], setting: Setting
     if not np.isfinite(operands[0]).all():
         raise FloatingPointError("a value to quantize is not finite")
     scale, zero_point = _scale_of(element, operands[0].ndim, setting)
-    q = quantize(operands[0], scale, zero_point, code_range(element), op.rounding.data)
+    single = op.single is not None
+    q = quantize(operands[0], scale, zero_point, code_range(element), op.rounding.data, single=single)
     return q.astype(dtype_of(element))
 
 
@@ -180,10 +195,19 @@ def check_ascending(thresholds: Array, op: num.ThresholdOp) -> None:
 
 
 def rescale(
-    acc: Array, scale: Array | float, zero_point: int, bounds: tuple[int, int], rounding: Rounding
+    acc: Array,
+    scale: Array | float,
+    zero_point: int,
+    bounds: tuple[int, int],
+    rounding: Rounding,
+    *,
+    single: bool = False,
 ) -> npt.NDArray[np.float64]:
-    """`clamp(round(acc * scale) + zero_point)` as whole doubles; the product is one of doubles."""
-    return np.clip(round_real(acc.astype(np.float64) * scale, rounding) + zero_point, *bounds)
+    """`clamp(round(acc * scale) + zero_point)` as whole doubles; the product is one of f64, of f32 where `single`."""
+    real = np.float32 if single else np.float64
+    with np.errstate(over="ignore"):
+        product = acc.astype(real) * np.asarray(scale, real)
+    return np.clip(round_real(_finite(product), rounding) + zero_point, *bounds)
 
 
 def _rescale_op(op: num.RescaleOp, operands: Sequence[Array], _: Setting) -> Array:
@@ -197,6 +221,7 @@ def _rescale_op(op: num.RescaleOp, operands: Sequence[Array], _: Setting) -> Arr
         num.zero_point_of(element),
         bounds,
         op.rounding.data,
+        single=op.single is not None,
     )
     return q.astype(dtype_of(element))
 

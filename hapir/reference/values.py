@@ -12,10 +12,21 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import Attribute, Block, Operation
 
-from hapir.dialects.num import is_signed, storage_of, table_key
+from hapir.dialects.num import dtype_of, table_key
+
+__all__ = [
+    "AnyOp",
+    "Array",
+    "Meaning",
+    "Setting",
+    "dtype_of",
+    "exact_dtype",
+    "largest",
+    "single",
+    "to_si32",
+]
 
 Array = npt.NDArray[Any]
 
@@ -49,17 +60,6 @@ def single(
         return (compute(cast(AnyOp, op), operands, setting),)
 
     return kind, meaning
-
-
-def dtype_of(element: Attribute) -> np.dtype[Any]:
-    """The numpy type that holds an element type. Raises TypeError for a type that numpy cannot hold."""
-    if isinstance(element, Float32Type):
-        return np.dtype(np.float32)
-    storage = storage_of(element)
-    if storage is None or storage.width.data > 64:
-        raise TypeError(f"{element} has no numpy type")
-    bits = next(bits for bits in (8, 16, 32, 64) if storage.width.data <= bits)
-    return np.dtype(f"{'int' if is_signed(storage) else 'uint'}{bits}")
 
 
 def exact_dtype(bound: int) -> np.dtype[Any]:

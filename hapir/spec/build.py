@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType, f32
 from xdsl.ir import Operation
 
 from hapir.context import HapirContext
@@ -20,7 +20,7 @@ from hapir.diagnostics import LIBRARY, Findings, HapirError, Label, Span, fail, 
 from hapir.dialects import nn
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn_shapes import text
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import PerChannelType, dtype_of, element_type, shape_of, table_key
 from hapir.random_weights import RandomWeights
 from hapir.spec import syntax
 from hapir.spec.check import Spec, named
@@ -29,7 +29,7 @@ from hapir.spec.imports import confined
 from hapir.spec.machines import MachineBuilder
 from hapir.spec.networks import NetworkBuilder
 from hapir.spec.schedules import ScheduleBuilder, given_weights
-from hapir.spec.weight_help import missing_key, not_finite, wrong_shape
+from hapir.spec.weight_help import missing_key, not_finite, wrong_dtype, wrong_shape
 from hapir.weights import WeightStore, load_arrays
 
 
@@ -178,21 +178,23 @@ def _load_weights(
     Without a source nothing is done: such a network can be estimated, and what needs its weights says so.
     Raises HapirError where the file cannot be read.
     """
-    weights = [weight for weight in op.walk() if isinstance(weight, nn.WeightOp)]
     if source is None:
         return
+    parameters = [p for weight in op.walk() if isinstance(weight, nn.WeightOp) for p in _parameters(weight)]
     if isinstance(source, RandomWeights):
-        for weight in weights:
-            store.put(weight.key.data, source.array(weight.key.data, shape_of(weight.result)))
+        for weight in parameters:
+            array = source.array(weight.key.data, shape_of(weight.result), element_type(weight.result))
+            store.put(weight.key.data, array)
         return
     folder = spec.sources[source.span.file]
     path = confined(folder, source, _project(spec, source.span), allow_outside=spec.allow_outside)
     arrays = load_arrays(path, source.span)
     named = [Label(source.span, "the file is named here")]
-    unused = sorted(set(arrays) - {weight.key.data for weight in weights})
-    for weight in weights:
+    unused = sorted(set(arrays) - {weight.key.data for weight in parameters})
+    for weight in parameters:
         key = weight.key.data
-        at = layers[key.rpartition(".")[0]]
+        stem = key.rpartition(".")[0]
+        at = layers[stem if stem in layers else stem.removesuffix(".weight")]
         array: npt.NDArray[Any] | None = arrays.get(key)
         shape = shape_of(weight.result)
         if array is None:
@@ -201,12 +203,21 @@ def _load_weights(
         elif array.shape != shape:
             message = f"`{key}` has shape {text(array.shape)} in `{path.name}`, the network needs {text(shape)}"
             findings.error("HAP0403", message, at=at, labels=named, help=wrong_shape(weight, array.shape))
-        elif array.dtype != np.float32:
-            message = f"`{key}` is {array.dtype} in `{path.name}`, parameters are float32"
-            findings.error("HAP0406", message, at=at, labels=named, help="convert it before it is saved")
-        elif not np.isfinite(array).all():
+        elif array.dtype != (wanted := dtype_of(element_type(weight.result))):
+            message = f"`{key}` is {array.dtype} in `{path.name}`, the network needs {wanted}"
+            findings.error("HAP0406", message, at=at, labels=named, help=wrong_dtype(array.dtype, wanted))
+        elif array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = np.count_nonzero(~np.isfinite(array))
             message = f"`{key}` holds {bad} values that are NaN or infinite"
             findings.error("HAP0404", message, at=at, labels=named, help=not_finite(array))
         else:
             store.put(key, array)
+
+
+def _parameters(weight: nn.WeightOp) -> Iterator[nn.WeightOp]:
+    """A parameter, and the scales that its type reads as a parameter of their own: one per index of the axis."""
+    yield weight
+    element = element_type(weight.result)
+    key = table_key(element)
+    if isinstance(element, PerChannelType) and key is not None:
+        yield nn.WeightOp(key, TensorType(f32, (shape_of(weight.result)[element.axis.data],)))

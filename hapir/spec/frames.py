@@ -78,12 +78,16 @@ class Frame:
         return found if found is not None or "." not in name else self._inside(name)
 
     def _inside(self, name: str) -> NamedTensor | None:
-        """The tensor that a dotted name leads to."""
-        instance, _, rest = name.partition(".")
-        for iteration in reversed(self.iterations):
-            instance = iteration.names.get(instance, instance)
-        inner = self.instances.get(instance)
-        return None if inner is None else inner.find(rest)
+        """The tensor that a dotted name leads to; the name of the instance may have dots itself."""
+        for dot in (place for place, character in enumerate(name) if character == "."):
+            instance = name[:dot]
+            for iteration in reversed(self.iterations):
+                instance = iteration.names.get(instance, instance)
+            inner = self.instances.get(instance)
+            found = None if inner is None else inner.find(name[dot + 1 :])
+            if found is not None:
+                return found
+        return None
 
     def names(self) -> Iterator[str]:
         """What may be written here for a tensor, for suggestions."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from xdsl.dialects.builtin import ArrayAttr, FunctionType, StringAttr
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import ArrayAttr, FunctionType, StringAttr, TensorType
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.diagnostics import Findings, Label, Span, location_of
 from hapir.dialects import nn
+from hapir.dialects.num import element_type, shape_of
 from hapir.spec import syntax
 from hapir.spec.evaluate import Scope
-from hapir.spec.tensor_types import tensor_type, type_text
+from hapir.spec.tensor_types import plain_element, tensor_type, type_text
 from hapir.spec.twice import defined_twice
 
 UNNAMED_RESULT = "output"
@@ -67,7 +68,7 @@ def check_results(
     for (value, span), parameter in zip(returned, declared, strict=True):
         assert parameter.type is not None
         expected = tensor_type(parameter.type, scope, findings)
-        if value is not None and expected is not None and value.type != expected:
+        if value is not None and expected is not None and not _is_declared(value, expected):
             findings.error(
                 "HAP0303",
                 f"this result is {type_text(value.type)}, the network declares {type_text(expected)}",
@@ -75,6 +76,12 @@ def check_results(
                 labels=[Label(parameter.type.span, "declared here")],
                 help=f"return what is declared, or declare `-> {type_text(value.type)}`",
             )
+
+
+def _is_declared(value: SSAValue, expected: TensorType[Attribute]) -> bool:
+    """Whether a result has its declared type; that of codes is the type of the integers that hold them."""
+    element = plain_element(element_type(value))
+    return (element, shape_of(value)) == (expected.get_element_type(), expected.get_shape())
 
 
 def check_result_names(declared: Sequence[syntax.Parameter], findings: Findings) -> None:

@@ -12,10 +12,10 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import Float32Type, IntegerType
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
@@ -374,7 +374,7 @@ class NetworkBuilder:
         """Put tensors of one number in the place of numbers, of the type of the last tensor beside them."""
         beside = [value for value in inputs if value is not None]
         for index, number in numbers.items() if beside else ():
-            element = element_type(beside[-1])
+            element: Any = element_type(beside[-1])
             whole = isinstance(number.value, int) or number.value.is_integer()
             fits = isinstance(element, Float32Type) or (whole and isinstance(element, IntegerType))
             if not fits:
@@ -493,7 +493,7 @@ class NetworkBuilder:
         return self._named_results(op, definition.result_names(len(op.results)), local, call.span, frame)
 
     def _named_results(
-        self, op: nn.LayerOp | nn.WeightOp, names: Sequence[str | int], local: str, at: Span, frame: Frame
+        self, op: Operation, names: Sequence[str | int], local: str, at: Span, frame: Frame
     ) -> SSAValue | None:
         """Name an op's results as its statement says; the one that has the layer's own name, if any.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import IntegerType, TensorType, f32
 from xdsl.ir import Attribute
 
 from hapir.diagnostics import Findings
 from hapir.dialects.nn_shapes import ShapeError, text
+from hapir.dialects.num import storage_of
 from hapir.spec import foreign, syntax
 from hapir.spec.evaluate import Scope, evaluate
 from hapir.spec.options import origins
@@ -62,10 +63,15 @@ def check_size(shape: Sequence[int]) -> None:
         raise ShapeError(f"a tensor of {text(shape)} has more than {MAXIMUM_SIZE} elements")
 
 
+def plain_element(element: Attribute) -> Attribute:
+    """The element type that a spec declares for a tensor: of codes the integers that hold them."""
+    return element if isinstance(element, IntegerType) else storage_of(element) or element
+
+
 def type_text(type_: Attribute) -> str:
-    """A tensor type as the spec writes it: `f32[1, 10]`."""
+    """A tensor type as the spec writes it: `f32[1, 10]`; of codes the integers that hold them."""
     if not isinstance(type_, TensorType):
         return str(type_)
     shaped = cast("TensorType[Attribute]", type_)
-    element = str(shaped.get_element_type()).replace("si", "i").replace("ui", "u")
+    element = str(plain_element(shaped.get_element_type())).replace("si", "i").replace("ui", "u")
     return f"{element}[{', '.join(map(str, shaped.get_shape()))}]"

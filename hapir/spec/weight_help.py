@@ -64,6 +64,15 @@ def _channels_last(weight: nn.WeightOp, found: Shape) -> str | None:
     return f"they take {c} channels, which stand second: is the input f32[{n}, {c}, {h}, {w}]?"
 
 
+def wrong_dtype(found: np.dtype[Any], wanted: np.dtype[Any]) -> str:
+    """The way out of a parameter of another type."""
+    if wanted.kind == "f" and found.kind in "iu":
+        return "convert it before it is saved, or say that the weights are coded: `weights = i8`"
+    if wanted.kind in "iu" and found.kind == "f":
+        return "save the codes, not the reals that they stand for"
+    return "convert it before it is saved"
+
+
 def not_finite(array: npt.NDArray[Any]) -> str:
     """The way out of values that are NaN or infinite."""
     place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

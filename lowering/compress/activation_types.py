@@ -29,7 +29,7 @@ TERNARY_SIGNS = AffineType(TernaryType(), FloatData(1.0), IntAttr(0))
 
 _PRESERVING = (
     *(nn.ReluOp, nn.ClipOp, nn.MaxPoolOp, nn.GlobalMaxPoolOp),
-    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.GatherTapsOp),
+    *(nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.GatherTapsOp, nn.SliceOp, nn.TileOp, nn.GatherOp),
 )
 
 
@@ -44,6 +44,8 @@ def preserves(op: object) -> TypeGuard[nn.LayerOp]:
             return op.mode.data != nn.PadMode.constant or op.value.value.data == 0
         case nn.ResizeOp():
             return op.mode.data == nn.ResizeMode.nearest
+        case nn.ResampleOp():
+            return op.mode.data == nn.SampleMode.nearest and op.coordinates.data != nn.Coordinates.crop
         case _:
             return isinstance(op, _PRESERVING)
 

@@ -20,6 +20,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import fail
 from hapir.dialects import nn
+from hapir.dialects.assembly import integers
 from hapir.dialects.num import shape_of
 
 Indices = npt.NDArray[np.int64]
@@ -66,7 +67,7 @@ def is_depthwise(op: nn.ProductOp) -> bool:
 
 
 def _pads_around_channels(op: nn.LayerOp) -> bool:
-    return isinstance(op, nn.PadOp) and op.before.data[1].data == op.after.data[1].data == 0
+    return isinstance(op, nn.PadOp) and integers(op.before)[1:2] == integers(op.after)[1:2] == [0]
 
 
 def _channels(value: SSAValue) -> int:

@@ -28,7 +28,8 @@ from hapir.diagnostics import some
 from hapir.dialects import num
 from hapir.dialects.formats import Bipolar, Integer, Ternary
 from hapir.dialects.nn import NetworkOp, SignOp, WeightOp
-from hapir.dialects.num import BipolarType, CodebookType, PlanesType, ScaledType, TernaryType, signed, unsigned
+from hapir.dialects.num import BipolarType, CodebookType, PlanesType, ScaledType, TernaryType, unsigned
+from hapir.dialects.num_layers import codes_type
 from hapir.lowering.compress.calibration import sqnr_db
 from hapir.lowering.compress.fold_batch_norm import batch_norms, fold_target
 from hapir.lowering.compress.weight_slots import WeightSlot, weight_slots
@@ -177,14 +178,3 @@ def _format_of(codes: Attribute) -> Integer | Bipolar | Ternary:
             storage = num.storage_of(codes)
             assert storage is not None
             return Integer(storage.width.data, num.is_signed(storage))
-
-
-def codes_type(format: Integer | Bipolar | Ternary) -> Attribute:
-    """The type of a format's codes."""
-    match format:
-        case Integer():
-            return signed(format.width) if format.signed else unsigned(format.width)
-        case Bipolar():
-            return BipolarType(format.width)
-        case Ternary():
-            return TernaryType()

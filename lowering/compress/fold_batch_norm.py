@@ -36,7 +36,7 @@ from hapir.dialects.nn import (
     DenseOp,
     NetworkOp,
     ProductOp,
-    TransposedConv2dOp,
+    TransposedConvolutionOp,
     WeightOp,
 )
 from hapir.dialects.nn_shapes import Window
@@ -92,19 +92,21 @@ class FoldBatchNormPass(ModulePass):
 
 
 def batch_norms(network: NetworkOp) -> list[BatchNormOp]:
-    """The batch norms of a network, in program order."""
-    return [op for op in network.body.block.ops if isinstance(op, BatchNormOp)]
+    """The batch norms of a network whose parameters are stored, in program order."""
+    norms = (op for op in network.body.block.ops if isinstance(op, BatchNormOp))
+    return [op for op in norms if all(isinstance(v.owner, WeightOp) for v in op.operands[1:])]
 
 
-Foldable = ProductOp | TransposedConv2dOp
+Foldable = ProductOp | TransposedConvolutionOp
 
 
 def fold_target(norm: BatchNormOp) -> Foldable | None:
-    """The layer a batch norm can be folded into, or None. Coded weights take no factor."""
+    """The layer a batch norm can be folded into, or None. Stored weights alone take a factor, no codes or inputs."""
     producer = norm.x.owner
     if not (isinstance(producer, Foldable) and norm.x.has_one_use()):
         return None
-    return producer if isinstance(producer.w.owner, WeightOp) else None
+    stored = all(isinstance(v.owner, WeightOp) for v in (producer.w, producer.bias) if v is not None)
+    return producer if stored else None
 
 
 def scale_and_offset(
@@ -146,10 +148,10 @@ def fold_into(layer: Foldable, norm: BatchNormOp, weights: WeightStore) -> None:
 
 def _scaled(layer: Foldable, w: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Weights times one factor per output channel: K ..., or C K/G ... of a transposed convolution."""
-    if isinstance(layer, TransposedConv2dOp):
+    if isinstance(layer, TransposedConvolutionOp):
         groups = layer.groups.value.data
         by_group = w.reshape(groups, -1, *w.shape[1:])
-        return (by_group * scale.reshape(groups, 1, -1, 1, 1)).reshape(w.shape)
+        return (by_group * scale.reshape(groups, 1, -1, *[1] * (w.ndim - 2))).reshape(w.shape)
     return w * scale.reshape(-1, *[1] * (w.ndim - 1))
 
 

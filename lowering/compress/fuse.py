@@ -40,7 +40,10 @@ from hapir.lowering.network_edits import erase_unused_weights, key_stem, network
 MAIN = (nn.Conv2dOp, nn.Conv1dOp, nn.DenseOp, nn.AddOp, nn.SumPoolOp, nn.AvgPoolOp, nn.GlobalAvgPoolOp)
 """The ops that start a layer."""
 
-MONOTONE = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.ResizeOp, nn.GatherTapsOp)
+MONOTONE = (
+    *(nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.ResizeOp, nn.GatherTapsOp),
+    *(nn.SliceOp, nn.TileOp, nn.GatherOp, nn.ResampleOp),
+)
 """Ops that commute with clamping of integers, so a ReLU after them may move into the requantization before them."""
 
 

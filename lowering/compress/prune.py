@@ -194,4 +194,4 @@ def _smallest_of(scores: list[Reals], sparsity: float) -> Mask:
 
 def _filters_first(slot: WeightSlot, array: npt.NDArray[T]) -> npt.NDArray[T]:
     """The weights of a transposed convolution, C x K/G, as K/G x C, or back; those of other layers as they are."""
-    return array.swapaxes(0, 1) if isinstance(slot.op, nn.TransposedConv2dOp) else array
+    return array.swapaxes(0, 1) if isinstance(slot.op, nn.TransposedConvolutionOp) else array

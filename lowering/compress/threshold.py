@@ -36,7 +36,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import FloatData, IntAttr, ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.traits import Pure
 
 from hapir.bounds import bounded, check_bounds
 from hapir.context import hapir_context
@@ -52,7 +51,7 @@ from hapir.lowering.compress.requantized_signs import requantize_signs
 from hapir.lowering.compress.selected_layers import globs_of
 from hapir.lowering.constants import is_constant_op
 from hapir.lowering.network_edits import (
-    erase_unused_weights,
+    erase_dead,
     insert_before,
     insert_weight,
     key_stem,
@@ -210,12 +209,3 @@ def _is_only_compared(value: SSAValue) -> bool:
     return all(
         isinstance(op, num.ThresholdOp) or (preserves(op) and _is_only_compared(op.results[0])) for op in readers
     )
-
-
-def erase_dead(network: NetworkOp) -> None:
-    """Drop what computes a value that nothing reads any more."""
-    for op in reversed(list(network.body.block.ops)):
-        if op.results and op.has_trait(Pure) and not any(result.uses for result in op.results):
-            op.detach()
-            op.erase()
-    erase_unused_weights(network)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hapir.dialects.nn_products import TransposedConv2dOp
+from hapir.dialects.nn_products import TransposedConvolutionOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.weight_slots import WeightSlot
 
@@ -19,7 +19,7 @@ def scale_blocks(slot: WeightSlot, granularity: Granularity, group: int) -> tupl
     does not divide the channels, it is the next smaller number that does.
     """
     shape, gates = shape_of(slot.value), slot.gates
-    outputs, inputs = (1, 0) if isinstance(slot.op, TransposedConv2dOp) else (0, 1)
+    outputs, inputs = (1, 0) if isinstance(slot.op, TransposedConvolutionOp) else (0, 1)
     blocks = [1] * len(shape)
     match granularity:
         case "tensor":

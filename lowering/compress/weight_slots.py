@@ -9,7 +9,7 @@ from typing import Literal
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.nn_products import ProductOp, TransposedConv2dOp
+from hapir.dialects.nn_products import ProductOp, TransposedConvolutionOp
 from hapir.dialects.nn_recurrent import RecurrentOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.selected_layers import chosen
@@ -47,7 +47,7 @@ def slots_of(op: Operation) -> list[WeightSlot]:
     match op:
         case RecurrentOp():
             found = [WeightSlot(op, index, op.GATES) for index in (1, 2)]
-        case ProductOp() | TransposedConv2dOp():
+        case ProductOp() | TransposedConvolutionOp():
             found = [WeightSlot(op, 1)]
         case _:
             found = []

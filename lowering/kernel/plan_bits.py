@@ -96,7 +96,10 @@ def codes_of(x: SSAValue, bounds: tuple[int, int]) -> Codes:
     return Codes(first, min(bounds[1], high), step, zero_point)
 
 
-_MOVES = (nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.SplitOp)
+_MOVES = (
+    *(nn.MaxPoolOp, nn.GlobalMaxPoolOp, nn.FlattenOp, nn.ReshapeOp, nn.TransposeOp, nn.SplitOp),
+    *(nn.SliceOp, nn.TileOp, nn.GatherOp),
+)
 """Ops whose results are elements of their operand."""
 
 

@@ -1,7 +1,7 @@
-"""Layers of floats with kernels of their own: norms, transposed convolutions, bilinear sampling, recurrent layers.
+"""Layers of floats with kernels of their own: norms, transposed convolutions, bilinear sampling.
 
 Law: close in f32. Transposed convolutions add up per pixel in the order (row, column, r, s, input), norms from the
-first element on, recurrent layers from the bias over the inputs; the reference sums in numpy's and BLAS's order.
+first element on; the reference sums in numpy's and BLAS's order.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
-from hapir.dialects.nn_shapes import text
+from hapir.dialects.nn_shapes import as_map, text
 from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.buffers import Source, Table
 from hapir.lowering.kernel.geometry import Geometry
 from hapir.lowering.kernel.plan_layout import Planner, in_network_order, no_kernel
 from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_products import plan_linear
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Value
-from hapir.lowering.kernel.steps import Bilinear, Norm, Recurrent, ResponseNorm, TransposedConvolution
-from hapir.reference.nn_layout import places_between
+from hapir.lowering.kernel.steps import Bilinear, Norm, ResponseNorm, TransposedConvolution
+from hapir.reference.nn_resize import places_between
 from hapir.weights import Array
 
 
-def _floats(planner: Planner, v: SSAValue) -> int:
+def float_buffer(planner: Planner, v: SSAValue) -> int:
+    """A buffer for a value of floats."""
     return planner.draft.buffer("float", prod(shape_of(v)))
 
 
@@ -35,7 +37,7 @@ def _table(role: str, array: Array) -> Table:
     return Table(role, "float", np.ascontiguousarray(array, np.float32).reshape(-1))
 
 
-def _moved(role: str, planner: Planner, v: SSAValue, at: Operation, move: Callable[[Array], Array]) -> Table:
+def moved_table(role: str, planner: Planner, v: SSAValue, at: Operation, move: Callable[[Array], Array]) -> Table:
     """The table of a layer's weights in another order."""
 
     def arrange(array: Array) -> Array:
@@ -51,15 +53,44 @@ def _map_result(planner: Planner, v: SSAValue, target: int) -> None:
     planner.values[v] = Value(target, shape_of(v), map_order(shape_of(v)))
 
 
-def _layer_norm(planner: Planner, op: nn.LayerNormOp) -> None:
+def _factors(planner: Planner, v: SSAValue, role: str, at: Operation) -> Table | int:
+    """The factors of a norm: a table where they are stored, else the buffer of the value in the network's order."""
+    if isinstance(v.owner, nn.WeightOp):
+        return _table(role, constant(planner.weights, v, at))
+    return planner.plain(v, at).buffer
+
+
+def _norm(
+    planner: Planner,
+    op: nn.LayerNormOp | nn.RmsNormOp | nn.GroupNormOp,
+    rows: int,
+    words: str,
+    *,
+    shared: int = 1,
+    cycle: int = 1,
+) -> None:
     """Rows of the network's order."""
-    x, shape, axis = planner.plain(op.x, op), shape_of(op.x), op.axis.value.data
-    origin = planner.origin(op, f"layer_norm {text(shape[:axis])} rows of {text(shape[axis:])}")
-    gamma, beta = (constant(planner.weights, v, op) for v in (op.gamma, op.beta))
-    tables = _table(f"{origin.layer}.gamma", gamma), _table(f"{origin.layer}.beta", beta)
-    target, epsilon = _floats(planner, op.result), op.epsilon.value.data
-    planner.draft.add(Norm(origin, target, (), x.buffer, prod(shape[:axis]), prod(shape[axis:]), *tables, epsilon))
+    x, shape = planner.plain(op.x, op), shape_of(op.x)
+    origin = planner.origin(op, f"{op.name.split('.')[-1]} {words}")
+    gamma = _factors(planner, op.gamma, f"{origin.layer}.gamma", op)
+    beta = None if isinstance(op, nn.RmsNormOp) else _factors(planner, op.beta, f"{origin.layer}.beta", op)
+    target, epsilon, centred = float_buffer(planner, op.result), op.epsilon.value.data, not isinstance(op, nn.RmsNormOp)
+    columns = prod(shape) // rows
+    planner.draft.add(
+        Norm(origin, target, (), x.buffer, rows, columns, gamma, beta, epsilon, centred, shared=shared, cycle=cycle)
+    )
     in_network_order(planner, op.result, Value(target, shape), op)
+
+
+def _norm_from_axis(planner: Planner, op: nn.LayerNormOp | nn.RmsNormOp) -> None:
+    shape, axis = shape_of(op.x), op.axis.value.data
+    _norm(planner, op, prod(shape[:axis]), f"{text(shape[:axis])} rows of {text(shape[axis:])}")
+
+
+def _group_norm(planner: Planner, op: nn.GroupNormOp) -> None:
+    """A group of an item is a row; a channel's places share their factors."""
+    (n, _, *places), groups = shape_of(op.x), op.groups.value.data
+    _norm(planner, op, n * groups, f"{text(shape_of(op.x))} in {groups} groups", shared=prod(places), cycle=groups)
 
 
 def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
@@ -72,7 +103,7 @@ def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
     alpha, beta, bias = (a.value.data for a in (op.alpha, op.beta, op.bias))
     before, after = (min(reach, channels - 1) for reach in ((size - 1) // 2, size // 2))
     origin = planner.origin(op, f"local_response_norm {text(shape)}")
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     pixels = prod(shape) // channels
     planner.draft.add(
         ResponseNorm(origin, target, (), x.buffer, pixels, channels, before, after, alpha / size, beta, bias)
@@ -80,21 +111,31 @@ def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
     _map_result(planner, op.result, target)
 
 
-def _transposed_conv2d(planner: Planner, op: nn.TransposedConv2dOp) -> None:
-    """Channels-last maps; weights C K/G R S become G R S C/G K/G."""
+def _transposed_convolution(planner: Planner, op: nn.TransposedConvolutionOp) -> None:
+    """Channels-last maps, or sequences as maps of one row; weights C K/G R S become G R S C/G K/G."""
     x, groups = planner.value(op.x, op), op.groups.value.data
-    (n, c, h, w), (_, k, p, q) = shape_of(op.x), shape_of(op.result)
-    origin = planner.origin(op, f"transposed_conv2d {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
+    (n, c, h, w), (_, k, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
+    name = op.name.split(".")[-1]
+    origin = planner.origin(op, f"{name} {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
 
     def by_group(array: Array) -> Array:
-        return array.reshape(groups, c // groups, *array.shape[1:]).transpose(0, 3, 4, 1, 2)
+        _, filters, *taps = as_map(array.shape)
+        return array.reshape(groups, c // groups, filters, *taps).transpose(0, 3, 4, 1, 2)
 
     bias = None if op.bias is None else _table(f"{origin.layer}.bias", constant(planner.weights, op.bias, op))
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     geometry = Geometry(n, c, h, w, k, p, q, op.window.window, groups)
-    table = _moved(f"{origin.layer}.weight", planner, op.w, op, by_group)
+    table = moved_table(f"{origin.layer}.weight", planner, op.w, op, by_group)
     planner.draft.add(TransposedConvolution(origin, target, (), x.buffer, geometry, table, bias))
     _map_result(planner, op.result, target)
+
+
+def _linear(planner: Planner, op: nn.LinearOp) -> None:
+    """All rows of the last axis, in the network's order."""
+    origin = planner.origin(op, f"linear {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
+    step = plan_linear(op, planner.plain(op.x, op), planner.draft, planner.weights, origin)
+    planner.draft.add(step)
+    in_network_order(planner, op.result, Value(step.target, shape_of(op.result)), op)
 
 
 def plan_bilinear(planner: Planner, op: nn.ResizeOp) -> None:
@@ -109,57 +150,19 @@ def plan_bilinear(planner: Planner, op: nn.ResizeOp) -> None:
         places = (Table(role, "int32_t", place.astype(np.int32)) for place in (first, second))
         return (*places, Table(f"{role}.weight", "float", weight))  # pyright: ignore[reportReturnType]  # it is three
 
-    target = _floats(planner, op.result)
+    target = float_buffer(planner, op.result)
     rows, columns = tables("row", h, p), tables("column", w, q)
     planner.draft.add(Bilinear(origin, target, (), x.buffer, n, c, h, w, rows, columns))
     _map_result(planner, op.result, target)
 
 
-def _recurrent(planner: Planner, op: nn.RecurrentOp) -> None:
-    """Sequences N T C in the network's order; the last state stays in buffers of its own."""
-    x, (n, t, c) = planner.plain(op.x, op), shape_of(op.x)
-    outputs, state, *_ = op.results
-    _, units = shape_of(state)
-    kind = "lstm" if isinstance(op, nn.LstmOp) else "gru"
-    origin = planner.origin(op, f"{kind} {text(shape_of(op.x))} -> {text(shape_of(outputs))}")
-    names = ("weight_input", "weight_hidden", "bias_input", "bias_hidden")
-    w_input, w_hidden, *biases = (
-        _moved(f"{origin.layer}.{name}", planner, v, op, np.transpose)
-        for name, v in zip(names, (op.w_input, op.w_hidden, *op.biases), strict=False)
-    )
-    target, hidden = _floats(planner, outputs), _floats(planner, state)
-    cell = _floats(planner, op.cell) if isinstance(op, nn.LstmOp) else None
-    planner.draft.add(
-        Recurrent(
-            origin,
-            target,
-            (),
-            kind,
-            x.buffer,
-            n,
-            t,
-            c,
-            units,
-            w_input,
-            w_hidden,
-            (biases[0], biases[1]) if biases else None,
-            bool(op.reverse.value.data),
-            planner.draft.buffer("float", 2 * op.GATES * units),
-            hidden,
-            cell,
-        )
-    )
-    in_network_order(planner, outputs, Value(target, (n, t, units)), op)
-    planner.values[state] = Value(hidden, (n, units))
-    if isinstance(op, nn.LstmOp) and cell is not None:
-        planner.values[op.cell] = Value(cell, (n, units))
-
-
 FLOAT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
-    nn.LayerNormOp: _layer_norm,
+    nn.LayerNormOp: _norm_from_axis,
+    nn.RmsNormOp: _norm_from_axis,
+    nn.GroupNormOp: _group_norm,
     nn.LocalResponseNormOp: _response_norm,
-    nn.TransposedConv2dOp: _transposed_conv2d,
-    nn.LstmOp: _recurrent,
-    nn.GruOp: _recurrent,
+    nn.TransposedConv2dOp: _transposed_convolution,
+    nn.TransposedConv1dOp: _transposed_convolution,
+    nn.LinearOp: _linear,
 }
 """How each op of this file is planned."""

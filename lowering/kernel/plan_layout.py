@@ -23,6 +23,7 @@ from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, 
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Draft, Value
 from hapir.lowering.kernel.steps import Axis, Matmul, Move
+from hapir.reference.nn_layout import pad
 from hapir.weights import WeightStore
 
 
@@ -67,7 +68,12 @@ def _matmul(planner: Planner, op: nn.MatmulOp) -> None:
 
 def _reshape(planner: Planner, op: nn.ReshapeOp) -> None:
     """A view of the elements in the network's order."""
-    in_network_order(planner, op.result, replace(planner.plain(op.x, op), shape=shape_of(op.result), step=None), op)
+    as_shape(planner, op.result, planner.plain(op.x, op), op)
+
+
+def as_shape(planner: Planner, v: SSAValue, value: Value, at: Operation) -> None:
+    """Record elements that lie in the network's order as a result of another shape."""
+    in_network_order(planner, v, replace(value, shape=shape_of(v), step=None), at)
 
 
 def in_network_order(planner: Planner, v: SSAValue, value: Value, at: Operation) -> None:
@@ -105,12 +111,42 @@ def _pad(planner: Planner, op: nn.PadOp) -> None:
         reads = [(a, np.arange(size)) for a, size in enumerate(old)]
         planner.values[op.result] = moved(planner, op, op.x, shape, reads, words, write_at=before, fill=fill)
         return
-    mode = "edge" if op.mode.data == nn.PadMode.edge else "reflect"
     reads = [
-        (a, np.pad(np.arange(size), (b, e), mode=mode))
+        (a, pad(np.arange(size), [b], [e], op.mode.data))
         for a, (size, b, e) in enumerate(zip(old, before, after, strict=True))
     ]
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, words)
+
+
+def _slice(planner: Planner, op: nn.SliceOp) -> None:
+    """Every so many elements from a start on."""
+    shape = shape_of(op.result)
+    reads = [(a, start + step * np.arange(size)) for a, (start, size, step) in enumerate(op.cuts)]
+    planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"slice -> {text(shape)}")
+
+
+def _tile(planner: Planner, op: nn.TileOp) -> None:
+    """The same elements again."""
+    old, shape = shape_of(op.x), shape_of(op.result)
+    reads = [(a, np.arange(new) % size) for a, (size, new) in enumerate(zip(old, shape, strict=True))]
+    planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"tile {text(old)} -> {text(shape)}")
+
+
+def _gather(planner: Planner, op: nn.GatherOp) -> None:
+    """Constant indices: places of one axis, which is cut into those of the indices afterwards."""
+    if not isinstance(op.indices.owner, nn.WeightOp):
+        no_kernel(op, " by computed indices")
+    indices = constant(planner.weights, op.indices, op).astype(np.int64)
+    op.check_indices(int(indices.min()), int(indices.max()))
+    axis, old, shape = op.axis.value.data, shape_of(op.x), shape_of(op.result)
+    words = f"gather {indices.size} of axis {axis} -> {text(shape)}"
+    line = (*old[:axis], indices.size, *old[axis + 1 :])
+    reads = [(a, np.arange(n) if a != axis else indices.reshape(-1) % old[axis]) for a, n in enumerate(line)]
+    value = moved(planner, op, op.x, line, reads, words)
+    planner.values[op.result] = value
+    if line != shape:
+        plain = value if value.order is None else planner.relayout(value, op, channels_last=False)
+        as_shape(planner, op.result, plain, op)
 
 
 def plan_nearest(planner: Planner, op: nn.ResizeOp) -> None:
@@ -192,6 +228,9 @@ LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
     nn.TransposeOp: _transpose,
     nn.SplitOp: _split,
     nn.PadOp: _pad,
+    nn.SliceOp: _slice,
+    nn.TileOp: _tile,
+    nn.GatherOp: _gather,
     nn.GatherTapsOp: _gather_taps,
 }
 """How each op of this file is planned."""

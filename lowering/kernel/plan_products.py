@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -92,6 +93,16 @@ def plan_products(
         return _float(geometry, contraction, rows, bias, x, draft, origin), None
     plan = _depthwise_integer if depthwise else _integer
     return plan(op, geometry, rows, bias, x, draft, origin)
+
+
+def plan_linear(op: nn.LinearOp, x: Value, draft: Draft, weights: WeightStore, origin: Origin) -> Convolution:
+    """A layer along the last axis of a tensor in the network's order: a dense layer over all its rows."""
+    *lines, c = shape_of(op.x)
+    k, n = shape_of(op.w)[0], prod(lines)
+    assert isinstance(op.w.owner, nn.WeightOp)
+    rows = Rows(constant(weights, op.w, op), op.w.owner.key.data, np.ascontiguousarray)
+    bias = None if op.bias is None else constant(weights, op.bias, op)
+    return _float(Geometry(1, c, 1, n, k, 1, n, Window((1, 1))), F32, rows, bias, x, draft, origin)
 
 
 def plan_modelled(

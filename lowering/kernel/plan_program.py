@@ -33,8 +33,11 @@ from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_kernel import plan_kernel
-from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, moved, no_kernel, plan_nearest
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
+from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
+from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
     activation_of,
@@ -79,9 +82,11 @@ class _Planner:
             nn.SumPoolOp: self.pool,
             nn.GlobalAvgPoolOp: self.pool,
             nn.GlobalMaxPoolOp: self.pool,
-            nn.AddOp: self.add,
+            nn.AddOp: self.join,
             nn.SubOp: self.join,
             nn.MulOp: self.join,
+            nn.PointwiseOp: partial(plan_function, self),
+            nn.CastOp: partial(plan_cast, self),
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
             nn.SoftmaxOp: self.rows,
@@ -90,7 +95,10 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
-            **{kind: partial(plan, self) for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS).items()},
+            **{
+                kind: partial(plan, self)
+                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+            },
         }
 
     def run(self) -> Program:
@@ -111,7 +119,7 @@ class _Planner:
     def block(self, block: Block) -> None:
         """Plan the ops of a block in order."""
         for op in block.ops:
-            if isinstance(op, nn.ReturnOp | dataflow.YieldOp | nn.WeightOp):
+            if isinstance(op, nn.ReturnOp | dataflow.YieldOp | nn.WeightOp | nn.FillOp):
                 continue
             plan = self.plans.get(type(op))
             if plan is None:
@@ -276,6 +284,7 @@ class _Planner:
         index = self.open_step(op.x, x)
         step = None if index is None else self.draft.steps[index]
         joins = isinstance(step, Convolution) and step.pool is None and step.geometry.height > 0
+        joins = joins and window.dilation == (1, 1)
         if index is not None and joins and isinstance(op, nn.MaxPoolOp) and isinstance(step, Convolution):
             self._pool_rows(op, step, index, x)
             return
@@ -323,7 +332,7 @@ class _Planner:
             outer, lengths = prod(shape[:axis]), [prod(shape_of(v)[axis:]) for v in op.inputs]
         else:
             values = [self._map(v, op) for v in op.inputs]
-            place = len(shape) - 1 if axis == 1 else axis - 1
+            place = {0: 0, 1: len(shape) - 1}.get(axis, axis - 1)
             shapes = [(n, *rest, c) for n, c, *rest in (shape_of(v) for v in op.inputs)]
             outer, lengths = prod(shapes[0][:place]), [prod(s[place:]) for s in shapes]
         buffer = self.target(op.result, op)
@@ -350,27 +359,23 @@ class _Planner:
             x = self.relayout(x, op, channels_last=False)
         self.values[op.result] = replace(x, shape=shape_of(op.result), step=None)
 
-    def join(self, op: nn.SubOp | nn.MulOp) -> None:
-        """Difference and product; an operand that repeats is written out first."""
-        values = [self._repeated(v, op) for v in (op.lhs, op.rhs)]
+    def join(self, op: nn.BinaryOp) -> None:
+        """Sum, difference and product; operands that repeat are read where they lie."""
+        name = op.name.split(".")[-1]
+        if any(shape_of(v) != shape_of(op.result) or isinstance(v.owner, nn.FillOp) for v in (op.lhs, op.rhs)):
+            plan_elements(self, op, (op.lhs, op.rhs), name, ())
+            return
+        if isinstance(op, nn.AddOp):
+            self.add(op)
+            return
+        values = [self.value(v, op) for v in (op.lhs, op.rhs)]
         values = [self._same_order(v, values, op) for v in values]
         buffer = self.target(op.result, op)
-        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.result))}")
+        origin = self.origin(op, f"{name} {text(shape_of(op.result))}")
         operands = tuple(Operand(value.buffer) for value in values)
         operator = "-" if isinstance(op, nn.SubOp) else "*"
         self.draft.add(Elementwise(origin, buffer, (), operands, *_flat(values[0]), operator))
         self.values[op.result] = replace(values[0], buffer=buffer, step=None)
-
-    def _repeated(self, v: SSAValue, op: nn.SubOp | nn.MulOp) -> Value:
-        """An operand in the shape of the result."""
-        shape, wanted = shape_of(v), shape_of(op.result)
-        if shape == wanted:
-            return self.value(v, op)
-        reads = [
-            (a, np.arange(size) if old == size else np.zeros(size, np.int64))
-            for a, (old, size) in enumerate(zip(shape, wanted, strict=True))
-        ]
-        return moved(self, op, v, wanted, reads, f"repeat {text(shape)} -> {text(wanted)}")
 
     def resize(self, op: nn.ResizeOp) -> None:
         """Elements that move, or values between them."""

@@ -67,9 +67,9 @@ def ctype_of(element: Attribute, at: Operation) -> CType:
     if isinstance(element, Float32Type):
         return "float"
     storage = storage_of(element)
-    if storage is None or storage.width.data > 32:
-        fail("HAP0701", f"the C target has no type for {element}", at=at, help="use f32 or integers up to 32 bits")
-    bits = next(bits for bits in (8, 16, 32) if storage.width.data <= bits)
+    if storage is None or storage.width.data > 64:
+        fail("HAP0701", f"the C target has no type for {element}", at=at, help="use f32 or integers up to 64 bits")
+    bits = next(bits for bits in (8, 16, 32, 64) if storage.width.data <= bits)
     return cast(CType, f"{'int' if num.is_signed(storage) else 'uint'}{bits}_t")
 
 
@@ -195,14 +195,16 @@ def _threshold(op: num.ThresholdOp, weights: WeightStore, role: str) -> Threshol
 
 
 def _rescale(op: num.RescaleOp, weights: WeightStore, role: str) -> Rescale:
-    element, scale = element_type(op.result), constant(weights, op.scale, op).astype(np.float64)
+    element, scale, single = element_type(op.result), constant(weights, op.scale, op), op.single is not None
+    ctype: CType = "float" if single else "double"
     return Rescale(
-        float(scale[0]) if scale.size == 1 else Table(f"{role}.scale", "double", scale),
+        float(scale[0]) if (scale == scale[0]).all() else Table(f"{role}.scale", ctype, scale.astype(DTYPES[ctype])),
         op.rounding.data,
         zero_point_of(element),
         op.low.value.data,
         op.high.value.data,
         ctype_of(element, op),
+        single,
     )
 
 
@@ -216,9 +218,11 @@ def _quantize(op: num.QuantizeOp, weights: WeightStore, role: str) -> Quantize:
     scale, zero_point = _scale(element, op, weights, role)
     bounds = range_of(element)
     assert bounds is not None
-    rounding = op.rounding.data
-    steps = None if isinstance(scale, Table) else plan_steps(scale, zero_point, bounds, rounding)
-    return Quantize(scale, zero_point, rounding, *bounds, ctype_of(element, op), steps)
+    rounding, single = op.rounding.data, op.single is not None
+    if single and isinstance(scale, Table):
+        scale = Table(scale.role, "float", scale.values.astype(np.float32))
+    steps = None if single or isinstance(scale, Table) else plan_steps(scale, zero_point, bounds, rounding)
+    return Quantize(scale, zero_point, rounding, *bounds, ctype_of(element, op), steps, single)
 
 
 def _scale(element: Attribute, op: Operation, weights: WeightStore, role: str) -> tuple[Table | float, int]:

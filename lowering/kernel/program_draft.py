@@ -10,18 +10,20 @@ from dataclasses import dataclass, field, replace
 
 from hapir.lowering.kernel.buffers import SLACK, Buffer, Table
 from hapir.lowering.kernel.c_types import CType, size_of
+from hapir.lowering.kernel.loops import Loops
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.stages import Join
 from hapir.lowering.kernel.steps import (
     Bilinear,
+    Concat,
     Convolution,
     Depthwise,
     Elementwise,
+    Matmul,
     Move,
     Norm,
-    Recurrent,
     Step,
     TransposedConvolution,
     reads,
@@ -111,8 +113,10 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
     if hasattr(step, "source"):
         source = reads(step)[0]
         changes["source"] = alias.get(source, source)
-    elif hasattr(step, "sources"):
-        changes["sources"] = tuple(alias.get(b, b) for b in reads(step))
+    elif isinstance(step, Concat | Matmul | Loops):
+        changes["sources"] = tuple(alias.get(b, b) for b in step.sources)
+    if isinstance(step, Norm):
+        changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class
 
 
@@ -177,11 +181,9 @@ def tables_of(step: Step, buffers: Sequence[Buffer]) -> list[Table]:
     if isinstance(step, TransposedConvolution):
         found += [step.weights, step.bias]
     if isinstance(step, Norm):
-        found += [step.gamma, step.beta]
+        found += [factors for factors in step.factors if isinstance(factors, Table)]
     if isinstance(step, Bilinear):
         found += [*step.rows, *step.columns]
-    if isinstance(step, Recurrent):
-        found += [step.w_input, step.w_hidden, *(step.biases or ())]
     if isinstance(step, Move):
         found += [axis.read for axis in step.axes if isinstance(axis.read, Table)]
     found += stage_tables(step.stages)

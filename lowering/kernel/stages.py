@@ -46,7 +46,7 @@ class Requantize:
 
 @dataclass(frozen=True)
 class Rescale:
-    """`clamp(round(v * scale) + zero_point, low, high)`, the product in double."""
+    """`clamp(round(v * scale) + zero_point, low, high)`, the product in double; in float where `single`."""
 
     scale: Table | float
     rounding: Rounding
@@ -54,6 +54,7 @@ class Rescale:
     low: int
     high: int
     ctype: CType
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Quantize:
-    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double.
+    """`clamp(round(v / scale) + zero_point, low, high)`, the division in double; in float where `single`.
 
     Where `steps` is given, it gives the same codes, less the zero point, for every float.
     """
@@ -103,6 +104,7 @@ class Quantize:
     high: int
     ctype: CType
     steps: Steps | None = None
+    single: bool = False
 
 
 @dataclass(frozen=True)

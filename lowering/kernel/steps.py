@@ -242,14 +242,26 @@ class Matmul(Step):
 
 @dataclass(frozen=True)
 class Norm(Step):
-    """Each row brought to mean 0 and variance 1, then scaled and shifted element by element."""
+    """Each row brought to a mean square of 1, around its mean where it is `centred`, then scaled and shifted.
+
+    Each factor serves `shared` neighbours; those of row n are the `n % cycle`-th run of as many as a row takes. Factors
+    are a table, or a buffer where the network computes them.
+    """
 
     source: int
     rows: int
     columns: int
-    gamma: Table
-    beta: Table
+    gamma: Table | int
+    beta: Table | int | None
     epsilon: float
+    centred: bool = True
+    shared: int = 1
+    cycle: int = 1
+
+    @property
+    def factors(self) -> tuple[Table | int, ...]:
+        """Scale, and shift where there is one."""
+        return (self.gamma,) if self.beta is None else (self.gamma, self.beta)
 
 
 @dataclass(frozen=True)
@@ -293,28 +305,6 @@ class Bilinear(Step):
 
 
 @dataclass(frozen=True)
-class Recurrent(Step):
-    """An LSTM or GRU over the steps of N T C. Weights lie `[input][gate]` and `[hidden][gate]`.
-
-    `hidden` and `cell` are buffers N H that hold the last state afterwards; `gates` is scratch: two rows of all gates.
-    """
-
-    kind: Literal["lstm", "gru"]
-    source: int
-    batch: int
-    length: int
-    inputs: int
-    units: int
-    w_input: Table
-    w_hidden: Table
-    biases: tuple[Table, Table] | None
-    reverse: bool
-    gates: int
-    hidden: int
-    cell: int | None
-
-
-@dataclass(frozen=True)
 class Softmax(Step):
     """Softmax of each row."""
 
@@ -334,7 +324,7 @@ class Argmax(Step):
 
 _OneSource = (
     *(KernelStep, Convolution, Reframe, PackBits, Depthwise, TransposedConvolution, Pool, Relayout, Move, Bilinear),
-    *(Norm, ResponseNorm, Recurrent, Softmax, Argmax),
+    *(ResponseNorm, Softmax, Argmax),
 )
 
 
@@ -349,17 +339,17 @@ def reads(step: Step) -> tuple[int, ...]:
         return tuple(o.buffer for o in step.operands)
     if isinstance(step, Concat | Matmul):
         return step.sources
+    if isinstance(step, Norm):
+        return (step.source, *(f for f in step.factors if isinstance(f, int)))
     own = (step.source,) if isinstance(step, _OneSource) else step.own_reads
     return (*own, *(join.buffer for join in joins(step)))
 
 
 def scratch(step: Step) -> tuple[int, ...]:
-    """The buffers a step uses while it runs beside its target; the states of a recurrent layer may be read later."""
+    """The buffers a step uses while it runs beside its target."""
     found = list(step.own_scratch)
     if isinstance(step, Pool):
         found.append(step.sums)
     if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
-    if isinstance(step, Recurrent):
-        found += [step.gates, step.hidden, *([] if step.cell is None else [step.cell])]
     return tuple(found)

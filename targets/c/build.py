@@ -109,7 +109,7 @@ class CModule:
     def call(self, inputs: Mapping[str, Array]) -> Call:
         """The memory of a call: inputs that were checked, results and a context. Raises HapirError as `run` does."""
         runs, arrays = self._check(inputs)
-        results = [np.empty((runs * p.shape[0], *p.shape[1:]), DTYPES[p.ctype]) for p in self.artefact.results]
+        results = [np.empty(_times(p.shape, runs), DTYPES[p.ctype]) for p in self.artefact.results]
         memory = np.empty(self.artefact.context_bytes + ALIGNMENT, np.uint8)
         context = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
         return Call(runs, context, _pointers(arrays), _pointers(results), results, (arrays, memory))
@@ -121,18 +121,24 @@ class CModule:
             if port.name not in inputs:
                 known = ", ".join(sorted(inputs)) or "nothing"
                 fail("HAP0420", f"the input `{port.name}` is missing", help=f"the data holds {known}")
-            array = np.ascontiguousarray(inputs[port.name], _dtype(port, inputs[port.name]))
-            if array.ndim != len(port.shape) or array.shape[1:] != port.shape[1:] or array.shape[0] % port.shape[0]:
+            array = np.asarray(inputs[port.name], _dtype(port, inputs[port.name]), order="C")
+            runs = 1 if array.shape == port.shape or 0 in (array.ndim, len(port.shape)) else len(array) // port.shape[0]
+            if array.shape != _times(port.shape, runs):
                 fail(
                     "HAP0421",
                     f"the input `{port.name}` has shape {array.shape}, the network takes {port.shape}",
                     help="axis 0 may be a multiple of the declared batch",
                 )
             arrays.append(array)
-            counts.add(array.shape[0] // port.shape[0])
+            counts.add(runs)
         if len(counts) > 1:
             fail("HAP0421", "the inputs hold different numbers of images", help="give as many of each")
         return counts.pop() if counts else 1, arrays
+
+
+def _times(shape: tuple[int, ...], runs: int) -> tuple[int, ...]:
+    """The shape of so many runs, one after the other along axis 0."""
+    return (runs * shape[0], *shape[1:]) if shape else shape
 
 
 def _dtype(port: PortLayout, array: Array) -> np.dtype[np.generic]:

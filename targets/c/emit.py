@@ -257,7 +257,26 @@ INLINE = """\
 """
 
 
-MATH = ("expf", "tanhf", "erf", "sqrtf", "powf", "rint", "floor")
+MATH = (
+    *(
+        "expf",
+        "logf",
+        "expm1f",
+        "log1pf",
+        "tanhf",
+        "erf",
+        "sqrtf",
+        "powf",
+        "pow",
+        "rint",
+        "rintf",
+        "floor",
+        "floorf",
+        "ceilf",
+    ),
+    *("fabsf", "fmodf", "sinf", "cosf", "tanf", "asinf", "acosf", "atanf", "sinhf", "coshf", "asinhf", "acoshf"),
+    *("atanhf", "isnan", "isinf"),
+)
 """Functions of libm that texts call."""
 
 

@@ -16,12 +16,12 @@ from hapir.lowering.kernel.contraction import F32, U8_I8, Contraction
 from hapir.lowering.kernel.plan_arena import most_live
 from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_draft import arena_of, live_blocks, tables_of
+from hapir.lowering.kernel.program_recurrent import Recurrent
 from hapir.lowering.kernel.steps import (
     Convolution,
     Depthwise,
     KernelStep,
     Matmul,
-    Recurrent,
     Step,
     TransposedConvolution,
     reads,
@@ -149,7 +149,7 @@ def macs_of(step: Step) -> int:
         g = step.geometry
         return g.batch * g.height * g.width * step.weights.values.size
     if isinstance(step, Recurrent):
-        return step.batch * step.length * (step.w_input.values.size + step.w_hidden.values.size)
+        return step.macs
     if isinstance(step, Matmul):
         return step.batch * step.m * step.k * step.p
     return 0

@@ -1,15 +1,11 @@
-"""Norms, transposed convolutions, bilinear sampling and recurrent layers as C, one function each."""
+"""Norms, transposed convolutions and bilinear sampling as C, one function each."""
 
 from __future__ import annotations
 
-import re
-
 from hapir.lowering.kernel.buffers import Table
-from hapir.lowering.kernel.steps import Bilinear, Recurrent, ResponseNorm, Step, TransposedConvolution
-from hapir.targets.c.print_elementwise import loop_of_vectors
+from hapir.lowering.kernel.steps import Bilinear, ResponseNorm, Step, TransposedConvolution
 from hapir.targets.c.print_stages import Symbols, float32
-from hapir.targets.c.simd.memory import load, store
-from hapir.targets.c.text import Printed, c, function, minus, offset, sink, source, times
+from hapir.targets.c.text import Printed, c, function, minus, sink, source, times
 
 
 def _printed(step: Step, read: int, name: str, body: str, symbols: Symbols | None = None, *tables: Table) -> Printed:
@@ -150,98 +146,3 @@ def print_bilinear(step: Bilinear, name: str, symbols: Symbols) -> Printed:
         across=across,
     )
     return _printed(step, step.source, name, body)
-
-
-def _cell(step: Recurrent, symbols: Symbols) -> str:
-    """What a cell makes of the sums of its inputs (`in`) and of its last state (`back`), 16 units at a time."""
-    units = step.units
-
-    def body(lanes: int, i: str) -> str:
-        def gate(number: int) -> str:
-            both = [load("float", offset(name, str(number * units), i), lanes) for name in ("in", "back")]
-            return f"f32x16__add({', '.join(both)})"
-
-        def keep(name: str, value: str) -> str:
-            return f"const hapir__f32x16 {name} = {value};"
-
-        def state(name: str) -> str:
-            return load("float", offset(name, i), lanes)
-
-        def put(name: str, value: str) -> str:
-            return f"{store('float', offset(name, i), value, lanes)};"
-
-        if step.kind == "lstm":
-            lines = [
-                keep("i_gate", f"f32x16__sigmoid({gate(0)})"),
-                keep("f_gate", f"f32x16__sigmoid({gate(1)})"),
-                keep("g_gate", f"f32x16__tanh({gate(2)})"),
-                keep("o_gate", f"f32x16__sigmoid({gate(3)})"),
-                keep("kept", f"f32x16__fma(f32x16__mul(i_gate, g_gate), f_gate, {state('cell')})"),
-                put("cell", "kept"),
-                put("hidden", "f32x16__mul(o_gate, f32x16__tanh(kept))"),
-            ]
-        else:
-            new = [load("float", offset(name, str(2 * units), i), lanes) for name in ("in", "back")]
-            lines = [
-                keep("r_gate", f"f32x16__sigmoid({gate(0)})"),
-                keep("z_gate", f"f32x16__sigmoid({gate(1)})"),
-                keep("fresh", f"f32x16__tanh(f32x16__fma({new[0]}, r_gate, {new[1]}))"),
-                keep("rest", "f32x16__mul(f32x16__sub(f32x16__set(1.0f), z_gate), fresh)"),
-                put("hidden", f"f32x16__fma(rest, z_gate, {state('hidden')})"),
-            ]
-        for used in re.findall(r"\b[a-z]\d+x16__\w+(?=\()", "\n".join(lines)):
-            symbols.named(used)
-        return "\n".join(lines)
-
-    return loop_of_vectors(units, body)
-
-
-def print_recurrent(step: Recurrent, name: str, symbols: Symbols) -> Printed:
-    """One step of one sequence at a time, all gates of a vector of units at once."""
-    rows = (4 if step.kind == "lstm" else 3) * step.units
-    biases = ("0.0f", "0.0f") if step.biases is None else tuple(f"{symbols.of(b)}[g]" for b in step.biases)
-    lstm = step.cell is not None
-    body = c(
-        """
-        float *restrict in = gates, *restrict back = gates + $rows;
-        for (int32_t n = 0; n < $batch; ++n, hidden += $h$next) {
-            for (int32_t j = 0; j < $h; ++j) {
-                hidden[j] = 0.0f;
-                $clear
-            }
-            for (int32_t step = 0; step < $length; ++step) {
-                const int32_t t = n * $length + $time;
-                for (int32_t g = 0; g < $rows; ++g) {
-                    in[g] = $b_input;
-                    back[g] = $b_hidden;
-                }
-                $times(x + t * $inputs, $w_input, $rows, in, $inputs, $rows);
-                $times(hidden, $w_hidden, $rows, back, $h, $rows);
-                $cell
-                memcpy(y + t * $h, hidden, sizeof(*y) * $h);
-            }
-        }
-        """,
-        rows=rows,
-        batch=step.batch,
-        h=step.units,
-        next=f", cell += {step.units}" if lstm else "",
-        clear="cell[j] = 0.0f;" if lstm else "",
-        length=step.length,
-        time=f"{step.length - 1} - step" if step.reverse else "step",
-        b_input=biases[0],
-        b_hidden=biases[1],
-        inputs=step.inputs,
-        w_input=symbols.of(step.w_input),
-        w_hidden=symbols.of(step.w_hidden),
-        times=symbols.named("hapir__add_row_times_matrix"),
-        cell=_cell(step, symbols),
-    )
-    parameters = [source("float", "x"), *(sink("float", p) for p in ("y", "gates", "hidden"))]
-    arguments = (step.source, step.target, step.gates, step.hidden)
-    if step.cell is not None:
-        parameters.append(sink("float", "cell"))
-        arguments = (*arguments, step.cell)
-    tables = (step.w_input, step.w_hidden, *(step.biases or ()))
-    parameters += symbols.parameters(*tables)
-    return Printed(function(name, parameters, body, step.origin), name, arguments, symbols.taken(*tables))

@@ -45,6 +45,8 @@ def print_pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Pri
         "s": s,
         "height": g.height,
         "width": g.width,
+        "rows_spanned": window.extent[0],
+        "columns_spanned": window.extent[1],
         "pitch": pitch,
         "x": x,
         "type": sums,
@@ -55,12 +57,13 @@ def print_pool(step: Pool, name: str, program: Program, symbols: Symbols) -> Pri
     padded = any(window.padding)
     body = inside
     if padded:
-        values["count"] = values["count"] and "const float count = (float)((end - first) * (stop - start));"
+        taps = (_taps(span, step) for span, step in zip(("end - first", "stop - start"), window.dilation, strict=True))
+        values["count"] = values["count"] and f"const float count = (float)({' * '.join(taps)});"
         clipped = _clipped(step, values)
         body = c(
             """
             const int32_t h0 = $top, w0 = $left;
-            if (h0 >= 0 && h0 + $r <= $height && w0 >= 0 && w0 + $s <= $width) {
+            if (h0 >= 0 && h0 + $rows_spanned <= $height && w0 >= 0 && w0 + $columns_spanned <= $width) {
                 $inside
             } else {
                 $clipped
@@ -112,8 +115,9 @@ def _inside(step: Pool, values: dict[str, object]) -> str:
     )
     begin = "from[k]" if step.kind != "sum" else f"(int32_t)from[k]{_less(step)}"
     head = f"const {values['x']} *restrict from = map + ({h}) * {pitch} + ({w}) * {g.channels};"
+    down, right = window.dilation
     if r * s <= UNROLLED_TAPS:
-        places = [i * pitch + j * g.channels for i in range(r) for j in range(s)][1:]
+        places = [i * down * pitch + j * right * g.channels for i in range(r) for j in range(s)][1:]
         lines = [f"v = {_COMBINE[step.kind](step, f'from[k + {place}]')};" for place in places]
         loop = c(
             """
@@ -136,7 +140,7 @@ def _inside(step: Pool, values: dict[str, object]) -> str:
             }
             for (int32_t h = 0; h < $r; ++h) {
                 for (int32_t w = h == 0; w < $s; ++w) {
-                    const $x *restrict next = from + h * $pitch + w * $k;
+                    const $x *restrict next = from + h * $row + w * $column;
                     for (int32_t k = 0; k < $k; ++k) {
                         const $type v = sums[k];
                         sums[k] = $combine;
@@ -146,6 +150,8 @@ def _inside(step: Pool, values: dict[str, object]) -> str:
             """,
             **values,
             begin=begin,
+            row=down * pitch,
+            column=right * g.channels,
             combine=_COMBINE[step.kind](step, "next[k]"),
         )
     direct = r * s <= UNROLLED_TAPS and values["value"] == "sums[k]"
@@ -163,14 +169,15 @@ def _clipped(step: Pool, values: dict[str, object]) -> str:
         if step.kind == "max"
         else "memset(sums, 0, sizeof(*sums) * $k);"
     )
+    down, right = step.geometry.window.dilation
     return c(
         """
-        const int32_t first = h0 < 0 ? 0 : h0, end = h0 + $r > $height ? $height : h0 + $r;
-        const int32_t start = w0 < 0 ? 0 : w0, stop = w0 + $s > $width ? $width : w0 + $s;
+        const int32_t first = $first, end = h0 + $rows_spanned > $height ? $height : h0 + $rows_spanned;
+        const int32_t start = $start, stop = w0 + $columns_spanned > $width ? $width : w0 + $columns_spanned;
         $count
         $begin
-        for (int32_t h = first; h < end; ++h) {
-            for (int32_t w = start; w < stop; ++w) {
+        for (int32_t h = first; h < end; $down) {
+            for (int32_t w = start; w < stop; $right) {
                 const $x *restrict from = map + h * $pitch + w * $k;
                 for (int32_t k = 0; k < $k; ++k) {
                     const $type v = sums[k];
@@ -181,7 +188,23 @@ def _clipped(step: Pool, values: dict[str, object]) -> str:
         $out
         """,
         **values,
+        first=_first("h0", down),
+        start=_first("w0", right),
+        down="++h" if down == 1 else f"h += {down}",
+        right="++w" if right == 1 else f"w += {right}",
         begin=c(begin, **values),
         combine=_COMBINE[step.kind](step, "from[k]"),
         out=_out(values),
     )
+
+
+def _first(origin: str, dilation: int) -> str:
+    """Where the first tap of a window lies that is not before the map."""
+    if dilation == 1:
+        return f"{origin} < 0 ? 0 : {origin}"
+    return f"{origin} < 0 ? (({dilation - 1} - {origin}) / {dilation}) * {dilation} + {origin} : {origin}"
+
+
+def _taps(span: str, dilation: int) -> str:
+    """The taps in a span of rows or columns that begins with one."""
+    return f"({span})" if dilation == 1 else f"(({span} + {dilation - 1}) / {dilation})"

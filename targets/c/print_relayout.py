@@ -24,7 +24,7 @@ def print_relayout(step: Relayout, name: str, program: Program, symbols: Symbols
     square = 16 // element
     if step.channels_last and channels <= FEW_CHANNELS:
         body = _interleaved(step, width)
-    elif channels >= square and width >= square and ctypes[0] == ctypes[1]:
+    elif element < 8 and channels >= square and width >= square and ctypes[0] == ctypes[1]:
         body = _squares(step, width, element, symbols)
     else:
         body = _elements(step, width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hapir.lowering.kernel.geometry import LANES
 from hapir.lowering.kernel.steps import Argmax, Norm, Softmax
 from hapir.targets.c.print_stages import Symbols, float32
-from hapir.targets.c.text import c
+from hapir.targets.c.text import Printed, c, function, sink, source
 
 
 def softmax_body(step: Softmax, symbols: Symbols) -> str:
@@ -102,25 +102,46 @@ def argmax_body(step: Argmax) -> str:
     )
 
 
-def norm_body(step: Norm, symbols: Symbols) -> str:
+def print_norm(step: Norm, name: str, symbols: Symbols) -> Printed:
+    """Rows of floats; factors that the network computes are parameters of the function."""
+    factors = dict(zip(("gamma", "beta"), step.factors, strict=False))
+    names = {word: word if isinstance(f, int) else symbols.of(f) for word, f in factors.items()}
+    given = {word: f for word, f in factors.items() if isinstance(f, int)}
+    body = _norm_body(step, symbols, names["gamma"], names.get("beta"))
+    parameters = [source("float", "x"), sink("float", "y"), *(source("float", word) for word in given)]
+    return Printed(function(name, parameters, body, step.origin), name, (step.source, step.target, *given.values()))
+
+
+def _norm_body(step: Norm, symbols: Symbols, gamma: str, beta: str | None) -> str:
     """A row at a time: its mean, the mean of its squared differences, the result."""
+    runs = step.shared > 1 or step.cycle > 1
     for name in ("set", "zero", "load", "store", "add", "sub", "mul", "fma", "sum"):
         symbols.named(f"f32x16__{name}")
     whole, rest = step.columns // LANES * LANES, step.columns % LANES
-    values = {
+    values: dict[str, int | str] = {
         "whole": whole,
         "rest": rest,
         "lanes": LANES,
         "columns": step.columns,
-        "gamma": symbols.of(step.gamma),
-        "beta": symbols.of(step.beta),
+        "gamma": gamma,
+        "beta": beta or "",
     }
+    mean = _norm_part(
+        values,
+        """
+        hapir__f32x16 sums = f32x16__zero();
+        for (int32_t k = 0; k < $whole; k += $lanes) {
+            sums = f32x16__add(sums, f32x16__load(x + k));
+        }
+        mean = f32x16__sum(sums);
+        """,
+        "mean += x[k];",
+    )
     return c(
         """
         for (int32_t n = 0; n < $rows; ++n, x += $columns, y += $columns) {
-            float mean = 0.0f, variance = 0.0f;
+            float $sums;
             $mean
-            mean /= $count;
             $variance
             const float scale = 1.0f / sqrtf(variance / $count + $epsilon);
             $result
@@ -128,42 +149,72 @@ def norm_body(step: Norm, symbols: Symbols) -> str:
         """,
         columns=step.columns,
         rows=step.rows,
+        sums="mean = 0.0f, variance = 0.0f" if step.centred else "variance = 0.0f",
         count=float32(step.columns),
         epsilon=float32(step.epsilon),
-        mean=_norm_part(
-            values,
-            """
-            hapir__f32x16 sums = f32x16__zero();
-            for (int32_t k = 0; k < $whole; k += $lanes) {
-                sums = f32x16__add(sums, f32x16__load(x + k));
-            }
-            mean = f32x16__sum(sums);
-            """,
-            "mean += x[k];",
-        ),
+        mean=f"{mean}\nmean /= {float32(step.columns)};" if step.centred else "",
         variance=_norm_part(
             values,
             """
             hapir__f32x16 squares = f32x16__zero();
             for (int32_t k = 0; k < $whole; k += $lanes) {
-                const hapir__f32x16 apart = f32x16__sub(f32x16__load(x + k), f32x16__set(mean));
+                const hapir__f32x16 apart = $apart;
                 squares = f32x16__fma(squares, apart, apart);
             }
             variance = f32x16__sum(squares);
-            """,
-            "variance += (x[k] - mean) * (x[k] - mean);",
+            """.replace("$apart", _apart_of_vector(step)),
+            f"variance += {_apart(step)} * {_apart(step)};",
         ),
-        result=_norm_part(
-            values,
-            """
-            for (int32_t k = 0; k < $whole; k += $lanes) {
-                const hapir__f32x16 apart = f32x16__sub(f32x16__load(x + k), f32x16__set(mean));
-                const hapir__f32x16 gain = f32x16__mul(f32x16__load($gamma + k), f32x16__set(scale));
-                f32x16__store(y + k, f32x16__fma(f32x16__load($beta + k), apart, gain));
+        result=_runs(step, gamma, beta) if runs else _factors(step, values, beta),
+    )
+
+
+def _apart(step: Norm, k: str = "k") -> str:
+    """How far an element lies from what rows are normalized around."""
+    return f"(x[{k}] - mean)" if step.centred else f"x[{k}]"
+
+
+def _apart_of_vector(step: Norm) -> str:
+    loaded = "f32x16__load(x + k)"
+    return f"f32x16__sub({loaded}, f32x16__set(mean))" if step.centred else loaded
+
+
+def _factors(step: Norm, values: dict[str, int | str], beta: str | None) -> str:
+    """The result, with factors of its own for each element."""
+    stored = "f32x16__fma(f32x16__load($beta + k), apart, gain)" if beta else "f32x16__mul(apart, gain)"
+    return _norm_part(
+        values,
+        """
+        for (int32_t k = 0; k < $whole; k += $lanes) {
+            const hapir__f32x16 apart = $apart;
+            const hapir__f32x16 gain = f32x16__mul(f32x16__load($gamma + k), f32x16__set(scale));
+            f32x16__store(y + k, $stored);
+        }
+        """.replace("$apart", _apart_of_vector(step)).replace("$stored", stored),
+        f"y[k] = {_apart(step)} * ($gamma[k] * scale)" + (" + $beta[k];" if beta else ";"),
+    )
+
+
+def _runs(step: Norm, gamma: str, beta: str | None) -> str:
+    """The result, with factors that serve several elements."""
+    runs = step.columns // step.shared
+    first = f"n % {step.cycle} * {runs} + i" if step.cycle > 1 else "i"
+    return c(
+        """
+        for (int32_t i = 0; i < $runs; ++i) {
+            const float gain = $gamma[$first] * scale$shift;
+            for (int32_t k = i * $shared; k < (i + 1) * $shared; ++k) {
+                y[k] = $apart * gain$shifted;
             }
-            """,
-            "y[k] = (x[k] - mean) * ($gamma[k] * scale) + $beta[k];",
-        ),
+        }
+        """,
+        runs=runs,
+        gamma=gamma,
+        first=first,
+        shift=f", shift = {beta}[{first}]" if beta else "",
+        shifted=" + shift" if beta else "",
+        shared=step.shared,
+        apart=_apart(step),
     )
 
 

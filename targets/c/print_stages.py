@@ -119,7 +119,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
             case Requantize():
                 value = _requantize(value, stage, channel, symbols)
             case Rescale():
-                value = _real_to_codes("rescale", "int32_t acc", "(double)acc * scale", value, stage, channel, symbols)
+                product = "(float)acc * scale" if stage.single else "(double)acc * scale"
+                value = _real_to_codes("rescale", "int32_t acc", product, value, stage, channel, symbols)
             case Clamp():
                 value = _clamp(value, stage, ctype, symbols)
             case Threshold():
@@ -128,7 +129,8 @@ def print_stages(value: str, ctype: CType, stages: Sequence[Stage], channel: str
                 wide = "int64_t" if stage.wide else "int32_t"
                 value = f"(int32_t)((({wide})({value}) - {integer(stage.zero_point)}) * {integer(stage.multiplier)})"
             case Quantize():
-                value = _real_to_codes("quantize", "float x", "(double)x / scale", value, stage, channel, symbols)
+                quotient = "x / scale" if stage.single else "(double)x / scale"
+                value = _real_to_codes("quantize", "float x", quotient, value, stage, channel, symbols)
             case Dequantize():
                 scale = symbols.parameter(stage.scale, channel)
                 value = f"(float)(((double)({value}) - {integer(stage.zero_point)}) * {scale})"
@@ -263,14 +265,19 @@ def _real_to_codes(
     what: str, operand: str, real: str, value: str, stage: Quantize | Rescale, channel: str, symbols: Symbols
 ) -> str:
     """A call of the helper that makes a real of `operand`, rounds and clamps it."""
-    name = f"{what}__{stage.rounding}"
+    name = f"{what}__{stage.rounding}" + ("_single" if stage.single else "")
+    number = "float" if stage.single else "double"
     symbols.helpers.setdefault(
         name,
         "\n".join(
             (
-                f"static inline int64_t {name}({operand}, double scale, double zero_point, double low, double high)",
+                listed(
+                    f"static inline int64_t {name}(",
+                    [operand, f"{number} scale", "double zero_point", "double low", "double high"],
+                    ")",
+                ),
                 "{",
-                f"    const double v = {real};",
+                f"    const double v = (double)({real});" if stage.single else f"    const double v = {real};",
                 _ROUND_REAL[stage.rounding],
                 "    const double q = r + zero_point;",
                 "    return (int64_t)(!(q > low) ? low : q > high ? high : q); /* a NaN becomes low */",
@@ -279,4 +286,7 @@ def _real_to_codes(
         ),
     )
     bounds = ", ".join(f"{v}.0" for v in (stage.zero_point, stage.low, stage.high))
-    return f"({stage.ctype}){name}({value}, {symbols.parameter(stage.scale, channel)}, {bounds})"
+    scale = float32(stage.scale) if stage.single and isinstance(stage.scale, float) else symbols.parameter(
+        stage.scale, channel
+    )  # fmt: skip
+    return f"({stage.ctype}){name}({value}, {scale}, {bounds})"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hapir.lowering.kernel.loops import Loops
+from hapir.lowering.kernel.plan_resample import Resample
 from hapir.lowering.kernel.program import Program
+from hapir.lowering.kernel.program_recurrent import Recurrent
 from hapir.lowering.kernel.program_sparse import ReduceAndScale, SparseBlocks, SparseConvolution, SparseVector
 from hapir.lowering.kernel.program_winograd import Winograd, WinogradLists
 from hapir.lowering.kernel.steps import (
@@ -17,7 +20,6 @@ from hapir.lowering.kernel.steps import (
     Norm,
     PackBits,
     Pool,
-    Recurrent,
     Reframe,
     Relayout,
     ResponseNorm,
@@ -31,14 +33,16 @@ from hapir.targets.c.print_depthwise import print_depthwise
 from hapir.targets.c.print_elementwise import print_elementwise
 from hapir.targets.c.print_float_layers import (
     print_bilinear,
-    print_recurrent,
     print_response_norm,
     print_transposed_convolution,
 )
+from hapir.targets.c.print_loops import print_loops
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
+from hapir.targets.c.print_recurrent import print_recurrent
 from hapir.targets.c.print_relayout import print_relayout
-from hapir.targets.c.print_rows import argmax_body, norm_body, softmax_body
+from hapir.targets.c.print_resample import print_resample
+from hapir.targets.c.print_rows import argmax_body, print_norm, softmax_body
 from hapir.targets.c.print_sparse import print_sparse, print_sparse_blocks, print_sparse_vector
 from hapir.targets.c.print_stages import Symbols
 from hapir.targets.c.print_winograd import print_winograd
@@ -71,6 +75,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_sparse_vector(step, name, program, symbols)
         case Elementwise():
             return print_elementwise(step, name, program, symbols)
+        case Loops():
+            return print_loops(step, name, program, symbols)
         case Relayout():
             return print_relayout(step, name, program, symbols)
         case Concat():
@@ -80,15 +86,17 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
         case Matmul():
             return print_matmul(step, name, symbols)
         case Norm():
-            return _one_to_one(step, step.source, name, program, norm_body(step, symbols))
+            return print_norm(step, name, symbols)
         case ResponseNorm():
             return print_response_norm(step, name)
         case TransposedConvolution():
             return print_transposed_convolution(step, name, symbols)
         case Bilinear():
             return print_bilinear(step, name, symbols)
+        case Resample():
+            return print_resample(step, name, symbols)
         case Recurrent():
-            return print_recurrent(step, name, symbols)
+            return print_recurrent(step, name, program, symbols)
         case Softmax():
             return _one_to_one(step, step.source, name, program, softmax_body(step, symbols))
         case Argmax():

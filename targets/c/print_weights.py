@@ -131,6 +131,10 @@ def _numbers(table: Table) -> str:
             texts = [_double(value) for value in values]
         case "uint32_t":
             texts = [f"{value}U" for value in values]
+        case "uint64_t":
+            texts = [f"UINT64_C({value})" for value in values]
+        case "int64_t":
+            texts = ["INT64_MIN" if value == -(1 << 63) else f"INT64_C({value})" for value in values]
         case _:
             texts = [_integer(value) for value in values]
     per_line = _PER_LINE.get(table.ctype, 10)

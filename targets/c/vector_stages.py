@@ -337,12 +337,41 @@ def _real_codes(chain: Chain, real: str, stage: Quantize | Rescale) -> str:
     return chain.name("int32_t", f"f64x16__to_i32({value})")
 
 
+NEAREST = 1 << 22
+"""Floats below this are rounded by `f32x16__nearest_i32` on every path."""
+
+
+def _single_codes(chain: Chain, real: str, stage: Quantize | Rescale) -> str | None:
+    """Floats rounded to codes, ties to even; what is not a number becomes the lowest. None for other roundings.
+
+    Clamping comes first: the bounds are whole numbers, so it makes no difference.
+    """
+    low, high = stage.low - stage.zero_point, stage.high - stage.zero_point
+    if stage.rounding != Rounding.half_even or max(abs(low), abs(high)) >= NEAREST:
+        return None
+    value = chain.name("float", real)
+    value = chain.name("float", f"f32x16__number_at_least({value}, {_one(low)})")
+    value = chain.name("float", f"f32x16__at_most({value}, {_one(high)})")
+    value = chain.name("int32_t", f"f32x16__nearest_i32({value})")
+    return chain.name("int32_t", f"i32x16__add({value}, {_set(stage.zero_point)})") if stage.zero_point else value
+
+
+def _single_scale(chain: Chain, scale: Table | float) -> str:
+    """A scale as 16 floats."""
+    return chain.row(scale) if isinstance(scale, Table) else _one(scale)
+
+
 def _rescale(chain: Chain, v: str, ctype: CType, stage: Rescale, last: bool) -> str | None:
+    if stage.single:
+        real = f"f32x16__mul(f32x16__from_i32({v}), {_single_scale(chain, stage.scale)})"
+        return _single_codes(chain, real, stage)
     real = chain.doubles(f"f64x16__mul(f64x16__from_i32({v}), {_real(chain, stage.scale)})")
     return _real_codes(chain, real, stage)
 
 
 def _quantize(chain: Chain, v: str, ctype: CType, stage: Quantize, last: bool) -> str | None:
+    if stage.single:
+        return _single_codes(chain, f"f32x16__div({v}, {_single_scale(chain, stage.scale)})", stage)
     steps = stage.steps
     if steps is None:
         real = chain.doubles(f"f64x16__div(f64x16__from_f32({v}), {_real(chain, stage.scale)})")

@@ -19,7 +19,8 @@ from hapir.catalogue import KINDS, Entry, entries
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import is_float, shape_of
+from hapir.dialects.num import element_type, is_float, shape_of
+from hapir.random_weights import RandomWeights
 from hapir.reference.interpret import run_network
 from hapir.registry import make_context
 from hapir.spec import load_spec_text
@@ -256,7 +257,10 @@ def test_layers(entry: Entry) -> None:
     draw = np.random.default_rng(0)
     for op in network.walk():
         if isinstance(op, WeightOp):
-            ctx.weights.put(op.key.data, draw.uniform(0.5, 1.5, shape_of(op.result)).astype(np.float32))
+            shape, element = shape_of(op.result), element_type(op.result)
+            array = draw.uniform(0.5, 1.5, shape).astype(np.float32)
+            real = is_float(op.result)
+            ctx.weights.put(op.key.data, array if real else RandomWeights().array(op.key.data, shape, element))
     inputs = {
         name.data: draw.normal(size=shape_of(value)).astype(np.float32)
         for name, value in zip(network.input_names, network.body.block.args, strict=True)

@@ -82,6 +82,13 @@ class NetworkBuilder:
         index = self.append(nn.WeightOp(f"{name}.index", TensorType(signed(32), (len(taps),))))
         return self.append(nn.GatherTapsOp(x, index, window=window, layer=name))
 
+    def gather(self, x: SSAValue, indices: npt.ArrayLike, axis: int) -> SSAValue:
+        """Elements along an axis by constant indices."""
+        name, index = self.name("gather"), np.asarray(indices, np.int32)
+        self.weights.put(f"{name}.index", index)
+        stored = self.append(nn.WeightOp(f"{name}.index", TensorType(signed(32), index.shape)))
+        return self.append(nn.GatherOp(x, stored, axis=axis, layer=name))
+
     def transposed_conv2d(
         self, x: SSAValue, channels: int, window: Window, extra: tuple[int, int], groups: int, bias: bool
     ) -> SSAValue:

@@ -36,9 +36,9 @@ FLOAT_TOLERANCE = 1e-4
 
 BATCH = 3
 
-AnySample = TypeVar("AnySample", Sample, IntegerSample)
-
 Job = tuple[NetworkOp, WeightStore, dict[str, Array]]
+
+AnySample = TypeVar("AnySample", Sample, IntegerSample, Job)
 
 
 def check(jobs: Sequence[Job], flags: Sequence[str]) -> None:

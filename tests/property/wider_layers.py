@@ -16,11 +16,11 @@ from hapir.dialects.num import shape_of
 from tests.property.network_builder import NetworkBuilder
 from tests.property.windows import row_of, windows
 
-MOVING = ("split", "reshape", "transpose", "pad", "resize", "sequence", "gather_taps")
+MOVING = ("split", "reshape", "transpose", "pad", "resize", "sequence", "gather_taps", "slice", "tile", "gather")
 """Layers that have an integer meaning; `sequence` is conv1d and the pools over N C L."""
 
 FLOAT_ONLY = (
-    *("float_activation", "mul", "sub", "transposed_conv2d", "bilinear"),
+    *("float_activation", "mul", "sub", "transposed_conv2d", "bilinear", "resample"),
     *("layer_norm", "local_response_norm", "matmul", "recurrent"),
 )
 """Layers without an integer meaning. `float_activation` is any of the functions of one f32."""
@@ -76,6 +76,22 @@ def wider_step(
             )  # fmt: skip
             mode = draw(st.sampled_from(modes))
             return build.append(nn.ResizeOp(x, rows, columns, mode=mode, layer=build.name("resize")))
+        case "slice":
+            cuts = [(0, shape_of(x)[0], 1), *(draw(slices(size)) for size in (c, h, w))]
+            return build.append(nn.SliceOp(x, *zip(*cuts, strict=True), layer=build.name("slice")))
+        case "tile":
+            small = c * h * w < LARGEST_MAP
+            repeats = [1, *(draw(st.integers(1, 1 + small)) for _ in range(3))]
+            return build.append(nn.TileOp(x, repeats, layer=build.name("tile")))
+        case "gather":
+            axis = draw(st.integers(1, 3))
+            size = shape_of(x)[axis]
+            return build.gather(x, draw(st.lists(st.integers(-size, size - 1), min_size=1, max_size=size)), axis)
+        case "resample":
+            sizes = [draw(st.integers(1, 2 * size if h * w < LARGEST_MAP else size)) for size in (h, w)]
+            mode = draw(st.sampled_from((nn.SampleMode.linear, nn.SampleMode.cubic)))
+            sampling = nn.Sampling(mode, inside=draw(st.booleans()), antialias=draw(st.booleans()))
+            return build.append(nn.ResampleOp(x, (2, 3), sizes, sampling, layer=build.name("resample")))
         case "transposed_conv2d":
             return draw(_transposed_conv2d(build, x, allow))
         case "layer_norm":
@@ -115,6 +131,17 @@ def _two_operands(
     pair = (x, mate) if draw(st.booleans()) else (mate, x)
     op = nn.MulOp if kind == "mul" else nn.SubOp
     return build.append(op(*pair, layer=build.name(kind)))
+
+
+@st.composite
+def slices(draw: st.DrawFn, whole: int) -> tuple[int, int, int]:
+    """Start, size and step of a slice of one axis; half of all axes stay."""
+    if draw(st.booleans()):
+        return 0, whole, 1
+    step = draw(st.sampled_from((-3, -2, -1, 1, 2, 3)))
+    start = draw(st.integers(0, whole - 1))
+    room = (whole - 1 - start) // step if step > 0 else start // -step
+    return start, draw(st.integers(1, room + 1)), step
 
 
 @st.composite

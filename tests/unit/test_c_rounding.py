@@ -67,14 +67,15 @@ def test_requantize(rounding: Rounding, multipliers: tuple[int, ...], zero_point
 
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize("zero_point", [0, 7])
-def test_rescale(rounding: Rounding, zero_point: int):
+@pytest.mark.parametrize("single", [False, True], ids=["double", "single"])
+def test_rescale(rounding: Rounding, zero_point: int, single: bool):
     scales = np.array([1.0, 0.5, 0.1, 1 / 3, 2.0**-20, 3.0**-15, 1e-30, 1e10, 0.0], np.float32)
     channels = len(scales)
     scale = nn.WeightOp("s", TensorType(f32, (channels,)))
     type_ = TensorType(signed(32), (1, channels))
     result = TensorType(AffineType(signed(16), FloatData(1.0), zero_point), (1, channels))
     x = nn.WeightOp("x", type_).result
-    op = num.RescaleOp(x, scale.result, result, rounding=rounding, low=-30000, high=30001)
+    op = num.RescaleOp(x, scale.result, result, rounding=rounding, low=-30000, high=30001, single=single)
     sums = np.repeat(SUMS[:, None], channels, axis=1)
     found = compare(network_of([scale], op, type_), WeightStore({"s": scales}), sums)
     assert len(np.unique(found)) > 60  # the clamp hides little
@@ -84,13 +85,17 @@ def test_rescale(rounding: Rounding, zero_point: int):
 
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.1])
-def test_quantize(rounding: Rounding, scale: float):
+@pytest.mark.parametrize("single", [False, True], ids=["double", "single"])
+def test_quantize(rounding: Rounding, scale: float, single: bool):
     halves = np.arange(-600, 600) / 2 * scale
     close = [np.nextafter(np.float32(0.5), np.float32(0)), -np.nextafter(np.float32(0.5), np.float32(0)), 1e30, -1e30]
     values = np.array([*halves, *close], np.float32)[:, None]
     type_ = TensorType(f32, (1, 1))
     op = num.QuantizeOp(
-        nn.WeightOp("x", type_).result, TensorType(AffineType(signed(8), FloatData(scale), -5), (1, 1)), rounding
+        nn.WeightOp("x", type_).result,
+        TensorType(AffineType(signed(8), FloatData(scale), -5), (1, 1)),
+        rounding,
+        single=single,
     )
     compare(network_of([], op, type_), WeightStore(), values)
 

@@ -119,6 +119,9 @@ def real_cases() -> list[Case]:
         expected = reference.rescale(x, wide, zero_point, (-30000, 30001), rounding)
         stage = Rescale(Table("s", "double", wide), rounding, zero_point, -30000, 30001, "int16_t")
         cases.append(Case((stage,), "int32_t", x, expected))
+        expected = reference.rescale(x, scales, zero_point, (-30000, 30001), rounding, single=True)
+        stage = Rescale(Table("s", "float", scales), rounding, zero_point, -30000, 30001, "int16_t", single=True)
+        cases.append(Case((stage,), "int32_t", x, expected))
     for rounding, scale, ctype in product(Rounding, (1.0, 0.5, 0.1, 0.0173, 3.7), ("uint8_t", "int8_t", "int16_t")):
         channels, zero_point = 23, {"uint8_t": 10, "int8_t": -5, "int16_t": 0}[ctype]
         halves = rng.integers(-600, 600, (60, channels)) / 2 * scale
@@ -133,6 +136,10 @@ def real_cases() -> list[Case]:
         for form in dict.fromkeys((None, steps)):
             stage = Quantize(scale, zero_point, rounding, *bounds, ctype, form)
             cases.append(Case((stage,), "float", x, expected))
+        expected = reference.quantize(x, scale, zero_point, bounds, rounding, single=True)
+        expected[4, :5] = bounds[0]
+        stage = Quantize(scale, zero_point, rounding, *bounds, ctype, single=True)
+        cases.append(Case((stage,), "float", x, expected))
     for rounding, scale in product(Rounding, (0.1, 0.5)):
         # codes of fewer bits than their type: what is not a number becomes the lowest of them
         x = rng.normal(0, 1, (20, 19)).astype(np.float32)

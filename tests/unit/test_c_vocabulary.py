@@ -13,6 +13,7 @@ from xdsl.irdl import irdl_op_definition
 from hapir.context import HapirContext
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
+from hapir.dialects.nn_functions import FUNCTIONS
 from hapir.dialects.nn_op import UnaryOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.buffers import Table
@@ -98,6 +99,13 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
     ("[1, 5, 9, 12]", ("return pad(relu(x), padding = [1, 2, 2, 4], channels = [0, 1], mode = edge)",)),
     ("[1, 4, 5, 13]", ("return resize(relu(x), size = [5, 13])",)),
     ("[1, 2, 3, 4, 6]", ("return reshape(relu(x), shape = [2, 3, 4, 6])",)),
+    ("[1, 2, 9, 5]", ("s = slice(relu(x), axis = [1, 2, 3], start = [1, -1, 0], size = [2, 3, 5], step = [1, -2, 1])",
+                      "return tile(s, repeats = [1, 1, 3, 1])")),
+    ("[1, 4, 9, 5]", ("r = resample(x, scale = [1.5, 0.9], mode = linear, coordinates = align_corners)",
+                      "return resample(relu(r), size = [9, 5], mode = cubic, inside = true, antialias = true)")),
+    ("[1, 7, 7, 4]", ("r = resample(transpose(x, axes = [0, 2, 3, 1]), axes = [1, 2], size = [7, 7], nearest = ceil)",
+                      "return resample(r, axes = [2], size = [7], mode = linear, coordinates = crop,"
+                      "region = [0.2, 1.5], outside = 3)")),
     ("[1, 4, 6, 6]", ("t = transpose(x, axes = [0, 1, 3, 2])", "return matmul(relu(t), matmul(x, x))")),
     ("[1, 3, 17]", ("s = relu(reshape(x, shape = [4, 36]))",
                     "c = conv1d(s, channels = 6, kernel = 3, stride = 2, padding = [1, 0], groups = 2)",
@@ -120,6 +128,28 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
                  "b = lstm(relu(l), units = 2, reverse = true, bias = false)", "g = gru(add(b, b), units = 4)",
                  "r = gru(g, units = 2, reverse = true, bias = false)", 
                  "return concat(relu(l.h), l.c, r.h, sub(b.c, tanh(b.h)), dense(flatten(r), units = 1))")),
+    ("[1, 9]", ("s = reshape(x, shape = [4, 36])", "a = rnn(s, units = 3, reverse = true)",
+                "b = rnn(a, units = 2, activations = elu, clip = 0.5, bias = false)",
+                "c = concat(a, b, axis = 2)",
+                "g = gru(c, units = 3, reset_after = false, activations = [hard_sigmoid, softsign])",
+                "l = lstm(g, a.h, g.h, units = 3, given = [initial_h, initial_c], peepholes = true, clip = 3)",
+                "return concat(l.h, l.c, g.h)")),
+    ("[1, 4, 4, 3]", ("m = max_pool(relu(x), kernel = [2, 3], stride = 1, padding = [3, 2, 1, 1], dilation = [3, 2])",
+                      "a = avg_pool(m, kernel = 2, stride = 1, padding = [2, 0], dilation = [3, 1])",
+                      "return avg_pool(a, kernel = [5, 4], stride = 1, padding = 4, dilation = [3, 3],"
+                      "count_include_pad = true)")),
+    ("[1, 3, 5, 3]", ("c = relu(conv2d(x, channels = 3, kernel = 3, padding = 1))",
+                      "m = max_pool(c, kernel = 2, stride = [1, 5], padding = [0, 0, 0, 1], dilation = [2, 1])",
+                      "return max_pool(conv2d(m, channels = 3, kernel = 1), kernel = 2, stride = 1, padding = 1)")),
+    ("[1, 5, 44]", ("t = transposed_conv1d(relu(reshape(x, shape = [4, 36])), channels = 6, kernel = 3, groups = 2,"
+                    "padding = [1, 0], bias = false)",
+                    "return transposed_conv1d(t, channels = 5, kernel = 4, dilation = 2, extra = 1)")),
+    ("[1, 36, 9]", ("s = linear(transpose(reshape(x, shape = [4, 36]), axes = [0, 2, 1]), units = 5)",
+                    "return linear(gelu(linear(s, units = 16)), units = 9, bias = false)")),
+    ("[1, 4, 6, 6]", ("g = group_norm(relu(x), groups = 2)", "return rms_norm(rms_norm(g, axis = 1), epsilon = 0.1)")),
+    ("[1, 4]", ("r = group_norm(reshape(x, shape = [4, 36]), groups = 4)",
+                "return add(flatten(global_max_pool(r)), group_norm(flatten(global_max_pool(x)), groups = 2))")),
+    ("[1, 4, 6, 3]", ("return linear(relu(linear(relu(x), units = 5)), units = 3)",)),
     ("[1, 9]", ("c = batch_norm(conv2d(x, channels = 4, kernel = 3, padding = 1))",
                 "p = avg_pool(max_pool(clip(c, low = 0, high = 6), kernel = 2), kernel = 3)",
                 "return softmax(dense(flatten(p), units = 9))")),
@@ -130,7 +160,8 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
 def test_every_layer_has_a_kernel():
     """In these tests, that is: no layer falls through unseen."""
     called = {name for _, lines in KERNELS for line in lines for name in re.findall(r"(\w+)\(", line)}
-    assert called | {"argmax"} == set(universe().layers)
+    functions = {*FUNCTIONS, "cast", "constant"}  # those of test_c_pointwise
+    assert called | functions | {"argmax", "gather", "max_pool_indices"} == set(universe().layers)
 
 
 @pytest.mark.parametrize(("result", "statements"), KERNELS)

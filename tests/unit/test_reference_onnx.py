@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ValueInfoProto, helper
+from onnx import ModelProto, ValueInfoProto, helper
 
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import Rounding
@@ -49,8 +49,13 @@ def onnx_all(kind: str, inputs: Mapping[str, Array], count: int, **attributes: A
     node = helper.make_node(kind, [name.strip() for name in inputs], names, **attributes)
     graph = helper.make_graph([node], "one_node", given, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return onnxruntime_results(model, present)
+
+
+def onnxruntime_results(model: ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
+    """What onnxruntime computes."""
     session = ort.InferenceSession(model.SerializeToString(), SESSION, ["CPUExecutionProvider"])
-    return [np.asarray(array) for array in session.run(None, present)]
+    return [np.asarray(array) for array in session.run(None, dict(inputs))]
 
 
 def assert_close(found: Array, expected: Array) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import Window
-from hapir.reference import nn, nn_elementwise, nn_layout, nn_recurrent
+from hapir.reference import nn, nn_elementwise, nn_layout, nn_resize
 from tests.property.windows import row_of, windows
 from tests.unit.test_reference_onnx import Array, assert_close, onnx, onnx_all, window_attributes
 
@@ -181,52 +180,13 @@ def test_resize(shape: tuple[int, int, int, int], rows: int, columns: int, seed:
 
     nearest = resized(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
     # onnxruntime multiplies by a rounded ratio: floor(i * (H / P)) may miss an element where i * H / P is whole
-    ours = nn_layout.resize_nearest(x, rows, columns)
+    ours = nn_resize.resize_nearest(x, rows, columns)
     if all(size % count == 0 or count % size == 0 for size, count in zip(shape[2:], (rows, columns), strict=True)):
         assert np.array_equal(ours, nearest)
     index = [[i * size // count for i in range(count)] for size, count in zip(shape[2:], (rows, columns), strict=True)]
     assert np.array_equal(ours, x[:, :, index[0]][:, :, :, index[1]])
     half = resized(mode="linear", coordinate_transformation_mode="half_pixel")
-    assert_close(nn_layout.resize_bilinear(x, rows, columns), half)
+    assert_close(nn_resize.resize_bilinear(x, rows, columns), half)
     if min(rows, columns) > 1:  # for one element the two say different things
         corners = resized(mode="linear", coordinate_transformation_mode="align_corners")
-        assert_close(nn_layout.resize_bilinear(x, rows, columns, corners=True), corners)
-
-
-def gates_as_in_onnx(array: Array, order: tuple[int, ...]) -> Array:
-    """PyTorch's gate blocks along axis 0 in the order of ONNX."""
-    blocks = np.split(array, len(order))
-    return np.concatenate([blocks[i] for i in order])
-
-
-@EXAMPLES
-@given(SMALL, SMALL, SMALL, SMALL, SEEDS, st.booleans(), st.booleans(), st.sampled_from(("LSTM", "GRU")))
-def test_recurrent_layers(n: int, t: int, c: int, h: int, seed: int, reverse: bool, bias: bool, kind: str) -> None:
-    order = (0, 3, 1, 2) if kind == "LSTM" else (1, 0, 2)  # ONNX: i o f c, and z r h
-    rows = len(order) * h
-    x, w_input, w_hidden, *biases = normal(seed, (n, t, c), (rows, c), (rows, h), (rows,), (rows,))
-    if not bias:
-        biases = []
-    compute = nn_recurrent.lstm if kind == "LSTM" else nn_recurrent.gru
-    found = compute(x, w_input, w_hidden, biases, reverse=reverse)
-    inputs = {"x": np.ascontiguousarray(x.transpose(1, 0, 2))}
-    inputs |= {"w": gates_as_in_onnx(w_input, order)[None], "r": gates_as_in_onnx(w_hidden, order)[None]}
-    if bias:
-        inputs["b"] = np.concatenate([gates_as_in_onnx(b, order) for b in biases])[None]
-    attributes: dict[str, Any] = {"hidden_size": h, "direction": "reverse" if reverse else "forward"}
-    if kind == "GRU":
-        attributes["linear_before_reset"] = 1
-    outputs, *states = onnx_all(kind, inputs, len(found), **attributes)
-    assert_close(found[0], np.ascontiguousarray(outputs[:, 0].transpose(1, 0, 2)))
-    for mine, theirs in zip(found[1:], states, strict=True):
-        assert_close(mine, theirs[0])
-
-
-@pytest.mark.parametrize("kind", [nn_recurrent.lstm, nn_recurrent.gru])
-def test_the_last_output_is_the_state(kind: Any) -> None:
-    gates = 4 if kind is nn_recurrent.lstm else 3
-    x, w_input, w_hidden = normal(1, (2, 3, 4), (gates * 5, 4), (gates * 5, 5))
-    outputs, state, *_ = kind(x, w_input, w_hidden)
-    assert np.array_equal(outputs[:, -1], state)
-    outputs, state, *_ = kind(x, w_input, w_hidden, reverse=True)
-    assert np.array_equal(outputs[:, 0], state)
+        assert_close(nn_resize.resize_bilinear(x, rows, columns, corners=True), corners)

@@ -15,28 +15,40 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
+from hapir.dialects.num import element_type, shape_of
+from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
-from hapir.importers.onnx.nodes import Call, Unsupported, handlers, plain
+from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
+from hapir.importers.onnx.qdq import integer_form
+from hapir.lowering.network_edits import used_keys
 from hapir.weights import WeightStore
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A node that cannot be imported: why, and the nearest form that can."""
+    """A node that cannot be imported: why, and the nearest form that can.
+
+    `value` is the input that must be constant, where this is what is wrong.
+    """
 
     node: GraphNode
     reason: str
     nearest: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names."""
+    """What a graph became; `missing` is empty where it is whole. `layers` are the nodes behind layer names.
+
+    `untried` are nodes that may be right, but read what a missing one does not give.
+    """
 
     module: ModuleOp
     weights: WeightStore
     missing: tuple[Missing, ...]
     layers: dict[str, GraphNode]
+    untried: tuple[GraphNode, ...]
 
 
 def convert(graph: Graph, name: str) -> Converted:
@@ -72,9 +84,11 @@ class _Converter:
     """Walks the nodes; values by their ONNX names."""
 
     def __init__(self, graph: Graph, name: str):
+        graph = integer_form(graph)
         self._graph = graph
         self._values: dict[str, SSAValue] = {}
         self._constants: dict[str, Array] = dict(graph.constants)
+        self._folder = Folder()
         self._weights = WeightStore()
         self._names: set[str] = set()
         inputs: list[tuple[str, Attribute]] = []
@@ -95,8 +109,14 @@ class _Converter:
         """Convert all nodes."""
         missing: list[Missing] = []
         layers: dict[str, GraphNode] = {}
+        folded: set[int] = set()
+        untried: list[GraphNode] = []
+        read = {name for node in self._graph.nodes for name in node.inputs if name} | set(self._graph.outputs)
         table = handlers()
         for node in self._graph.nodes:
+            if self._folded(node):
+                folded.add(id(node))
+                continue
             layer = self._unique(node.name or node.outputs[0])
             layers[layer] = node
             handler = table.get((node.domain, node.op))
@@ -110,19 +130,65 @@ class _Converter:
                 for output, value in zip(node.outputs, outputs, strict=False):
                     if output and value is not None:
                         self._values[output] = value
+                left = [output for output in node.outputs if output in read and output not in self._values]
+                if left:
+                    missing.append(Missing(node, f"its output `{left[0]}` is not computed"))
             except _Unknown:
-                continue
+                untried.append(node)
             except Unsupported as error:
-                missing.append(Missing(node, error.reason, error.nearest))
+                value = error.value if isinstance(error, NotConstant) else None
+                missing.append(Missing(node, error.reason, error.nearest, value))
             except (ShapeError, VerifyException, ValueError) as error:
                 missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
         network = self._network
+        module = ModuleOp([network])
+        live = self._live(folded)
+        missing = [m for m in missing if id(m.node) in live]
+        untried = [node for node in untried if id(node) in live]
         if not missing:
             returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
             network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
             network.set_result_types()
-        return Converted(ModuleOp([network]), self._weights, tuple(missing), layers)
+            self._drop_unused(module)
+            layers = {name: node for name, node in layers.items() if id(node) in live}
+        return Converted(module, self._weights, tuple(missing), layers, tuple(untried))
+
+    # --- what need not be computed ------------------------------------------------------------------------------------
+
+    def _folded(self, node: GraphNode) -> bool:
+        """Whether the results of a node are known here: of constants, or the shape of a value."""
+        if node.domain == ONNX and node.op in ("Shape", "Size") and node.inputs[0] in self._values:
+            results = [shape_result(node, shape_of(self._values[node.inputs[0]]))]
+        elif any(name and (name not in self._constants or self._narrow(name)) for name in node.inputs):
+            return False
+        else:
+            results = self._folder.results(node, [self._constants.get(name) for name in node.inputs])
+        if results is not None:
+            self._constants.update((name, array) for name, array in zip(node.outputs, results, strict=True) if name)
+        return results is not None
+
+    def _narrow(self, name: str) -> int | None:
+        """The width of a constant's integers where numpy has no type for them."""
+        return self._graph.types[name].bits if name in self._graph.types else None
+
+    def _live(self, folded: set[int]) -> set[int]:
+        """The nodes that outputs need, by identity: not those behind a shape that is known without them."""
+        needed = set(self._graph.outputs)
+        live: set[int] = set()
+        for node in reversed(self._graph.nodes):
+            if id(node) not in folded and needed.intersection(node.outputs):
+                live.add(id(node))
+                needed.update(name for name in node.inputs if name)
+        return live
+
+    def _drop_unused(self, module: ModuleOp) -> None:
+        """Erase ops whose results nothing reads, and their arrays."""
+        for op in reversed(list(self._network.body.block.ops)):
+            if not isinstance(op, ReturnOp) and not any(result.uses for result in op.results):
+                op.detach()
+                op.erase()
+        self._weights.retain(used_keys(module))
 
     # --- what calls ask -----------------------------------------------------------------------------------------------
 
@@ -132,8 +198,22 @@ class _Converter:
             array = self._constants.get(name)
             if array is None:
                 raise _Unknown
-            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, None)
+            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, self.element(name))
         return self._values[name]
+
+    def element(self, name: str) -> Attribute:
+        """The element type of a name."""
+        array = self._constants.get(name)
+        if array is None:
+            return element_type(self.tensor(name))
+        element = element_of(array.dtype, self._narrow(name))
+        if element is None:
+            raise Unsupported(f"the constant `{name}` is {array.dtype}", "f32, integers or booleans")
+        return element
+
+    def store(self, key: str, array: Array) -> str:
+        """Keep an array."""
+        return self._weights.put_new(key, array)
 
     def constant(self, name: str) -> Array | None:
         """The array of a constant."""
@@ -145,8 +225,7 @@ class _Converter:
 
     def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
         """A parameter of the network."""
-        type_ = self._graph.types.get(key)
-        element = element or element_of(array.dtype, type_.bits if type_ else None)
+        element = element or element_of(array.dtype)
         if element is None:
             raise Unsupported(f"the constant `{key}` is {array.dtype}", "f32, integers or booleans")
         stored = plain(np.asarray(array))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Attribute
 
+from hapir.diagnostics import Diagnostic
 from hapir.dialects.num import signed, unsigned
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,7 @@ AttributeValue = int | float | str | Array | list[int] | list[float] | list[str]
 class ValueType:
     """The type of a value: a numpy type, and its shape where it is known.
 
-    `bits` is the width of integers that numpy has no type for: int4 and uint4 lie in int8 and uint8.
+    `bits` is the width of integers that numpy has no type for: int4 and int2 lie in int8, uint4 and uint2 in uint8.
     """
 
     dtype: np.dtype[Any]
@@ -46,7 +47,10 @@ class GraphNode:
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph: inputs and outputs in order, constants by name, and the types of values as far as they are known."""
+    """A graph: inputs and outputs in order, constants by name, the types of inputs and constants.
+
+    `warnings` say what the network will do otherwise than the model, and what was chosen.
+    """
 
     name: str
     opsets: Mapping[str, int]
@@ -55,7 +59,7 @@ class Graph:
     nodes: tuple[GraphNode, ...]
     constants: Mapping[str, Array]
     types: Mapping[str, ValueType]
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Diagnostic, ...] = field(default=())
 
 
 def element_of(dtype: np.dtype[Any], bits: int | None = None) -> Attribute | None:

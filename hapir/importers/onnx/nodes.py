@@ -24,7 +24,10 @@ ONNX = ""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
 
-FAMILIES = ("elementwise", "reduce", "layout", "products", "pools", "norms", "recurrent", "quantized", "qonnx")
+FAMILIES = (
+    *("control", "elementwise", "reduce", "layout", "indices", "sampling"),
+    *("products", "pools", "norms", "recurrent", "quantized", "qonnx"),
+)
 """The files `ops_*` that register handlers."""
 
 Result = SSAValue | Sequence[SSAValue | None]
@@ -40,6 +43,14 @@ class Unsupported(Exception):
         self.nearest = nearest
 
 
+class NotConstant(Unsupported):
+    """An input must be constant and is computed, or given at run time: its name is `value`."""
+
+    def __init__(self, index: int, value: str):
+        super().__init__(f"input {index} `{value}` must be constant", "an initializer, or a Constant node")
+        self.value = value
+
+
 class Values(Protocol):
     """What a call asks of the converter."""
 
@@ -51,8 +62,16 @@ class Values(Protocol):
         """The array of a constant; None for a value that is computed."""
         ...
 
+    def element(self, name: str) -> Attribute:
+        """The element type of a name."""
+        ...
+
     def insert(self, op: Operation) -> None:
         """Append an op to the network."""
+        ...
+
+    def store(self, key: str, array: Array) -> str:
+        """Keep an array that a type reads under this key, or a free one like it, which it returns."""
         ...
 
     def parameter(self, key: str, array: Array, element: Attribute | None) -> SSAValue:
@@ -102,7 +121,7 @@ class Call:
         name = self._given(index)
         array = self._values.constant(name)
         if array is None:
-            raise Unsupported(f"input {index} `{name}` must be constant", "an initializer, or a Constant node")
+            raise NotConstant(index, name)
         return array
 
     def shape(self, index: int) -> tuple[int, ...]:
@@ -110,6 +129,10 @@ class Call:
         name = self._given(index)
         array = self._values.constant(name)
         return shape_of(self._values.tensor(name)) if array is None else array.shape
+
+    def element(self, index: int) -> Attribute:
+        """The element type of an input."""
+        return self._values.element(self._given(index))
 
     def _given(self, index: int) -> str:
         if not self.has(index):
@@ -165,9 +188,22 @@ class Call:
         self._values.insert(op)
         return op.results
 
-    def parameter(self, suffix: str, array: Array, element: Attribute | None = None) -> SSAValue:
-        """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other."""
-        return self._values.parameter(f"{self.layer}.{suffix}", array, element)
+    def keyed(self, key: str, array: Array, element: Attribute | None = None) -> SSAValue:
+        """A parameter of a further layer of this node: the key is the layer's name and what the parameter is there."""
+        return self._values.parameter(key, array, element)
+
+    def parameter(
+        self, suffix: str, array: Array, element: Attribute | None = None, *, layer: str | None = None
+    ) -> SSAValue:
+        """The parameter `<layer>.<suffix>`, of the array's own type where `element` says no other.
+
+        It is one of the node's own layer where `layer` names no further one.
+        """
+        return self.keyed(f"{layer or self.layer}.{suffix}", array, element)
+
+    def table(self, suffix: str, array: Array) -> str:
+        """The key `<layer>.<suffix>` of scales that a type reads."""
+        return self._values.store(f"{self.layer}.{suffix}", array)
 
 
 Handler = Callable[[Call], Result]

@@ -83,6 +83,12 @@ for _name, _word in _FUNCTIONS.items():
     handles(_name)(_function(_word))
 
 
+@handles("Identity")
+def identity(call: Call) -> SSAValue:
+    """What it is given."""
+    return call.tensor(0)
+
+
 @handles("Relu")
 def relu(call: Call) -> SSAValue:
     """`max(x, 0)`."""
@@ -147,20 +153,36 @@ def gelu(call: Call) -> SSAValue:
 @handles("Swish")
 def swish(call: Call) -> SSAValue:
     """`x * sigmoid(alpha * x)`."""
+    return _swish(call, call.layer)
+
+
+@handles("SwiGLU")
+def swish_gated(call: Call) -> SSAValue:
+    """The swish of the first input times the second."""
+    return call.add(nn.MulOp(_swish(call, call.sub("swish")), call.tensor(1), layer=call.layer))
+
+
+def _swish(call: Call, layer: str) -> SSAValue:
     alpha = call.real("alpha", 1.0)
     if alpha == 1.0:
-        return call.add(nn.SiluOp(call.tensor(0), layer=call.layer))
+        return call.add(nn.SiluOp(call.tensor(0), layer=layer))
     x = call.tensor(0)
     scaled = call.add(nn.MulOp(x, call.add(nn.FillOp(shortest(alpha), f32)), layer=call.sub("scaled")))
-    return call.add(nn.MulOp(x, call.add(nn.SigmoidOp(scaled, layer=call.sub("sigmoid"))), layer=call.layer))
+    return call.add(nn.MulOp(x, call.add(nn.SigmoidOp(scaled, layer=call.sub("sigmoid"))), layer=layer))
 
 
 @handles("IsInf")
 def is_infinite(call: Call) -> SSAValue:
-    """Both infinities."""
-    if not (call.integer("detect_negative", 1) and call.integer("detect_positive", 1)):
-        raise Unsupported("it looks for one of the infinities", "both: detect_negative = detect_positive = 1")
-    return call.add(nn.PointwiseOp("is_infinite", [call.tensor(0)], layer=call.layer))
+    """Both infinities, or one of them: what lies beyond the largest number."""
+    x = call.tensor(0)
+    negative, positive = bool(call.integer("detect_negative", 1)), bool(call.integer("detect_positive", 1))
+    if negative and positive:
+        return call.add(nn.PointwiseOp("is_infinite", [x], layer=call.layer))
+    if not negative and not positive:
+        return call.add(nn.PointwiseOp("less", [x, x], layer=call.layer))  # never
+    largest = float(np.finfo(np.float32).max)
+    function, bound = ("less", -largest) if negative else ("greater", largest)
+    return call.add(nn.PointwiseOp(function, [x, call.add(nn.FillOp(bound, f32))], layer=call.layer))
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------
@@ -228,8 +250,6 @@ def mean(call: Call) -> SSAValue:
 def mod(call: Call) -> SSAValue:
     """With the sign of the divisor, or with that of the dividend where `fmod` is 1."""
     function = "fmod" if call.integer("fmod") else "floor_mod"
-    if function == "floor_mod" and isinstance(element_type(call.tensor(0)), Float32Type):
-        raise Unsupported("reals need `fmod = 1`", "fmod = 1")
     return call.add(nn.PointwiseOp(function, call.tensors(), layer=call.layer))
 
 

@@ -1,1 +1,310 @@
-"""Handlers of the family quantized."""
+"""Handlers of the family quantized: conversions between reals and codes, and the operators that compute on codes.
+
+Sums become codes by one f32 factor, rounded half to even, as onnxruntime does: see `quantized.rescaled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import IntegerType, f32
+from xdsl.ir import SSAValue
+
+from hapir.dialects import nn, num
+from hapir.dialects.nn_shapes import Window
+from hapir.dialects.num import SI32, element_type, is_float, shape_of, unsigned
+from hapir.importers.onnx.model import Array
+from hapir.importers.onnx.nodes import MICROSOFT, Call, Unsupported, axis_in, handles
+from hapir.importers.onnx.quantized import (
+    along_axis,
+    as_codes,
+    as_integers,
+    bias_sums,
+    centred_input,
+    codes_of,
+    dequantized,
+    grid,
+    less,
+    quantized,
+    ratios_of,
+    rescaled,
+    to_integers,
+    weight_codes,
+)
+from hapir.importers.onnx.windows import window_of, windows
+
+_TYPES: dict[int, IntegerType] = {
+    2: unsigned(8),
+    3: num.signed(8),
+    4: unsigned(16),
+    5: num.signed(16),
+    6: SI32,
+    21: unsigned(4),
+    22: num.signed(4),
+    25: unsigned(2),
+    26: num.signed(2),
+}
+"""TensorProto's numbers of integer types that codes may have."""
+
+
+# --- conversions ------------------------------------------------------------------------------------------------------
+
+
+@handles("QuantizeLinear")
+def quantize(call: Call) -> SSAValue:
+    """Reals to codes. One constant scale makes one op, others a division, a rounding, a sum and a cast."""
+    x = call.tensor(0)
+    if not is_float(x):
+        x = call.add(nn.CastOp(x, f32, layer=call.sub("real")))
+    codes = _target(call)
+    if _is_number(call, 1) and _is_number(call, 2):
+        return quantized(call, x, grid(call, 1, 2, codes))
+    scale, zero_point = _spread(call, 1), _spread(call, 2) if call.has(2) else None
+    quotient = call.add(nn.PointwiseOp("div", [x, scale], layer=call.sub("steps")))
+    return to_integers(call, quotient, zero_point, codes)
+
+
+def _target(call: Call) -> IntegerType:
+    """The integers that a QuantizeLinear gives."""
+    if call.has(2):
+        return codes_of(call.element(2))
+    number = call.integer("output_dtype", 0) or 2
+    if number not in _TYPES:
+        raise Unsupported(f"codes of element type {number}", "integers of 2 to 16 bits")
+    return _TYPES[number]
+
+
+def _is_number(call: Call, index: int) -> bool:
+    """Whether an input is left out or one constant number."""
+    return not call.has(index) or (call.is_constant(index) and call.constant(index).size == 1)
+
+
+def _spread(call: Call, index: int) -> SSAValue:
+    """A scale or zero point as f32 that broadcasts over the first input: one, one per index of `axis`, or per block."""
+    shape = call.shape(0)
+    if not call.is_constant(index):
+        value = call.tensor(index)
+        if shape_of(value) not in ((), (1,)):
+            raise Unsupported("scales of an axis are computed", "constant ones, or one for the whole tensor")
+        value = value if is_float(value) else call.add(nn.CastOp(value, f32, layer=call.sub(f"input{index}")))
+        return value if shape_of(value) == () else call.add(nn.ReshapeOp(value, (), layer=call.sub(f"scalar{index}")))
+    array = spread(call.constant(index), shape, call.integer("axis", 1), call.integer("block_size"))
+    return call.parameter("scale" if index == 1 else "zero_point", array.astype(np.float32))
+
+
+def spread(array: Array, shape: Sequence[int], axis: int, block: int) -> Array:
+    """A scale or zero point so that it broadcasts over a shape; blocks are repeated. Raises Unsupported for others."""
+    if array.size == 1:
+        return array.reshape(())
+    axis = axis_in(axis, len(shape))
+    if block:
+        repeated = np.repeat(array, block, axis)
+        index = tuple(slice(0, size) for size in shape)
+        if array.ndim != len(shape) or repeated[index].shape != tuple(shape):
+            raise Unsupported(
+                f"blocks of {block} along axis {axis} with scales {array.shape} do not fit {tuple(shape)}"
+            )
+        return repeated[index]
+    if array.ndim != 1 or array.size != shape[axis]:
+        raise Unsupported(f"scales of shape {array.shape} do not fit axis {axis} of {tuple(shape)}")
+    return along_axis(array, axis, len(shape))
+
+
+@handles("DequantizeLinear")
+def dequantize(call: Call) -> SSAValue:
+    """Codes to reals. One constant scale makes one op, others a cast, a difference and a product."""
+    element = codes_of(call.element(0))
+    if element.width.data <= 16 and _is_number(call, 1) and _is_number(call, 2):
+        codes = as_codes(call, call.tensor(0), grid(call, 1, 2, element))
+        return call.add(num.DequantizeOp(codes, call.layer))
+    real = call.add(nn.CastOp(call.tensor(0), f32, layer=call.sub("real")))
+    if call.has(2):
+        real = call.add(nn.SubOp(real, _spread(call, 2), layer=call.sub("centred")))
+    return call.add(nn.MulOp(real, _spread(call, 1), layer=call.layer))
+
+
+# --- products ---------------------------------------------------------------------------------------------------------
+
+
+def _bounds(call: Call) -> tuple[int, int] | None:
+    """The clamp bounds that an activation behind the operator left on it (see `qdq`)."""
+    found = call.integers("hapir_bounds")
+    return (found[0], found[1]) if found else None
+
+
+def _convolved(call: Call, x: SSAValue, w: SSAValue, weights: int, bias: int | None) -> SSAValue:
+    """The sums of a convolution of codes."""
+    kernel = list(call.shape(weights)[2:])
+    if len(kernel) not in (1, 2) or len(call.shape(0)) != len(kernel) + 2:
+        raise Unsupported(f"windows slide along {len(call.shape(0)) - 2} axes", "signals N x C x L, maps N x C x H x W")
+    window = window_of(windows(call, call.shape(0)[2:], kernel))
+    op = nn.Conv1dOp if len(kernel) == 1 else nn.Conv2dOp
+    b = None if bias is None else bias_sums(call, bias)
+    return call.add(op(x, w, b, window=window, groups=call.integer("group", 1), layer=call.layer))
+
+
+@handles("QLinearConv")
+def qlinear_conv(call: Call) -> SSAValue:
+    """A convolution of codes to codes; the scale of the weights is one, or one per output channel."""
+    x_type, y_type = grid(call, 1, 2), grid(call, 6, 7)
+    scales = call.constant(4).astype(np.float32)
+    x, w = as_codes(call, call.tensor(0), x_type), weight_codes(call, 3, scales, 5)
+    sums = _convolved(call, x, w, 3, 8 if call.has(8) else None)
+    ratios = ratios_of(x_type.scale.data, scales, y_type.scale.data)
+    return as_integers(call, rescaled(call, sums, ratios, y_type, _bounds(call)))
+
+
+@handles("ConvInteger")
+def conv_integer(call: Call) -> SSAValue:
+    """A convolution of integers less their zero points, in int32."""
+    x, w = centred_input(call, 0, 2), weight_codes(call, 1, np.ones(1, np.float32), 3)
+    return _convolved(call, x, w, 1, None)
+
+
+def _multiplied(call: Call, a: int, b: int, scales: Array, x_scale: float) -> SSAValue:
+    """The sums of a product of matrices at these inputs, each followed by scale and zero point or, of plain integers,
+    by nothing; see `_zero_points`."""
+    a_zero, b_zero = _zero_points(call, a, b)
+    rows = len(call.shape(a))
+    fits = call.is_constant(b) and len(call.shape(b)) == 2 and rows in (2, 3) and not call.is_constant(a)
+    if fits and _is_number(call, a_zero) and (call.is_constant(b_zero) or not call.has(b_zero)):
+        x = centred_input(call, a, a_zero, x_scale)
+        return call.add(nn.DenseOp(x, weight_codes(call, b, scales, b_zero, columns=True), layer=call.layer))
+    left = _less_rows(call, a, a_zero)
+    right = _less_columns(call, b, b_zero)
+    return call.add(nn.MatmulOp(left, right, layer=call.layer))
+
+
+def _zero_points(call: Call, a: int, b: int) -> tuple[int, int]:
+    """Where the zero points of two matrices stand: behind both, or each behind its scale."""
+    return (2, 3) if call.node.op == "MatMulInteger" else (a + 2, b + 2)
+
+
+def _less_rows(call: Call, index: int, zero_point: int) -> SSAValue:
+    """The left matrix in si32, less its zero point: one, or one per row."""
+    if call.is_constant(index) or not call.has(zero_point) or not call.is_constant(zero_point):
+        return less(call, index, zero_point, SI32)
+    return _less(call, index, call.constant(zero_point), -2)
+
+
+def _less_columns(call: Call, index: int, zero_point: int) -> SSAValue:
+    """The right matrix in si32, less its zero point: one, or one per column."""
+    if not call.has(zero_point) or not call.is_constant(zero_point):
+        return less(call, index, zero_point, SI32)
+    return _less(call, index, call.constant(zero_point), -1)
+
+
+def _less(call: Call, index: int, zeros: Array, axis: int) -> SSAValue:
+    shape = call.shape(index)
+    offset = zeros.astype(np.int32)
+    if offset.ndim == 1 and len(shape) > 1:
+        offset = along_axis(offset, axis_in(axis, len(shape)), len(shape))
+    if call.is_constant(index):
+        return call.parameter(f"input{index}", call.constant(index).astype(np.int32) - offset)
+    wide = call.add(nn.CastOp(call.tensor(index), SI32, layer=call.sub(f"input{index}_wide")))
+    if not offset.any():
+        return wide
+    zero = call.parameter(f"zero{index}", offset if offset.size > 1 else offset.reshape(()))
+    return call.add(nn.PointwiseOp("wrapping_sub", [wide, zero], layer=call.sub(f"input{index}_centred")))
+
+
+@handles("MatMulInteger")
+def matmul_integer(call: Call) -> SSAValue:
+    """A product of integer matrices less their zero points, in int32."""
+    return _multiplied(call, 0, 1, np.ones(1, np.float32), 1.0)
+
+
+def _column_ratios(call: Call, scales: Array, rows: Array, y_scale: float, rank: int) -> Array:
+    """Ratios of a product of matrices, shaped like its rows and columns."""
+    product = rows.astype(np.float32).reshape(-1, 1) * scales.astype(np.float32).reshape(1, -1)
+    ratios = (product / np.float32(y_scale)).astype(np.float32)
+    return ratios.reshape(-1) if ratios.size == 1 or (len(ratios) == 1 and rank == 2) else ratios
+
+
+@handles("QLinearMatMul")
+def qlinear_matmul(call: Call) -> SSAValue:
+    """A product of matrices of codes to codes; scales are one, one per row on the left, one per column on the right."""
+    y_type, rows, scales = grid(call, 6, 7), call.constant(1), call.constant(4)
+    sums = _multiplied(call, 0, 3, scales.astype(np.float32), float(rows.reshape(-1)[0]))
+    ratios = _column_ratios(call, scales, rows, y_type.scale.data, len(shape_of(sums)))
+    return as_integers(call, rescaled(call, sums, ratios, y_type, _bounds(call)))
+
+
+@handles("QGemm", domain=MICROSOFT)
+def qgemm(call: Call) -> SSAValue:
+    """A dense layer of codes with constant weights, to codes or, without a scale of the result, to reals."""
+    if call.integer("transA") or len(call.shape(0)) != 2:
+        raise Unsupported("its first matrix is turned", "transA = 0")
+    alpha, scales = np.float32(call.real("alpha", 1.0)), call.constant(4).astype(np.float32)
+    x_type = grid(call, 1, 2, codes_of(call.element(0)))
+    x = as_codes(call, call.tensor(0), x_type)
+    if not call.is_constant(3):
+        raise Unsupported("its weights are computed", "an initializer")
+    w = weight_codes(call, 3, scales, 5, columns=not call.integer("transB"))
+    sums = call.add(nn.DenseOp(x, w, bias_sums(call, 6), layer=call.layer))
+    factors = np.float32(x_type.scale.data) * scales.reshape(-1) * alpha
+    if not call.has(7):
+        real = call.add(nn.CastOp(sums, f32, layer=call.sub("real")))
+        factor = call.parameter("scale", factors if factors.size > 1 else factors.reshape(()))
+        return call.add(nn.MulOp(real, factor, layer=call.sub("scaled")))
+    y_type = grid(call, 7, 8)
+    ratios = factors / np.float32(y_type.scale.data)
+    return as_integers(call, rescaled(call, sums, ratios, y_type, _bounds(call)))
+
+
+# --- operators of onnxruntime on codes --------------------------------------------------------------------------------
+
+
+@handles("QLinearAdd", "QLinearMul", domain=MICROSOFT)
+def qlinear_binary(call: Call) -> SSAValue:
+    """The sum or product of the reals behind two tensors of codes, as codes."""
+    y_type = grid(call, 6, 7)
+    a, b = dequantized(call, 0, 1, 2), dequantized(call, 3, 4, 5)
+    op = nn.AddOp if call.node.op == "QLinearAdd" else nn.MulOp
+    return quantized(call, call.add(op(a, b, layer=call.layer)), y_type, call.sub("q"))
+
+
+@handles("QLinearConcat", domain=MICROSOFT)
+def qlinear_concat(call: Call) -> SSAValue:
+    """Tensors of codes of several scales, joined on the scale of the result."""
+    y_type = grid(call, 0, 1)
+    parts: list[SSAValue] = []
+    for index in range(2, call.count, 3):
+        value = call.tensor(index)
+        if grid(call, index + 1, index + 2, codes_of(element_type(value))) == y_type:
+            parts.append(value)
+        else:
+            real = dequantized(call, index, index + 1, index + 2)
+            parts.append(quantized(call, real, y_type, call.sub(f"part{index // 3}")))
+    axis = axis_in(call.integer("axis"), len(shape_of(parts[0])))
+    return call.add(nn.ConcatOp(parts, axis=axis, layer=call.layer))
+
+
+@handles("QLinearGlobalAveragePool", domain=MICROSOFT)
+def qlinear_global_average_pool(call: Call) -> SSAValue:
+    """The mean of the codes of each channel, as codes of another scale."""
+    shape = call.shape(0)
+    if call.integer("channels_last"):
+        raise Unsupported("channels stand last", "channels_last = 0")
+    if len(shape) not in (3, 4):
+        raise Unsupported(f"it takes the mean over {len(shape) - 2} axes", "signals N x C x L, maps N x C x H x W")
+    x_type, y_type = grid(call, 1, 2, codes_of(call.element(0))), grid(call, 3, 4, codes_of(call.element(0)))
+    kernel = (shape[2], shape[3]) if len(shape) == 4 else (1, shape[2])
+    x = as_codes(call, call.tensor(0), x_type)
+    sums = call.add(nn.SumPoolOp(x, window=Window(kernel), layer=call.layer))
+    size = np.float32(kernel[0] * kernel[1])
+    ratio = np.float32(x_type.scale.data) / (np.float32(y_type.scale.data) * size)
+    return as_integers(call, rescaled(call, sums, np.array([ratio], np.float32), y_type))
+
+
+@handles("QLinearSigmoid", "QLinearLeakyRelu", domain=MICROSOFT)
+def qlinear_function(call: Call) -> SSAValue:
+    """A function of the reals behind codes, as codes of another scale."""
+    y_type = grid(call, 3, 4, codes_of(call.element(0)))
+    x = dequantized(call, 0, 1, 2)
+    if call.node.op == "QLinearSigmoid":
+        y = call.add(nn.SigmoidOp(x, layer=call.layer))
+    else:
+        y = call.add(nn.LeakyReluOp(x, slope=call.real("alpha", 0.01), layer=call.layer))
+    return quantized(call, y, y_type, call.sub("q"))

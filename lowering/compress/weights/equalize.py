@@ -178,7 +178,7 @@ def _pair_from(first: nn.ProductOp) -> Pair | None:
 
 def _pads_maps_with_zeros(op: Operation | None) -> bool:
     """Whether an op adds zeros, or elements of the same channel, to maps and no channels."""
-    if not isinstance(op, nn.PadOp) or integers(op.before)[1] or integers(op.after)[1]:
+    if not isinstance(op, nn.PadOp) or not integers(op.before)[1:2] == integers(op.after)[1:2] == [0]:
         return False
     return op.mode.data != nn.PadMode.constant or op.value.value.data == 0
 

@@ -35,7 +35,7 @@ from hapir.bounds import bounded, check_bounds
 from hapir.context import HapirContext, hapir_context
 from hapir.diagnostics import fail
 from hapir.dialects import nn
-from hapir.dialects.nn_products import ConvolutionOp, ProductOp, TransposedConv2dOp
+from hapir.dialects.nn_products import ConvolutionOp, ProductOp, TransposedConvolutionOp
 from hapir.dialects.num import shape_of
 from hapir.lowering.compress.activation_types import preserves
 from hapir.lowering.compress.binary_zeros import check_signs
@@ -158,9 +158,9 @@ class XnorNetPass(ModulePass):
         op.operands[0], op.operands[1] = signs[x], w
 
 
-def _takes_signs(op: Operation) -> TypeGuard[ProductOp | TransposedConv2dOp]:
+def _takes_signs(op: Operation) -> TypeGuard[ProductOp | TransposedConvolutionOp]:
     """Whether a layer reads one input, which is no sign yet."""
-    return isinstance(op, ProductOp | TransposedConv2dOp) and not isinstance(op.x.owner, nn.SignOp)
+    return isinstance(op, ProductOp | TransposedConvolutionOp) and not isinstance(op.x.owner, nn.SignOp)
 
 
 def _never_negative(value: SSAValue) -> bool:

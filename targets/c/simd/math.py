@@ -14,7 +14,7 @@ from __future__ import annotations
 from hapir.targets.c.simd.parts import each, per_path
 from hapir.targets.c.simd.primitive import Primitive
 
-_F = "hapir__f32x16"
+_F, _I = "hapir__f32x16", "hapir__i32x16"
 _PATHS = ("avx512", "avx2", "neon", "c")
 
 
@@ -59,6 +59,8 @@ PRIMITIVES = (
     # the nearest integer, of numbers below 2^22
     each("f32x16__nearest", _F, "f32 a", "_mm512_roundscale_ps(a@, 8)", "_mm256_round_ps(a@, 8)", "vrndnq_f32(a@)",
          "(a@ + 12582912.0f) - 12582912.0f"),
+    each("f32x16__nearest_i32", _I, "f32 a", "_mm512_cvtps_epi32(a@)", "_mm256_cvtps_epi32(a@)", "vcvtnq_s32_f32(a@)",
+         "(int32_t)((a@ + 12582912.0f) - 12582912.0f)"),
     # 2^n for integers n of -126 to 127
     each("f32x16__power_of_2", _F, "f32 n",
          "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtps_epi32(_mm512_add_ps(n@, _mm512_set1_ps(127.0f))), 23))",

@@ -84,7 +84,7 @@ nn.network @n (%x: tensor<1x4xf32>, %s: tensor<1x4xsi32>) -> () inputs ["x", "s"
 // -----
 
 nn.network @n (%x: tensor<1x4xf32>, %g: tensor<4xf32>) -> () inputs ["x", "g"] results [] {
-  // expected-error@+1 {{layer_norm of shape 1x4 starts at an axis of 1..1, not 2}}
+  // expected-error@+1 {{layer_norm of shape 1x4 starts at an axis of 0..1, not 2}}
   %y = nn.layer_norm %x, %g, %g axis 2 epsilon 1.0e-05 : (tensor<1x4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<1x4xf32>
   nn.return
 }
@@ -92,8 +92,8 @@ nn.network @n (%x: tensor<1x4xf32>, %g: tensor<4xf32>) -> () inputs ["x", "g"] r
 // -----
 
 nn.network @n (%x: tensor<1x4xf32>, %g: tensor<1x4xf32>) -> () inputs ["x", "g"] results [] {
-  // expected-error@+1 {{layer_norm of shape 1x4 starts at an axis of 1..1, not 0}}
-  %y = nn.layer_norm %x, %g, %g axis 0 epsilon 1.0e-05 : (tensor<1x4xf32>, tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
+  // expected-error@+1 {{layer_norm of shape 1x4 starts at an axis of 0..1, not -1}}
+  %y = nn.layer_norm %x, %g, %g axis -1 epsilon 1.0e-05 : (tensor<1x4xf32>, tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32>
   nn.return
 }
 

@@ -164,24 +164,16 @@ nn.network @n (%x: tensor<1x4x8x8x!num.affine<ui8, 0.5 : 3>>, %w: tensor<4x3x2x2
 // -----
 
 nn.network @n (%a: tensor<1x4xf32>, %b: tensor<1x4xf32>) -> () inputs ["a", "b"] results [] {
-  // expected-error@+1 {{matmul needs two shapes N x ... x M x K and N x ... x K x P, got 1x4 and 1x4}}
+  // expected-error@+1 {{the left matrices have 4 columns, the right ones 1 rows}}
   %y = nn.matmul %a, %b : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4x4xf32>
   nn.return
 }
 
 // -----
 
-nn.network @n (%a: tensor<1x4x16xf32>, %b: tensor<1x4x8x8xf32>) -> () inputs ["a", "b"] results [] {
-  // expected-error@+1 {{matmul needs two shapes N x ... x M x K and N x ... x K x P, got 1x4x16 and 1x4x8x8}}
-  %y = nn.matmul %a, %b : (tensor<1x4x16xf32>, tensor<1x4x8x8xf32>) -> tensor<1x4x4xf32>
-  nn.return
-}
-
-// -----
-
-nn.network @n (%a: tensor<1x4x16xf32>, %b: tensor<2x16x4xf32>) -> () inputs ["a", "b"] results [] {
-  // expected-error@+1 {{matmul needs equal axes before the last two, got 1x4x16 and 2x16x4}}
-  %y = nn.matmul %a, %b : (tensor<1x4x16xf32>, tensor<2x16x4xf32>) -> tensor<1x4x4xf32>
+nn.network @n (%a: tensor<3x4x16xf32>, %b: tensor<2x16x4xf32>) -> () inputs ["a", "b"] results [] {
+  // expected-error@+1 {{matmul needs equal axes before the last two, got 3x4x16 and 2x16x4}}
+  %y = nn.matmul %a, %b : (tensor<3x4x16xf32>, tensor<2x16x4xf32>) -> tensor<3x4x4xf32>
   nn.return
 }
 
@@ -196,7 +188,7 @@ nn.network @n (%a: tensor<1x4x16xf32>, %b: tensor<1x4x16xf32>) -> () inputs ["a"
 // -----
 
 nn.network @n (%a: tensor<1x4x16xf32>, %b: tensor<1x16x4xsi32>) -> () inputs ["a", "b"] results [] {
-  // expected-error@+1 {{nn.matmul works on f32, got si32}}
+  // expected-error@+1 {{nn.matmul works on f32, or on plain integers of one type, got f32 and si32}}
   %y = nn.matmul %a, %b : (tensor<1x4x16xf32>, tensor<1x16x4xsi32>) -> tensor<1x4x4xf32>
   nn.return
 }

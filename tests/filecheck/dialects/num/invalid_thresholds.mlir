@@ -121,8 +121,8 @@ nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
 // -----
 
 nn.network @n (%x: tensor<1x4xsi32>) -> () inputs ["x"] results [] {
-  // expected-error@+1 {{gives a quantized type, got si32}}
-  %y = num.view %x : tensor<1x4xsi32> -> tensor<1x4xsi32>
+  // expected-error@+1 {{gives a quantized type or integers, got f32}}
+  %y = num.view %x : tensor<1x4xsi32> -> tensor<1x4xf32>
   nn.return
 }
 

@@ -13,6 +13,9 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
   %r2 = num.requantize %wide, %m, %s half_away bounds 0, 15 : tensor<1x4xsi32>, tensor<4xui16>, tensor<1xui8> -> tensor<1x4x!num.affine<ui4, 3 : 0>>
   %real = nn.weight "real" : tensor<4xf32>
   %r3 = num.rescale %wide, %real half_even bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  %q2 = num.quantize %x half_even single layer "c3" : tensor<1x4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  %r4 = num.rescale %wide, %real half_even single bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+  %bytes = num.view %r4 : tensor<1x4x!num.affine<ui8, 0.5 : 0>> -> tensor<1x4xui8>
   %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
   %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
   %t = nn.weight "t" : tensor<4x1xsi10>
@@ -32,6 +35,9 @@ nn.network @conversions (%x: tensor<1x4xf32>) -> (tensor<1x4xf32>) inputs ["x"] 
 // CHECK-NEXT: num.requantize %wide, %m, %s half_away bounds 0, 15 : {{.*}} -> tensor<1x4x!num.affine<ui4, 3.0 : 0>>
 // CHECK-NEXT: %real = nn.weight "real" : tensor<4xf32>
 // CHECK-NEXT: %r3 = num.rescale %wide, %real half_even bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+// CHECK-NEXT: %q2 = num.quantize %x half_even single layer "c3" : tensor<1x4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+// CHECK-NEXT: %r4 = num.rescale %wide, %real half_even single bounds 0, 255 layer "c2" : tensor<1x4xsi32>, tensor<4xf32> -> tensor<1x4x!num.affine<ui8, 0.5 : 0>>
+// CHECK-NEXT: %bytes = num.view %r4 : tensor<1x4x!num.affine<ui8, 0.5 : 0>> -> tensor<1x4xui8>
 // CHECK-NEXT: %y = num.dequantize %r layer "y" : tensor<1x4x!num.affine<si8, 0.01 : -3>> -> tensor<1x4xf32>
 // CHECK-NEXT: %w = num.quantize %y floor : tensor<1x4xf32> -> tensor<1x4x!num.per_channel<si8, 1, "w.scale">>
 // CHECK:      %b = num.threshold %wide, %t, %f from -1 layer "n1" : tensor<1x4xsi32>, tensor<4x1xsi10>, tensor<4xui1> -> tensor<1x4x!num.affine<!num.bipolar<1>, 1.0 : 0>>

@@ -1,0 +1,73 @@
+"""`hapir import`: a model of another tool as a spec with weights, or a report on what of it can be imported."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hapir.cli.command import Command, positive
+from hapir.cli.console import Console
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL.onnx", help="the model, an ONNX file")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="X.hap",
+        help="the spec to write, its weights beside it; by default named like the model, in the current folder",
+    )
+    parser.add_argument("--batch", metavar="N", type=positive, help="the batch, where the model leaves it open; else 1")
+    parser.add_argument(
+        "--dim",
+        metavar="NAME=N",
+        type=_dimension,
+        action="append",
+        default=[],
+        help="the size of another dimension that the model leaves open; may be given several times",
+    )
+    parser.add_argument("--name", metavar="NETWORK", type=_network, help="the network's name; by default the file's")
+    parser.add_argument("--report", action="store_true", help="write nothing: show what of the model can be imported")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def _dimension(text: str) -> tuple[str, int]:
+    name, equals, size = text.rpartition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAME=N")
+    return name, positive(size)
+
+
+def _network(text: str) -> str:
+    if not text.isidentifier() or not text.isascii():
+        raise argparse.ArgumentTypeError(f"`{text}` is not a name: a letter, then letters, digits and `_`")
+    return text
+
+
+def _execute(args: argparse.Namespace, console: Console) -> int:
+    from hapir.witnesses import naming_extras
+
+    with naming_extras():
+        from hapir.importers.onnx.read import check_output, network_name, read
+        from hapir.importers.onnx.report import coverage
+
+    model, dims = Path(args.model), dict(args.dim)
+    if args.report:
+        report = coverage(model, batch=args.batch, dims=dims)
+        console.result(report.to_text, report.to_json(), report.warnings)
+        return 0
+    output = Path(f"{network_name(model)}.hap" if args.output is None else args.output)
+    check_output(output, replace=args.force)
+    imported = read(model, batch=args.batch, dims=dims, name=args.name)
+    saved = imported.save(output, replace=args.force)
+    console.result(saved.to_text, saved.to_json(), imported.warnings)
+    return 0
+
+
+COMMAND = Command(
+    "import",
+    "make a spec and weights of an ONNX model",
+    "hapir import model.onnx -o model.hap --batch 1",
+    _add_arguments,
+    _execute,
+)
