@@ -350,7 +350,9 @@ class Call:
 
 Writer = Callable[[Call], None]
 
-FAMILIES = ("elementwise", "pointwise", "layout", "products", "pools", "norms", "recurrent", "conversions")
+FAMILIES = (
+    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "recurrent", "conversions"),
+)
 """The files that register writers."""
 
 _WRITERS: dict[type[Operation], Writer] = {}

@@ -10,8 +10,8 @@ from xdsl.ir import Attribute, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, code_bits, element_type, shape_of
-from hapir.exporters.onnx import exact
-from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, writes
+from hapir.exporters.onnx import exact, proto
+from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, carried_dtype, writes
 from hapir.exporters.onnx.conversions import (
     WIDE_OPSET,
     dequantize_linear,
@@ -19,6 +19,7 @@ from hapir.exporters.onnx.conversions import (
     quant,
     reals_of,
 )
+from hapir.exporters.onnx.elementwise import give_cast
 from hapir.exporters.onnx.units import plain
 
 
@@ -123,15 +124,41 @@ def _quantized(call: Call, key: str, reals: str, scale: Unit, element: Attribute
     return output
 
 
-@writes(nn.TransposedConv2dOp)
-def transposed_conv2d(call: Call) -> None:
+@writes(nn.TransposedConv2dOp, nn.TransposedConv1dOp)
+def transposed_convolution(call: Call) -> None:
     op = call.op
-    assert isinstance(op, nn.TransposedConv2dOp)
-    attributes: dict[str, Any] = {**window_attributes(op.window.window, 4), "group": op.groups.value.data}
-    extra = [size.data for size in op.extra]
+    assert isinstance(op, nn.TransposedConvolutionOp)
+    rank = len(call.shape())
+    attributes: dict[str, Any] = {**window_attributes(op.window.window, rank), "group": op.groups.value.data}
+    extra = list(op.extra_sizes)[4 - rank :]
     call.give("ConvTranspose", *_parameters(call), output_padding=extra if any(extra) else None, **attributes)
+
+
+@writes(nn.LinearOp)
+def linear(call: Call) -> None:
+    """MatMul with the weights C x K, as the exporters of others have it."""
+    op = call.op
+    assert isinstance(op, nn.LinearOp)
+    if isinstance(op.w.owner, nn.WeightOp):
+        weights = call.builder.array(op.w.owner.key.data, call.stored(1).T)
+    else:
+        weights = call.node("Transpose", call.x(1), perm=[1, 0])
+    if op.bias is None:
+        call.give("MatMul", call.x(), weights)
+    else:
+        call.give("Add", call.node("MatMul", call.x(), weights), call.x(2))
 
 
 @writes(nn.MatmulOp)
 def matmul(call: Call) -> None:
-    call.give("MatMul", call.x(0), call.x(1))
+    """MatMul; integers that it does not take are multiplied in 32 bits, whose low bits are the same."""
+    op = call.op
+    assert isinstance(op, nn.MatmulOp)
+    dtype = carried_dtype(element_type(op.lhs))
+    if proto.takes("MatMul", call.opset, 0, dtype):
+        call.give("MatMul", call.x(0), call.x(1))
+        return
+    if dtype.kind == "b":
+        raise Unsayable("MatMul does not take ui1", "cast to si32 before it")
+    wide = np.dtype(np.int32 if dtype.kind == "i" else np.uint32)
+    give_cast(call, call.node("MatMul", call.cast(call.x(0), wide), call.cast(call.x(1), wide)), dtype)
