@@ -226,7 +226,7 @@ def squeezenet(*, width: int = 16, size: int = 224, classes: int = 1000) -> onnx
 
 
 def lstm(*, length: int = 12, features: int = 20, units: int = 32, classes: int = 5) -> onnx.ModelProto:
-    """Two layers of an LSTM, the second in both directions, and a classifier of the last step, as PyTorch exports them."""
+    """Two layers of an LSTM, the second in both directions, and a classifier of the last step."""
     net = Net(7)
     x = net.add("Transpose", "Transpose", "input", perm=[1, 0, 2])
     inner = features
