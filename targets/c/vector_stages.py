@@ -117,12 +117,9 @@ def _over_pixels(pixels: Pixels | None, text: str) -> str:
     return c("for (int32_t p = 0; p < $count; ++p) {\n    $text\n}", count=pixels.count, text=text)
 
 
-_WIDE = frozenset[CType](("uint32_t", "uint64_t", "int64_t"))
-
-
 def has_vectors(source: CType, stages: Sequence[Stage]) -> bool:
     """Whether lanes of 32 bits hold what goes in and what comes out of every stage."""
-    return not _WIDE.intersection((source, *(stage.ctype for stage in stages)))
+    return not {"uint32_t", "int64_t", "uint64_t"} & {source, *(stage.ctype for stage in stages)}
 
 
 def _kind(ctype: CType) -> str:
