@@ -68,6 +68,7 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),
         "recognize_activations": lazy("lowering.canonical.recognize_activations", "RecognizeActivationsPass"),
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
@@ -108,6 +109,7 @@ HAPIR = HapirUniverse(
         "lq_net": lazy("lowering.compress.weights.lq_net", "LqNetPass"),
         "addnet": lazy("lowering.compress.weights.addnet", "AddnetPass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
+        "read_codes": lazy("lowering.canonical.read_codes", "ReadCodesPass"),
         "choose_kernels": lazy("lowering.kernel.choose_kernels", "ChooseKernelsPass"),
         "tile_kernels": lazy("lowering.kernel.tile_kernels", "TileKernelsPass"),
         "lower_to_rtl": lazy("lowering.rtl.lower_to_rtl", "LowerToRtlPass"),
