@@ -85,7 +85,9 @@ def check_reference(node: Node, tolerance: float = 1e-5) -> None:
 def check_c(nodes: Sequence[Node], tolerance: float = 2e-5) -> None:
     """The C of all nodes, built in one call, gives what the reference does; integers are equal."""
     imported = [node.imported() for node in nodes]
-    programs = build_c_together([emit_c(network, c.weights) for network, c in imported], flags=FLAGS)
+    programs = build_c_together(
+        [emit_c(network, c.weights, f"net{i}") for i, (network, c) in enumerate(imported)], flags=FLAGS
+    )
     for node, (network, converted), program in zip(nodes, imported, programs, strict=True):
         inputs = dict(zip((name.data for name in network.input_names), node.fed.values(), strict=True))
         expected = run_network(network, converted.weights, inputs)
