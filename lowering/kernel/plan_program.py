@@ -41,7 +41,8 @@ from hapir.lowering.kernel.plan_contractions import (
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_indices import plan_indices
 from hapir.lowering.kernel.plan_kernel import plan_kernel
-from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_gather, plan_nearest
+from hapir.lowering.kernel.plan_lookup import plan_lookup
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
@@ -104,6 +105,7 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
+            nn.GatherOp: self.gather,
             **{
                 kind: partial(plan, self)
                 for kind, plan in (
@@ -398,6 +400,11 @@ class _Planner:
     def resize(self, op: nn.ResizeOp) -> None:
         """Elements that move, or values between them."""
         plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
+        plan(self, op)
+
+    def gather(self, op: nn.GatherOp) -> None:
+        """Elements that move, by constant places or by those that another layer gives."""
+        plan = plan_gather if isinstance(op.indices.owner, nn.WeightOp) else plan_lookup
         plan(self, op)
 
 

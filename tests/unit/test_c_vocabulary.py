@@ -153,6 +153,9 @@ KERNELS: list[tuple[str, tuple[str, ...]]] = [
     ("[1, 9]", ("c = batch_norm(conv2d(x, channels = 4, kernel = 3, padding = 1))",
                 "p = avg_pool(max_pool(clip(c, low = 0, high = 6), kernel = 2), kernel = 3)",
                 "return softmax(dense(flatten(p), units = 9))")),
+    ("[1, 4]", ("a = add(reduce_sum(x, axes = [2, 3]), reduce_mean(x, axes = [2, 3]))",
+                "b = mul(reduce_max(x, axes = [2, 3]), reduce_min(x, axes = [2, 3]))",
+                "return log_softmax(add(add(a, b), reduce_product(x, axes = [2, 3])))")),
 ]  # fmt: skip
 """What the C target computes: a result shape, and statements on `x`."""
 
@@ -161,7 +164,8 @@ def test_every_layer_has_a_kernel():
     """In these tests, that is: no layer falls through unseen."""
     called = {name for _, lines in KERNELS for line in lines for name in re.findall(r"(\w+)\(", line)}
     functions = {*FUNCTIONS, "cast", "constant"}  # those of test_c_pointwise
-    assert called | functions | {"argmax", "gather", "max_pool_indices"} == set(universe().layers)
+    quantized = {"dequantize", "quantize", "requantize", "rescale", "sum_pool", "view", "widen"}  # of test_c_reference
+    assert called | functions | quantized | {"argmax", "gather", "max_pool_indices"} == set(universe().layers)
 
 
 @pytest.mark.parametrize(("result", "statements"), KERNELS)
