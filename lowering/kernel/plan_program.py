@@ -29,7 +29,7 @@ from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.geometry import LANES, Geometry, Origin, Pooled
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.join_residuals import join_residuals
-from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
+from hapir.lowering.kernel.narrow_relayouts import drop_unread_relayouts, narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_contractions import (
     is_computed,
@@ -79,6 +79,7 @@ class _Planner:
         self.network, self.weights = network, weights
         self.draft = Draft(loaded=loaded)
         self.values: dict[SSAValue, Value] = {}
+        self.twins: dict[int, int] = {}  # the buffers that hold the same map in two orders
         self.layer: str | None = None
         self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
@@ -121,6 +122,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        drop_unread_relayouts(self.draft)
         narrow_relayouts(self.draft)
         join_residuals(self.draft)
         write_frames(self.draft)
@@ -166,15 +168,18 @@ class _Planner:
         return value if value.order is None else self.relayout(value, at, channels_last=False)
 
     def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
-        """The same map in the other order."""
+        """The same map in the other order: where it was moved from there, as it lay before."""
         order = value.order or map_order(value.shape)
         assert order is not None
+        if value.buffer in self.twins:
+            return replace(value, buffer=self.twins[value.buffer], order=order if channels_last else None, step=None)
         c, h, w = order
         old = self.draft.buffers[value.buffer]
         buffer = self.draft.buffer(old.ctype, old.length)
         words = "to channels-last" if channels_last else "to channels-first"
         step = Relayout(self.origin(at, words), buffer, (), value.buffer, value.shape[0], c, h * w, channels_last)
         self.draft.add(step)
+        self.twins[buffer], self.twins[value.buffer] = value.buffer, buffer
         return replace(value, buffer=buffer, order=order if channels_last else None, step=None)
 
     def set(self, v: SSAValue, buffer: int, bounds: tuple[int, int] | None, step: int | None) -> None:
