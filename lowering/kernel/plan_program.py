@@ -45,6 +45,7 @@ from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_near
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
+from hapir.lowering.kernel.plan_reductions import REDUCTION_PLANS
 from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -57,7 +58,7 @@ from hapir.lowering.kernel.plan_stages import (
 )
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
-from hapir.lowering.kernel.steps import Argmax, Concat, Convolution, Elementwise, Operand, Pool, Relayout, Softmax, Step
+from hapir.lowering.kernel.steps import Concat, Convolution, Elementwise, Operand, Pool, Relayout
 from hapir.weights import WeightStore
 
 SUMS_RING = 1 << 15
@@ -100,15 +101,15 @@ class _Planner:
             nn.CastOp: partial(plan_cast, self),
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
-            nn.SoftmaxOp: self.rows,
-            nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
             **{
                 kind: partial(plan, self)
-                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+                for kind, plan in (
+                    LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS | REDUCTION_PLANS
+                ).items()
             },
         }
 
@@ -403,17 +404,6 @@ class _Planner:
         """Elements that move, or values between them."""
         plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
         plan(self, op)
-
-    def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
-        """softmax and argmax along axis 1 of N C."""
-        x = self.plain(op.x, op)
-        buffer = self.target(op.result, op)
-        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.x))}")
-        n, c = shape_of(op.x)
-        kind: type[Step] = Softmax if isinstance(op, nn.SoftmaxOp) else Argmax
-        self.draft.add(kind(origin, buffer, (), x.buffer, n, c))  # pyright: ignore[reportCallIssue]  # both take these
-        bounds = (0, c - 1) if isinstance(op, nn.ArgmaxOp) else None
-        self.set(op.result, buffer, bounds, None)
 
 
 def _read_by_dense(user: Operation, index: int) -> bool:
