@@ -42,7 +42,7 @@ from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_indices import plan_indices
 from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
-from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_moves import Order, map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
 from hapir.lowering.kernel.plan_reductions import REDUCTION_PLANS
@@ -80,7 +80,8 @@ class _Planner:
         self.network, self.weights = network, weights
         self.draft = Draft(loaded=loaded)
         self.values: dict[SSAValue, Value] = {}
-        self.twins: dict[int, int] = {}  # the buffers that hold the same map in two orders
+        # for a buffer that holds N maps of C, H, W in one order, the one that holds them in the other
+        self.twins: dict[tuple[int, int, Order], int] = {}
         self.layer: str | None = None
         self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
@@ -172,15 +173,16 @@ class _Planner:
         """The same map in the other order: where it was moved from there, as it lay before."""
         order = value.order or map_order(value.shape)
         assert order is not None
-        if value.buffer in self.twins:
-            return replace(value, buffer=self.twins[value.buffer], order=order if channels_last else None, step=None)
-        c, h, w = order
+        n, (c, h, w) = value.shape[0], order
+        twin = self.twins.get((value.buffer, n, order))
+        if twin is not None:
+            return replace(value, buffer=twin, order=order if channels_last else None, step=None)
         old = self.draft.buffers[value.buffer]
         buffer = self.draft.buffer(old.ctype, old.length)
         words = "to channels-last" if channels_last else "to channels-first"
-        step = Relayout(self.origin(at, words), buffer, (), value.buffer, value.shape[0], c, h * w, channels_last)
+        step = Relayout(self.origin(at, words), buffer, (), value.buffer, n, c, h * w, channels_last)
         self.draft.add(step)
-        self.twins[buffer], self.twins[value.buffer] = value.buffer, buffer
+        self.twins[buffer, n, order], self.twins[value.buffer, n, order] = value.buffer, buffer
         return replace(value, buffer=buffer, order=order if channels_last else None, step=None)
 
     def set(self, v: SSAValue, buffer: int, bounds: tuple[int, int] | None, step: int | None) -> None:
@@ -215,7 +217,7 @@ class _Planner:
         value = self.value(v, at)
         if value.order is not None:
             value = self.relayout(value, at, channels_last=False)
-        elif self.draft.buffers[value.buffer].home != "arena":
+        if self.draft.buffers[value.buffer].home != "arena":
             copy = self.target(v, at)
             operand = Operand(value.buffer)
             length = prod(value.shape)
