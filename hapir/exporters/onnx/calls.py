@@ -168,6 +168,10 @@ class Builder:
             found = self._names[value] = self._parameter(value.owner)
         return found
 
+    def give_up(self, value: SSAValue) -> None:
+        """A value that is not said: what reads it is written on, so that all that is wrong is found."""
+        self._names[value] = self._made[value, "reals"] = self._made[value, "codes"] = "unsaid"
+
     def put_later(self, value: SSAValue, make: Callable[[], str]) -> None:
         """What `make` gives carries a value, and it is called when that is asked for."""
         self._later[value] = make
@@ -346,7 +350,9 @@ class Call:
 
 Writer = Callable[[Call], None]
 
-FAMILIES = ("elementwise", "pointwise", "layout", "products", "pools", "norms", "recurrent", "conversions")
+FAMILIES = (
+    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "recurrent", "conversions"),
+)
 """The files that register writers."""
 
 _WRITERS: dict[type[Operation], Writer] = {}

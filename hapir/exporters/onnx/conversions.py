@@ -8,7 +8,6 @@ integers and doubles, see `exact`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -215,34 +214,42 @@ def _quantize_linear(call: Call, reals: str, output: str, element: AffineType, r
 
 
 def _quant(call: Call, reals: str, output: str, element: AffineType, rounding: Rounding) -> None:
-    parameters = quant_parameters(call.builder, f"{call.layer}/quant", np.asarray(element.scale.data), element)
-    attributes = quant_attributes(element, rounding)
-    names = [reals, *parameters]
-    call.builder.node("Quant", names, [output], name=f"{call.layer}/quant", domain=QONNX, at=call.op, **attributes)
+    scale = np.asarray(element.scale.data)
+    quant(call, f"{call.layer}/quant", reals, output, scale, element, rounding)
 
 
-def quant_parameters(builder: Builder, stem: str, scale: Array, element: Attribute) -> Sequence[str]:
-    """The inputs of Quant after the first: scale, zero point and bit width."""
-    zero_point = element.zero_point.data if isinstance(element, AffineType) else 0
-    values = (("scale", scale), ("zero_point", zero_point), ("bits", _quant_bits(element)))
-    return [builder.array(f"{stem}/{suffix}", np.asarray(value, np.float32)) for suffix, value in values]
+def quant(
+    call: Call,
+    name: str,
+    reals: str,
+    output: str,
+    scale: Array,
+    element: Attribute,
+    rounding: Rounding = Rounding.half_even,
+) -> None:
+    """The node of QONNX that makes codes of an element type of reals, under a scale that broadcasts.
 
-
-def _quant_bits(element: Attribute) -> int:
-    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
-    return 2 if isinstance(codes, TernaryType) else code_bits(element)
-
-
-def quant_attributes(element: Attribute, rounding: Rounding = Rounding.half_even) -> dict[str, Any]:
-    """The attributes of Quant; ternary codes are 2 bits without the lowest number."""
-    storage = storage_of(element)
+    Ternary codes are 2 bits without the lowest number. Bipolar codes of one bit are BipolarQuant; more bits are the
+    numbers `2c - (2^W - 1)`, so unsigned codes c under twice the scale and a zero point between two of them.
+    """
+    codes, storage = num.codes_of(element), storage_of(element)
     assert storage is not None
-    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
-    return {
-        "signed": int(is_signed(storage)),
+    zero_point = float(num.zero_point_of(element))
+    bits, signed = code_bits(element), int(is_signed(storage))
+    if isinstance(codes, BipolarType):
+        if bits == 1:
+            factor = call.builder.array(f"{name}/scale", scale.astype(np.float32))
+            call.builder.node("BipolarQuant", [reals, factor], [output], name=name, domain=QONNX, at=call.op)
+            return
+        scale, zero_point, signed = 2 * scale, (2**bits - 1) / 2, 0
+    values = (("scale", scale), ("zero_point", zero_point), ("bits", bits))
+    parameters = [call.builder.array(f"{name}/{suffix}", np.asarray(v, np.float32)) for suffix, v in values]
+    attributes = {
+        "signed": signed,
         "narrow": int(isinstance(codes, TernaryType)),
         "rounding_mode": QUANT_ROUNDING[rounding],
     }
+    call.builder.node("Quant", [reals, *parameters], [output], name=name, domain=QONNX, at=call.op, **attributes)
 
 
 # --- the ops ----------------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import integers
 from hapir.exporters.onnx.calls import Call, Unsayable, writes
 from hapir.exporters.onnx.elementwise import give_cast
+from hapir.exporters.onnx.pools import AXES_OPSET
 from hapir.exporters.onnx.proto import first_opset
 
 
@@ -27,6 +29,57 @@ def layer_norm(call: Call) -> None:
     call.give("LayerNormalization", *parameters, axis=op.axis.value.data, epsilon=op.epsilon.value.data)
 
 
+@writes(nn.GroupNormOp)
+def group_norm(call: Call) -> None:
+    """GroupNormalization where there is one with a factor per channel; else the pieces that exporters wrote before.
+
+    One group per channel is InstanceNormalization, which has been there always.
+    """
+    op = call.op
+    assert isinstance(op, nn.GroupNormOp)
+    groups, epsilon, shape = op.groups.value.data, op.epsilon.value.data, list(call.shape())
+    if groups == shape[1] and len(shape) > 2:
+        call.give("InstanceNormalization", *(call.x(i) for i in range(3)), epsilon=epsilon)
+        return
+    if call.opset >= GROUP_NORM_OPSET and len(shape) > 2:
+        call.give("GroupNormalization", *(call.x(i) for i in range(3)), epsilon=epsilon, num_groups=groups)
+        return
+    rows = call.node("Reshape", call.x(), call.array("rows", [0, groups, -1]))
+    ones, zeros = (call.array(name, np.full(groups, v), np.float32) for name, v in (("ones", 1), ("zeros", 0)))
+    normal = call.node("InstanceNormalization", rows, ones, zeros, epsilon=epsilon)
+    normal = call.node("Reshape", normal, call.array("shape", [0, *shape[1:]]))
+    per_channel = call.array("channels", [shape[1], *(1 for _ in shape[2:])])
+    gamma, beta = (call.node("Reshape", call.x(i), per_channel) for i in (1, 2))
+    call.give("Add", call.node("Mul", normal, gamma), beta)
+
+
+GROUP_NORM_OPSET = 21
+"""The first where GroupNormalization has a factor per channel."""
+
+
+@writes(nn.RmsNormOp)
+def rms_norm(call: Call) -> None:
+    """RMSNormalization, or its pieces."""
+    op = call.op
+    assert isinstance(op, nn.RmsNormOp)
+    axis, epsilon = op.axis.value.data, op.epsilon.value.data
+    if call.opset >= first_opset("RMSNormalization"):
+        call.give("RMSNormalization", call.x(0), call.x(1), axis=axis, epsilon=epsilon)
+        return
+    axes = list(range(axis, len(call.shape())))
+    squares = call.node("Mul", call.x(), call.x())
+    mean = reduced(call, "ReduceMean", squares, axes)
+    root = call.node("Sqrt", call.node("Add", mean, call.array("epsilon", epsilon, np.float32)))
+    call.give("Mul", call.node("Div", call.x(), root), call.x(1))
+
+
+def reduced(call: Call, kind: str, x: str, axes: list[int]) -> str:
+    """A reduction that keeps its axes; they are an input from opset 18 on."""
+    if call.opset >= AXES_OPSET:
+        return call.node(kind, x, call.array("axes", axes), keepdims=1)
+    return call.node(kind, x, axes=axes, keepdims=1)
+
+
 @writes(nn.LocalResponseNormOp)
 def local_response_norm(call: Call) -> None:
     op = call.op
@@ -37,13 +90,47 @@ def local_response_norm(call: Call) -> None:
 
 @writes(nn.SoftmaxOp)
 def softmax(call: Call) -> None:
-    call.give("Softmax", call.x(), axis=1)
+    assert isinstance(call.op, nn.SoftmaxOp)
+    call.give("Softmax", call.x(), axis=call.op.along)
+
+
+@writes(nn.LogSoftmaxOp)
+def log_softmax(call: Call) -> None:
+    assert isinstance(call.op, nn.LogSoftmaxOp)
+    call.give("LogSoftmax", call.x(), axis=call.op.along)
+
+
+_REDUCTIONS = {
+    "sum": "ReduceSum",
+    "mean": "ReduceMean",
+    "max": "ReduceMax",
+    "min": "ReduceMin",
+    "product": "ReduceProd",
+}
+_AXES_AS_INPUT = 18
+"""The opset from which all reductions take their axes as an input; sums do so in every opset that is written."""
+
+
+@writes(nn.ReduceOp)
+def reduction(call: Call) -> None:
+    op = call.op
+    assert isinstance(op, nn.ReduceOp)
+    axes, kind, keep = list(integers(op.axes)), _REDUCTIONS[op.function.data], int(op.keep is not None)
+    if not axes:
+        call.give("Identity", call.x())
+    elif kind == "ReduceSum" or call.opset >= _AXES_AS_INPUT:
+        call.give(kind, call.x(), call.array("axes", axes, np.int64), keepdims=keep)
+    else:
+        call.give(kind, call.x(), axes=axes, keepdims=keep)
 
 
 @writes(nn.ArgmaxOp)
 def argmax(call: Call) -> None:
     """ArgMax gives int64, hapir's is si32."""
+    op = call.op
+    assert isinstance(op, nn.ArgmaxOp)
     x = call.x()
     if not call.builder.carried_as_reals(call.operand(0)) and call.carried(0.0).dtype.itemsize == 2:
         x = call.cast(x, np.int32)
-    give_cast(call, call.node("ArgMax", x, axis=1, keepdims=0), np.dtype(np.int32))
+    which = {"keepdims": int(op.keep is not None), "select_last_index": int(op.last is not None)}
+    give_cast(call, call.node("ArgMax", x, axis=op.along, **which), np.dtype(np.int32))

@@ -20,7 +20,8 @@ from hapir.importers.onnx.fold import Folder, shape_result
 from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.importers.onnx.qdq import integer_form
-from hapir.lowering.network_edits import used_keys
+from hapir.lowering.canonical.read_codes import read_codes
+from hapir.lowering.network_edits import erase_dead, used_keys
 from hapir.weights import WeightStore
 
 
@@ -148,14 +149,25 @@ class _Converter:
         live = self._live(folded)
         missing = [m for m in missing if id(m.node) in live]
         untried = [node for node in untried if id(node) in live]
+        returned = [] if missing else self._returned(missing)
         if not missing:
-            returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
             network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
+            read_codes(network)
             network.set_result_types()
             self._drop_unused(module)
             layers = {name: node for name, node in layers.items() if id(node) in live}
         return Converted(module, self._weights, tuple(missing), layers, tuple(untried))
+
+    def _returned(self, missing: list[Missing]) -> list[SSAValue]:
+        """The values of the outputs; those that are constants which cannot be stored are added to `missing`."""
+        returned: list[SSAValue] = []
+        for name in self._graph.outputs:
+            try:
+                returned.append(self.tensor(name))
+            except Unsupported as error:
+                missing.append(Missing(GraphNode("Constant", ONNX, name, (), (name,), {}), error.reason, error.nearest))
+        return returned
 
     # --- what need not be computed ------------------------------------------------------------------------------------
 
@@ -187,10 +199,7 @@ class _Converter:
 
     def _drop_unused(self, module: ModuleOp) -> None:
         """Erase ops whose results nothing reads, and their arrays."""
-        for op in reversed(list(self._network.body.block.ops)):
-            if not isinstance(op, ReturnOp) and not any(result.uses for result in op.results):
-                op.detach()
-                op.erase()
+        erase_dead(self._network)
         self._weights.retain(used_keys(module))
 
     # --- what calls ask -----------------------------------------------------------------------------------------------
