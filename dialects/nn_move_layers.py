@@ -35,7 +35,7 @@ class Slice(LayerDefinition):
     `size`: how many elements are taken, per axis; else all up to the end.
     `step`: how far the next element is, per axis; below 0 they go backwards.
 
-    Example: `s = slice(x, axis = [2, 3], start = 1, size = 6)`
+    Example: `s = slice(x, axis = [2, 3], start = 1, size = 4)`
     """
 
     axis: Numbers = 1

@@ -322,17 +322,3 @@ def from_axis(x: Shape, parameters: Sequence[Shape], axis: int, what: str) -> Sh
         if p != x[axis:]:
             raise ShapeError(f"{what} over {text(x[axis:])} got a parameter of shape {text(p)}")
     return x
-
-
-def argmax(x: Shape) -> Shape:
-    """x N C -> N: the index of the largest value along axis 1; the lowest index wins a tie."""
-    if len(x) != 2:
-        raise ShapeError(f"argmax needs a matrix N x C, got shape {text(x)}")
-    return (x[0],)
-
-
-def softmax(x: Shape) -> Shape:
-    """x N C -> N C, along axis 1."""
-    if len(x) != 2:
-        raise ShapeError(f"softmax needs a matrix N x C, got shape {text(x)}")
-    return x

@@ -31,12 +31,21 @@ from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_
 from hapir.lowering.kernel.join_residuals import join_residuals
 from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
+from hapir.lowering.kernel.plan_contractions import (
+    is_computed,
+    plan_batch_norm,
+    plan_convolution,
+    plan_matmul,
+    plan_rows,
+)
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
+from hapir.lowering.kernel.plan_indices import plan_indices
 from hapir.lowering.kernel.plan_kernel import plan_kernel
 from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
+from hapir.lowering.kernel.plan_reductions import REDUCTION_PLANS
 from hapir.lowering.kernel.plan_resample import RESAMPLE_PLANS
 from hapir.lowering.kernel.plan_stages import (
     POINTWISE,
@@ -49,7 +58,7 @@ from hapir.lowering.kernel.plan_stages import (
 )
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
-from hapir.lowering.kernel.steps import Argmax, Concat, Convolution, Elementwise, Operand, Pool, Relayout, Softmax, Step
+from hapir.lowering.kernel.steps import Concat, Convolution, Elementwise, Operand, Pool, Relayout
 from hapir.weights import WeightStore
 
 SUMS_RING = 1 << 15
@@ -77,7 +86,9 @@ class _Planner:
             nn.Conv2dOp: self.product,
             nn.Conv1dOp: self.product,
             nn.DenseOp: self.product,
+            nn.MatmulOp: partial(plan_matmul, self),
             nn.MaxPoolOp: self.pool,
+            nn.MaxPoolIndicesOp: partial(plan_indices, self),
             nn.AvgPoolOp: self.pool,
             nn.SumPoolOp: self.pool,
             nn.GlobalAvgPoolOp: self.pool,
@@ -89,15 +100,15 @@ class _Planner:
             nn.CastOp: partial(plan_cast, self),
             nn.ConcatOp: self.concat,
             nn.FlattenOp: self.flatten,
-            nn.SoftmaxOp: self.rows,
-            nn.ArgmaxOp: self.rows,
             dataflow.LayerOp: self.group,
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
             **{
                 kind: partial(plan, self)
-                for kind, plan in (LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS).items()
+                for kind, plan in (
+                    LAYOUT_PLANS | FLOAT_PLANS | RECURRENT_PLANS | RESAMPLE_PLANS | REDUCTION_PLANS
+                ).items()
             },
         }
 
@@ -220,7 +231,11 @@ class _Planner:
     # Ops
 
     def product(self, op: nn.ProductOp) -> None:
-        """Convolutions and dense."""
+        """Convolutions and dense; what the network computes for weights is read by loops."""
+        if is_computed(op):
+            plan = plan_convolution if isinstance(op, nn.ConvolutionOp) else plan_rows
+            plan(self, op)  # pyright: ignore[reportArgumentType]  # products are convolutions or dense
+            return
         x = self.value(op.x, op)
         words = f"{op.name.split('.')[-1]} {text(shape_of(op.x))} -> {text(shape_of(op.result))}"
         if isinstance(op, nn.ConvolutionOp):
@@ -232,6 +247,9 @@ class _Planner:
 
     def pointwise(self, op: Operation) -> None:
         """One operand: a stage of the step that makes it, or a step of its own."""
+        if isinstance(op, nn.BatchNormOp) and not all(isinstance(v.owner, nn.WeightOp) for v in op.operands[1:]):
+            plan_batch_norm(self, op)
+            return
         v, result = activation_of(op), op.results[0]
         x = self.value(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
@@ -381,17 +399,6 @@ class _Planner:
         """Elements that move, or values between them."""
         plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
         plan(self, op)
-
-    def rows(self, op: nn.SoftmaxOp | nn.ArgmaxOp) -> None:
-        """softmax and argmax along axis 1 of N C."""
-        x = self.plain(op.x, op)
-        buffer = self.target(op.result, op)
-        origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(op.x))}")
-        n, c = shape_of(op.x)
-        kind: type[Step] = Softmax if isinstance(op, nn.SoftmaxOp) else Argmax
-        self.draft.add(kind(origin, buffer, (), x.buffer, n, c))  # pyright: ignore[reportCallIssue]  # both take these
-        bounds = (0, c - 1) if isinstance(op, nn.ArgmaxOp) else None
-        self.set(op.result, buffer, bounds, None)
 
 
 def _read_by_dense(user: Operation, index: int) -> bool:

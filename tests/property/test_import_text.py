@@ -221,13 +221,6 @@ network sample(image: f32[1, 3, 4, 4]) -> (y: f32[1, 4, 4, 4]) {
     assert_computes_the_same(sample, written)
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_networks_of_the_repository_read_back(path: Path):
-    for network in networks_of(path).values():
-        written = network_text(network)  # which compares what it reads back
-        assert_names_are_told(network, written)
-
-
 MOST_LINES = {
     "resnet50": 75,
     "resnet152": 75,
@@ -236,11 +229,15 @@ MOST_LINES = {
     "vgg16": 45,
     "squeezenet_1_1": 40,
     "googlenet": 130,
+    "googlenet_bn": 140,
     "lstm_timit": 20,
 }
+"""Lines of networks that people know; written by hand, with blocks of a file of their own, they have 20 to 60."""
 
 
-@pytest.mark.parametrize("name", MOST_LINES)
-def test_known_networks_stay_short(name: str):
-    (network,) = networks_of(ROOT / f"targets/networks/{name}.hap").values()
-    assert len(network_text(network).text.splitlines()) <= MOST_LINES[name]
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_networks_of_the_repository_read_back(path: Path):
+    for name, network in networks_of(path).items():
+        written = network_text(network)  # which compares what it reads back
+        assert_names_are_told(network, written)
+        assert len(written.text.splitlines()) <= MOST_LINES.get(name, 90)

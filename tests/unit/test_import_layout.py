@@ -276,8 +276,11 @@ def test_sampling(data: st.DataObject, sizes: list[int], mode: str, kind: str, b
     ("mode", "kind", "near", "new", "op"),
     [
         ("nearest", "asymmetric", "floor", (8, 4), "nn.resize"),
-        ("nearest", "asymmetric", "floor", (7, 4), "nn.resample"),
-        ("nearest", "half_pixel", "round_prefer_floor", (8, 4), "nn.resample"),
+        ("nearest", "asymmetric", "floor", (2, 7), "nn.resize"),
+        ("nearest", "half_pixel", "round_prefer_floor", (8, 12), "nn.resize"),
+        ("nearest", "half_pixel", "ceil", (8, 4), "nn.resample"),
+        ("nearest", "align_corners", "round_prefer_floor", (8, 4), "nn.resize"),
+        ("nearest", "align_corners", "round_prefer_floor", (10, 4), "nn.resample"),
         ("linear", "half_pixel", "floor", (7, 9), "nn.resize"),
         ("linear", "align_corners", "floor", (7, 9), "nn.resize"),
         ("linear", "align_corners", "floor", (1, 9), "nn.resample"),

@@ -23,7 +23,10 @@ from hapir.spec.options import read_options
 from hapir.spec.parse import parse
 
 TYPES = (
-    *(TensorType(f32, shape) for shape in ((1, 4, 6, 6), (1, 4, 6), (1, 4), (1, 4, 4), (1, 256), (4,), ())),
+    *(
+        TensorType(f32, shape)
+        for shape in ((1, 4, 6, 6), (1, 4, 6), (1, 4), (1, 4, 4), (1, 256), (4,), (), (1, 4, 9, 9))
+    ),
     *(TensorType(element, (1, 4)) for element in (unsigned(1), signed(32), unsigned(8))),
     *(TensorType(element, (1, 4, 6, 6)) for element in (signed(8), unsigned(8), signed(32), unsigned(1))),
 )
@@ -102,14 +105,14 @@ def test_options_are_written_as_short_as_they_can_be():
 
 
 def test_an_op_that_no_statement_makes_is_reported():
-    network = nn.NetworkOp("one", [("x", TensorType(f32, (1, 4))), ("w", TensorType(f32, (3, 4)))], [])
-    x, w = network.body.block.args
-    op = nn.DenseOp(x, w, None, layer="f1")
-    network.body.block.add_ops([op, nn.ReturnOp([op.result])])
+    network = nn.NetworkOp("one", [("x", TensorType(f32, (1, 2, 4, 4)))], [])
+    index = nn.WeightOp("taps.index", TensorType(signed(32), (2,)))
+    op = nn.GatherTapsOp(network.body.block.args[0], index.result, window=Window((2, 2)), layer="taps")
+    network.body.block.add_ops([index, op, nn.ReturnOp([op.result])])
     with pytest.raises(HapirError) as raised:
         network_text(network)
     assert [d.code for d in raised.value.diagnostics] == ["HAP0970"]
-    assert "`f1` (nn.dense)" in raised.value.diagnostics[0].message
+    assert "`taps` (nn.gather_taps)" in raised.value.diagnostics[0].message
 
 
 def test_a_negative_zero_is_refused_as_it_would_not_read_back():

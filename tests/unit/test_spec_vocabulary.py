@@ -16,6 +16,7 @@ from hapir.registry import make_context, universe
 from hapir.report.summary import summarize
 from hapir.spec import build_module, load_spec_text
 from tests.unit.test_spec_build import SPEC as FIRST
+from tests.unit.test_spec_functions import REDUCTIONS
 
 SPEC = """hap 1
 
@@ -167,7 +168,7 @@ def test_every_layer_statement_is_built_here_or_there():
     }
     # the 1-D pools build the ops of the others; indices, no floats, are tested with the pools
     others = {"max_pool1d", "avg_pool1d", "max_pool_indices"}
-    functions = {*FUNCTIONS, "cast", "constant"}  # those of test_spec_functions
+    functions = {*FUNCTIONS, *REDUCTIONS, "cast", "constant"}  # those of test_spec_functions
     # those of quantized networks are in test_spec_quantized
     quantized = {name for name, layer in universe().layers.items() if layer().__module__ == "hapir.dialects.num_layers"}
     assert built | others | functions | quantized | {"gather"} == set(universe().layers)

@@ -125,13 +125,13 @@ class _Rewrite:
         self._constants[name] = array
         self._types[name] = ValueType(array.dtype, array.shape, bits)
 
-    def _new(self, stem: str, array: Array) -> str:
+    def _new(self, stem: str, array: Array, bits: int | None = None) -> str:
         """A new constant with a name like this one."""
         name, n = stem, 1
         while name in self._constants or name in self._types or name in self._producers:
             n += 1
             name = f"{stem}_{n}"
-        self._define(name, array, None)
+        self._define(name, array, bits)
         return name
 
     # --- fusing -------------------------------------------------------------------------------------------------------
@@ -184,18 +184,25 @@ class _Rewrite:
     def _codes_of(self, codes: _Codes, *, per_tensor: bool) -> _Codes | None:
         """The same codes, with a zero point, where scale and zero point are constant and, if asked, one number each."""
         scale, zero_point = self._constants.get(codes.scale), self._constants.get(codes.zero_point)
-        type_ = self._types.get(codes.name)
-        if scale is None or (codes.zero_point and zero_point is None) or type_ is None:
-            return None
-        if not (np.isfinite(scale) & (scale > 0)).all():
+        if scale is None or (codes.zero_point and zero_point is None) or not (np.isfinite(scale) & (scale > 0)).all():
             return None
         if zero_point is None:
-            zeros = np.zeros(scale.shape, type_.dtype)
-            codes = replace(codes, zero_point=self._new(f"{codes.scale}_zero", zeros))
-            zero_point = zeros
-            if type_.bits:
-                self._define(codes.zero_point, zeros, type_.bits)
+            type_ = self._type_of(codes.name)
+            if type_ is None:
+                return None
+            zero_point = np.zeros(scale.shape, type_.dtype)
+            codes = replace(codes, zero_point=self._new(f"{codes.scale}_zero", zero_point, type_.bits))
         return None if per_tensor and (scale.size != 1 or zero_point.size != 1) else codes
+
+    def _type_of(self, name: str) -> ValueType | None:
+        """The type of a tensor of codes, as far as it is known without computing shapes."""
+        node = self._producers.get(name)
+        if node is None:
+            return self._types.get(name)
+        if node.op != "QuantizeLinear" or _integer(node, "output_dtype", 0):
+            return None
+        zero_point = node.inputs[2] if len(node.inputs) > 2 else ""
+        return self._types.get(zero_point) if zero_point else ValueType(np.dtype(np.uint8), None)
 
     def _weights(self, name: str, filters: int) -> _Codes | None:
         """Constant codes with one scale, or one per index of the axis that counts filters."""
@@ -289,12 +296,9 @@ class _Rewrite:
             return None
         inputs = [x.name, x.scale, x.zero_point, w.name, w.scale, w.zero_point]
         if len(node.inputs) > 2 and node.inputs[2]:
-            type_ = self._types.get(node.inputs[2])
-            outputs = self._constants[w.name].shape[1 - turned]
-            if type_ is None or type_.shape not in ((outputs,), (1, outputs)):
-                return None
             bias = self._bias(node.inputs[2], x, w, y.name, beta)
-            if bias is None:
+            outputs = self._constants[w.name].shape[1 - turned]
+            if bias is None or self._constants[bias].size != outputs:
                 return None
             inputs.append(bias)
         else:
@@ -313,7 +317,7 @@ class _Rewrite:
 
     def _global_average_pool(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._dequantized(node.inputs[0], per_tensor=True)
-        if x is None or self._types[x.name].dtype != self._types[y.name].dtype:
+        if x is None or self._constants[x.zero_point].dtype != self._constants[y.zero_point].dtype:
             return None
         inputs = (x.name, x.scale, x.zero_point, y.scale, y.zero_point)
         return GraphNode("QLinearGlobalAveragePool", MICROSOFT, node.name, inputs, (y.name,), {})
