@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
@@ -13,18 +16,40 @@ from hapir.importers.onnx.ops_elementwise import shortest
 from hapir.importers.onnx.ops_products import given
 
 
+def _number(call: Call, value: float) -> SSAValue:
+    return call.add(nn.FillOp(shortest(value), f32))
+
+
 def _epsilon(call: Call, default: float = 1e-5) -> float:
     return shortest(call.real("epsilon", default))
 
 
 @handles("BatchNormalization")
-def batch_normalization(call: Call) -> SSAValue:
-    """By stored means and variances, per channel."""
+def batch_normalization(call: Call) -> list[SSAValue]:
+    """By stored means and variances, per channel; in training mode by those of the batch, which join the stored."""
     if call.opset < 9 and not call.integer("spatial", 1):
         raise Unsupported("it normalizes each place on its own (`spatial = 0`)", "per channel: spatial = 1")
     suffixes = ("gamma", "beta", "mean", "variance")
-    parameters = [given(call, i, suffix) for i, suffix in enumerate(suffixes, 1)]
-    return call.add(nn.BatchNormOp(call.tensor(0), *parameters, epsilon=_epsilon(call), layer=call.layer))
+    if call.opset < 14 and call.wants(1):
+        raise Unsupported("it is in training mode", "the first output alone, or opset 14")
+    if not call.integer("training_mode"):
+        parameters = [given(call, i, suffix) for i, suffix in enumerate(suffixes, 1)]
+        return [call.add(nn.BatchNormOp(call.tensor(0), *parameters, epsilon=_epsilon(call), layer=call.layer))]
+    x = call.tensor(0)
+    moments = _moments(call, x, [0, *range(2, len(shape_of(x)))], keep=False)
+    factors = [given(call, i, suffix) for i, suffix in ((1, "gamma"), (2, "beta"))]
+    y = call.add(nn.BatchNormOp(x, *factors, *moments, epsilon=_epsilon(call), layer=call.layer))
+    kept = call.real("momentum", 0.9)
+    stored = ((3, "mean"), (4, "variance"))
+    running = [_running(call, i, suffix, new, kept) for (i, suffix), new in zip(stored, moments, strict=True)]
+    return [y, *running]
+
+
+def _running(call: Call, index: int, suffix: str, new: SSAValue, kept: float) -> SSAValue:
+    """A stored number and one of the batch joined."""
+    old = call.add(nn.MulOp(given(call, index, suffix), _number(call, kept), layer=call.sub(f"{suffix}_old")))
+    share = call.add(nn.MulOp(new, _number(call, 1 - kept), layer=call.sub(f"{suffix}_new")))
+    return call.add(nn.AddOp(old, share, layer=call.sub(f"{suffix}_running")))
 
 
 @handles("InstanceNormalization")
@@ -80,7 +105,21 @@ def layer_normalization(call: Call) -> list[SSAValue | None]:
     gamma = _from_axis(call, 1, "gamma", shape)
     beta = _from_axis(call, 2, "beta", shape) if call.has(2) else call.parameter("beta", np.zeros(shape, np.float32))
     y = call.add(nn.LayerNormOp(x, gamma, beta, axis=axis, epsilon=_epsilon(call), layer=call.layer))
-    return [y]
+    if not (call.wants(1) or call.wants(2)):
+        return [y]
+    mean, variance = _moments(call, x, range(axis, len(shape_of(x))), keep=True)
+    above = call.add(nn.AddOp(variance, _number(call, _epsilon(call)), layer=call.sub("above")))
+    root = call.add(nn.PointwiseOp("sqrt", [above], layer=call.sub("root")))
+    return [y, mean, call.add(nn.PointwiseOp("reciprocal", [root], layer=call.sub("inverse")))]
+
+
+def _moments(call: Call, x: SSAValue, axes: Sequence[int], *, keep: bool) -> tuple[SSAValue, SSAValue]:
+    """The mean along axes and the mean square of what lies beside it."""
+    mean = call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("mean")))
+    beside = call.add(nn.SubOp(x, mean, layer=call.sub("beside")))
+    square = call.add(nn.MulOp(beside, beside, layer=call.sub("square")))
+    variance = call.add(nn.ReduceOp("mean", square, axes, keep=keep, layer=call.sub("variance")))
+    return mean if keep else call.add(nn.ReduceOp("mean", x, axes, layer=call.sub("means"))), variance
 
 
 @handles("RMSNormalization", "SimplifiedLayerNormalization")
