@@ -238,8 +238,10 @@ class Linear(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         shape = shape_of(inputs[0])
-        if len(shape) < 2:
-            raise ShapeError(f"linear needs an axis before the last one, got shape {text(shape)}")
+        if len(shape) < 3:
+            raise ShapeError(
+                f"linear needs steps N x T x C or more axes, got shape {text(shape)}: dense takes a matrix N x C"
+            )
         weight = parameter("weight", (self.units, shape[-1]))
         bias = parameter("bias", (self.units,)) if self.bias else None
         return nn.LinearOp(inputs[0], weight, bias, layer=layer)

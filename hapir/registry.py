@@ -68,6 +68,7 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),
         "recognize_activations": lazy("lowering.canonical.recognize_activations", "RecognizeActivationsPass"),
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
@@ -236,6 +237,7 @@ HAPIR = HapirUniverse(
     },
     pipelines={
         "finish": lazy("pipelines", "FINISH"),
+        "canonical": lazy("pipelines", "CANONICAL"),
         "float_c": lazy("pipelines", "FLOAT_C"),
         "int8": lazy("pipelines", "INT8"),
         "rtl": lazy("pipelines", "RTL"),
