@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from hapir.cli.main import main
 from hapir.diagnostics import Diagnostic, HapirError
 from hapir.importers.weight_names import Rule, rules_from
 from hapir.importers.weights_map import ImportedWeights, import_weights
@@ -220,6 +222,21 @@ def test_one_bias_of_a_keras_lstm_is_both(tmp_path: Path):
     np.testing.assert_array_equal(found["l.weight_input"], arrays["l/lstm_cell/kernel"].T)
     np.testing.assert_array_equal(found["l.bias_input"], arrays["l/lstm_cell/bias"])
     assert not found["l.bias_hidden"].any()
+
+
+def test_the_command_takes_rules_and_files_of_rules(net: Path, capsys: pytest.CaptureFixture[str]):
+    arrays = {name.replace("layer1.0.", "stem.a1.").replace("dw", "x"): a for name, a in TORCH.items()}
+    source, names = net.parent / "given.safetensors", net.parent / "names.toml"
+    save_file(arrays, source)
+    names.write_text('x = "dw"\n')
+    given = ["import", str(source), "--into", str(net), "--map", "stem.a* = layer*_0", "--map", str(names)]
+    assert main(given) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {net.parent}/net.safetensors: 9 parameters of net, 7 under other")
+    assert main([*given, "-o", str(net.parent / "other.safetensors"), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["sources"]["dw.bias"] == "x.bias"
+    assert main(given) == 1
+    assert "HAP0979" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
