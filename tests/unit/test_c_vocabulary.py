@@ -176,8 +176,9 @@ def test_kernels(result: str, statements: tuple[str, ...]):
 
 def test_results_that_are_inputs_and_maps_that_are_seen_in_two_shapes():
     """Buffers that hold a map in the network's order are read again, by the shape that they were moved in."""
-    built, store = network("(same: f32[1, 4, 6, 6], y: f32[1, 4, 6, 6], z: f32[1, 12, 2, 6])", "a = reshape(x, shape = [12, 2, 6])",
-                           "return x, relu(layer_norm(x)), add(relu(a), layer_norm(a))")  # fmt: skip
+    results = "(same: f32[1, 4, 6, 6], y: f32[1, 4, 6, 6], z: f32[1, 12, 2, 6])"
+    statements = "a = reshape(x, shape = [12, 2, 6])", "return x, relu(layer_norm(x)), add(relu(a), layer_norm(a))"
+    built, store = network(results, *statements)
     check(built, store)
 
 
