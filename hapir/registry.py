@@ -237,6 +237,7 @@ HAPIR = HapirUniverse(
     },
     pipelines={
         "finish": lazy("pipelines", "FINISH"),
+        "canonical": lazy("pipelines", "CANONICAL"),
         "float_c": lazy("pipelines", "FLOAT_C"),
         "int8": lazy("pipelines", "INT8"),
         "rtl": lazy("pipelines", "RTL"),

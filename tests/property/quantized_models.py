@@ -68,8 +68,9 @@ def model(
     constants: Mapping[str, Any],
     *,
     opset: int = 21,
+    domains: Mapping[str, int] | None = None,
 ) -> Model:
-    """A model of nodes; outputs by name with their numpy type and shape."""
+    """A model of nodes; outputs by name with their numpy type and shape, further domains with their versions."""
     graph = helpers.make_graph(
         list(nodes),
         "quantized",
@@ -83,8 +84,9 @@ def model(
         ],
         [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()],
     )
-    domains = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    return Model(helpers.make_model(graph, opset_imports=domains, ir_version=10), dict(inputs))
+    versions = {"": opset, "com.microsoft": 1, **(domains or {})}
+    opsets = [helper.make_opsetid(*pair) for pair in versions.items()]
+    return Model(helpers.make_model(graph, opset_imports=opsets, ir_version=10), dict(inputs))
 
 
 def draw_codes(rng: np.random.Generator, dtype: str, shape: Sequence[int]) -> Array:

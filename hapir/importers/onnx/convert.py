@@ -17,7 +17,7 @@ from hapir.dialects.nn_shapes import ShapeError
 from hapir.dialects.num import element_type, shape_of
 from hapir.importers.names import Unique, layer_names
 from hapir.importers.onnx.fold import Folder, shape_result
-from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
+from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.importers.onnx.qdq import integer_form
 from hapir.lowering.canonical.read_codes import read_codes
@@ -214,6 +214,10 @@ class _Converter:
                 f"{self._names.give(name, 'constant')}.value", array, self.element(name)
             )
         return self._values[name]
+
+    def coded(self, name: str) -> Coded | None:
+        """The codes behind a constant."""
+        return self._graph.coded.get(name)
 
     def element(self, name: str) -> Attribute:
         """The element type of a name."""

@@ -1,7 +1,7 @@
-"""Operators that take elements by constant indices, or put others in their place.
+"""Operators that take elements by their indices, or put others in their place.
 
-`Gather` is a layer of its own, or a slice. The others are computed once on the places of all elements: what they give
-is the constant order in which the elements come.
+`Gather` is a layer of its own, or a slice; its indices may be computed. Those of the others are constant: each is
+computed once on the places of all elements, and what it gives is the order in which the elements come.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from hapir.importers.onnx.ops_layout import EMPTY, cut, reshaped
 
 @handles("Gather")
 def gather(call: Call) -> SSAValue:
-    """Indices at equal distances are a slice."""
-    shape, indices = call.shape(0), call.constant(1).astype(np.int64)
+    """Constant indices at equal distances are a slice."""
+    shape = call.shape(0)
     axis = axis_in(call.integer("axis"), len(shape))
+    if not call.is_constant(1):
+        return call.add(nn.GatherOp(call.tensor(0), call.tensor(1), axis=axis, layer=call.layer))
+    indices = call.constant(1).astype(np.int64)
     if indices.size == 0:
         raise Unsupported("there are no indices", EMPTY)
     _check_range(indices, shape[axis])

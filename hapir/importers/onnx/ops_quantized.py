@@ -5,8 +5,6 @@ Sums become codes by one f32 factor, rounded half to even, as onnxruntime does: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, f32
 from xdsl.ir import SSAValue
@@ -14,10 +12,10 @@ from xdsl.ir import SSAValue
 from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import SI32, element_type, is_float, shape_of, unsigned
+from hapir.importers.onnx.codes import along_axis, spread
 from hapir.importers.onnx.model import Array
 from hapir.importers.onnx.nodes import MICROSOFT, Call, Unsupported, axis_in, handles
 from hapir.importers.onnx.quantized import (
-    along_axis,
     as_codes,
     as_integers,
     bias_sums,
@@ -92,24 +90,6 @@ def _spread(call: Call, index: int) -> SSAValue:
         return call.add(nn.ReshapeOp(value, sizes, axis=0, layer=call.sub(f"spread{index}")))
     array = spread(call.constant(index), shape, axis, block)
     return call.parameter("scale" if index == 1 else "zero_point", array.astype(np.float32))
-
-
-def spread(array: Array, shape: Sequence[int], axis: int, block: int) -> Array:
-    """A scale or zero point so that it broadcasts over a shape; blocks are repeated. Raises Unsupported for others."""
-    if array.size == 1:
-        return array.reshape(())
-    axis = axis_in(axis, len(shape))
-    if block:
-        repeated = np.repeat(array, block, axis)
-        index = tuple(slice(0, size) for size in shape)
-        if array.ndim != len(shape) or repeated[index].shape != tuple(shape):
-            raise Unsupported(
-                f"blocks of {block} along axis {axis} with scales {array.shape} do not fit {tuple(shape)}"
-            )
-        return repeated[index]
-    if array.ndim != 1 or array.size != shape[axis]:
-        raise Unsupported(f"scales of shape {array.shape} do not fit axis {axis} of {tuple(shape)}")
-    return along_axis(array, axis, len(shape))
 
 
 @handles("DequantizeLinear")

@@ -20,13 +20,12 @@ from hapir.dialects.num import (
     code_range,
     dtype_of,
     element_type,
-    integer_range,
     is_float,
     shape_of,
     signed,
     unsigned,
 )
-from hapir.importers.onnx.model import Array
+from hapir.importers.onnx.codes import along_axis, centred
 from hapir.importers.onnx.nodes import Call, Unsupported
 
 Reals = npt.NDArray[np.float32]
@@ -76,30 +75,10 @@ def as_integers(call: Call, value: SSAValue) -> SSAValue:
     return call.add(num.ViewOp(value, element.storage, call.sub("integers")))
 
 
-def centred(array: Array, zero_point: Array) -> tuple[Array, IntegerType]:
-    """Integers less their zero point, exactly, and the narrowest type of 8 bits or more that holds them, signed first.
-
-    uint8 around 128 becomes int8. The zero point broadcasts.
-    """
-    values = array.astype(np.int64) - zero_point.astype(np.int64)
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
-    for codes in (signed(8), unsigned(8), signed(9), signed(16), signed(17)):
-        first, last = integer_range(codes)
-        if first <= low and high <= last:
-            return values.astype(dtype_of(codes)), codes
-    raise Unsupported(f"the weights reach from {low} to {high}", "weights of up to 16 bits")
-
-
 def narrowed(codes: IntegerType, original: Attribute) -> IntegerType:
     """The type of weights that had no zero point: their own where it is narrower than a byte."""
     own = codes_of(original)
     return own if own.width.data < 8 else codes
-
-
-def along_axis(values: Array, axis: int, rank: int) -> Array:
-    """A vector shaped to broadcast along an axis; one number as it is."""
-    flat = values.reshape(-1)
-    return flat if flat.size == 1 else flat.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
 def weight_codes(
