@@ -356,7 +356,8 @@ class Call:
 Writer = Callable[[Call], None]
 
 FAMILIES = (
-    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "recurrent", "conversions"),
+    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "reductions", "recurrent"),
+    "conversions",
 )
 """The files that register writers."""
 
