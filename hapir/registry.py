@@ -57,6 +57,8 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "cancel_transposes": lazy("lowering.canonical.cancel_transposes", "CancelTransposesPass"),
+        "simplify_shapes": lazy("lowering.canonical.simplify_shapes", "SimplifyShapesPass"),
         "recognize_activations": lazy("lowering.canonical.recognize_activations", "RecognizeActivationsPass"),
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),
         "fold_batch_norm": lazy("lowering.compress.fold_batch_norm", "FoldBatchNormPass"),
