@@ -73,7 +73,7 @@ from hapir.dialects.nn_layout import (
     TransposeOp,
 )
 from hapir.dialects.nn_moves import GatherOp, SliceOp, TileOp
-from hapir.dialects.nn_norms import ArgmaxOp, BatchNormOp, LayerNormOp, LocalResponseNormOp, SoftmaxOp
+from hapir.dialects.nn_norms import BatchNormOp, LayerNormOp, LocalResponseNormOp
 from hapir.dialects.nn_op import LayerOp
 from hapir.dialects.nn_pointwise import CastOp, FillOp, PointwiseOp
 from hapir.dialects.nn_pools import (
@@ -97,6 +97,7 @@ from hapir.dialects.nn_products import (
     TransposedConvolutionOp,
 )
 from hapir.dialects.nn_recurrent import GruOp, LstmOp, RecurrentOp, RnnOp
+from hapir.dialects.nn_reductions import ArgmaxOp, LogSoftmaxOp, ReduceOp, SoftmaxOp
 from hapir.dialects.nn_resize import (
     Coordinates,
     CoordinatesAttr,
@@ -117,9 +118,10 @@ __all__ = [
     "AddOp", "ArgmaxOp", "AvgPoolOp", "BatchNormOp", "BinaryOp", "CastOp", "ClipOp", "ConcatOp", "Conv1dOp", "Conv2dOp",
     "ConvolutionOp", "Coordinates", "DenseOp", "FillOp", "FlattenOp", "FloatActivationOp", "GatherOp", "GatherTapsOp",
     "GeluOp", "GlobalAvgPoolOp", "GlobalMaxPoolOp", "GroupNormOp", "GruOp", "HardSigmoidOp", "HardSwishOp",
-    "LayerNormOp", "LayerOp", "LeakyReluOp", "LinearOp", "LocalResponseNormOp", "LstmOp", "MatmulOp",
+    "LayerNormOp", "LayerOp", "LeakyReluOp", "LinearOp", "LocalResponseNormOp", "LogSoftmaxOp", "LstmOp", "MatmulOp",
     "MaxPoolIndicesOp", "MaxPoolOp", "MulOp", "Nearest", "NetworkOp", "Nn", "PadMode", "PadOp", "PointwiseOp",
-    "ProductOp", "RecurrentOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp", "RmsNormOp",
+    "ProductOp", "RecurrentOp", "ReduceOp", "ReluOp", "ResampleOp", "ReshapeOp", "ResizeMode", "ResizeOp", "ReturnOp",
+    "RmsNormOp",
     "RnnOp", "SampleMode", "Sampling", "SigmoidOp", "SignOp", "SiluOp", "SliceOp", "SoftmaxOp", "SplitOp", "SubOp",
     "SumPoolOp", "TanhOp", "TileOp", "TransposeOp", "TransposedConv1dOp", "TransposedConv2dOp",
     "TransposedConvolutionOp", "WeightOp", "WindowAttr",
@@ -335,7 +337,9 @@ Nn = Dialect(
         GroupNormOp,
         RmsNormOp,
         LocalResponseNormOp,
+        ReduceOp,
         SoftmaxOp,
+        LogSoftmaxOp,
         ArgmaxOp,
         LstmOp,
         GruOp,

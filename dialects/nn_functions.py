@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import Float32Type, IntegerType
+from xdsl.dialects.builtin import Float32Type, IntegerType, f32
 from xdsl.ir import Attribute
 
-from hapir.dialects.num_types import unsigned
+from hapir.dialects.num_types import signed, unsigned
 
 BOOLEAN = unsigned(1)
 """0 or 1."""
@@ -73,6 +73,17 @@ def _select(elements: Sequence[Attribute]) -> Attribute:
     return _any(elements[1:])
 
 
+def _bits(elements: Sequence[Attribute]) -> Attribute:
+    _real(elements)
+    return signed(32)
+
+
+def _from_bits(elements: Sequence[Attribute]) -> Attribute:
+    if elements[0] != signed(32):
+        raise ValueError(f"takes si32, got {elements[0]}")
+    return f32
+
+
 def _power(elements: Sequence[Attribute]) -> Attribute:
     base, exponent = elements
     if not (isinstance(base, Float32Type | IntegerType) and isinstance(exponent, Float32Type | IntegerType)):
@@ -130,6 +141,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "signum": _one("-1, 0 or 1: the sign of x", _any),
     "logical_not": _one("1 where x is 0", _logic),
     "bit_not": _one("x with all its bits turned", _whole),
+    # of the bits of one
+    "bits": _one("the 32 bits of x as IEEE 754 holds it, as an integer", _bits),
+    "from_bits": _one("the real number whose 32 bits are those of x", _from_bits),
     # of two
     "div": _two("x / y; of integers truncated towards 0, and 0 where y is 0", _any),
     "floor_mod": _two("what is left of x by y, with the sign of y; of integers 0 where y is 0", _any),

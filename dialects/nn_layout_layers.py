@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.assembly import integers
@@ -194,8 +194,11 @@ class Pad(LayerDefinition):
     def options_of(cls, op: Operation) -> Mapping[str, object]:
         if not isinstance(op, nn.PadOp):
             return {}
-        before, after = integers(op.before), integers(op.after)
-        return {"padding": (*before[2:], *after[2:]), "channels": (before[1], after[1])}
+        before, after = tuple(integers(op.before)), tuple(integers(op.after))
+        if len(before) not in (3, 4) or before[0] or after[0]:
+            return {"before": before if any(before) else None, "after": after}
+        around = {"padding": (*before[2:], *after[2:]), "channels": (before[1], after[1])}
+        return {**around, "before": None, "after": None}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.utils.str_enum import StrEnum
 
 from hapir.dialects import nn
@@ -35,7 +35,7 @@ class Slice(LayerDefinition):
     `size`: how many elements are taken, per axis; else all up to the end.
     `step`: how far the next element is, per axis; below 0 they go backwards.
 
-    Example: `s = slice(x, axis = [2, 3], start = 1, size = 6)`
+    Example: `s = slice(x, axis = [2, 3], start = 1, size = 4)`
     """
 
     axis: Numbers = 1

@@ -1,4 +1,4 @@
-"""The layer statements that normalize, and those that end a network: softmax and argmax."""
+"""The layer statements that normalize."""
 
 from __future__ import annotations
 
@@ -150,25 +150,3 @@ class LocalResponseNorm(LayerDefinition):
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         size, alpha, beta, bias = self.size, self.alpha, self.beta, self.bias
         return nn.LocalResponseNormOp(inputs[0], size=size, alpha=alpha, beta=beta, bias=bias, layer=layer)
-
-
-@dataclass(frozen=True)
-class Softmax(LayerDefinition):
-    """`exp(x) / sum(exp(x))` along axis 1 of N C.
-
-    Example: `return softmax(f1)`
-    """
-
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        return nn.SoftmaxOp(inputs[0], layer=layer)
-
-
-@dataclass(frozen=True)
-class Argmax(LayerDefinition):
-    """Index of the largest value along axis 1 of N C, as `i32[N]`; the lowest index wins a tie.
-
-    Example: `return argmax(f1)`
-    """
-
-    def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
-        return nn.ArgmaxOp(inputs[0], layer=layer)

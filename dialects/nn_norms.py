@@ -1,6 +1,6 @@
-"""Normalizations and the ops that end a network: batch, layer and response norm, softmax, argmax.
+"""Normalizations: batch, layer, instance and response norm.
 
-Invariant: all but argmax work on f32 and keep the shape.
+Invariant: all work on f32 and keep the shape.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from hapir.dialects.assembly import Real
 from hapir.dialects.nn_op import (
     LayerOp,
     UnaryOp,
-    activation_element,
     implied_shape,
     infer_result,
     is_parameter,
     layer_attr,
     need_float,
 )
-from hapir.dialects.num import shape_of, signed
+from hapir.dialects.num import shape_of
 
 
 @irdl_op_definition
@@ -201,31 +200,3 @@ class LocalResponseNormOp(UnaryOp):
             )
         shape = implied_shape(lambda: nn_shapes.per_channel(shape_of(self.x), (), "local_response_norm"))
         return TensorType(f32, shape)
-
-
-@irdl_op_definition
-class SoftmaxOp(UnaryOp):
-    """`exp(x - max) / sum(exp(x - max))` along axis 1 of N C, f32.
-
-    Example: `%y = nn.softmax %x : tensor<1x10xf32> -> tensor<1x10xf32>`
-    """
-
-    name = "nn.softmax"
-
-    def result_type(self) -> Attribute:
-        need_float(self, self.x)
-        return TensorType(f32, implied_shape(lambda: nn_shapes.softmax(shape_of(self.x))))
-
-
-@irdl_op_definition
-class ArgmaxOp(UnaryOp):
-    """Index of the largest value along axis 1 of N C, as si32 of shape N; the lowest index wins a tie.
-
-    Example: `%y = nn.argmax %x : tensor<1x10xf32> -> tensor<1xsi32>`
-    """
-
-    name = "nn.argmax"
-
-    def result_type(self) -> Attribute:
-        activation_element(self, self.x)
-        return TensorType(signed(32), implied_shape(lambda: nn_shapes.argmax(shape_of(self.x))))

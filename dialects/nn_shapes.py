@@ -162,13 +162,17 @@ def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
     """x N C, w K C, bias K -> N K."""
     if len(x) != 2:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
-    return linear(x, w, bias)
+    return _rows(x, w, bias)
 
 
 def linear(x: Shape, w: Shape, bias: Shape | None) -> Shape:
-    """x ... C, w K C, bias K -> ... K."""
-    if len(x) < 2:
-        raise ShapeError(f"a layer over the last axis needs one before it, got shape {text(x)}")
+    """x N ... C, w K C, bias K -> N ... K; there is at least one axis between batch and features."""
+    if len(x) < 3:
+        raise ShapeError(f"linear needs steps N x T x C or more axes, got shape {text(x)}: dense takes a matrix N x C")
+    return _rows(x, w, bias)
+
+
+def _rows(x: Shape, w: Shape, bias: Shape | None) -> Shape:
     if len(w) != 2 or w[1] != x[-1]:
         raise ShapeError(f"the input has {x[-1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
     _check_bias(bias, w[0])
@@ -321,18 +325,4 @@ def from_axis(x: Shape, parameters: Sequence[Shape], axis: int, what: str) -> Sh
     for p in parameters:
         if p != x[axis:]:
             raise ShapeError(f"{what} over {text(x[axis:])} got a parameter of shape {text(p)}")
-    return x
-
-
-def argmax(x: Shape) -> Shape:
-    """x N C -> N: the index of the largest value along axis 1; the lowest index wins a tie."""
-    if len(x) != 2:
-        raise ShapeError(f"argmax needs a matrix N x C, got shape {text(x)}")
-    return (x[0],)
-
-
-def softmax(x: Shape) -> Shape:
-    """x N C -> N C, along axis 1."""
-    if len(x) != 2:
-        raise ShapeError(f"softmax needs a matrix N x C, got shape {text(x)}")
     return x

@@ -29,7 +29,6 @@ from hapir.diagnostics import Diagnostic, files_from, placed
 from hapir.dialects.dataflow import ScheduleOp
 from hapir.dialects.machine import MachineOp
 from hapir.dialects.nn import NetworkOp
-from hapir.dialects.num import is_float
 from hapir.lowering.cut_integer_body import Cut, cut
 from hapir.lowering.network_edits import used_keys
 from hapir.pipeline import Stage, Step, run_steps, value_text
@@ -387,14 +386,20 @@ class Scheduled:
 
     @cached_property
     def cut(self) -> Cut:
-        """Prologue, body and epilogue of the decoded network. Raises HapirError (HAP0510)."""
+        """Prologue, body and epilogue of the decoded network."""
         with files_from(self.design.spec.folder):
             return cut(self.decoded.network)
 
     @property
+    def integer_body(self) -> NetworkOp:
+        """The body for machines that have no floats. Raises HapirError (HAP0510) where some are among its integers."""
+        with files_from(self.design.spec.folder):
+            return cut(self.decoded.network, floats_inside=False).body
+
+    @property
     def is_integer(self) -> bool:
         """Whether the network has an integer body; else all of it computes on floats."""
-        return not any(is_float(value) for value in self.cut.body.body.block.args)
+        return self.cut.has_integers
 
     @property
     def shown_name(self) -> str:

@@ -215,7 +215,7 @@ def _verilog(scheduled: Scheduled) -> VerilogArtefact:
     from hapir.targets.verilog.emit import emit_verilog
 
     machine, schedule = _machine_of(scheduled)
-    return emit_verilog(scheduled.cut.body, scheduled.decoded.weights, machine, schedule)
+    return emit_verilog(scheduled.integer_body, scheduled.decoded.weights, machine, schedule)
 
 
 def estimate(scheduled: Scheduled) -> EstimateReport:
@@ -223,7 +223,7 @@ def estimate(scheduled: Scheduled) -> EstimateReport:
     machine, schedule = _machine_of(scheduled)
     from hapir.targets.estimate import estimate as estimate_body
 
-    return estimate_body(scheduled.cut.body, scheduled.decoded.weights, machine, schedule)
+    return estimate_body(scheduled.integer_body, scheduled.decoded.weights, machine, schedule)
 
 
 def _as_bytes(files: Mapping[str, str | bytes]) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ Law: exact. Running prologue, body and epilogue one after the other is running t
 host runs the edges with the reference interpreter.
 
 - prologue: from the float inputs to `num.quantize`; None where no float input is quantized;
-- body: everything on integers, or all of a purely float network;
+- body: everything on integers and the floats between them, or all of a purely float network;
 - epilogue: from `num.dequantize` to the float results; None where only integers come out.
 
 What computes on parameters alone, such as the decoding of a coded weight, goes with those who read it.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 from xdsl.dialects.builtin import LocationAttr
@@ -47,6 +48,8 @@ class Cut:
     epilogue: NetworkOp | None
     results: tuple[str, ...]
     """The result names of the whole network, in order."""
+    has_integers: bool = True
+    """Whether the body computes on integers, be it among floats."""
 
     @property
     def parts(self) -> tuple[NetworkOp, ...]:
@@ -64,22 +67,23 @@ class Cut:
         return {name: results[name] for name in self.results}
 
 
-def cut(network: NetworkOp) -> Cut:
+def cut(network: NetworkOp, *, floats_inside: bool = True) -> Cut:
     """Cut a network, which is left as it is.
 
-    Raises HapirError (HAP0510) where integers depend on floats that depend on integers: the body would have a hole.
+    Integers may depend on floats that depend on integers; such floats belong to the body. Raises HapirError (HAP0510)
+    for them where `floats_inside` is false: the body would have a hole.
     """
     results = tuple(name.data for name in network.result_names)
     flow = _Flow(network, constants_of(network))
     if not any(map(flow.reads_integers, flow.ops)):
-        return Cut(None, network.clone(), None, results)
-    plan = _Plan(flow, _part_of_values(flow))
+        return Cut(None, network.clone(), None, results, has_integers=False)
+    plan = _Plan(flow, _part_of_values(flow, floats_inside=floats_inside))
     prologue, body, epilogue = (plan.build(part) for part in (PROLOGUE, BODY, EPILOGUE))
     assert body is not None
     return Cut(prologue, body, epilogue, results)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Flow:
     """A network, and which of its values are parameters or computed from them alone: all others are activations."""
 
@@ -95,6 +99,15 @@ class _Flow:
     def activations(self, op: Operation) -> list[SSAValue]:
         """The operands of an op that are activations."""
         return [v for v in op.operands if v not in self.constants]
+
+    @cached_property
+    def members(self) -> set[Operation]:
+        """Those ops as a set."""
+        return set(self.ops)
+
+    def is_on_integers(self, op: Operation) -> bool:
+        """Whether an op takes and gives no floats."""
+        return not any(map(is_float, (*self.activations(op), *op.results)))
 
     def reads_integers(self, op: Operation) -> bool:
         """Whether one of them is not a float."""
@@ -112,19 +125,30 @@ class _Flow:
         return found
 
 
-def _part_of_values(flow: _Flow) -> dict[SSAValue, int]:
+def _part_of_values(flow: _Flow, *, floats_inside: bool) -> dict[SSAValue, int]:
     """The part that computes each activation; network inputs have none."""
     part_of: dict[SSAValue, int] = {}
+    inside = _in_front_of_integers(flow) if floats_inside else set[Operation]()
     for op in flow.ops:
         activations = flow.activations(op)
         latest = max((part_of.get(v, PROLOGUE) for v in activations), default=PROLOGUE)
-        on_integers = not any(map(is_float, (*activations, *op.results)))
+        on_integers = flow.is_on_integers(op)
         if on_integers and latest == EPILOGUE:
             _fail_interrupted(op, part_of)
         depends_on_body = latest > PROLOGUE or flow.reads_integers(op)
-        part = BODY if on_integers else EPILOGUE if depends_on_body else PROLOGUE
+        part = BODY if on_integers or (depends_on_body and op in inside) else EPILOGUE if depends_on_body else PROLOGUE
         part_of.update((result, part) for result in op.results)
     return part_of
+
+
+def _in_front_of_integers(flow: _Flow) -> set[Operation]:
+    """The ops whose results reach an op on integers."""
+    found: set[Operation] = set()
+    for op in reversed(flow.ops):
+        readers = [use.operation for result in op.results for use in result.uses]
+        if any(reader in found or (reader in flow.members and flow.is_on_integers(reader)) for reader in readers):
+            found.add(op)
+    return found
 
 
 def _fail_interrupted(op: Operation, part_of: Mapping[SSAValue, int]) -> NoReturn:

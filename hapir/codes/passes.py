@@ -46,8 +46,9 @@ PASSES = {
     ),
     "HAP0510": Code(
         "interrupted integer body",
-        "A quantized network computes on floats only at its beginning and its end. Here floats that come from integers "
-        "are quantized again: a layer that stays float, such as softmax, stands in the middle.",
+        "On hardware a quantized network computes on floats only at its beginning and its end. Here floats that come "
+        "from integers are quantized again: a layer that stays float, such as softmax, stands in the middle. C can do "
+        "that.",
         "dense(softmax(dense(x)))",
     ),
     "HAP0511": Code(

@@ -28,17 +28,17 @@ LONGEST = 60
 _LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
-def layer_names(nodes: Sequence[tuple[str, str]], taken: Iterable[str] = ()) -> list[str]:
-    """Names for layers, in order, none of them in `taken`: of the name that each has (or none), and its operator.
+def layer_names(nodes: Sequence[tuple[str, str]]) -> list[str]:
+    """What layers should be called, in order: of the name that each has (or ""), and its operator.
 
-    What all have in common in front is left out.
+    What all have in common in front is left out. `Unique.give` makes legal names of them, each once.
     """
     paths = [_path(name) for name, _ in nodes]
     inside = Counter(tuple(path[:-1]) for path in paths)
-    short = [_without_operator(path, op, inside) for path, (_, op) in zip(paths, nodes, strict=True)]
+    containers = {module[:depth] for module in inside for depth in range(len(module))}
+    short = [_without_operator(path, op, inside, containers) for path, (_, op) in zip(paths, nodes, strict=True)]
     shared = _shared(short)
-    names = Unique(taken)
-    return [names.give(".".join(path[shared:]), op) for path, (_, op) in zip(short, nodes, strict=True)]
+    return [".".join(path[shared:]) for path in short]
 
 
 def tidy(name: str, operator: str = "value") -> str:
@@ -104,21 +104,17 @@ def _path(name: str) -> list[str]:
     return [word for part in parts for word in re.split(r"[.:]+", part) if word]
 
 
-def _without_operator(path: Sequence[str], operator: str, inside: Counter[tuple[str, ...]]) -> list[str]:
+def _without_operator(
+    path: Sequence[str], operator: str, inside: Counter[tuple[str, ...]], containers: Collection[tuple[str, ...]]
+) -> list[str]:
     """A path without the operator at its end, where its module holds nothing else; else that in lower case."""
     if not path or re.sub(r"_\d+$", "", path[-1]) != operator:
         return list(path)
     module = path[:-1]
     number = path[-1][len(operator) :]
-    if module and inside[tuple(module)] == 1 and not _is_container(module, inside):
+    if module and inside[tuple(module)] == 1 and tuple(module) not in containers:
         return list(module)
     return [*module, snake(operator) + number.removeprefix("_")]
-
-
-def _is_container(module: Sequence[str], inside: Counter[tuple[str, ...]]) -> bool:
-    """Whether modules lie in this one."""
-    depth = len(module)
-    return any(len(other) > depth and other[:depth] == tuple(module) for other in inside)
 
 
 def _shared(paths: Collection[Sequence[str]]) -> int:

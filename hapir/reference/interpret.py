@@ -38,6 +38,7 @@ from hapir.reference import (
     nn_layout,
     nn_pointwise,
     nn_recurrent,
+    nn_reductions,
     nn_resize,
     num,
 )
@@ -48,6 +49,7 @@ MEANINGS: Mapping[type[Operation], Meaning] = {
     **nn.MEANINGS,
     **nn_elementwise.MEANINGS,
     **nn_pointwise.MEANINGS,
+    **nn_reductions.MEANINGS,
     **nn_layout.MEANINGS,
     **nn_resize.MEANINGS,
     **nn_recurrent.MEANINGS,

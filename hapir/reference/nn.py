@@ -292,17 +292,6 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: fl
     return np.divide(x, scale, dtype=np.float32)
 
 
-def softmax(x: Array) -> Reals:
-    """`exp(x - max) / sum(exp(x - max))` along axis 1, in f32."""
-    powers = np.exp(x - x.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def argmax(x: Array) -> Sums:
-    """Index of the largest value along axis 1; the lowest index wins a tie."""
-    return np.argmax(x, axis=1).astype(np.int32)
-
-
 def _bias(operands: Sequence[Array]) -> Array | None:
     return operands[2] if len(operands) == 3 else None
 
@@ -371,8 +360,6 @@ MEANINGS: dict[type[Operation], Meaning] = dict(
         ),
         single(nn.RmsNormOp, lambda op, v, _: rms_norm(v[0], v[1], op.axis.value.data, op.epsilon.value.data)),
         single(nn.LocalResponseNormOp, _local_response_norm_op),
-        single(nn.SoftmaxOp, lambda _, v, __: softmax(v[0])),
-        single(nn.ArgmaxOp, lambda _, v, __: argmax(v[0])),
     )
 )
 """The op classes of `nn` that this file gives a meaning; `nn.network` and `nn.return` are the interpreter's own."""

@@ -155,6 +155,8 @@ _TWO: dict[str, Callable[[Any, Any], Array]] = {
     "elu": _elu,
     "celu": _celu,
     "thresholded_relu": lambda x, alpha: _above(x, alpha),
+    "bits": lambda x: x.view(np.int32),
+    "from_bits": lambda x: x.view(np.float32),
     "div": _div,
     "floor_mod": _left_over(np.mod),
     "fmod": _left_over(np.fmod),

@@ -18,6 +18,7 @@ from hapir.dialects.nn_shapes import as_map, text
 from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.buffers import Source, Table
 from hapir.lowering.kernel.geometry import Geometry
+from hapir.lowering.kernel.plan_contractions import is_computed, plan_rows, plan_transposed_convolution
 from hapir.lowering.kernel.plan_layout import Planner, in_network_order, no_kernel
 from hapir.lowering.kernel.plan_moves import map_order
 from hapir.lowering.kernel.plan_products import plan_linear
@@ -113,6 +114,9 @@ def _response_norm(planner: Planner, op: nn.LocalResponseNormOp) -> None:
 
 def _transposed_convolution(planner: Planner, op: nn.TransposedConvolutionOp) -> None:
     """Channels-last maps, or sequences as maps of one row; weights C K/G R S become G R S C/G K/G."""
+    if is_computed(op):
+        plan_transposed_convolution(planner, op)
+        return
     x, groups = planner.value(op.x, op), op.groups.value.data
     (n, c, h, w), (_, k, p, q) = as_map(shape_of(op.x)), as_map(shape_of(op.result))
     name = op.name.split(".")[-1]
@@ -132,6 +136,9 @@ def _transposed_convolution(planner: Planner, op: nn.TransposedConvolutionOp) ->
 
 def _linear(planner: Planner, op: nn.LinearOp) -> None:
     """All rows of the last axis, in the network's order."""
+    if is_computed(op):
+        plan_rows(planner, op)
+        return
     origin = planner.origin(op, f"linear {text(shape_of(op.x))} -> {text(shape_of(op.result))}")
     step = plan_linear(op, planner.plain(op.x, op), planner.draft, planner.weights, origin)
     planner.draft.add(step)

@@ -1,6 +1,6 @@
-"""Layers that move data, and products of matrices: steps over values as they lie.
+"""Layers that move data: steps over values as they lie.
 
-Law: exact; matmul sums over k from 0 in f32. A reshape is a view of the network's order, the others are one `Move` per
+Law: exact. A reshape is a view of the network's order, the others are one `Move` per
 result, from the layout that the operand has to the one that the result is to have.
 """
 
@@ -22,7 +22,7 @@ from hapir.lowering.kernel.geometry import Origin
 from hapir.lowering.kernel.plan_moves import Places, axis_of, loops, map_order, strides
 from hapir.lowering.kernel.plan_stages import constant
 from hapir.lowering.kernel.program_draft import Draft, Value
-from hapir.lowering.kernel.steps import Axis, Matmul, Move
+from hapir.lowering.kernel.steps import Axis, Move
 from hapir.reference.nn_layout import pad
 from hapir.weights import WeightStore
 
@@ -54,16 +54,6 @@ class Planner(Protocol):
 def no_kernel(op: Operation, form: str = "") -> NoReturn:
     """Raise HapirError (HAP0709) for an op, or a form of it, that the C target cannot compute."""
     fail("HAP0709", f"the C target has no kernel for {op.name}{form}", at=op, help="run it on the reference")
-
-
-def _matmul(planner: Planner, op: nn.MatmulOp) -> None:
-    """Matrices in the network's order."""
-    a, b = (planner.plain(v, op) for v in (op.lhs, op.rhs))
-    *axes, m, p = shape_of(op.result)
-    origin = planner.origin(op, f"matmul {text(shape_of(op.lhs))} by {text(shape_of(op.rhs))}")
-    target = planner.draft.buffer("float", prod(shape_of(op.result)))
-    planner.draft.add(Matmul(origin, target, (), (a.buffer, b.buffer), prod(axes), m, shape_of(op.lhs)[-1], p))
-    in_network_order(planner, op.result, Value(target, shape_of(op.result)), op)
 
 
 def _reshape(planner: Planner, op: nn.ReshapeOp) -> None:
@@ -132,10 +122,8 @@ def _tile(planner: Planner, op: nn.TileOp) -> None:
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"tile {text(old)} -> {text(shape)}")
 
 
-def _gather(planner: Planner, op: nn.GatherOp) -> None:
+def plan_gather(planner: Planner, op: nn.GatherOp) -> None:
     """Constant indices: places of one axis, which is cut into those of the indices afterwards."""
-    if not isinstance(op.indices.owner, nn.WeightOp):
-        no_kernel(op, " by computed indices")
     indices = constant(planner.weights, op.indices, op).astype(np.int64)
     op.check_indices(int(indices.min()), int(indices.max()))
     axis, old, shape = op.axis.value.data, shape_of(op.x), shape_of(op.result)
@@ -223,14 +211,12 @@ def moved(
 
 
 LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
-    nn.MatmulOp: _matmul,
     nn.ReshapeOp: _reshape,
     nn.TransposeOp: _transpose,
     nn.SplitOp: _split,
     nn.PadOp: _pad,
     nn.SliceOp: _slice,
     nn.TileOp: _tile,
-    nn.GatherOp: _gather,
     nn.GatherTapsOp: _gather_taps,
 }
 """How each op of this file is planned."""

@@ -29,7 +29,7 @@ def map_order(shape: Sequence[int]) -> Order | None:
     """The (C, H, W) of a map or sequence whose channels-last order differs from the network's; None where both are the
     same, and for other shapes, which always lie in the network's order.
     """
-    if len(shape) not in (3, 4) or shape[1] == 1 or prod(shape[2:]) == 1:
+    if len(shape) not in (3, 4) or shape[1] <= 1 or prod(shape[2:]) <= 1:
         return None
     _, c, h, w = as_map(tuple(shape))
     return c, h, w

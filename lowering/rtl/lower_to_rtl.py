@@ -59,7 +59,7 @@ class LowerToRtlPass(ModulePass):
             fail("HAP0517", "the schedule names no machine", at=schedule, help="write `schedule ... on MACHINE { }`")
         machine = _named(op, MachineOp, schedule.machine.string_value(), schedule)
         fold_constants(network, weights)
-        plans = plan_schedule(cut(network).body, weights, machine, schedule, "the lowering to RTL")
+        plans = plan_schedule(cut(network, floats_inside=False).body, weights, machine, schedule, "the lowering to RTL")
         circuit = build_accelerator(plans, network.sym_name.data).module
         op.body.detach_block(0)
         op.body.add_block(circuit.body.detach_block(0))

@@ -283,7 +283,7 @@ MATH = (
 def _includes(body: str) -> list[str]:
     """The standard headers a text needs."""
     found = ["stddef.h"]
-    if any(f"{word}(" in body for word in MATH):
+    if any(f"{word}(" in body for word in MATH) or "INFINITY" in body:
         found.append("math.h")
     if "memcpy(" in body or "memset(" in body:
         found.append("string.h")

@@ -43,6 +43,7 @@ def _wrapping(operator: str) -> Mapping[Kind, Text]:
     return _whole(Text(f"($t)(($u)($a) {operator} ($u)($b))"))
 
 
+_BITS = "(int)(sizeof(a) * 8)"
 _ELU = "a > 0.0f ? a : p * (expf(a) - 1.0f)"
 
 FUNCTIONS: Mapping[str, Mapping[Kind, Text]] = {
@@ -115,8 +116,16 @@ FUNCTIONS: Mapping[str, Mapping[Kind, Text]] = {
             *(("bit_and", "&"), ("bit_or", "|"), ("bit_xor", "^")),
         )
     },
-    "shift_left": _whole(Text(helper="return b >= sizeof(a) * 8 ? 0 : ($t)((uint64_t)a << b);")),
-    "shift_right": _whole(Text(helper="return b >= sizeof(a) * 8 ? 0 : ($t)(a >> b);")),
+    "shift_left": {
+        "signed": Text(helper=f"return b < 0 || b >= {_BITS} ? 0 : ($t)((uint64_t)a << b);"),
+        "unsigned": Text(helper="return b >= sizeof(a) * 8 ? 0 : ($t)((uint64_t)a << b);"),
+    },
+    "shift_right": {
+        "signed": Text(helper=f"return ($t)(a >> (b < 0 || b >= {_BITS} ? {_BITS} - 1 : (int)b));"),
+        "unsigned": Text(helper="return b >= sizeof(a) * 8 ? 0 : ($t)(a >> b);"),
+    },
+    "bits": _real_helper("$t bits;\nmemcpy(&bits, &a, sizeof(bits));\nreturn bits;"),
+    "from_bits": {"signed": Text(helper="$t real;\nmemcpy(&real, &a, sizeof(real));\nreturn real;")},
     "where": _same(Text("($a) ? ($b) : ($d)")),
     "truth": {"real": Text("($t)(($a) != 0.0f)"), **_whole(Text("($t)(($a) != 0)"))},
 }

@@ -108,6 +108,8 @@ def bound(value: int) -> str:
 
 def float32(value: float) -> str:
     """A float literal; the value is rounded to f32 first, as the text of a double might round to another."""
+    if np.isinf(np.float32(value)):
+        return "INFINITY" if value > 0 else "(-INFINITY)"
     text = f"{float_text(float(np.float32(value)))}f"
     return f"({text})" if value < 0 else text
 

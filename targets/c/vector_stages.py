@@ -119,7 +119,7 @@ def _over_pixels(pixels: Pixels | None, text: str) -> str:
 
 def has_vectors(source: CType, stages: Sequence[Stage]) -> bool:
     """Whether lanes of 32 bits hold what goes in and what comes out of every stage."""
-    return "uint32_t" not in (source, *(stage.ctype for stage in stages))
+    return not {"uint32_t", "int64_t", "uint64_t"} & {source, *(stage.ctype for stage in stages)}
 
 
 def _kind(ctype: CType) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hapir
+from hapir.diagnostics import HapirError
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import AffineType, BipolarType, element_type
 from hapir.report.kernels import ENCODED, kernel_report
@@ -95,15 +96,20 @@ def test_c_keeps_encoded_signs_as_bits(tmp_path: Path):
     assert 31680 / 8 <= weights < 1.5 * 31680 / 8
 
 
-def test_without_threshold_the_body_has_a_hole(tmp_path: Path):
+def test_without_threshold_floats_stand_among_the_integers(tmp_path: Path):
+    """C computes them where they stand; hardware has none, and the diagnostic says what helps."""
     for file in SPECS.glob("*.npz"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     text = MLP.read_text(encoding="utf-8")
     (tmp_path / "hole.hap").write_text(text.replace("    threshold()\n", ""), encoding="utf-8")
-    outcome = run_main("run", tmp_path / "hole.hap", "--on", "reference", "--input", NOISE)
-    assert outcome.code == 1
-    assert "HAP0510" in outcome.err
-    assert "call threshold() after quantize()" in outcome.err
+    outcome = run_main("run", tmp_path / "hole.hap", "--on", "c", "--input", NOISE, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["mismatches_vs_reference"] == 0
+    with pytest.raises(HapirError) as refused:
+        assert hapir.load(tmp_path / "hole.hap").schedule().integer_body
+    (diagnostic,) = refused.value.diagnostics
+    assert diagnostic.code == "HAP0510"
+    assert "call threshold() after quantize()" in str(diagnostic.help)
 
 
 def test_a_machine_that_requantizes_refuses_thresholds(tmp_path: Path):

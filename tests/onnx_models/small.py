@@ -22,18 +22,18 @@ def value(name: str, shape: Sequence[int | str | None] | None, element: int = Te
 def model(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[onnx.ValueInfoProto],
-    outputs: Sequence[str],
+    outputs: Sequence[str | onnx.ValueInfoProto],
     constants: dict[str, Array] | None = None,
     *,
     opset: int = 17,
     **others: Any,
 ) -> onnx.ModelProto:
-    """A model whose outputs have no declared types."""
+    """A model; outputs that are named alone have no declared types."""
     graph = helper.make_graph(
         nodes,
         "net",
         inputs,
-        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [onnx.ValueInfoProto(name=out) if isinstance(out, str) else out for out in outputs],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
     imports = [helper.make_opsetid("", opset), *others.pop("domains", ())]

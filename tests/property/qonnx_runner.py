@@ -39,6 +39,11 @@ def quant(x: Array, scale: Array, zero_point: Array, bits: Array, *, signed: int
     return ((codes - zero_point) * scale).astype(np.float32)
 
 
+def bipolar_quant(x: Array, scale: Array) -> Array:
+    """BipolarQuant."""
+    return np.where(x >= 0, scale, -scale).astype(np.float32)
+
+
 def multi_threshold(x: Array, thresholds: Array, *, scale: float, bias: float) -> Array:
     """MultiThreshold of N C ... and thresholds C x L, or 1 x L."""
     axis = min(1, x.ndim - 1)
@@ -64,6 +69,8 @@ def run_qonnx(model: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if node.op_type == "Quant":
             signed, narrow, rounding = (attributes[name] for name in ("signed", "narrow", "rounding_mode"))
             made = quant(*given, signed=signed, narrow=narrow, rounding=rounding.decode())
+        elif node.op_type == "BipolarQuant":
+            made = bipolar_quant(*given)
         else:
             assert node.op_type == "MultiThreshold"
             made = multi_threshold(*given, scale=attributes["out_scale"], bias=attributes["out_bias"])

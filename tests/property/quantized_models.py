@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import hypothesis
 import numpy as np
 import onnx
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from xdsl.dialects.builtin import ModuleOp
@@ -21,6 +24,7 @@ from hapir.reference import run_network
 from hapir.weights import Array, WeightStore
 
 ort: Any = import_module("onnxruntime")  # it brings no types
+quantization: Any = import_module("onnxruntime.quantization")
 helpers: Any = helper  # of types that onnx leaves open
 
 Arrays = dict[str, Array]
@@ -64,8 +68,9 @@ def model(
     constants: Mapping[str, Any],
     *,
     opset: int = 21,
+    domains: Mapping[str, int] | None = None,
 ) -> Model:
-    """A model of nodes; outputs by name with their numpy type and shape."""
+    """A model of nodes; outputs by name with their numpy type and shape, further domains with their versions."""
     graph = helpers.make_graph(
         list(nodes),
         "quantized",
@@ -79,8 +84,9 @@ def model(
         ],
         [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()],
     )
-    domains = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    return Model(helpers.make_model(graph, opset_imports=domains, ir_version=10), dict(inputs))
+    versions = {"": opset, "com.microsoft": 1, **(domains or {})}
+    opsets = [helper.make_opsetid(*pair) for pair in versions.items()]
+    return Model(helpers.make_model(graph, opset_imports=opsets, ir_version=10), dict(inputs))
 
 
 def draw_codes(rng: np.random.Generator, dtype: str, shape: Sequence[int]) -> Array:
@@ -93,6 +99,20 @@ def zero_in(rng: np.random.Generator, dtype: str) -> Array:
     """A zero point of a type: at an end, in the middle, or anywhere."""
     limits = np.iinfo(dtype)
     return np.asarray(rng.choice([limits.min, limits.max, rng.integers(limits.min, limits.max)])).astype(dtype)
+
+
+def _limits(dtype: str) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+_STEPS = (1.0, 3.0, 0.25)
+
+
+def _ties(rng: np.random.Generator) -> Arrays:
+    """Scales of few digits: in f32 sums meet ties which the exact product of sum and factor just misses."""
+    tenths = np.float32(rng.choice([0.1, 0.3, 0.7, 0.05, 0.01, 0.5]))
+    return {"xs": np.float32(1), "ws": tenths, "ys": np.float32(rng.choice(_STEPS))}
 
 
 PAIRS = (("uint8", "uint8"), ("uint8", "int8"), ("int8", "int8"))
@@ -137,10 +157,14 @@ def convolutions(draw: st.DrawFn, operator: str = "QLinearConv") -> Model:
         "yz": zero_in(rng, x_type),
     }
     largest = float(constants["xs"]) * float(np.max(constants["ws"])) * reach
-    # codes of the result that spread over their range, with many ties among them
     constants["ys"] = np.float32(largest / rng.uniform(50, 400))
     if draw(st.booleans()):
-        constants["b"] = rng.integers(-(1 << 16), 1 << 16, k).astype(np.int32)
+        constants |= _ties(rng)
+        x = np.clip(constants["xz"].astype(int) + rng.integers(-9, 10, x.shape), *_limits(x_type)).astype(x_type)
+        constants["w"] = np.clip(w_zero.astype(int) + rng.integers(-3, 4, w.shape), *_limits(w_type)).astype(w_type)
+    if draw(st.booleans()):
+        reach = 1 << 16 if constants["ys"] not in _STEPS else 20
+        constants["b"] = rng.integers(-reach, reach, k).astype(np.int32)
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", *(["b"] if "b" in constants else [])]
     node = helper.make_node(operator, names, ["y"], **attributes)
     return model([node], {"x": x}, {"y": (x_type, shape)}, constants)
@@ -172,5 +196,107 @@ def products(draw: st.DrawFn, operator: str = "QLinearMatMul") -> Model:
         "ys": np.float32(largest / rng.uniform(50, 400)),
         "yz": zero_in(rng, a_type),
     }
+    if not columns and draw(st.booleans()):
+        constants |= {"as": (ties := _ties(rng))["xs"], "bs": ties["ws"], "ys": ties["ys"]}
+        inputs["a"] = np.clip(constants["az"].astype(int) + rng.integers(-9, 10, a.shape), *_limits(a_type)).astype(
+            a_type
+        )
     node = helper.make_node(operator, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])
     return model([node], inputs, {"y": (a_type, (*stack, m, p))}, constants)
+
+
+@st.composite
+def conversions(draw: st.DrawFn) -> Model:
+    """QuantizeLinear and DequantizeLinear behind it: per tensor, per axis or in blocks, of 8 and 16 bits."""
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    dtype = draw(st.sampled_from(["uint8", "int8", "uint16", "int16"]))
+    shape = [draw(st.integers(1, 4)) for _ in range(draw(st.integers(1, 4)))]
+    axis = draw(st.integers(0, len(shape) - 1))
+    kind = draw(st.sampled_from(["tensor", "axis", "blocks"]))
+    attributes: dict[str, Any] = {}
+    scales: tuple[int, ...] = ()
+    if kind != "tensor":
+        attributes["axis"] = axis - draw(st.sampled_from([0, len(shape)]))
+        scales = (shape[axis],)
+    if kind == "blocks":
+        attributes["block_size"] = size = draw(st.integers(1, 2))
+        shape[axis] *= size
+        scales = tuple(n // size if i == axis else n for i, n in enumerate(shape))
+    scale = rng.choice([0.1, 0.25, 0.02, 1 / 3], scales).astype(np.float32)
+    x = (rng.integers(-400, 400, shape) / 2 * 0.1).astype(np.float32)
+    constants: dict[str, Any] = {"s": scale}
+    if dtype == "uint8" and draw(st.booleans()):
+        names = ["s"]
+    else:
+        constants["z"] = draw_codes(rng, dtype, scales)
+        names = ["s", "z"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *names], ["q"], **attributes),
+        helper.make_node("DequantizeLinear", ["q", *names], ["y"], **attributes),
+    ]
+    return model(nodes, {"x": x}, {"q": (dtype, shape), "y": ("float32", shape)}, constants)
+
+
+def example(strategy: st.SearchStrategy[Model], seed: int) -> Model:
+    """A drawn model, the same for the same seed."""
+    found: list[Model] = []
+
+    @hypothesis.seed(seed)
+    @settings(max_examples=1, database=None, phases=[Phase.generate], deadline=None)
+    @given(strategy)
+    def draw(one: Model) -> None:
+        found.append(one)
+
+    draw()
+    return found[-1]
+
+
+KINDS = (("QUInt8", "QInt8"), ("QInt8", "QInt8"), ("QUInt8", "QUInt8"))
+"""Types of activations and weights that onnxruntime's quantizer is asked for."""
+
+
+def float_network(rng: np.random.Generator) -> Model:
+    """A residual network: convolutions, one of them depthwise, ReLU6 as a Clip, pools and a dense layer."""
+
+    def weights(*shape: int) -> Array:
+        return (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+    constants: Arrays = {"w1": weights(8, 3, 3, 3), "w2": weights(8, 1, 3, 3), "w3": weights(8, 8, 1, 1)}
+    constants |= {"wf": weights(10, 8), "lo": np.array(0, np.float32), "hi": np.array(6, np.float32)}
+    constants |= {f"b{i}": weights(8) for i in (1, 2, 3)} | {"bf": weights(10)}
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["c1"], name="c1", pads=[1] * 4),
+        node("Relu", ["c1"], ["r1"], name="r1"),
+        node("Conv", ["r1", "w2", "b2"], ["c2"], name="c2", pads=[1] * 4, group=8),
+        node("Clip", ["c2", "lo", "hi"], ["r2"], name="r2"),
+        node("Conv", ["r2", "w3", "b3"], ["c3"], name="c3"),
+        node("Add", ["c3", "r1"], ["a1"], name="a1"),
+        node("MaxPool", ["a1"], ["p1"], name="p1", kernel_shape=[2, 2], strides=[2, 2]),
+        node("GlobalAveragePool", ["p1"], ["g"], name="g"),
+        node("Flatten", ["g"], ["f"], name="f"),
+        node("Gemm", ["f", "wf", "bf"], ["y"], name="fc", transB=1),
+    ]
+    x = rng.normal(size=(4, 3, 16, 16)).astype(np.float32)
+    return model(nodes, {"x": x}, {"y": ("float32", (4, 10))}, constants, opset=17)
+
+
+def quantized_network(style: str, per_channel: bool, kinds: tuple[str, str]) -> Model:
+    """The float network after onnxruntime's own quantizer, in the style QDQ or QOperator."""
+    rng = np.random.default_rng(7)
+    real = float_network(rng)
+    batches = iter([{"x": rng.normal(size=(4, 3, 16, 16)).astype(np.float32)} for _ in range(4)])
+
+    class Reader(quantization.CalibrationDataReader):
+        def get_next(self) -> Any:
+            return next(batches, None)
+
+    with TemporaryDirectory() as folder:
+        paths = f"{folder}/real.onnx", f"{folder}/quantized.onnx"
+        onnx.save(real.proto, paths[0])
+        activation, weight = (quantization.QuantType[kind] for kind in kinds)
+        quantization.quantize_static(
+            *paths, Reader(), quant_format=quantization.QuantFormat[style], per_channel=per_channel,
+            activation_type=activation, weight_type=weight,
+        )  # fmt: skip
+        return Model(onnx.load(paths[1]), real.inputs)

@@ -17,7 +17,7 @@ from hapir.diagnostics import Findings
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
-from hapir.importers.text import NetworkText, network_text, read_text
+from hapir.importers.text import NetworkText, is_layer, network_text, read_text
 from hapir.reference.interpret import run_network
 from hapir.spec import load_spec
 from hapir.spec.format import format_text
@@ -60,10 +60,11 @@ def assert_computes_the_same(sample: Sample, written: NetworkText) -> None:
 
 def assert_names_are_told(network: nn.NetworkOp, written: NetworkText) -> None:
     """`order` and `layers` name the layers of the text, in order."""
-    again = [op.layer_name for op in read_text(written).walk() if isinstance(op, nn.LayerOp)]
-    before = [op.layer_name for op in network.walk() if isinstance(op, nn.LayerOp)]
-    assert list(written.order) == again
-    assert [written.layers[name] for name in before if name] == again
+    again, before = (
+        [str(op.properties["layer"]) for op in n.body.block.ops if is_layer(op)] for n in (read_text(written), network)
+    )
+    assert [f'"{name}"' for name in written.order] == again
+    assert [f'"{written.layers[name[1:-1]]}"' for name in before] == again
 
 
 @given(networks(max_layers=8, allow=FEATURES - {"gather_taps"}))
@@ -221,13 +222,6 @@ network sample(image: f32[1, 3, 4, 4]) -> (y: f32[1, 4, 4, 4]) {
     assert_computes_the_same(sample, written)
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_networks_of_the_repository_read_back(path: Path):
-    for network in networks_of(path).values():
-        written = network_text(network)  # which compares what it reads back
-        assert_names_are_told(network, written)
-
-
 MOST_LINES = {
     "resnet50": 75,
     "resnet152": 75,
@@ -236,11 +230,15 @@ MOST_LINES = {
     "vgg16": 45,
     "squeezenet_1_1": 40,
     "googlenet": 130,
+    "googlenet_bn": 140,
     "lstm_timit": 20,
 }
+"""Lines of networks that people know; written by hand, with blocks of a file of their own, they have 20 to 60."""
 
 
-@pytest.mark.parametrize("name", MOST_LINES)
-def test_known_networks_stay_short(name: str):
-    (network,) = networks_of(ROOT / f"targets/networks/{name}.hap").values()
-    assert len(network_text(network).text.splitlines()) <= MOST_LINES[name]
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_networks_of_the_repository_read_back(path: Path):
+    for name, network in networks_of(path).items():
+        written = network_text(network)  # which compares what it reads back
+        assert_names_are_told(network, written)
+        assert len(written.text.splitlines()) <= MOST_LINES.get(name, 90)

@@ -62,9 +62,9 @@ class Node:
         session = ort.InferenceSession(self.model().SerializeToString(), SESSION, ["CPUExecutionProvider"])
         return [np.asarray(array) for array in session.run(None, self.fed)]
 
-    def imported(self) -> tuple[nn.NetworkOp, Converted]:
-        """The network and its weights."""
-        converted = convert(graph_of(self.model()), "net")
+    def imported(self, name: str = "net") -> tuple[nn.NetworkOp, Converted]:
+        """The network, under this name, and its weights."""
+        converted = convert(graph_of(self.model()), name)
         converted.module.verify()
         (network,) = converted.module.ops
         assert isinstance(network, nn.NetworkOp)
@@ -84,7 +84,7 @@ def check_reference(node: Node, tolerance: float = 1e-5) -> None:
 
 def check_c(nodes: Sequence[Node], tolerance: float = 2e-5) -> None:
     """The C of all nodes, built in one call, gives what the reference does; integers are equal."""
-    imported = [node.imported() for node in nodes]
+    imported = [node.imported(f"net{i}") for i, node in enumerate(nodes)]
     programs = build_c_together([emit_c(network, c.weights) for network, c in imported], flags=FLAGS)
     for node, (network, converted), program in zip(nodes, imported, programs, strict=True):
         inputs = dict(zip((name.data for name in network.input_names), node.fed.values(), strict=True))

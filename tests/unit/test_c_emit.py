@@ -198,9 +198,12 @@ def test_missing_and_broken_weights_are_refused():
     assert refused([w, nn.DenseOp(x, w.result)], [x], broken) == "HAP0704"
 
 
-def test_computed_weights_are_refused():
-    x, w = placeholder(TensorType(f32, (1, 4))), placeholder(TensorType(f32, (2, 4)))
-    assert refused([nn.DenseOp(x, w)], [x, w], WeightStore()) == "HAP0703"
+def test_a_computed_bias_of_integers_is_refused():
+    """Its range is not known, so that no sum is proven to fit."""
+    codes = AffineType(signed(8), FloatData(1.0), 0)
+    x, w = placeholder(TensorType(codes, (1, 4))), placeholder(TensorType(codes, (2, 4)))
+    bias = placeholder(TensorType(signed(32), (2,)))
+    assert refused([nn.DenseOp(x, w, bias)], [x, w, bias], WeightStore()) == "HAP0703"
 
 
 def test_a_shift_past_62_is_refused():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hapir.diagnostics import HapirError
-from hapir.files import replaced_folder, write_atomically, writing
+from hapir.files import replaced_folder, write_atomically, write_together, writing
 
 MARK = "manifest.json"
 
@@ -141,3 +141,45 @@ def test_the_way_out_fits_the_reason(number: int, way_out: str) -> None:
     with pytest.raises(HapirError) as error, writing(Path("out")):
         raise OSError(number, os.strerror(number))
     assert way_out in (error.value.diagnostics[0].help or "")
+
+
+def test_files_are_put_in_place_together(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"old")
+    write_together({first: b"1", second: b"2"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+    assert first.stat().st_mode == second.stat().st_mode
+
+
+@pytest.mark.parametrize("order", [("a", "wrong"), ("wrong", "a"), ("a", "new", "wrong")])
+def test_where_one_file_cannot_be_written_none_is(tmp_path: Path, order: tuple[str, ...]) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "wrong" / "full").mkdir(parents=True)
+
+    with pytest.raises(HapirError) as error:
+        write_together({tmp_path / name / "no" / "x" if name == "wrong" else tmp_path / name: b"new" for name in order})
+    assert _code(error) == "HAP0884"
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "wrong"]
+
+
+def test_files_come_back_where_a_later_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    for path in places[:2]:
+        path.write_bytes(b"old")
+    replace = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == places[2]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(HapirError) as error:
+        write_together(dict.fromkeys(places, b"new"))
+    assert _code(error) == "HAP0884"
+    assert [path.read_bytes() for path in places[:2]] == [b"old", b"old"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]

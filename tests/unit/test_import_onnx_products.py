@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
-from tests.unit.onnx_nodes import Node, check_reference
+from tests.unit.onnx_nodes import Node, check_c, check_reference
 from tests.unit.test_reference_onnx import Array
 
 EXAMPLES = settings(max_examples=50, deadline=None, derandomize=True)
@@ -125,6 +125,12 @@ NORMS = {
 @given(norms())
 def test_norms(node: Node):
     check_reference(node, 1e-4)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, phases=(Phase.generate,))
+@given(st.lists(st.one_of(gemms(), matmuls(), norms()), min_size=12, max_size=12))
+def test_in_c(nodes: list[Node]):
+    check_c(nodes, 1e-4)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])

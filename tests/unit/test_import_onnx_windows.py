@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from hapir.diagnostics import HapirError
-from tests.unit.onnx_nodes import Node, check_reference
+from tests.unit.onnx_nodes import Node, check_c, check_reference
 from tests.unit.test_reference_onnx import Array
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
@@ -132,6 +132,23 @@ def pools(draw: st.DrawFn) -> Node:
 @given(pools())
 def test_pools(node: Node):
     check_reference(node)
+
+
+FEW = settings(max_examples=3, deadline=None, derandomize=True, phases=(Phase.generate,))
+"""Each example builds several programs."""
+
+
+@FEW
+@given(st.lists(st.one_of(convolutions(), transposed(), pools()), min_size=12, max_size=12))
+def test_in_c(nodes: list[Node]):
+    check_c(nodes)
+
+
+@pytest.mark.slow
+@settings(FEW, max_examples=20)
+@given(st.lists(st.one_of(convolutions(), transposed(), pools()), min_size=24, max_size=24))
+def test_in_c_sweep(nodes: list[Node]):
+    check_c(nodes)
 
 
 @pytest.mark.parametrize("kind", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])

@@ -11,10 +11,11 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, HapirError
-from hapir.dialects import nn
+from hapir.dialects import nn, num
 from hapir.dialects.nn_layers import LayerDefinition
 from hapir.dialects.nn_shapes import Shape, Window
-from hapir.dialects.num import signed, unsigned
+from hapir.dialects.num import AffineType, element_type, signed, unsigned
+from hapir.dialects.num_layers import affine
 from hapir.importers.statements import StatementReader
 from hapir.importers.text import network_text
 from hapir.registry import universe
@@ -23,9 +24,13 @@ from hapir.spec.options import read_options
 from hapir.spec.parse import parse
 
 TYPES = (
-    *(TensorType(f32, shape) for shape in ((1, 4, 6, 6), (1, 4, 6), (1, 4), (1, 4, 4), (1, 256), (4,), ())),
+    *(
+        TensorType(f32, shape)
+        for shape in ((1, 4, 6, 6), (1, 4, 6), (1, 4), (1, 4, 4), (1, 256), (4,), (), (1, 4, 9, 9))
+    ),
     *(TensorType(element, (1, 4)) for element in (unsigned(1), signed(32), unsigned(8))),
     *(TensorType(element, (1, 4, 6, 6)) for element in (signed(8), unsigned(8), signed(32), unsigned(1))),
+    TensorType(affine(unsigned(8), 0.02, 3), (1, 4, 6, 6)),
 )
 """Types of tensors that some layer takes."""
 
@@ -39,25 +44,39 @@ def example_of(kind: str) -> syntax.Call:
     return call
 
 
-def network_of(definition: LayerDefinition, types: tuple[Attribute, ...]) -> nn.NetworkOp | None:
+def network_of(definition: LayerDefinition, types: tuple[TensorType[Attribute], ...]) -> nn.NetworkOp | None:
     """A network of one layer; None where it takes no such tensors."""
-    inputs = [(f"t{i}", type_) for i, type_ in enumerate(types)]
-    network = nn.NetworkOp("one", inputs, [])
+    coded = [isinstance(type_.get_element_type(), AffineType) for type_ in types]
+    inputs = [TensorType(f32, t.get_shape()) if codes else t for t, codes in zip(types, coded, strict=True)]
+    network = nn.NetworkOp("one", [(f"t{i}", type_) for i, type_ in enumerate(inputs)], [])
     block = network.body.block
+    values: list[SSAValue] = list(block.args)
+    for i in (i for i, codes in enumerate(coded) if codes):
+        quantized = num.QuantizeOp(block.args[i], types[i], layer=f"q{i}", single=True)
+        block.add_op(quantized)
+        values[i] = quantized.result
 
-    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
         weight = nn.WeightOp(f"y.{suffix}", TensorType(element, shape))
         block.add_op(weight)
-        return weight.result
+        if not reals:
+            return weight.result
+        block.add_op(read := num.DequantizeOp(weight.result))
+        return read.result
 
     try:
-        op = definition.build(block.args, parameter, "y")
+        op = definition.build(values, parameter, "y")
         if op.parent is None:  # a constant is there already
             op.verify()
             block.add_op(op)
     except (ValueError, VerifyException):
         return None
-    block.add_op(nn.ReturnOp(op.results))
+    results = list(op.results)
+    for i, result in enumerate(results):
+        if isinstance(element_type(result), AffineType):
+            block.add_op(real := num.DequantizeOp(result, f"d{i}"))
+            results[i] = real.result
+    block.add_op(nn.ReturnOp(results))
     network.result_names = ArrayAttr([StringAttr(f"r{i}") for i, _ in enumerate(op.results)])
     network.set_result_types()
     network.verify()
@@ -102,14 +121,14 @@ def test_options_are_written_as_short_as_they_can_be():
 
 
 def test_an_op_that_no_statement_makes_is_reported():
-    network = nn.NetworkOp("one", [("x", TensorType(f32, (1, 4))), ("w", TensorType(f32, (3, 4)))], [])
-    x, w = network.body.block.args
-    op = nn.DenseOp(x, w, None, layer="f1")
-    network.body.block.add_ops([op, nn.ReturnOp([op.result])])
+    network = nn.NetworkOp("one", [("x", TensorType(f32, (1, 2, 4, 4)))], [])
+    index = nn.WeightOp("taps.index", TensorType(signed(32), (2,)))
+    op = nn.GatherTapsOp(network.body.block.args[0], index.result, window=Window((2, 2)), layer="taps")
+    network.body.block.add_ops([index, op, nn.ReturnOp([op.result])])
     with pytest.raises(HapirError) as raised:
         network_text(network)
     assert [d.code for d in raised.value.diagnostics] == ["HAP0970"]
-    assert "`f1` (nn.dense)" in raised.value.diagnostics[0].message
+    assert "`taps` (nn.gather_taps)" in raised.value.diagnostics[0].message
 
 
 def test_a_negative_zero_is_refused_as_it_would_not_read_back():

@@ -184,8 +184,13 @@ def test_ops_without_an_integer_form_stay_float(tmp_path: Path, statement: str):
     assert isinstance(next(iter(stays.results[0].uses)).operation, num.QuantizeOp)
     found = made.run()
     assert np.abs(found - expected).max() <= 0.1 * np.abs(expected).max() + 0.02
+    network = made.apply(FusePass()).network
+    whole = cut(network)  # floats stand among its integers
+    assert any(is_float(result) for op in whole.body.body.block.ops for result in op.results)
+    parts = whole.run({made.input: made.x}, lambda part, arrays: run_network(part, made.ctx.weights, arrays))
+    np.testing.assert_array_equal(*parts.values(), found)
     with pytest.raises(HapirError) as refused:
-        cut(made.apply(FusePass()).network)
+        cut(network, floats_inside=False)
     diagnostic = refused.value.diagnostics[0]
     assert diagnostic.code == "HAP0510"
     assert diagnostic.span is not None

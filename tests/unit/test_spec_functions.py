@@ -40,9 +40,20 @@ network integers(k: i16[4], u: u8[2, 1]) -> (a: i16[4], b: u8[2, 4], c: f32[3, 4
     m = constant(shape = [3, 1], type = i16)
     a = bit_not(bit_and(wrapping_add(k, 3), bit_or(wrapping_sub(k, 1), bit_xor(wrapping_mul(k, -2), k))))
     b = shift_left(shift_right(u, 1), cast(k, type = u8))
-    return a, b, cast(wrapping_add(m, k), type = f32)
+    c = cast(wrapping_add(m, k), type = f32)
+    return a, b, from_bits(bits(c))
 }
 """
+REDUCED = """hap 1
+
+network joined(x: f32[2, 3, 4], k: u8[2, 3]) -> (a: f32[2], b: u8[1, 3], c: f32[2, 3, 4], d: i32[2, 1, 4]) {
+    m = reduce_mean(x, axes = 2, keep = true)
+    a = reduce_max(reduce_product(reduce_min(sub(x, m), axes = 2, keep = true), axes = 2), axes = 1)
+    b = reduce_sum(k, axes = 0, keep = true)
+    return a, b, log_softmax(softmax(x, axis = 2)), argmax(x, keep = true, last = true)
+}
+"""
+REDUCTIONS = ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_product", "log_softmax")
 
 
 def network(text: str) -> nn.NetworkOp:
@@ -82,6 +93,23 @@ def test_integers_wrap_and_shifts_end():
     assert results["a"].tolist() == (~(added & (less | (twice ^ wide)))).tolist()
     assert results["b"].tolist() == [[254, 128, 0, 0], [6, 128, 0, 0]]
     assert results["c"].tolist() == [[2, 8, -2, -32768], [3, 9, -1, -32767], [4, 10, 0, -32766]]
+
+
+def test_reductions():
+    op = network(REDUCED)
+    rng = np.random.default_rng(2)
+    x, k = rng.normal(size=(2, 3, 4)).astype(np.float32), np.array([[250, 1, 2], [9, 255, 3]], np.uint8)
+    results = run_network(op, {}, {"x": x, "k": k})
+    apart = (x - x.mean(axis=2, keepdims=True)).min(axis=2)
+    np.testing.assert_allclose(results["a"], apart.max(axis=1), rtol=1e-6)
+    assert results["b"].tolist() == [[3, 0, 5]]
+    shares = np.exp(x) / np.exp(x).sum(axis=2, keepdims=True)
+    expected = shares - np.log(np.exp(shares).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(results["c"], expected, rtol=1e-5)
+    ties = np.zeros_like(x)
+    assert run_network(op, {}, {"x": ties, "k": k})["d"].tolist() == [[[2] * 4]] * 2
+    with pytest.raises(HapirError, match=r"reduce s1\.? mixes|mixes the items"):
+        run_network(op, {}, {"x": np.concatenate([x, x]), "k": np.concatenate([k, k])})
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hapir.registry import make_context, universe
 from hapir.report.summary import summarize
 from hapir.spec import build_module, load_spec_text
 from tests.unit.test_spec_build import SPEC as FIRST
+from tests.unit.test_spec_functions import REDUCTIONS
 
 SPEC = """hap 1
 
@@ -167,7 +168,7 @@ def test_every_layer_statement_is_built_here_or_there():
     }
     # the 1-D pools build the ops of the others; indices, no floats, are tested with the pools
     others = {"max_pool1d", "avg_pool1d", "max_pool_indices"}
-    functions = {*FUNCTIONS, "cast", "constant"}  # those of test_spec_functions
+    functions = {*FUNCTIONS, *REDUCTIONS, "cast", "constant"}  # those of test_spec_functions
     # those of quantized networks are in test_spec_quantized
     quantized = {name for name, layer in universe().layers.items() if layer().__module__ == "hapir.dialects.num_layers"}
     assert built | others | functions | quantized | {"gather"} == set(universe().layers)
@@ -194,6 +195,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("transposed_conv1d(x, channels = 3, kernel = 2)", "HAP0301", "transposed_conv1d needs a sequence N x C x L"),
         ("max_pool(x, kernel = 2, padding = 2)", "HAP0301", "a window would be empty"),
         ("max_pool_indices(flatten(x), kernel = 2)", "HAP0301", "max_pool_indices needs a map"),
+        ("linear(flatten(x), units = 4)", "HAP0301", "dense takes a matrix N x C"),
         ("linear(x, units = 0)", "HAP0305", "units must be at least 1, got 0"),
         ("group_norm(x, groups = 3)", "HAP0301", "3 groups must divide 4 channels"),
         ("group_norm(x, groups = 0)", "HAP0305", "groups must be at least 1, got 0"),

@@ -8,7 +8,6 @@ integers and doubles, see `exact`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def reals_of(builder: Builder, value: SSAValue) -> str:
     """The reals that a value stands for; of an accumulator, those of its unit."""
     if builder.carried_as_reals(value):
         return builder.carrier(value)
-    return builder.once(value, "reals", lambda: _dequantized(builder, value))
+    return builder.once(value, "reals", lambda: _dequantized(builder, value, None))
 
 
 def _rounded_sums(builder: Builder, value: SSAValue) -> str:
@@ -101,8 +100,8 @@ def _shifted_and_scaled(builder: Builder, value: SSAValue, codes: str, element: 
     return _node(builder, value, "Mul", stem, _node(builder, value, "Sub", stem, reals, zero_point), scale)
 
 
-def _dequantized(builder: Builder, value: SSAValue) -> str:
-    """DequantizeLinear of codes that are affine or scaled per channel."""
+def _dequantized(builder: Builder, value: SSAValue, result: SSAValue | None) -> str:
+    """DequantizeLinear of codes that are affine or scaled per channel; `result` is what it is named after."""
     element, stem = element_type(value), builder.carrier(value)
     if isinstance(element, AffineType):
         scale, zero_point, axis = np.asarray(element.scale.data), element.zero_point.data, None
@@ -111,7 +110,7 @@ def _dequantized(builder: Builder, value: SSAValue) -> str:
         scale, zero_point, axis = table.astype(np.float64), 0, element.axis.data
     else:
         raise Unsayable(f"{element} has no scale that DequantizeLinear takes", "export `Scheduled.decoded`")
-    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis)
+    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis, result=result)
 
 
 def dequantize_linear(
@@ -123,13 +122,17 @@ def dequantize_linear(
     dtype: np.dtype[Any],
     axis: int | None = None,
     at: Operation | None = None,
+    result: SSAValue | None = None,
 ) -> str:
-    """A DequantizeLinear node; the scale is a number or one per index of an axis. Raises Unsayable for wide codes."""
+    """A DequantizeLinear node; the scale is a number or one per index of an axis, `result` what is named after it.
+
+    Raises Unsayable for wide codes.
+    """
     _need_width(builder, dtype)
     names = [codes, builder.array(f"{stem}/scale", scale.astype(np.float32))]
     if dtype != np.int32:  # the zero point of int32 is 0 and left out
         names.append(builder.array(f"{stem}/zero_point", np.full(scale.shape, zero_point, dtype)))
-    output = builder.unused(f"{stem}/reals")
+    output = builder.unused(f"{stem}/reals") if result is None else builder.output(result, f"{stem}/reals")
     axis = axis if scale.ndim else None
     builder.node("DequantizeLinear", names, [output], name=f"{stem}/dequantize", at=at, axis=axis)
     return output
@@ -215,34 +218,42 @@ def _quantize_linear(call: Call, reals: str, output: str, element: AffineType, r
 
 
 def _quant(call: Call, reals: str, output: str, element: AffineType, rounding: Rounding) -> None:
-    parameters = quant_parameters(call.builder, f"{call.layer}/quant", np.asarray(element.scale.data), element)
-    attributes = quant_attributes(element, rounding)
-    names = [reals, *parameters]
-    call.builder.node("Quant", names, [output], name=f"{call.layer}/quant", domain=QONNX, at=call.op, **attributes)
+    scale = np.asarray(element.scale.data)
+    quant(call, f"{call.layer}/quant", reals, output, scale, element, rounding)
 
 
-def quant_parameters(builder: Builder, stem: str, scale: Array, element: Attribute) -> Sequence[str]:
-    """The inputs of Quant after the first: scale, zero point and bit width."""
-    zero_point = element.zero_point.data if isinstance(element, AffineType) else 0
-    values = (("scale", scale), ("zero_point", zero_point), ("bits", _quant_bits(element)))
-    return [builder.array(f"{stem}/{suffix}", np.asarray(value, np.float32)) for suffix, value in values]
+def quant(
+    call: Call,
+    name: str,
+    reals: str,
+    output: str,
+    scale: Array,
+    element: Attribute,
+    rounding: Rounding = Rounding.half_even,
+) -> None:
+    """The node of QONNX that makes codes of an element type of reals, under a scale that broadcasts.
 
-
-def _quant_bits(element: Attribute) -> int:
-    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
-    return 2 if isinstance(codes, TernaryType) else code_bits(element)
-
-
-def quant_attributes(element: Attribute, rounding: Rounding = Rounding.half_even) -> dict[str, Any]:
-    """The attributes of Quant; ternary codes are 2 bits without the lowest number."""
-    storage = storage_of(element)
+    Ternary codes are 2 bits without the lowest number. Bipolar codes of one bit are BipolarQuant; more bits are the
+    numbers `2c - (2^W - 1)`, so unsigned codes c under twice the scale and a zero point between two of them.
+    """
+    codes, storage = num.codes_of(element), storage_of(element)
     assert storage is not None
-    codes = element.codes if isinstance(element, AffineType | PerChannelType) else element
-    return {
-        "signed": int(is_signed(storage)),
+    zero_point = float(num.zero_point_of(element))
+    bits, signed = code_bits(element), int(is_signed(storage))
+    if isinstance(codes, BipolarType):
+        if bits == 1:
+            factor = call.builder.array(f"{name}/scale", scale.astype(np.float32))
+            call.builder.node("BipolarQuant", [reals, factor], [output], name=name, domain=QONNX, at=call.op)
+            return
+        scale, zero_point, signed = 2 * scale, (2**bits - 1) / 2, 0
+    values = (("scale", scale), ("zero_point", zero_point), ("bits", bits))
+    parameters = [call.builder.array(f"{name}/{suffix}", np.asarray(v, np.float32)) for suffix, v in values]
+    attributes = {
+        "signed": signed,
         "narrow": int(isinstance(codes, TernaryType)),
         "rounding_mode": QUANT_ROUNDING[rounding],
     }
+    call.builder.node("Quant", [reals, *parameters], [output], name=name, domain=QONNX, at=call.op, **attributes)
 
 
 # --- the ops ----------------------------------------------------------------------------------------------------------
@@ -264,7 +275,11 @@ def dequantize(call: Call) -> None:
     if call.style == Style.INTEGER:
         exact.dequantize(call)
     else:
-        call.alias(reals_of(call.builder, call.operand(0)))
+        builder, value, result = call.builder, call.operand(0), call.op.results[0]
+        if builder.carried_as_reals(value):
+            call.alias(builder.carrier(value))
+        else:
+            call.alias(builder.once(value, "reals", lambda: _dequantized(builder, value, result)))
 
 
 @writes(num.WidenOp)

@@ -33,10 +33,13 @@ from hapir.reference.values import dtype_of
 
 
 def quantize(call: Call, op: num.QuantizeOp, name: str) -> None:
-    """`clamp(round(x / scale) + zero_point)` in doubles."""
+    """`clamp(round(x / scale) + zero_point)` in doubles; the quotient alone in f32 where it is `single`."""
     element = element_type(op.result)
     scale, zero_point = _scale(call, op.result), num.zero_point_of(element)
-    ratio = call.node("Div", call.cast(call.x(), np.float64), call.array("scale", scale, np.float64))
+    if op.single is not None:
+        ratio = call.cast(call.node("Div", call.x(), call.array("scale", scale, np.float32)), np.float64)
+    else:
+        ratio = call.node("Div", call.cast(call.x(), np.float64), call.array("scale", scale, np.float64))
     _finish_real(call, ratio, op.rounding.data, zero_point, code_range(element), name)
 
 
@@ -130,8 +133,10 @@ def requantize(call: Call, op: num.RequantizeOp | num.RescaleOp) -> None:
         return (along(stored, 1, rank) if rank > 1 else stored).astype(dtype)
 
     if isinstance(op, num.RescaleOp):
-        scale = call.array("scale", channels(1, np.float64))
-        product = call.node("Mul", call.cast(call.x(), np.float64), scale)
+        real = np.float64 if op.single is None else np.float32
+        product = call.node("Mul", call.cast(call.x(), real), call.array("scale", channels(1, real)))
+        if op.single is not None:
+            product = call.cast(product, np.float64)
         _finish_real(call, product, op.rounding.data, zero_point, bounds)
         return
     multiplier, shift = channels(1, np.int64), channels(2, np.int64)

@@ -88,7 +88,7 @@ def export_network(network: nn.NetworkOp, weights: WeightStore, options: ExportO
         except Unsayable as error:
             found.append(_diagnostic(op, error))
             for result in op.results:
-                builder.put(result, "unsaid")  # what depends on it is not reported again
+                builder.give_up(result)  # what depends on it is not reported again
     if found:
         raise HapirError(found)
     return builder.finish(opened.sym_name.data, versions()["hapir"])

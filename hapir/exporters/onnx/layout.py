@@ -1,8 +1,4 @@
-"""Ops that move data: they work on whatever carries their operands, codes or reals.
-
-Resize by a whole factor is `asymmetric` and `floor`. For other ratios runtimes multiply by a rounded factor and may
-miss an element, so there the rows and columns are gathered by constant indices.
-"""
+"""Ops that move data: they work on whatever carries their operands, codes or reals."""
 
 from __future__ import annotations
 
@@ -10,13 +6,18 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
-from hapir.dialects.nn import PadMode, ResizeMode
+from hapir.dialects.assembly import integers
+from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import spread
-from hapir.dialects.num import shape_of
-from hapir.exporters.onnx.calls import Call, writes
+from hapir.dialects.num import element_type, shape_of, signed
+from hapir.exporters.onnx.calls import Call, Unsayable, writes
 from hapir.exporters.onnx.elementwise import give_cast
+
+WRAP_OPSET = 19
+"""The first where Pad goes on at the other end."""
 
 
 @writes(nn.ConcatOp)
@@ -44,8 +45,11 @@ def batch_and(sizes: Sequence[int]) -> list[int]:
 
 @writes(nn.ReshapeOp)
 def reshape(call: Call) -> None:
-    shape = shape_of(call.op.results[0])
-    call.give("Reshape", call.x(), call.array("shape", batch_and(shape[1:])))
+    """Axes that stay are 0, as far as ONNX needs no number there; a tensor without axes has none."""
+    op = call.op
+    assert isinstance(op, nn.ReshapeOp)
+    kept, shape = op.first_axis, shape_of(op.result)
+    call.give("Reshape", call.x(), call.array("shape", [*[0] * kept, *shape[kept:]], np.int64))
 
 
 @writes(nn.TransposeOp)
@@ -62,6 +66,10 @@ def pad(call: Call) -> None:
     value = call.carried(op.value.value.data)
     x = call.x()
     narrow = value.dtype.itemsize == 2
+    if op.mode.data == PadMode.wrap and call.opset < WRAP_OPSET:
+        raise Unsayable(
+            f"Pad wraps from opset {WRAP_OPSET} on, this is {call.opset}", f"ask for `--opset {WRAP_OPSET}`"
+        )
     if narrow:  # runtimes have Pad on bytes and on int32, but not on 16 bits
         x, value = call.cast(x, np.int32), value.astype(np.int32)
     inputs = [x, call.array("pads", ends)]
@@ -73,51 +81,52 @@ def pad(call: Call) -> None:
         call.give("Pad", *inputs, mode=str(op.mode.data))
 
 
-@writes(nn.ResizeOp)
-def resize(call: Call) -> None:
+@writes(nn.SliceOp)
+def slice_(call: Call) -> None:
+    """The axes that are cut; backwards, the end before the first element is the lowest number there is."""
     op = call.op
-    assert isinstance(op, nn.ResizeOp)
-    sizes, wanted = call.shape()[2:], (op.rows.data, op.columns.data)
-    if op.mode.data == ResizeMode.nearest:
-        _nearest(call, sizes, wanted)
+    assert isinstance(op, nn.SliceOp)
+    shape = call.shape()
+    cuts = {axis: cut for axis, cut in enumerate(op.cuts) if cut != (0, shape[axis], 1)}
+    if not cuts:
+        call.give("Identity", call.x())
         return
-    x = call.x()
-    corners = op.mode.data == ResizeMode.bilinear_corners
-    if corners:  # one row of many is the first; of ONNX's readers some take the middle
-        for axis, (size, count) in enumerate(zip(sizes, wanted, strict=True), 2):
-            if count == 1 < size:
-                x = call.node("Gather", x, call.array("first", [0]), axis=axis)
-    transform = "align_corners" if corners else "half_pixel"
-    _give_resize(call, x, sizes, wanted, "linear", coordinate_transformation_mode=transform)
+    starts = [start for start, _, _ in cuts.values()]
+    lasts = [start + (size - 1) * step for start, size, step in cuts.values()]
+    steps = [step for _, _, step in cuts.values()]
+    ends = [last + 1 if step > 0 else last - 1 if last else BEFORE_ALL for last, step in zip(lasts, steps, strict=True)]
+    parts = [call.array(name, values, np.int64) for name, values in (("starts", starts), ("ends", ends))]
+    if any(step != 1 for step in steps) or list(cuts) != list(range(len(shape))):
+        parts.append(call.array("axes", list(cuts), np.int64))
+    if any(step != 1 for step in steps):
+        parts.append(call.array("steps", steps, np.int64))
+    call.give("Slice", call.x(), *parts)
 
 
-def _give_resize(call: Call, x: str, sizes: Sequence[int], wanted: Sequence[int], mode: str, **attributes: str) -> None:
-    """By factors, so that the batch stays open, where they are exact; else by sizes."""
-    scales = [count / size for size, count in zip(sizes, wanted, strict=True)]
-    if all(float(np.float32(scale)) == scale for scale in scales):
-        call.give("Resize", x, "", call.array("scales", [1, 1, *scales], np.float32), mode=mode, **attributes)
-        return
-    shape = list(shape_of(call.op.results[0]))
-    if call.builder.any_batch:
-        size = call.array("size", shape[1:])
-        batch = call.node("Slice", call.node("Shape", x), call.array("start", [0]), call.array("end", [1]))
-        call.give("Resize", x, "", "", call.node("Concat", batch, size, axis=0), mode=mode, **attributes)
-    else:
-        call.give("Resize", x, "", "", call.array("sizes", shape), mode=mode, **attributes)
+BEFORE_ALL = -(1 << 63)
+"""The end of a slice that runs backwards and takes the first element too."""
 
 
-def _nearest(call: Call, sizes: Sequence[int], wanted: Sequence[int]) -> None:
-    whole = all(count % size == 0 or size % count == 0 for size, count in zip(sizes, wanted, strict=True))
-    wide = call.carried(0.0).dtype.itemsize != 2  # runtimes have no Resize on 16 bits
-    if whole and wide:
-        attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        _give_resize(call, call.x(), sizes, wanted, "nearest", **attributes)
-        return
-    rows, columns = (
-        call.array(name, np.arange(count) * size // count)
-        for name, size, count in zip(("rows", "columns"), sizes, wanted, strict=True)
-    )
-    call.give("Gather", call.node("Gather", call.x(), rows, axis=2), columns, axis=3)
+@writes(nn.TileOp)
+def tile(call: Call) -> None:
+    assert isinstance(call.op, nn.TileOp)
+    call.give("Tile", call.x(), call.array("repeats", integers(call.op.repeats), np.int64))
+
+
+@writes(nn.GatherOp)
+def gather(call: Call) -> None:
+    """Gather, whose indices are of 32 or 64 bits."""
+    assert isinstance(call.op, nn.GatherOp)
+    indices = call.x(1)
+    if not is_integer_of(call.op.indices, 32, 64):
+        indices = call.cast(indices, np.int64)
+    call.give("Gather", call.x(), indices, axis=call.op.axis.value.data)
+
+
+def is_integer_of(value: SSAValue, *widths: int) -> bool:
+    """Whether a value holds signed integers of one of these widths."""
+    element = element_type(value)
+    return any(element == signed(width) for width in widths)
 
 
 @writes(nn.GatherTapsOp)

@@ -198,6 +198,7 @@ def _never(call: Call, value: SSAValue, asks: Callable[[Array], Array]) -> bool:
 def _shift(direction: str) -> Callable[[Call, nn.PointwiseOp, list[str]], None]:
     def say(call: Call, op: nn.PointwiseOp, inputs: list[str]) -> None:
         x, y = inputs
+        _check_operator(call, "BitShift", op)  # of unsigned integers
         dtype = carried_dtype(element_type(op.inputs[0]))
         width = 8 * dtype.itemsize
         if _never(call, op.inputs[1], lambda bits: bits >= width):
@@ -231,7 +232,15 @@ def _where(call: Call, op: nn.PointwiseOp, inputs: list[str]) -> None:
     call.give("Or", *both)
 
 
+def _bits(call: Call, op: nn.PointwiseOp, inputs: list[str]) -> None:
+    """BitCast, which came late."""
+    _check_operator(call, "BitCast", op)
+    call.give("BitCast", *inputs, to=proto.element_code(carried_dtype(element_type(op.result))))
+
+
 COMPOSED: dict[str, Callable[[Call, nn.PointwiseOp, list[str]], None]] = {
+    "bits": _bits,
+    "from_bits": _bits,
     "mish": _mish,
     "gelu_tanh": _gelu_tanh,
     "neg": _neg,

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, code_bits, element_type, shape_of
-from hapir.exporters.onnx import exact
-from hapir.exporters.onnx.calls import QONNX, Call, Style, Unit, Unsayable, writes
+from hapir.exporters.onnx import exact, proto
+from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, carried_dtype, writes
 from hapir.exporters.onnx.conversions import (
     WIDE_OPSET,
     dequantize_linear,
     put_sums,
-    quant_attributes,
-    quant_parameters,
+    quant,
     reals_of,
 )
+from hapir.exporters.onnx.elementwise import give_cast
 from hapir.exporters.onnx.units import plain
 
 
@@ -90,8 +90,7 @@ def _weights(call: Call, w: SSAValue, scale: Unit) -> str:
     if call.style == Style.QONNX:
         shaped = scale.reshape(-1, *(1,) * (rank - 1)) if scale.ndim else scale
         reals = call.builder.array(key, (codes * shaped).astype(np.float32))
-        parameters = quant_parameters(call.builder, key, shaped, element)
-        return _quant(call, key, [reals, *parameters], quant_attributes(element))
+        return _quantized(call, key, reals, shaped, element)
     four_bits = call.opset >= WIDE_OPSET and code_bits(element) == 4
     name = call.builder.array(key, codes, four_bits=four_bits)
     if four_bits:
@@ -114,27 +113,52 @@ def _bias(call: Call, bias: SSAValue, unit: Unit) -> str:
     key = bias.owner.key.data if isinstance(bias.owner, nn.WeightOp) else call.layer
     if call.style == Style.QONNX:
         reals = call.builder.array(key, (codes * unit).astype(np.float32))
-        parameters = quant_parameters(call.builder, key, unit, element)
-        return _quant(call, key, [reals, *parameters], quant_attributes(element))
+        return _quantized(call, key, reals, unit, element)
     name = call.builder.array(key, codes)
     return dequantize_linear(call.builder, name, key, unit, 0, codes.dtype, 0, at=call.op)
 
 
-def _quant(call: Call, key: str, inputs: list[str], attributes: dict[str, Any]) -> str:
+def _quantized(call: Call, key: str, reals: str, scale: Unit, element: Attribute) -> str:
     output = call.builder.unused(f"{key}/quant")
-    call.builder.node("Quant", inputs, [output], name=output, domain=QONNX, at=call.op, **attributes)
+    quant(call, output, reals, output, scale, element)
     return output
 
 
-@writes(nn.TransposedConv2dOp)
-def transposed_conv2d(call: Call) -> None:
+@writes(nn.TransposedConv2dOp, nn.TransposedConv1dOp)
+def transposed_convolution(call: Call) -> None:
     op = call.op
-    assert isinstance(op, nn.TransposedConv2dOp)
-    attributes: dict[str, Any] = {**window_attributes(op.window.window, 4), "group": op.groups.value.data}
-    extra = [size.data for size in op.extra]
+    assert isinstance(op, nn.TransposedConvolutionOp)
+    rank = len(call.shape())
+    attributes: dict[str, Any] = {**window_attributes(op.window.window, rank), "group": op.groups.value.data}
+    extra = list(op.extra_sizes)[4 - rank :]
     call.give("ConvTranspose", *_parameters(call), output_padding=extra if any(extra) else None, **attributes)
+
+
+@writes(nn.LinearOp)
+def linear(call: Call) -> None:
+    """MatMul with the weights C x K, as the exporters of others have it."""
+    op = call.op
+    assert isinstance(op, nn.LinearOp)
+    if isinstance(op.w.owner, nn.WeightOp):
+        weights = call.builder.array(op.w.owner.key.data, call.stored(1).T)
+    else:
+        weights = call.node("Transpose", call.x(1), perm=[1, 0])
+    if op.bias is None:
+        call.give("MatMul", call.x(), weights)
+    else:
+        call.give("Add", call.node("MatMul", call.x(), weights), call.x(2))
 
 
 @writes(nn.MatmulOp)
 def matmul(call: Call) -> None:
-    call.give("MatMul", call.x(0), call.x(1))
+    """MatMul; integers that it does not take are multiplied in 32 bits, whose low bits are the same."""
+    op = call.op
+    assert isinstance(op, nn.MatmulOp)
+    dtype = carried_dtype(element_type(op.lhs))
+    if proto.takes("MatMul", call.opset, 0, dtype):
+        call.give("MatMul", call.x(0), call.x(1))
+        return
+    if dtype.kind == "b":
+        raise Unsayable("MatMul does not take ui1", "cast to si32 before it")
+    wide = np.dtype(np.int32 if dtype.kind == "i" else np.uint32)
+    give_cast(call, call.node("MatMul", call.cast(call.x(0), wide), call.cast(call.x(1), wide)), dtype)

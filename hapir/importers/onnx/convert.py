@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,13 @@ from hapir.diagnostics import Diagnostic, HapirError, fail
 from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
 from hapir.dialects.num import element_type, shape_of
+from hapir.importers.names import Unique, layer_names
 from hapir.importers.onnx.fold import Folder, shape_result
-from hapir.importers.onnx.model import Array, Graph, GraphNode, element_of, tensor_of
+from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.importers.onnx.qdq import integer_form
-from hapir.lowering.network_edits import used_keys
+from hapir.lowering.canonical.read_codes import read_codes
+from hapir.lowering.network_edits import erase_dead, used_keys
 from hapir.weights import WeightStore
 
 
@@ -90,7 +91,7 @@ class _Converter:
         self._constants: dict[str, Array] = dict(graph.constants)
         self._folder = Folder()
         self._weights = WeightStore()
-        self._names: set[str] = set()
+        self._names = Unique()
         inputs: list[tuple[str, Attribute]] = []
         for value in graph.inputs:
             type_ = tensor_of(graph.types[value])
@@ -98,8 +99,8 @@ class _Converter:
                 found = graph.types[value]
                 shape = "an unknown shape" if found.shape is None else f"{found.dtype}"
                 fail("HAP0991", f"the input `{value}` has {shape}", help="f32, integers and booleans can be imported")
-            inputs.append((self._unique(value), type_))
-        results = [self._unique(value) for value in graph.outputs]
+            inputs.append((self._names.give(value, "input"), type_))
+        results = [self._names.give(value, "output") for value in graph.outputs]
         self._network = NetworkOp(name, inputs, [])
         self._result_names = results
         self._values.update(zip(graph.inputs, self._network.body.block.args, strict=True))
@@ -113,11 +114,14 @@ class _Converter:
         untried: list[GraphNode] = []
         read = {name for node in self._graph.nodes for name in node.inputs if name} | set(self._graph.outputs)
         table = handlers()
-        for node in self._graph.nodes:
+        wanted = layer_names(
+            [(node.name or next(filter(None, node.outputs), ""), node.op) for node in self._graph.nodes]
+        )
+        for node, name in zip(self._graph.nodes, wanted, strict=True):
             if self._folded(node):
                 folded.add(id(node))
                 continue
-            layer = self._unique(node.name or node.outputs[0])
+            layer = self._names.give(name, node.op)
             layers[layer] = node
             handler = table.get((node.domain, node.op))
             if handler is None:
@@ -145,14 +149,25 @@ class _Converter:
         live = self._live(folded)
         missing = [m for m in missing if id(m.node) in live]
         untried = [node for node in untried if id(node) in live]
+        returned = [] if missing else self._returned(missing)
         if not missing:
-            returned = [self.tensor(value) for value in self._graph.outputs]
             self.insert(ReturnOp(returned))
             network.result_names = ArrayAttr([StringAttr(name) for name in self._result_names])
+            read_codes(network)
             network.set_result_types()
             self._drop_unused(module)
             layers = {name: node for name, node in layers.items() if id(node) in live}
         return Converted(module, self._weights, tuple(missing), layers, tuple(untried))
+
+    def _returned(self, missing: list[Missing]) -> list[SSAValue]:
+        """The values of the outputs; those that are constants which cannot be stored are added to `missing`."""
+        returned: list[SSAValue] = []
+        for name in self._graph.outputs:
+            try:
+                returned.append(self.tensor(name))
+            except Unsupported as error:
+                missing.append(Missing(GraphNode("Constant", ONNX, name, (), (name,), {}), error.reason, error.nearest))
+        return returned
 
     # --- what need not be computed ------------------------------------------------------------------------------------
 
@@ -184,10 +199,7 @@ class _Converter:
 
     def _drop_unused(self, module: ModuleOp) -> None:
         """Erase ops whose results nothing reads, and their arrays."""
-        for op in reversed(list(self._network.body.block.ops)):
-            if not isinstance(op, ReturnOp) and not any(result.uses for result in op.results):
-                op.detach()
-                op.erase()
+        erase_dead(self._network)
         self._weights.retain(used_keys(module))
 
     # --- what calls ask -----------------------------------------------------------------------------------------------
@@ -198,8 +210,14 @@ class _Converter:
             array = self._constants.get(name)
             if array is None:
                 raise _Unknown
-            self._values[name] = self.parameter(f"{self._unique(name)}.value", array, self.element(name))
+            self._values[name] = self.parameter(
+                f"{self._names.give(name, 'constant')}.value", array, self.element(name)
+            )
         return self._values[name]
+
+    def coded(self, name: str) -> Coded | None:
+        """The codes behind a constant."""
+        return self._graph.coded.get(name)
 
     def element(self, name: str) -> Attribute:
         """The element type of a name."""
@@ -234,14 +252,3 @@ class _Converter:
         op = WeightOp(self._weights.put_new(key, stored), TensorType(element, stored.shape))
         self.insert(op)
         return op.result
-
-    def _unique(self, name: str) -> str:
-        """A legal name like this one that no layer has yet."""
-        tidy = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "value"
-        tidy = tidy if not tidy[0].isdigit() else f"v{tidy}"
-        unique, n = tidy, 1
-        while unique in self._names:
-            n += 1
-            unique = f"{tidy}_{n}"
-        self._names.add(unique)
-        return unique

@@ -61,6 +61,7 @@ class _Walk:
         self._same: dict[str, str] = {}
         """Values that are another one under a second name."""
         self._narrowed: list[str] = []
+        self._outputs = {info.name for info in model.graph.output}
 
     def graph(self, batch: int | None, dims: Mapping[str, int]) -> Graph:
         """Walk over all nodes."""
@@ -158,10 +159,7 @@ class _Walk:
         mask = node.output[1] if len(node.output) > 1 else ""
         trains = node.input[2] if len(node.input) > 2 else ""
         still = not trains or (trains in self._constants and not self._constants[trains].any())
-        return still and not reads.get(mask) and mask not in self._outputs()
-
-    def _outputs(self) -> set[str]:
-        return {info.name for info in self._proto.output}
+        return still and not reads.get(mask) and mask not in self._outputs
 
     def _constant(self, name: str, array: Array, narrow: int | None) -> None:
         if name:

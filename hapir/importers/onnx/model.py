@@ -46,8 +46,23 @@ class GraphNode:
 
 
 @dataclass(frozen=True)
+class Coded:
+    """The codes behind a constant of reals: `codes * scale`, the set that they are from, and their scales.
+
+    There is one scale, or one for each index of `axis`.
+    """
+
+    codes: Array
+    element: Attribute
+    scales: Array
+    axis: int
+
+
+@dataclass(frozen=True)
 class Graph:
     """A graph: inputs and outputs in order, constants by name, the types of inputs and constants.
+
+    `coded` are constants of reals that were dequantized from codes.
 
     `warnings` say what the network will do otherwise than the model, and what was chosen.
     """
@@ -60,6 +75,7 @@ class Graph:
     constants: Mapping[str, Array]
     types: Mapping[str, ValueType]
     warnings: tuple[Diagnostic, ...] = field(default=())
+    coded: Mapping[str, Coded] = field(default_factory=dict[str, Coded])
 
 
 def element_of(dtype: np.dtype[Any], bits: int | None = None) -> Attribute | None:

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from math import prod
 from typing import Never, Protocol, TypeVar
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects.num import shape_of
-from hapir.importers.onnx.model import Array, AttributeValue, GraphNode
+from hapir.dialects.num import SI32, AffineType, DequantizeOp, PerChannelType, shape_of
+from hapir.importers.onnx.limits import MAXIMUM_RANK, MAXIMUM_SIZE
+from hapir.importers.onnx.model import Array, AttributeValue, Coded, GraphNode
 
 ONNX = ""
 """ONNX's own domain; `ai.onnx` is the same."""
 MICROSOFT = "com.microsoft"
 QONNX = "qonnx.custom_op.general"
+QONNX_DOMAINS = (QONNX, "onnx.brevitas", "finn.custom_op.general")
+"""The domains under which QONNX's operators are found, the newest first."""
 
 FAMILIES = (
     *("control", "elementwise", "reduce", "layout", "indices", "sampling"),
@@ -60,6 +64,10 @@ class Values(Protocol):
 
     def constant(self, name: str) -> Array | None:
         """The array of a constant; None for a value that is computed."""
+        ...
+
+    def coded(self, name: str) -> Coded | None:
+        """The codes behind a constant of reals, if there are any."""
         ...
 
     def element(self, name: str) -> Attribute:
@@ -185,6 +193,8 @@ class Call:
     def add_all(self, op: Operation) -> Sequence[SSAValue]:
         """Insert an op; its results."""
         op.verify(verify_nested_ops=False)
+        for result in op.results:
+            check_limits(shape_of(result))
         self._values.insert(op)
         return op.results
 
@@ -200,6 +210,32 @@ class Call:
         It is one of the node's own layer where `layer` names no further one.
         """
         return self.keyed(f"{layer or self.layer}.{suffix}", array, element)
+
+    def weight(self, index: int, *, turned: bool = False) -> SSAValue:
+        """The parameter `<layer>.weight` from a constant; of a computed input its value.
+
+        `turned` takes the transposed matrix. Codes with one scale, or one for each index of axis 0, stay codes: the
+        value is then what they are dequantized to.
+        """
+        if not self.is_constant(index):
+            return self.tensor(index)
+        found = self._values.coded(self.node.inputs[index])
+        if (
+            found is not None
+            and found.element != SI32
+            and (found.scales.size == 1 or found.axis == (1 if turned else 0))
+        ):
+            codes = found.codes.T if turned else found.codes
+            return self.add(DequantizeOp(self.parameter("weight", np.ascontiguousarray(codes), self.scaled(found))))
+        array = self.constant(index)
+        return self.parameter("weight", np.ascontiguousarray(array.T if turned else array))
+
+    def scaled(self, found: Coded) -> Attribute:
+        """The element type of codes whose scales are one, or those of axis 0, which become `<layer>.weight.scale`."""
+        if found.scales.size == 1:
+            return AffineType(found.element, FloatData(float(found.scales[0])), IntAttr(0))
+        key = self.table("weight.scale", found.scales.astype(np.float32))
+        return PerChannelType(found.element, IntAttr(0), StringAttr(key))
 
     def table(self, suffix: str, array: Array) -> str:
         """The key `<layer>.<suffix>` of scales that a type reads."""
@@ -235,6 +271,14 @@ def axis_in(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise Unsupported(f"there is no axis {axis} among {rank}")
     return axis % rank
+
+
+def check_limits(shape: Sequence[int]) -> None:
+    """Raise Unsupported for a shape that is too large for hapir."""
+    if len(shape) > MAXIMUM_RANK:
+        raise Unsupported(f"a tensor has {len(shape)} axes", f"at most {MAXIMUM_RANK}")
+    if prod(shape) > MAXIMUM_SIZE or any(size > MAXIMUM_SIZE for size in shape):
+        raise Unsupported(f"a tensor has the shape {list(shape)}", f"at most {MAXIMUM_SIZE} elements")
 
 
 def scalar(array: Array) -> float | int:

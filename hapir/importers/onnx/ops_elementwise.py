@@ -13,6 +13,7 @@ from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.num import element_type, signed, unsigned
 from hapir.importers.onnx.nodes import Call, Handler, Unsupported, handles, scalar
+from hapir.reference.values import dtype_of
 
 # --- activations ------------------------------------------------------------------------------------------------------
 
@@ -316,7 +317,8 @@ _ELEMENTS: dict[int, Attribute] = {
     13: unsigned(64),
 }
 """TensorProto's numbers of element types: integers and booleans."""
-_REALS = (1, 10, 11, 16)
+_FLOAT = 1
+_REALS = (_FLOAT, 10, 11, 16)
 """FLOAT, FLOAT16, DOUBLE, BFLOAT16: all are f32 here."""
 
 
@@ -332,6 +334,31 @@ def cast_like(call: Call) -> SSAValue:
     element = element_type(call.tensor(1))
     x = call.tensor(0)
     return x if element_type(x) == element else call.add(nn.CastOp(x, element, layer=call.layer))
+
+
+@handles("BitCast")
+def bit_cast(call: Call) -> SSAValue:
+    """The same bits as another type of their width: of integers a cast, of f32 a function."""
+    x, to = call.tensor(0), call.integer("to", 1)
+    element, target = element_type(x), f32 if to == _FLOAT else _ELEMENTS.get(to)
+    if target is None:
+        raise Unsupported(f"there is no element type {to}", "float32, integers of 8 to 64 bits, or bool")
+    if _bits(element) != _bits(target) or to in _REALS[1:]:
+        raise Unsupported("the types have another number of bits here", "float32 and integers of 32 bits, or integers")
+    if element == target:
+        return x
+    if isinstance(element, Float32Type):
+        bits = call.add(nn.PointwiseOp("bits", [x], layer=call.layer))
+        return bits if target == signed(32) else call.add(nn.CastOp(bits, target, layer=call.sub("cast")))
+    if isinstance(target, Float32Type):
+        bits = x if element == signed(32) else call.add(nn.CastOp(x, signed(32), layer=call.sub("cast")))
+        return call.add(nn.PointwiseOp("from_bits", [bits], layer=call.layer))
+    return call.add(nn.CastOp(x, target, layer=call.layer))
+
+
+def _bits(element: Attribute) -> int:
+    """The bits that a number takes in memory."""
+    return 8 * dtype_of(element).itemsize
 
 
 def _cast(call: Call, to: int) -> SSAValue:

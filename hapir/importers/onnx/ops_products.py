@@ -35,7 +35,7 @@ def conv(call: Call) -> SSAValue:
     """Convolutions of signals and maps."""
     kernel = _kernel(call)
     window = window_of(windows(call, call.shape(0)[2:], kernel))
-    weight = given(call, 1, "weight")
+    weight = call.weight(1)
     bias = given(call, 2, "bias") if call.has(2) else None
     op = nn.Conv1dOp if len(kernel) == 1 else nn.Conv2dOp
     return call.add(op(call.tensor(0), weight, bias, window=window, groups=call.integer("group", 1), layer=call.layer))
@@ -74,13 +74,16 @@ def gemm(call: Call) -> SSAValue:
         raise Unsupported(f"it multiplies {element_type(a)}", "f32, or MatMul of integers")
     outputs = b[0] if turned[1] else b[1]
     if not turned[0] and call.is_constant(1) and (not call.has(2) or _is_bias(call, outputs)):
-        weight = call.constant(1) if turned[1] else call.constant(1).T
-        scaled = weight if alpha == 1 else weight * np.float32(alpha)
+        if alpha == 1:
+            weight = call.weight(1, turned=not turned[1])
+        else:
+            array = call.constant(1) if turned[1] else call.constant(1).T
+            weight = call.parameter("weight", np.ascontiguousarray(array * np.float32(alpha)))
         bias = None
         if call.has(2):
             offset = np.broadcast_to(call.constant(2).reshape(-1), (outputs,))
             bias = call.parameter("bias", np.ascontiguousarray(offset if beta == 1 else offset * np.float32(beta)))
-        return call.add(nn.DenseOp(a, call.parameter("weight", np.ascontiguousarray(scaled)), bias, layer=call.layer))
+        return call.add(nn.DenseOp(a, weight, bias, layer=call.layer))
     return _by_parts(call, alpha, beta, turned)
 
 
@@ -121,7 +124,7 @@ def matmul(call: Call) -> SSAValue:
     """Products of matrices; those of an activation and a constant matrix are dense layers."""
     constant = call.is_constant(1) and not call.is_constant(0) and len(call.shape(1)) == 2
     if constant and len(call.shape(0)) > 1 and is_float(call.tensor(0)):
-        weight = call.parameter("weight", np.ascontiguousarray(call.constant(1).T))
+        weight = call.weight(1, turned=True)
         op = nn.DenseOp if len(call.shape(0)) == 2 else nn.LinearOp
         return call.add(op(call.tensor(0), weight, layer=call.layer))
     return call.add(nn.MatmulOp(call.tensor(0), call.tensor(1), layer=call.layer))

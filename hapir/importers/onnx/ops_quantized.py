@@ -5,8 +5,6 @@ Sums become codes by one f32 factor, rounded half to even, as onnxruntime does: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, f32
 from xdsl.ir import SSAValue
@@ -14,10 +12,10 @@ from xdsl.ir import SSAValue
 from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import SI32, element_type, is_float, shape_of, unsigned
+from hapir.importers.onnx.codes import along_axis, spread
 from hapir.importers.onnx.model import Array
 from hapir.importers.onnx.nodes import MICROSOFT, Call, Unsupported, axis_in, handles
 from hapir.importers.onnx.quantized import (
-    along_axis,
     as_codes,
     as_integers,
     bias_sums,
@@ -82,33 +80,16 @@ def _is_number(call: Call, index: int) -> bool:
 
 def _spread(call: Call, index: int) -> SSAValue:
     """A scale or zero point as f32 that broadcasts over the first input: one, one per index of `axis`, or per block."""
-    shape = call.shape(0)
-    if not call.is_constant(index):
+    shape, axis, block = call.shape(0), call.integer("axis", 1), call.integer("block_size")
+    if not call.is_constant(index) and not block:
         value = call.tensor(index)
-        if shape_of(value) not in ((), (1,)):
-            raise Unsupported("scales of an axis are computed", "constant ones, or one for the whole tensor")
         value = value if is_float(value) else call.add(nn.CastOp(value, f32, layer=call.sub(f"input{index}")))
-        return value if shape_of(value) == () else call.add(nn.ReshapeOp(value, (), layer=call.sub(f"scalar{index}")))
-    array = spread(call.constant(index), shape, call.integer("axis", 1), call.integer("block_size"))
+        sizes = spread(np.empty(shape_of(value), np.int8), shape, axis, 0).shape
+        if sizes == shape_of(value):
+            return value
+        return call.add(nn.ReshapeOp(value, sizes, axis=0, layer=call.sub(f"spread{index}")))
+    array = spread(call.constant(index), shape, axis, block)
     return call.parameter("scale" if index == 1 else "zero_point", array.astype(np.float32))
-
-
-def spread(array: Array, shape: Sequence[int], axis: int, block: int) -> Array:
-    """A scale or zero point so that it broadcasts over a shape; blocks are repeated. Raises Unsupported for others."""
-    if array.size == 1:
-        return array.reshape(())
-    axis = axis_in(axis, len(shape))
-    if block:
-        repeated = np.repeat(array, block, axis)
-        index = tuple(slice(0, size) for size in shape)
-        if array.ndim != len(shape) or repeated[index].shape != tuple(shape):
-            raise Unsupported(
-                f"blocks of {block} along axis {axis} with scales {array.shape} do not fit {tuple(shape)}"
-            )
-        return repeated[index]
-    if array.ndim != 1 or array.size != shape[axis]:
-        raise Unsupported(f"scales of shape {array.shape} do not fit axis {axis} of {tuple(shape)}")
-    return along_axis(array, axis, len(shape))
 
 
 @handles("DequantizeLinear")
@@ -162,18 +143,32 @@ def conv_integer(call: Call) -> SSAValue:
     return _convolved(call, x, w, 1, None)
 
 
-def _multiplied(call: Call, a: int, b: int, scales: Array, x_scale: float) -> SSAValue:
-    """The sums of a product of matrices at these inputs, each followed by scale and zero point or, of plain integers,
-    by nothing; see `_zero_points`."""
+def _multiplied(call: Call, a: int, b: int, scales: Array, x_scale: float) -> tuple[SSAValue, bool]:
+    """The sums of a product of matrices at these inputs, and whether their columns stand along axis 1.
+
+    So they do where a constant matrix makes a dense layer of it, or of stacked matrices a convolution of width 1, whose
+    result is still to be turned.
+    """
     a_zero, b_zero = _zero_points(call, a, b)
     rows = len(call.shape(a))
     fits = call.is_constant(b) and len(call.shape(b)) == 2 and rows in (2, 3) and not call.is_constant(a)
     if fits and _is_number(call, a_zero) and (call.is_constant(b_zero) or not call.has(b_zero)):
         x = centred_input(call, a, a_zero, x_scale)
-        return call.add(nn.DenseOp(x, weight_codes(call, b, scales, b_zero, columns=True), layer=call.layer))
+        if rows == 2:
+            return call.add(nn.DenseOp(x, weight_codes(call, b, scales, b_zero, columns=True), layer=call.layer)), True
+        turned = call.add(nn.TransposeOp(x, (0, 2, 1), layer=call.sub("turned")))
+        w = weight_codes(call, b, scales, b_zero, columns=True, taps=True)
+        return call.add(nn.Conv1dOp(turned, w, window=Window((1, 1)), layer=call.layer)), True
     left = _less_rows(call, a, a_zero)
     right = _less_columns(call, b, b_zero)
-    return call.add(nn.MatmulOp(left, right, layer=call.layer))
+    return call.add(nn.MatmulOp(left, right, layer=call.layer)), False
+
+
+def _turned_back(call: Call, value: SSAValue) -> SSAValue:
+    """Columns behind rows again, where stacked matrices were convolved."""
+    if len(shape_of(value)) == 2:
+        return value
+    return call.add(nn.TransposeOp(value, (0, 2, 1), layer=call.sub("back")))
 
 
 def _zero_points(call: Call, a: int, b: int) -> tuple[int, int]:
@@ -212,22 +207,27 @@ def _less(call: Call, index: int, zeros: Array, axis: int) -> SSAValue:
 @handles("MatMulInteger")
 def matmul_integer(call: Call) -> SSAValue:
     """A product of integer matrices less their zero points, in int32."""
-    return _multiplied(call, 0, 1, np.ones(1, np.float32), 1.0)
+    sums, columns_first = _multiplied(call, 0, 1, np.ones(1, np.float32), 1.0)
+    return _turned_back(call, sums) if columns_first else sums
 
 
-def _column_ratios(call: Call, scales: Array, rows: Array, y_scale: float, rank: int) -> Array:
-    """Ratios of a product of matrices, shaped like its rows and columns."""
+def _product_ratios(scales: Array, rows: Array, y_scale: float) -> Array:
+    """Ratios of a product of matrices, one per row and column."""
     product = rows.astype(np.float32).reshape(-1, 1) * scales.astype(np.float32).reshape(1, -1)
-    ratios = (product / np.float32(y_scale)).astype(np.float32)
-    return ratios.reshape(-1) if ratios.size == 1 or (len(ratios) == 1 and rank == 2) else ratios
+    return (product / np.float32(y_scale)).astype(np.float32)
 
 
 @handles("QLinearMatMul")
 def qlinear_matmul(call: Call) -> SSAValue:
     """A product of matrices of codes to codes; scales are one, one per row on the left, one per column on the right."""
     y_type, rows, scales = grid(call, 6, 7), call.constant(1), call.constant(4)
-    sums = _multiplied(call, 0, 3, scales.astype(np.float32), float(rows.reshape(-1)[0]))
-    ratios = _column_ratios(call, scales, rows, y_type.scale.data, len(shape_of(sums)))
+    if rows.size != 1 and call.is_constant(3):
+        raise Unsupported("each row of the first matrix has a scale of its own", "one scale for all rows")
+    sums, columns_first = _multiplied(call, 0, 3, scales.astype(np.float32), float(rows.reshape(-1)[0]))
+    ratios = _product_ratios(scales, rows, y_type.scale.data)
+    if columns_first:
+        y = as_integers(call, rescaled(call, sums, ratios.reshape(-1), y_type, _bounds(call)))
+        return _turned_back(call, y)
     return as_integers(call, rescaled(call, sums, ratios, y_type, _bounds(call)))
 
 

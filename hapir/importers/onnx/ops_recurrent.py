@@ -172,10 +172,10 @@ class _Layers:
         value = self._computed(index, d)
         if half is None and count == 1:
             return value
-        rows = shape_of(value)[0] // (count if half is None else 2 * count)
-        pieces = self.call.add_all(
-            nn.SplitOp(value, [rows] * (shape_of(value)[0] // rows), axis=0, layer=f"{name}_gates")
-        )
+        parts, size = count if half is None else 2 * count, shape_of(value)[0]
+        if size == 0 or size % parts:
+            raise Unsupported(f"input {index} has {size} rows for {parts} gates")
+        pieces = self.call.add_all(nn.SplitOp(value, [size // parts] * parts, axis=0, layer=f"{name}_gates"))
         chosen = [pieces[place + (0 if half is None else half * count)] for place in places]
         return chosen[0] if count == 1 else self.call.add(nn.ConcatOp(chosen, axis=0, layer=name))
 

@@ -20,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from xdsl.dialects.builtin import IntegerType
 
-from hapir.importers.onnx.model import Array, Graph, GraphNode, ValueType
-from hapir.importers.onnx.nodes import MICROSOFT, ONNX
+from hapir.importers.onnx import codes
+from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, ValueType
+from hapir.importers.onnx.nodes import MICROSOFT, ONNX, QONNX_DOMAINS
 
 BOUNDS = "hapir_bounds"
 """The attribute of an integer operator that holds the least and the largest code that come out."""
@@ -31,12 +33,13 @@ _MOVES = frozenset(
     ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather")
 )
 """Operators of one activation, the first input, that give some of its elements."""
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant")
 _INT32 = np.iinfo(np.int32)
 
 
 def integer_form(graph: Graph) -> Graph:
     """The graph with integer operators where it can have them."""
-    if not any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in graph.nodes):
+    if not any(node.op in _QUANTIZING for node in graph.nodes):
         return graph
     return _Rewrite(graph).run()
 
@@ -67,71 +70,93 @@ class _Rewrite:
         self._constants = dict(graph.constants)
         self._types = dict(graph.types)
         self._producers = {output: node for node in graph.nodes for output in node.outputs if output}
+        self._coded: dict[str, Coded] = {}
         self._readers: dict[str, int] = {}
         for name in (*(name for node in graph.nodes for name in node.inputs), *graph.outputs):
             self._readers[name] = self._readers.get(name, 0) + 1
 
     def run(self) -> Graph:
         """Fold the quantization of constants, fuse, and read what stays quantized as reals."""
-        nodes = [node for node in self._graph.nodes if not self._folds_codes(node)]
-        fused = [self._fused(node) or node for node in nodes]
-        self._producers = {output: node for node in fused for output in node.outputs if output}
-        return self._without_unread([node for node in fused if not self._folds_reals(node)])
+        nodes = [node for node in self._graph.nodes if not self._folds(node)]
+        return self._without_unread([self._fused(node) or node for node in nodes])
 
     # --- constants ----------------------------------------------------------------------------------------------------
 
-    def _folds_codes(self, node: GraphNode) -> bool:
-        """Whether a node quantizes constants, whose codes are then constants too."""
-        if (
-            node.op != "QuantizeLinear"
-            or node.domain != ONNX
-            or any(n and n not in self._constants for n in node.inputs)
-        ):
+    def _folds(self, node: GraphNode) -> bool:
+        """Whether a node makes codes of constants, reals of constant codes, or moves their axes: then a constant."""
+        if any(name and name not in self._constants for name in node.inputs) or not node.inputs:
             return False
-        x, scale, *zero = (self._constants[name] for name in node.inputs if name)
-        if not zero or x.dtype != np.float32:
+        arrays = [self._constants[name] if name else None for name in node.inputs]
+        try:
+            match node.domain, node.op:
+                case "", "QuantizeLinear":
+                    return self._folds_codes(node, arrays)
+                case "", "DequantizeLinear":
+                    return self._folds_reals(node, arrays)
+                case "", "Transpose" if node.inputs[0] in self._coded:
+                    return self._folds_transpose(node, arrays)
+                case domain, "Quant" | "IntQuant" | "BipolarQuant" if domain in QONNX_DOMAINS:
+                    return self._folds_quant(node, arrays)
+                case _:
+                    return False
+        except ValueError:
             return False
-        axis = _integer(node, "axis", 1)
-        spread_scale, spread_zero = (_along(a, axis, x, _integer(node, "block_size", 0)) for a in (scale, zero[0]))
-        if spread_scale is None or spread_zero is None:
+
+    def _folds_codes(self, node: GraphNode, arrays: Sequence[Array | None]) -> bool:
+        x, scale, *zero = arrays
+        if x is None or scale is None or not zero or zero[0] is None or x.dtype != np.float32:
             return False
         type_ = self._types.get(node.inputs[2])
-        low, high = _range(zero[0], type_)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            whole = np.rint(x / spread_scale.astype(np.float32)).astype(np.float64)
-        if not np.isfinite(whole).all():
-            return False
-        codes = np.clip(whole + spread_zero, low, high).astype(zero[0].dtype)
-        self._define(node.outputs[0], codes, None if type_ is None else type_.bits)
+        axis, block = _integer(node, "axis", 1), _integer(node, "block_size", 0)
+        found = codes.quantized(x, scale, zero[0], _range(zero[0], type_), axis, block)
+        self._define(node.outputs[0], found, None if type_ is None else type_.bits)
         return True
 
-    def _folds_reals(self, node: GraphNode) -> bool:
-        """Whether a node dequantizes constants, whose reals are then constants too."""
-        if node.op != "DequantizeLinear" or node.domain != ONNX:
+    def _folds_reals(self, node: GraphNode, arrays: Sequence[Array | None]) -> bool:
+        integers, scale, *zero = arrays
+        if integers is None or scale is None or scale.dtype != np.float32:
             return False
-        if any(name and name not in self._constants for name in node.inputs):
-            return False
-        codes, scale, *zero = (self._constants[name] for name in node.inputs if name)
+        zero_point = zero[0] if zero else None
         axis, block = _integer(node, "axis", 1), _integer(node, "block_size", 0)
-        spread = [_along(a, axis, codes, block) for a in (scale, *zero)]
-        if any(s is None for s in spread) or scale.dtype != np.float32:
+        reals, type_ = codes.dequantized(integers, scale, zero_point, axis, block), self._types.get(node.inputs[0])
+        found = None if block else codes.coded(integers, type_.bits if type_ else None, scale, zero_point, axis)
+        return self._folded(node, reals, found)
+
+    def _folds_transpose(self, node: GraphNode, arrays: Sequence[Array | None]) -> bool:
+        (x,) = arrays
+        order = node.attributes.get("perm", list(range(x.ndim))[::-1] if x is not None else [])
+        if x is None or not isinstance(order, list):
             return False
-        offset = spread[1] if len(spread) > 1 else None
-        centred = codes.astype(np.int64) - (0 if offset is None else offset.astype(np.int64))
-        self._define(node.outputs[0], centred.astype(np.float32) * spread[0], None)
+        axes = [int(a) for a in order]
+        return self._folded(node, x.transpose(axes), codes.transposed(self._coded[node.inputs[0]], axes))
+
+    def _folds_quant(self, node: GraphNode, arrays: Sequence[Array | None]) -> bool:
+        x, scale, *more = arrays
+        if x is None or scale is None or x.dtype != np.float32:
+            return False
+        if node.op == "BipolarQuant":
+            return self._folded(node, *codes.bipolar_quant(x, scale))
+        zero_point, bits = more
+        found = None if zero_point is None or bits is None else codes.quant(node, x, scale, zero_point, bits)
+        return found is not None and self._folded(node, *found)
+
+    def _folded(self, node: GraphNode, reals: Array, found: Coded | None) -> bool:
+        self._define(node.outputs[0], reals, None)
+        if found is not None:
+            self._coded[node.outputs[0]] = found
         return True
 
     def _define(self, name: str, array: Array, bits: int | None) -> None:
         self._constants[name] = array
         self._types[name] = ValueType(array.dtype, array.shape, bits)
 
-    def _new(self, stem: str, array: Array) -> str:
+    def _new(self, stem: str, array: Array, bits: int | None = None) -> str:
         """A new constant with a name like this one."""
         name, n = stem, 1
         while name in self._constants or name in self._types or name in self._producers:
             n += 1
             name = f"{stem}_{n}"
-        self._define(name, array, None)
+        self._define(name, array, bits)
         return name
 
     # --- fusing -------------------------------------------------------------------------------------------------------
@@ -184,50 +209,54 @@ class _Rewrite:
     def _codes_of(self, codes: _Codes, *, per_tensor: bool) -> _Codes | None:
         """The same codes, with a zero point, where scale and zero point are constant and, if asked, one number each."""
         scale, zero_point = self._constants.get(codes.scale), self._constants.get(codes.zero_point)
-        type_ = self._types.get(codes.name)
-        if scale is None or (codes.zero_point and zero_point is None) or type_ is None:
-            return None
-        if not (np.isfinite(scale) & (scale > 0)).all():
+        if scale is None or (codes.zero_point and zero_point is None) or not (np.isfinite(scale) & (scale > 0)).all():
             return None
         if zero_point is None:
-            zeros = np.zeros(scale.shape, type_.dtype)
-            codes = replace(codes, zero_point=self._new(f"{codes.scale}_zero", zeros))
-            zero_point = zeros
-            if type_.bits:
-                self._define(codes.zero_point, zeros, type_.bits)
+            type_ = self._type_of(codes.name)
+            if type_ is None:
+                return None
+            zero_point = np.zeros(scale.shape, type_.dtype)
+            codes = replace(codes, zero_point=self._new(f"{codes.scale}_zero", zero_point, type_.bits))
         return None if per_tensor and (scale.size != 1 or zero_point.size != 1) else codes
 
-    def _weights(self, name: str, filters: int) -> _Codes | None:
-        """Constant codes with one scale, or one per index of the axis that counts filters."""
-        codes = self._dequantized(name)
-        if codes is None or codes.name not in self._constants:
+    def _type_of(self, name: str) -> ValueType | None:
+        """The type of a tensor of codes, as far as it is known without computing shapes."""
+        node = self._producers.get(name)
+        if node is None:
+            return self._types.get(name)
+        if node.op != "QuantizeLinear" or _integer(node, "output_dtype", 0):
             return None
-        shape, scale = self._constants[codes.name].shape, self._constants[codes.scale]
-        if scale.size == 1:
-            return codes
-        fits = scale.ndim == 1 and codes.axis % len(shape) == filters % len(shape)
-        return codes if fits else None
+        zero_point = node.inputs[2] if len(node.inputs) > 2 else ""
+        return self._types.get(zero_point) if zero_point else ValueType(np.dtype(np.uint8), None)
+
+    def _weights(self, name: str, filters: int) -> _Codes | None:
+        """Constant codes with one scale, or one per index of the axis that counts filters; their zero point is 0."""
+        found = self._coded.get(name)
+        if found is None or not isinstance(found.element, IntegerType) or found.element.width.data > 17:
+            return None
+        if found.scales.size > 1 and found.axis != filters % found.codes.ndim:
+            return None
+        width = found.element.width.data
+        bits = width if width < 8 else None
+        scale = found.scales.reshape(()) if found.scales.size == 1 else found.scales
+        return _Codes(
+            self._new(f"{name}_codes", found.codes, bits),
+            self._new(f"{name}_scale", scale),
+            self._new(f"{name}_zero", np.zeros(scale.shape, found.codes.dtype), bits),
+        )
 
     def _bias(self, name: str, x: _Codes, w: _Codes, stem: str, factor: float = 1.0) -> str | None:
         """The name of a bias in steps of the sums, in int32; None where it is not constant or does not fit."""
-        scales = self._constants[x.scale].reshape(()).astype(np.float64) * self._constants[w.scale].astype(np.float64)
-        reals = self._constants.get(name)
+        reals, found = self._constants.get(name), self._coded.get(name)
         if reals is None:
-            codes = self._dequantized(name)
-            if codes is None or codes.name not in self._constants:
-                return None
-            integers = self._constants[codes.name]
-            found = self._constants[codes.scale].astype(np.float64)
-            if factor == 1 and integers.dtype == np.int32 and not self._constants[codes.zero_point].any():
-                same = found.size in (1, scales.size) and np.allclose(found, scales, rtol=1e-5, atol=0)
-                if same and scales.size in (1, integers.size):
-                    return codes.name
-            zeros = self._constants[codes.zero_point].astype(np.int64)
-            reals = (integers.astype(np.int64) - zeros) * found
-        steps = np.rint(reals.reshape(-1).astype(np.float64) * factor / scales.reshape(-1))
-        if not (np.abs(steps) < _INT32.max).all():
             return None
-        return self._new(f"{stem}_bias", steps.astype(np.int32))
+        steps = self._constants[x.scale].reshape(()).astype(np.float64) * self._constants[w.scale].astype(np.float64)
+        if found is not None and factor == 1 and np.allclose(found.scales, steps.reshape(-1), rtol=1e-5, atol=0):
+            integers = found.codes.reshape(-1).astype(np.int64)
+        else:
+            integers = np.rint(reals.reshape(-1).astype(np.float64) * factor / steps.reshape(-1))
+        fits = (np.abs(integers) < _INT32.max).all()
+        return self._new(f"{stem}_bias", integers.astype(np.int32)) if fits else None
 
     def _clamped(self, chain: _Chain, y: _Codes) -> list[int] | None:
         """The bounds that an activation puts on codes; None where they are not constant."""
@@ -289,12 +318,9 @@ class _Rewrite:
             return None
         inputs = [x.name, x.scale, x.zero_point, w.name, w.scale, w.zero_point]
         if len(node.inputs) > 2 and node.inputs[2]:
-            type_ = self._types.get(node.inputs[2])
-            outputs = self._constants[w.name].shape[1 - turned]
-            if type_ is None or type_.shape not in ((outputs,), (1, outputs)):
-                return None
             bias = self._bias(node.inputs[2], x, w, y.name, beta)
-            if bias is None:
+            outputs = self._constants[w.name].shape[1 - turned]
+            if bias is None or self._constants[bias].size != outputs:
                 return None
             inputs.append(bias)
         else:
@@ -313,7 +339,7 @@ class _Rewrite:
 
     def _global_average_pool(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._dequantized(node.inputs[0], per_tensor=True)
-        if x is None or self._types[x.name].dtype != self._types[y.name].dtype:
+        if x is None or self._constants[x.zero_point].dtype != self._constants[y.zero_point].dtype:
             return None
         inputs = (x.name, x.scale, x.zero_point, y.scale, y.zero_point)
         return GraphNode("QLinearGlobalAveragePool", MICROSOFT, node.name, inputs, (y.name,), {})
@@ -350,8 +376,11 @@ class _Rewrite:
                 kept.append(node)
                 needed.update(name for name in node.inputs if name)
         constants = {name: array for name, array in self._constants.items() if name in needed}
+        coded = {name: found for name, found in self._coded.items() if name in needed}
         opsets = {**self._graph.opsets, MICROSOFT: self._graph.opsets.get(MICROSOFT, 1)}
-        return replace(self._graph, nodes=tuple(reversed(kept)), constants=constants, types=self._types, opsets=opsets)
+        nodes = tuple(reversed(kept))
+        graph = replace(self._graph, nodes=nodes, constants=constants, types=self._types, opsets=opsets)
+        return replace(graph, coded=coded)
 
 
 def _node(op: str, domain: str, main: GraphNode, inputs: Sequence[str], y: _Codes, bounds: Sequence[int]) -> GraphNode:
@@ -373,14 +402,3 @@ def _range(zero_point: Array, type_: ValueType | None) -> tuple[int, int]:
     """The least and the largest code of the type of a zero point."""
     bits = (type_.bits if type_ else None) or 8 * zero_point.dtype.itemsize
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if zero_point.dtype.kind == "i" else (0, (1 << bits) - 1)
-
-
-def _along(array: Array, axis: int, x: Array, block: int) -> Array | None:
-    """A scale or zero point so that it broadcasts over x; None where it does not fit."""
-    from hapir.importers.onnx.nodes import Unsupported
-    from hapir.importers.onnx.ops_quantized import spread
-
-    try:
-        return spread(array, x.shape, axis, block)
-    except Unsupported:
-        return None

@@ -20,13 +20,12 @@ from hapir.dialects.num import (
     code_range,
     dtype_of,
     element_type,
-    integer_range,
     is_float,
     shape_of,
     signed,
     unsigned,
 )
-from hapir.importers.onnx.model import Array
+from hapir.importers.onnx.codes import along_axis, centred
 from hapir.importers.onnx.nodes import Call, Unsupported
 
 Reals = npt.NDArray[np.float32]
@@ -76,39 +75,22 @@ def as_integers(call: Call, value: SSAValue) -> SSAValue:
     return call.add(num.ViewOp(value, element.storage, call.sub("integers")))
 
 
-def centred(array: Array, zero_point: Array) -> tuple[Array, IntegerType]:
-    """Integers less their zero point, exactly, and the narrowest type of 8 bits or more that holds them, signed first.
-
-    uint8 around 128 becomes int8. The zero point broadcasts.
-    """
-    values = array.astype(np.int64) - zero_point.astype(np.int64)
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
-    for codes in (signed(8), unsigned(8), signed(9), signed(16), signed(17)):
-        first, last = integer_range(codes)
-        if first <= low and high <= last:
-            return values.astype(dtype_of(codes)), codes
-    raise Unsupported(f"the weights reach from {low} to {high}", "weights of up to 16 bits")
-
-
 def narrowed(codes: IntegerType, original: Attribute) -> IntegerType:
     """The type of weights that had no zero point: their own where it is narrower than a byte."""
     own = codes_of(original)
     return own if own.width.data < 8 else codes
 
 
-def along_axis(values: Array, axis: int, rank: int) -> Array:
-    """A vector shaped to broadcast along an axis; one number as it is."""
-    flat = values.reshape(-1)
-    return flat if flat.size == 1 else flat.reshape([-1 if i == axis else 1 for i in range(rank)])
-
-
-def weight_codes(call: Call, index: int, scales: Reals, zero_point: int, *, columns: bool = False) -> SSAValue:
+def weight_codes(
+    call: Call, index: int, scales: Reals, zero_point: int, *, columns: bool = False, taps: bool = False
+) -> SSAValue:
     """The weights at an input, as the parameter `weight` of the node's layer or as the value that gives them.
 
-    Scales (one, or one per output channel) become part of the type. `columns`: the matrix holds a filter per column.
+    Scales (one, or one per output channel) become part of the type. `columns`: the matrix holds a filter per column;
+    `taps`: it becomes filters of one tap.
     """
     if not call.is_constant(index):
-        return _given_codes(call, index, scales, zero_point)
+        return _given_codes(call, index, scales, zero_point, columns=columns)
     array = call.constant(index)
     zeros = call.constant(zero_point) if call.has(zero_point) else np.zeros(1, array.dtype)
     filters = array.ndim - 1 if columns else 0
@@ -116,6 +98,7 @@ def weight_codes(call: Call, index: int, scales: Reals, zero_point: int, *, colu
     if not zeros.any():
         codes = narrowed(codes, call.element(index))
     values = np.ascontiguousarray(values.T if columns else values).astype(dtype_of(codes))
+    values = values[:, :, None] if taps else values
     return call.parameter("weight", values, _scaled(call, codes, scales))
 
 
@@ -128,7 +111,7 @@ def _scaled(call: Call, codes: IntegerType, scales: Reals) -> Attribute:
     return PerChannelType(codes, IntAttr(0), StringAttr(key))
 
 
-def _given_codes(call: Call, index: int, scales: Reals, zero_point: int) -> SSAValue:
+def _given_codes(call: Call, index: int, scales: Reals, zero_point: int, *, columns: bool) -> SSAValue:
     """Weights that are computed or an input: less a constant zero point, of one scale."""
     if scales.size != 1:
         raise Unsupported(f"the weights are no constant and have {scales.size} scales", "one scale, or an initializer")
@@ -136,11 +119,13 @@ def _given_codes(call: Call, index: int, scales: Reals, zero_point: int) -> SSAV
     zeros = call.constant(zero_point) if call.has(zero_point) else np.zeros(1, np.int8)
     if not zeros.any():
         return as_codes(call, value, affine(codes_of(element_type(value)), scale, 0), "weights")
-    offset = int(single_number(call, zero_point, "zero point of weights that are no constant"))
-    wide = call.add(nn.CastOp(value, signed(16), layer=call.sub("weights")))
-    less = call.add(nn.FillOp(offset, signed(16)))
-    around = call.add(nn.PointwiseOp("wrapping_sub", [wide, less], layer=call.sub("centred")))
-    return as_codes(call, around, affine(signed(16), scale, 0), "weight_codes")
+    rank = len(shape_of(value))
+    wider = signed(codes_of(element_type(value)).width.data + 1)
+    offsets = along_axis(zeros, rank - 1 if columns else 0, rank).astype(dtype_of(wider))
+    wide = call.add(nn.CastOp(value, wider, layer=call.sub("weights")))
+    zero = call.parameter("weight_zero", offsets if offsets.size > 1 else offsets.reshape(()), wider)
+    around = call.add(nn.PointwiseOp("wrapping_sub", [wide, zero], layer=call.sub("centred")))
+    return as_codes(call, around, affine(wider, scale, 0), "weight_codes")
 
 
 def bias_sums(call: Call, index: int) -> SSAValue | None:
@@ -197,7 +182,8 @@ def centred_input(call: Call, index: int, zero_point: int, scale: float = 1.0) -
     if not call.has(zero_point) or call.is_constant(zero_point):
         offset = int(single_number(call, zero_point, "zero point")) if call.has(zero_point) else 0
         return as_codes(call, value, affine(codes, scale, offset), "codes")
-    return as_codes(call, less(call, index, zero_point, signed(16)), affine(signed(16), scale, 0), "codes")
+    wider = signed(codes.width.data + 1)
+    return as_codes(call, less(call, index, zero_point, wider), affine(wider, scale, 0), "codes")
 
 
 def less(call: Call, index: int, zero_point: int, wide: IntegerType) -> SSAValue:

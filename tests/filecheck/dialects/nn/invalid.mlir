@@ -469,25 +469,9 @@ nn.network @n (%x: tensor<1x2x4x4xf32>, %g: tensor<2xf32>) -> () inputs ["x", "g
 
 // -----
 
-nn.network @n (%x: tensor<1x2x4x4xf32>) -> () inputs ["x"] results [] {
-  // expected-error@+1 {{softmax needs a matrix N x C, got shape 1x2x4x4}}
-  %y = nn.softmax %x : tensor<1x2x4x4xf32> -> tensor<1x2x4x4xf32>
-  nn.return
-}
-
-// -----
-
 nn.network @n (%x: tensor<1x4x!num.affine<ui8, 0.5 : 3>>) -> () inputs ["x"] results [] {
   // expected-error@+1 {{nn.softmax works on f32, got !num.affine<ui8, 0.5 : 3>}}
   %y = nn.softmax %x : tensor<1x4x!num.affine<ui8, 0.5 : 3>> -> tensor<1x4x!num.affine<ui8, 0.5 : 3>>
-  nn.return
-}
-
-// -----
-
-nn.network @n (%x: tensor<1x2x4x4xf32>) -> () inputs ["x"] results [] {
-  // expected-error@+1 {{argmax needs a matrix N x C, got shape 1x2x4x4}}
-  %y = nn.argmax %x : tensor<1x2x4x4xf32> -> tensor<1xsi32>
   nn.return
 }
 
