@@ -27,7 +27,7 @@ from typing import ClassVar, Protocol, TypeAlias
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from hapir.dialects.nn_op import is_parameter
+from hapir.dialects.nn_op import stored
 from hapir.dialects.nn_shapes import Shape, ShapeError, Window, text
 from hapir.dialects.num import shape_of
 
@@ -85,7 +85,7 @@ class LayerDefinition(ABC):
             return range(len(op.operands))
         given = cls.inputs
         while given < min(len(op.operands), cls.inputs + cls.parameters):
-            if is_parameter(op.operands[given]):
+            if stored(op.operands[given]) is not None:
                 break
             given += 1
         return range(given)

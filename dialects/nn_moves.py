@@ -112,7 +112,8 @@ class TileOp(UnaryOp):
 class GatherOp(LayerOp):
     """Elements along an axis by their indices; the axes of the indices, any number, take that axis's place.
 
-    An index below 0 counts from the end: `y[.., i.., ..] = x[.., indices[i..], ..]`. Keeps the element type.
+    An index below 0 counts from the end: `y[.., i.., ..] = x[.., indices[i..], ..]`. Keeps the element type. Indices
+    may be computed; rows of a parameter along axis 0 are an embedding.
 
     Example:
     `%y = nn.gather %x, %i axis 1 : (tensor<1x4x8xf32>, tensor<2x3xsi64>) -> tensor<1x2x3x8xf32>`
@@ -136,8 +137,9 @@ class GatherOp(LayerOp):
 
     @property
     def keeps_items(self) -> bool:
-        owner = self.indices.owner
-        return self.axis.value.data != 0 and isinstance(owner, Operation) and owner.name == "nn.weight"
+        if self.axis.value.data != 0:
+            return _is_parameter(self.indices)
+        return _is_parameter(self.x) and bool(shape_of(self.indices)) and not _is_parameter(self.indices)
 
     def check_indices(self, lowest: int, highest: int) -> None:
         """Raise HapirError (HAP0940) where indices leave the axis."""
@@ -154,3 +156,7 @@ class GatherOp(LayerOp):
             lambda: nn_layout_shapes.gather(shape_of(self.x), shape_of(self.indices), self.axis.value.data)
         )
         return TensorType(activation_element(self, self.x), shape)
+
+
+def _is_parameter(value: SSAValue) -> bool:
+    return isinstance(value.owner, Operation) and value.owner.name == "nn.weight"

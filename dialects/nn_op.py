@@ -76,6 +76,14 @@ class UnaryOp(LayerOp):
         infer_result(self)
 
 
+def stored(value: SSAValue) -> Operation | None:
+    """The `nn.weight` behind a layer's parameter, which is read as it is or, if it is coded, as reals."""
+    made = value.owner
+    if isinstance(made, Operation) and made.name == "num.dequantize":
+        made = made.operands[0].owner
+    return made if isinstance(made, Operation) and made.name == "nn.weight" else None
+
+
 def is_parameter(value: SSAValue) -> bool:
     """Whether a value is made of stored parameters alone: no input of the network reaches it."""
     pending = [value]

@@ -9,11 +9,11 @@ coded weights multiply by the reals behind the codes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_layers import (
@@ -30,7 +30,7 @@ from hapir.dialects.nn_layers import (
 )
 from hapir.dialects.nn_shapes import ShapeError, text
 from hapir.dialects.num import shape_of
-from hapir.dialects.num_layers import bias_parameter, weight_parameter
+from hapir.dialects.num_layers import bias_parameter, weight_options, weight_parameter
 from hapir.registered import FormatText
 
 
@@ -65,6 +65,10 @@ class Conv2d(LayerDefinition):
         weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
         bias = bias_parameter(parameter, self.channels, inputs[0]) if self.bias else None
         return nn.Conv2dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return weight_options(op)
 
 
 def _check_groups(groups: int, inputs: int, outputs: int) -> None:
@@ -103,6 +107,10 @@ class Conv1d(LayerDefinition):
         weight = weight_parameter(parameter, shape, inputs[0], self.weights, self.weight_scale, layer)
         bias = bias_parameter(parameter, self.channels, inputs[0]) if self.bias else None
         return nn.Conv1dOp(inputs[0], weight, bias, window=window, groups=self.groups, layer=layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return weight_options(op)
 
 
 @dataclass(frozen=True)
@@ -204,6 +212,10 @@ class Dense(LayerDefinition):
         bias = bias_parameter(parameter, self.units, inputs[0]) if self.bias else None
         return nn.DenseOp(inputs[0], weight, bias, layer=layer)
 
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return weight_options(op)
+
 
 @dataclass(frozen=True)
 class Linear(LayerDefinition):
@@ -226,8 +238,10 @@ class Linear(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         shape = shape_of(inputs[0])
-        if len(shape) < 2:
-            raise ShapeError(f"linear needs an axis before the last one, got shape {text(shape)}")
+        if len(shape) < 3:
+            raise ShapeError(
+                f"linear needs steps N x T x C or more axes, got shape {text(shape)}: dense takes a matrix N x C"
+            )
         weight = parameter("weight", (self.units, shape[-1]))
         bias = parameter("bias", (self.units,)) if self.bias else None
         return nn.LinearOp(inputs[0], weight, bias, layer=layer)

@@ -224,7 +224,7 @@ class DenseOp(ProductOp):
 
 @irdl_op_definition
 class LinearOp(LayerOp):
-    """Fully connected along the last axis of f32: x ... C, w K C, optional bias K -> ... K, `y = x w^T + b`.
+    """Fully connected along the last axis of f32: x N ... C, w K C, optional bias K -> N ... K, `y = x w^T + b`.
 
     What `nn.dense` is for N C, for tensors whose features come last: steps N T C of a transformer. Axis 1 is no axis of
     features here, so that what prunes or quantizes channels leaves it alone.

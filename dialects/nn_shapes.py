@@ -162,13 +162,17 @@ def dense(x: Shape, w: Shape, bias: Shape | None) -> Shape:
     """x N C, w K C, bias K -> N K."""
     if len(x) != 2:
         raise ShapeError(f"dense needs a matrix N x C, got shape {text(x)}: flatten it first")
-    return linear(x, w, bias)
+    return _rows(x, w, bias)
 
 
 def linear(x: Shape, w: Shape, bias: Shape | None) -> Shape:
-    """x ... C, w K C, bias K -> ... K."""
-    if len(x) < 2:
-        raise ShapeError(f"a layer over the last axis needs one before it, got shape {text(x)}")
+    """x N ... C, w K C, bias K -> N ... K; there is at least one axis between batch and features."""
+    if len(x) < 3:
+        raise ShapeError(f"linear needs steps N x T x C or more axes, got shape {text(x)}: dense takes a matrix N x C")
+    return _rows(x, w, bias)
+
+
+def _rows(x: Shape, w: Shape, bias: Shape | None) -> Shape:
     if len(w) != 2 or w[1] != x[-1]:
         raise ShapeError(f"the input has {x[-1]} features, the weights {text(w)} expect {w[-1] if w else 0}")
     _check_bias(bias, w[0])

@@ -25,7 +25,7 @@ shortest decimals that name them are read back exactly. Options that several sta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -37,6 +37,8 @@ from xdsl.utils.exceptions import VerifyException
 from hapir.dialects import nn, num
 from hapir.dialects.formats import Bipolar, Integer, Ternary
 from hapir.dialects.nn_layers import LayerDefinition, Padding, Pair, Parameters, window_of
+from hapir.dialects.nn_op import stored
+from hapir.dialects.nn_pointwise_layers import text_of
 from hapir.dialects.nn_shapes import Shape
 from hapir.dialects.num import (
     AffineType,
@@ -51,7 +53,7 @@ from hapir.dialects.num import (
     storage_of,
     unsigned,
 )
-from hapir.registered import FORMAT, FormatText, value_of
+from hapir.registered import FORMAT, FormatText, spell, value_of
 
 RoundingWord: TypeAlias = Literal["half_even", "half_up", "half_away", "floor"]
 Granularity: TypeAlias = Literal["channel", "tensor"]
@@ -128,6 +130,38 @@ def bias_parameter(parameter: Parameters, channels: int, x: SSAValue) -> SSAValu
     return parameter("bias", (channels,), f32 if num.is_float(x) else num.SI32)
 
 
+def codes_text(codes: Attribute) -> str:
+    """The text that names a type of codes: the inverse of `codes_named`. Raises LookupError where there is none."""
+    match codes:
+        case BipolarType():
+            return spell(Bipolar(codes.width.data))
+        case TernaryType():
+            return spell(Ternary())
+        case _:
+            return text_of(codes)
+
+
+def affine_options(element: Attribute) -> dict[str, object]:
+    """The options `type`, `scale` and `zero_point` that make a type. Raises LookupError for another kind of type."""
+    if not isinstance(element, AffineType):
+        raise LookupError(f"{element} has no scale of its own")
+    scale = float(str(np.float32(element.scale.data)))
+    return {"type": codes_text(element.codes), "scale": scale, "zero_point": element.zero_point.data}
+
+
+def weight_options(op: Operation) -> dict[str, object]:
+    """The options `weights` and `weight_scale` that make an op's coded weights. Raises LookupError for other codes."""
+    weight = stored(op.operands[1]) if len(op.operands) > 1 else None
+    element = f32 if weight is None else element_type(weight.results[0])
+    match element:
+        case PerChannelType():
+            return {"weights": codes_text(element.codes), "weight_scale": None}
+        case AffineType():
+            return {"weights": codes_text(element.codes), "weight_scale": affine_options(element)["scale"]}
+        case _:
+            return {}
+
+
 @dataclass(frozen=True)
 class Quantize(LayerDefinition):
     """Reals to codes: `clamp(round(x / scale) + zero_point)`, the quotient in f32, as ONNX and onnxruntime do.
@@ -147,6 +181,10 @@ class Quantize(LayerDefinition):
         element = affine(codes_named(self.type), self.scale, self.zero_point)
         result = TensorType(element, shape_of(inputs[0]))
         return num.QuantizeOp(inputs[0], result, Rounding(self.rounding), layer, single=True)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return affine_options(element_type(op.results[0]))
 
 
 @dataclass(frozen=True)
@@ -185,6 +223,14 @@ class View(LayerDefinition):
         element = codes if self.scale is None else affine(codes, self.scale, self.zero_point)
         return num.ViewOp(inputs[0], element, layer)
 
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        element = element_type(op.results[0])
+        if isinstance(element, IntegerType):
+            return {"scale": None, "zero_point": 0}
+        said = affine_options(element)
+        return {"scale": said["scale"], "zero_point": said["zero_point"]}
+
 
 @dataclass(frozen=True)
 class Rescale(LayerDefinition):
@@ -213,6 +259,10 @@ class Rescale(LayerDefinition):
         result = TensorType(element, shape_of(inputs[0]))
         rounding = Rounding(self.rounding)
         return num.RescaleOp(inputs[0], ratio, result, rounding=rounding, low=low, high=high, layer=layer, single=True)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return affine_options(element_type(op.results[0]))
 
 
 @dataclass(frozen=True)
@@ -249,6 +299,12 @@ class Requantize(LayerDefinition):
             inputs[0], multiplier, shift, result, rounding=rounding, low=low, high=high, layer=layer
         )
 
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        if not isinstance(op, num.RequantizeOp):
+            return {}
+        return {**affine_options(element_type(op.result)), "multiplier": element_type(op.multiplier)}
+
 
 def _factors(x: SSAValue, granularity: Granularity) -> int:
     shape = shape_of(x)
@@ -268,6 +324,10 @@ class Widen(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> Operation:
         return num.WidenOp(inputs[0], self.by, layer)
+
+    @classmethod
+    def options_of(cls, op: Operation) -> Mapping[str, object]:
+        return {"by": op.multiplier.value.data} if isinstance(op, num.WidenOp) else {}
 
 
 @dataclass(frozen=True)

@@ -111,13 +111,15 @@ def everything() -> list[Entry]:
 def find(name: str, known: Sequence[Entry] | None = None) -> list[Entry]:
     """The entries of a name among those known (all of them by default), of whatever kind; codes in any case.
 
-    A word of the grammar that is no name itself, like `extends`, stands for the topics whose rules have it.
+    A word of the grammar that is no name itself, like `extends`, or only that of a command, like `import`, stands for
+    the topics whose rules have it, too.
 
     Raises HapirError (HAP0883) where there is none.
     """
     known = everything() if known is None else known
     found = [e for e in known if e.name == name or (e.kind == "code" and e.name == name.upper())]
-    found = found or [e for e in known if e.kind == "topic" and f'"{name}"' in e.text]
+    if all(entry.kind == "command" for entry in found):
+        found = [*(e for e in known if e.kind == "topic" and f'"{name}"' in e.text), *found]
     if not found:
         hint = did_you_mean(name, sorted({*KINDS, *(entry.name for entry in known)}))
         fail(

@@ -22,35 +22,46 @@ from xdsl.utils.test_value import create_ssa_value
 
 from hapir.dialects import nn
 from hapir.dialects.nn_layers import LayerDefinition
+from hapir.dialects.nn_op import stored
 from hapir.dialects.nn_shapes import Shape
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import PerChannelType, shape_of, table_key
 from hapir.registry import universe
 from hapir.spec.options import option_types
 
+_LAYER = "layer"
+"""What layers are called while their statements are looked for."""
 _MOST_GUESSES = 64
 """Combinations of options that are tried for one statement."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter: its suffix, that of the table that its type reads, and whether its codes are read as reals."""
+
+    suffix: str
+    table: str | None = None
+    reals: bool = False
 
 
 @dataclass(frozen=True)
 class Statement:
     """How a layer is written: the registered name, the options that are no defaults, tensors, and parameters.
 
-    `inputs` are the places of the op's operands that are tensors of the statement, in its order; `parameters` are the
-    suffixes of the parameters that it makes, in the order of the other operands. `results` are the names that
-    `LayerDefinition.result_names` gives.
+    `inputs` are the places of the op's operands that are tensors of the statement, in its order; `parameters` are those
+    that it makes, in the order of the other operands. `results` are what `LayerDefinition.result_names` gives.
     """
 
     kind: str
     options: Mapping[str, object]
     inputs: tuple[int, ...]
-    parameters: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     results: tuple[str | int, ...]
 
-    def tensors(self, op: nn.LayerOp) -> list[SSAValue]:
+    def tensors(self, op: Operation) -> list[SSAValue]:
         """The operands of an op that are tensors of this statement."""
         return [op.operands[place] for place in self.inputs]
 
-    def stored(self, op: nn.LayerOp) -> list[SSAValue]:
+    def stored(self, op: Operation) -> list[SSAValue]:
         """The operands of an op that are parameters of this statement."""
         return [value for place, value in enumerate(op.operands) if place not in self.inputs]
 
@@ -61,17 +72,17 @@ class StatementReader:
 
     _known: dict[object, Statement | None] = field(default_factory=dict[object, "Statement | None"])
 
-    def read(self, op: nn.LayerOp) -> Statement | None:
+    def read(self, op: Operation) -> Statement | None:
         """The statement that makes an op; None where there is none."""
         properties = tuple((name, value) for name, value in op.properties.items() if name != "layer")
-        kinds = tuple((value.type, isinstance(value.owner, nn.WeightOp)) for value in op.operands)
+        kinds = tuple((value.type, stored(value) is not None) for value in op.operands)
         key = (op.name, properties, kinds, tuple(result.type for result in op.results))
         if key not in self._known:
             self._known[key] = _find(op)
         return self._known[key]
 
 
-def _find(op: nn.LayerOp) -> Statement | None:
+def _find(op: Operation) -> Statement | None:
     layers = universe().layers
     for kinds in _likely(op, layers):
         found = [s for kind in kinds if (s := read_statement(op, kind, layers[kind]())) is not None]
@@ -80,7 +91,7 @@ def _find(op: nn.LayerOp) -> Statement | None:
     return None
 
 
-def _likely(op: nn.LayerOp, kinds: Iterable[str]) -> Iterator[list[str]]:
+def _likely(op: Operation, kinds: Iterable[str]) -> Iterator[list[str]]:
     """Names of statements that may make an op, the likely ones first, those that compete together."""
     words = {op.name.partition(".")[2], *(str(plain(value)) for value in op.properties.values())}
     first = [kind for kind in kinds if any(kind == word or kind == f"{word}1d" for word in words)]
@@ -90,7 +101,7 @@ def _likely(op: nn.LayerOp, kinds: Iterable[str]) -> Iterator[list[str]]:
             yield [kind]
 
 
-def read_statement(op: nn.LayerOp, kind: str, definition: type[LayerDefinition]) -> Statement | None:
+def read_statement(op: Operation, kind: str, definition: type[LayerDefinition]) -> Statement | None:
     """The statement of one definition that makes an op; None where it makes no such op."""
     try:
         said = definition.options_of(op)
@@ -118,37 +129,52 @@ def read_statement(op: nn.LayerOp, kind: str, definition: type[LayerDefinition])
 
 
 def _made(
-    op: nn.LayerOp, definition: type[LayerDefinition], options: Mapping[str, object], inputs: tuple[int, ...]
-) -> tuple[tuple[str, ...], tuple[str | int, ...]] | None:
-    """The suffixes of the parameters and the names of the results, where these options make an equal op."""
+    op: Operation, definition: type[LayerDefinition], options: Mapping[str, object], inputs: tuple[int, ...]
+) -> tuple[tuple[Parameter, ...], tuple[str | int, ...]] | None:
+    """The parameters and the names of the results, where these options make an equal op."""
     values = {place: create_ssa_value(op.operands[place].type) for place in inputs}
     own = list(values.values())[: definition.inputs]
     given = list(values.values())[len(own) :]
-    suffixes: dict[SSAValue, str] = {}
+    parameters: dict[SSAValue, tuple[Parameter, Attribute]] = {}
 
-    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
         if given:
             return given.pop(0)
-        value = create_ssa_value(TensorType(element, shape))
-        suffixes[value] = suffix
+        value = create_ssa_value(TensorType(f32 if reals else element, shape))
+        key = table_key(element)
+        made = Parameter(suffix, None if key is None else key.removeprefix(f"{_LAYER}."), reals)
+        parameters[value] = made, TensorType(element, shape)
         return value
 
     try:
         statement = definition(**options)
-        built = statement.build(own, parameter, "")
+        built = statement.build(own, parameter, _LAYER)
         names = tuple(statement.result_names(len(built.results)))
     except (ValueError, VerifyException, TypeError, LookupError):
         return None
+    stores = [stored(value) for place, value in enumerate(op.operands) if place not in values]
     same = (
         built.name == op.name
         and _attributes(built) == _attributes(op)
-        and [v.type for v in built.operands] == [v.type for v in op.operands]
-        and [v.type for v in built.results] == [v.type for v in op.results]
+        and [keyless(v.type) for v in built.operands] == [keyless(v.type) for v in op.operands]
+        and [keyless(v.type) for v in built.results] == [keyless(v.type) for v in op.results]
         and [values.get(place, v) for place, v in enumerate(built.operands)] == list(built.operands)
-        and [v for place, v in enumerate(built.operands) if place not in values] == [*suffixes]
-        and all(isinstance(v.owner, nn.WeightOp) for place, v in enumerate(op.operands) if place not in values)
+        and [v for place, v in enumerate(built.operands) if place not in values] == [*parameters]
+        and [None if w is None else keyless(w.results[0].type) for w in stores]
+        == [keyless(type_) for _, type_ in parameters.values()]
     )
-    return (tuple(suffixes.values()), names) if same else None
+    return (tuple(made for made, _ in parameters.values()), names) if same else None
+
+
+def keyless(type_: Attribute) -> Attribute:
+    """A tensor type without the weight key that its elements may name."""
+    if not isinstance(type_, TensorType):
+        return type_
+    tensor = cast("TensorType[Attribute]", type_)
+    element = tensor.get_element_type()
+    if not isinstance(element, PerChannelType):
+        return tensor
+    return TensorType(PerChannelType(element.codes, element.axis, StringAttr("")), tensor.get_shape())
 
 
 def _attributes(op: Operation) -> dict[str, Attribute]:
@@ -160,7 +186,7 @@ def _attributes(op: Operation) -> dict[str, Attribute]:
 # --- guesses ----------------------------------------------------------------------------------------------------------
 
 
-def _guesses(op: nn.LayerOp, option: dataclasses.Field[Any], hint: Any, said: Mapping[str, object]) -> list[object]:
+def _guesses(op: Operation, option: dataclasses.Field[Any], hint: Any, said: Mapping[str, object]) -> list[object]:
     """Values that an option may have had, the best first."""
     if option.name in said:
         return [_simplest(said[option.name], hint)]
@@ -180,7 +206,7 @@ def _guesses(op: nn.LayerOp, option: dataclasses.Field[Any], hint: Any, said: Ma
     return default
 
 
-def _in_window(op: nn.LayerOp, name: str) -> tuple[int, ...] | None:
+def _in_window(op: Operation, name: str) -> tuple[int, ...] | None:
     window = op.properties.get("window")
     if not isinstance(window, nn.WindowAttr) or name not in ("kernel", "stride", "padding", "dilation"):
         return None

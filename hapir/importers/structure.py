@@ -42,8 +42,10 @@ SIZES = ("channels", "units", "groups")
 """Options that count channels, and differ for good reasons."""
 MOST_INPUTS = 4
 """Tensors that a block takes."""
-MOST_PARAMETERS = 8
+MOST_PARAMETERS = 16
 """Numbers that a block takes."""
+MOST_IN_A_LINE = 5
+"""Numbers that a call can give on one line; with more it has a line for each."""
 OPERAND = "#"
 """Begins the name of an option that is an operand."""
 Scalar: TypeAlias = int | float
@@ -234,7 +236,8 @@ class _Search:
             return None
         ranges = self._without_odd([(window.start, window.start + length) for window in windows])
         parameters = len(self._numbers(ranges))
-        saved = len(ranges) * length - _calls(ranges) - length - 3 - parameters
+        call = 1 if parameters <= MOST_IN_A_LINE else parameters + 3
+        saved = len(ranges) * length - call * _calls(ranges) - length - 3 - parameters
         inputs = len(windows[0].inputs)
         passed = sum(any(stop <= last < len(self._layers) for last in self._alive[start]) for start, stop in ranges)
         score = saved * 0.9 ** (inputs - 1) * bonus * (1 - PASSED_MALUS * passed / len(ranges))

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from xdsl.dialects.builtin import IntegerType, Signedness, f32
+from xdsl.dialects.builtin import IntegerType, Signedness, StringAttr, f32
 from xdsl.ir import Block, Operation, SSAValue
 
 from hapir.diagnostics import Diagnostic, Findings, HapirError, Span, fail, span_of
-from hapir.dialects import nn
+from hapir.dialects import nn, num
+from hapir.dialects.nn_op import stored
 from hapir.dialects.nn_pointwise_layers import text_of
-from hapir.dialects.num import element_type, shape_of
+from hapir.dialects.num import element_type, shape_of, table_key
 from hapir.importers.blocks import (
     Number,
     Numbers,
@@ -36,7 +37,7 @@ from hapir.importers.blocks import (
 )
 from hapir.importers.calls import Entry, Family, Frame
 from hapir.importers.names import is_legal, tidy
-from hapir.importers.statements import Statement, StatementReader, plain
+from hapir.importers.statements import Parameter, Statement, StatementReader, keyless, plain
 from hapir.importers.structure import OPERAND, Instance, Layer, Structure, find_structure, is_number, module_of
 from hapir.registry import universe
 from hapir.spec import syntax
@@ -99,8 +100,9 @@ class _Writer:
         self._weights_file = weights_file
         self._blocks = blocks
         self._values: dict[SSAValue, int] = {}
-        self._ops: list[nn.LayerOp | nn.WeightOp] = []
-        self._parameters: list[tuple[tuple[str, nn.WeightOp], ...]] = []
+        self._ops: list[Operation] = []
+        self._keys: list[tuple[tuple[str, str], ...]] = []
+        """Of each layer, the suffixes of its parameters and of their tables, and the keys that they have."""
 
     def write(self) -> NetworkText:
         """Read the ops, find blocks, give names, write."""
@@ -142,8 +144,8 @@ class _Writer:
             file,
             name,
             {old[place]: new for place, new in sorted(full.items())},
-            tuple(full[place] for place, op in enumerate(self._ops) if isinstance(op, nn.LayerOp)),
-            {f"{full[p]}.{suffix}": w.key.data for p, made in enumerate(self._parameters) for suffix, w in made},
+            tuple(full[place] for place, op in enumerate(self._ops) if not isinstance(op, nn.WeightOp)),
+            {f"{full[place]}.{suffix}": key for place, keys in enumerate(self._keys) for suffix, key in keys},
             tuple(given),
             tuple(result_names),
         )
@@ -156,20 +158,20 @@ class _Writer:
 
         A constant comes right before the only layer that reads it, or, where several do, first of all.
         """
-        rows: list[tuple[nn.LayerOp, Statement]] = []
+        rows: list[tuple[Operation, Statement]] = []
         reader, wrong = StatementReader(), list[Diagnostic]()
-        for op in self._network.body.block.ops:
-            if (
-                isinstance(op, nn.LayerOp)
-                and (statement := reader.read(op)) is not None
-                and _says_numbers(op, statement)
-            ):
+        for op in filter(is_layer, self._network.body.block.ops):
+            statement = reader.read(op)
+            if statement is not None and _says_numbers(op, statement):
                 rows.append((op, statement))
-            elif not isinstance(op, nn.WeightOp | nn.FillOp | nn.ReturnOp):
+            else:
                 wrong.append(_no_statement(op))
         read = Counter(v for op, s in rows for v in dict.fromkeys(s.tensors(op)) if _is_constant(v))
         returned = [v for v in self._network.return_op.values if _is_constant(v)]
         wrong += [_no_statement(v.owner) for v in self._network.return_op.values if isinstance(v.owner, nn.FillOp)]
+        wrong += [_no_statement(v.owner) for v in (*read, *returned) if not _is_plain(v)]
+        ends = (*self._network.body.block.args, *self._network.return_op.values)
+        wrong += [_no_type(v) for v in ends if not _is_plain(v)]
         if wrong:
             raise HapirError(wrong)
         layers: list[Layer] = []
@@ -187,19 +189,19 @@ class _Writer:
         op = value.owner
         assert isinstance(op, nn.WeightOp)
         options = {"shape": shape_of(value), "type": text_of(element_type(value))}
-        statement = Statement(CONSTANT, options, 0, ("value",), ("",))
+        statement = Statement(CONSTANT, options, (), (Parameter("value"),), ("",))
         self._ops.append(op)
-        self._parameters.append((("value", op),))
+        self._keys.append((("value", op.key.data),))
         return self._written(statement, _stem(op.key.data), (), {}, (value,))
 
-    def _layer(self, op: nn.LayerOp, statement: Statement) -> Layer:
-        inputs = [v for v in statement.tensors(op) if not isinstance(v.owner, nn.FillOp)]
-        numbers = {i: v.owner.value for i, v in enumerate(op.operands) if isinstance(v.owner, nn.FillOp)}
-        weights = [v.owner for v in statement.stored(op) if isinstance(v.owner, nn.WeightOp)]
+    def _layer(self, op: Operation, statement: Statement) -> Layer:
+        tensors = statement.tensors(op)
+        inputs = [v for v in tensors if not isinstance(v.owner, nn.FillOp)]
+        numbers = {i: v.owner.value for i, v in enumerate(tensors) if isinstance(v.owner, nn.FillOp)}
         self._ops.append(op)
-        self._parameters.append(tuple(zip(statement.parameters, weights, strict=True)))
+        self._keys.append(tuple(_keys_of(op, statement)))
         given = {f"{OPERAND}{i}": plain(number) for i, number in numbers.items()}
-        return self._written(statement, op.layer_name or "", inputs, given, op.results)
+        return self._written(statement, _layer_name(op) or "", inputs, given, op.results)
 
     def _written(
         self,
@@ -395,9 +397,39 @@ def _result_names(names: Sequence[str]) -> list[str]:
     return [claim(name if is_legal(name) else tidy(name, UNNAMED_RESULT), ("",), taken) for name in names]
 
 
-def _old_name(op: nn.LayerOp | nn.WeightOp, place: int) -> str:
-    name = _stem(op.key.data) if isinstance(op, nn.WeightOp) else op.layer_name
+def is_layer(op: Operation) -> bool:
+    """Whether an op of a network is a layer: not a parameter or number that layers take, nor the end."""
+    implied = isinstance(op, num.DequantizeOp) and isinstance(op.q.owner, nn.WeightOp)
+    return not (implied or isinstance(op, nn.WeightOp | nn.FillOp | nn.ReturnOp))
+
+
+def _layer_name(op: Operation) -> str | None:
+    layer = op.properties.get("layer")
+    return layer.data if isinstance(layer, StringAttr) else None
+
+
+def _keys_of(op: Operation, statement: Statement) -> Iterator[tuple[str, str]]:
+    """The suffixes of a layer's parameters and of the tables that their types read, and the keys that they have."""
+    for parameter, value in zip(statement.parameters, statement.stored(op), strict=True):
+        weight = stored(value)
+        assert isinstance(weight, nn.WeightOp)
+        yield parameter.suffix, weight.key.data
+        table = table_key(element_type(weight.result))
+        if parameter.table is not None and table is not None:
+            yield parameter.table, table
+
+
+def _old_name(op: Operation, place: int) -> str:
+    name = _stem(op.key.data) if isinstance(op, nn.WeightOp) else _layer_name(op)
     return name or f"#{place + 1}"
+
+
+def _is_plain(value: SSAValue) -> bool:
+    """Whether the elements of a tensor have a type that a constant can have."""
+    try:
+        return bool(text_of(element_type(value)))
+    except LookupError:
+        return False
 
 
 def _stem(key: str) -> str:
@@ -409,7 +441,7 @@ def _is_constant(value: SSAValue) -> bool:
     return isinstance(value.owner, nn.WeightOp)
 
 
-def _says_numbers(op: nn.LayerOp, statement: Statement) -> bool:
+def _says_numbers(op: Operation, statement: Statement) -> bool:
     """Whether the operands that are one number can be written as numbers, beside a tensor that says their type."""
     fills = [v for v in op.operands if isinstance(v.owner, nn.FillOp)]
     tensors = [v for v in statement.tensors(op) if v not in fills]
@@ -438,10 +470,16 @@ def _name(text: str) -> syntax.Name:
 
 def _no_statement(op: Operation | Block) -> Diagnostic:
     kind = op.name if isinstance(op, Operation) else "a block"
-    layer = f"`{op.layer_name}` ({kind})" if isinstance(op, nn.LayerOp) and op.layer_name else f"`{kind}`"
+    name = _layer_name(op) if isinstance(op, Operation) else None
+    layer = f"`{name}` ({kind})" if name else f"`{kind}`"
     help = "its parameters must be weights, and its options what a statement takes: see `hapir list layers`"
     where = span_of(op.location) if isinstance(op, Operation) else None
     return Diagnostic("HAP0970", f"no statement of the language makes {layer}", where, (), help)
+
+
+def _no_type(value: SSAValue) -> Diagnostic:
+    help = "an input is read as codes by `view`, and a result as reals by `dequantize`"
+    return Diagnostic("HAP0970", f"inputs and results are plain numbers in a spec, not {value.type}", None, (), help)
 
 
 # --- reading back -----------------------------------------------------------------------------------------------------
@@ -467,7 +505,7 @@ def different(network: nn.NetworkOp, written: NetworkText) -> str | None:
     ):
         if mine != theirs:
             return f"part {index} reads back as {theirs}, not {mine}"
-    sizes = [sum(1 for _ in op.body.block.ops if isinstance(_, nn.LayerOp)) for op in (network, again)]
+    sizes = [sum(map(is_layer, op.body.block.ops)) for op in (network, again)]
     return None if sizes[0] == sizes[1] else f"it reads back with {sizes[1]} layers, not {sizes[0]}"
 
 
@@ -487,13 +525,16 @@ def _described(
         if isinstance(op, nn.ReturnOp):
             yield [values[v] for v in op.values]
         elif isinstance(op, nn.WeightOp):
-            values[op.result] = op.key.data if keys is None else keys[op.key.data]
+            own = [op.key.data, table_key(element_type(op.result))]
+            values[op.result] = [k if keys is None or k is None else keys.get(k) for k in own]
         elif isinstance(op, nn.FillOp):
             values[op.result] = op.value
-        elif isinstance(op, nn.LayerOp):
-            name = written.order[place] if written else op.layer_name
-            place += 1
+        elif not is_layer(op):
+            values[op.results[0]] = ("reals", values[op.operands[0]])
+        else:
+            name = written.order[place] if written else _layer_name(op)
             said = {n: a for n, a in (op.properties | op.attributes).items() if n != "layer"}
-            operands = [(values[v], v.type) for v in op.operands]
-            yield op.name, name, said, operands, [v.type for v in op.results]
+            operands = [(values[v], keyless(v.type)) for v in op.operands]
+            yield op.name, name, said, operands, [keyless(v.type) for v in op.results]
             values.update((result, (place, which)) for which, result in enumerate(op.results))
+            place += 1

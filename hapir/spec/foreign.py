@@ -187,11 +187,12 @@ def suggest(
     """A help line for an unknown name: hapir's word for it, what else to do, or the closest spelling.
 
     `table` gives the candidates for a foreign word, of which the first that is `known` is offered; `advice` says what
-    to do about words that nothing is meant for.
+    to do about words that nothing is meant for. A foreign word means what it means elsewhere, even where hapir has a
+    word of its letters.
     """
     plain = _plain(name)
     spelt = _same_letters(plain, known)
-    if spelt is not None:
+    if spelt is not None and plain not in (table or {}):
         return f"write `{spelt}`"
     for candidate in (table or {}).get(plain, ()):
         if candidate in known:

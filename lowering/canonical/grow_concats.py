@@ -21,10 +21,11 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.dialects import nn
-from hapir.lowering.canonical.rewriting import Rewriter, Rules, rewrite_networks
+from hapir.lowering.network_edits import networks_of, reject_fused, replace
 
 
 @dataclass(frozen=True)
@@ -37,29 +38,23 @@ class GrowConcatsPass(ModulePass):
     name = "grow_concats"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        rewrite_networks(ctx, op, RULES)
+        for network in networks_of(op):
+            reject_fused(network)
+            _grow(network)
 
 
-def continue_longest(op: nn.ConcatOp, rewriter: Rewriter) -> bool:
-    """The longest earlier concatenation with which this one begins stands for its operands."""
-    operands, axis = list(op.inputs), op.axis
-    found: nn.ConcatOp | None = None
-    for use in operands[0].uses:
-        earlier = use.operation
-        if isinstance(earlier, nn.ConcatOp) and earlier is not op and earlier.axis == axis:
-            begun = list(earlier.inputs)
-            longer = len(begun) > (1 if found is None else len(found.inputs))
-            if longer and len(begun) < len(operands) and operands[: len(begun)] == begun and _before(earlier, op):
-                found = earlier
-    if found is None:
-        return False
-    rest = [found.result, *operands[len(found.inputs) :]]
-    return rewriter.replace(op, nn.ConcatOp(rest, axis=axis.value.data))
-
-
-def _before(first: nn.ConcatOp, second: nn.ConcatOp) -> bool:
-    """Whether an op comes before another of its block."""
-    return first.parent is second.parent and first.is_before_in_block(second)
-
-
-RULES: Rules = {nn.ConcatOp: (continue_longest,)}
+def _grow(network: nn.NetworkOp) -> None:
+    """Each concatenation continues the longest one before it with which it begins."""
+    seen: dict[tuple[int, tuple[SSAValue, ...]], SSAValue] = {}
+    for op in [op for op in network.body.block.ops if isinstance(op, nn.ConcatOp)]:
+        operands, axis = tuple(op.inputs), op.axis.value.data
+        lengths = range(len(operands) - 1, 1, -1)
+        begun = next((n for n in lengths if (axis, operands[:n]) in seen), None)
+        new = op
+        if begun is not None:
+            rest = [seen[axis, operands[:begun]], *operands[begun:]]
+            new = nn.ConcatOp(rest, axis=axis, layer=op.layer_name)
+            replace(op, new)
+        # an operand that was replaced here stands in the keys of later ones as what replaced it
+        seen.setdefault((axis, operands), new.result)
+        seen.setdefault((axis, tuple(new.inputs)), new.result)

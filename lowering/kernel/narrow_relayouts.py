@@ -1,4 +1,4 @@
-"""Relayouts of the narrower of two types: quantization before one, dequantization behind it.
+"""Relayouts of the narrower of two types, and none that nothing reads.
 
 Law: exact; a stage without tables gives the same for an element wherever it lies.
 
@@ -14,6 +14,14 @@ from hapir.lowering.kernel.c_types import size_of
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program_draft import Draft
 from hapir.lowering.kernel.steps import Elementwise, Operand, Relayout, reads
+
+
+def drop_unread_relayouts(draft: Draft) -> None:
+    """Drop the relayouts whose result nothing reads: what follows took the map as it lay before."""
+    read = {b for step in draft.steps if step is not None for b in reads(step)}
+    for at, step in enumerate(draft.steps):
+        if isinstance(step, Relayout) and step.target not in read and draft.buffers[step.target].home == "arena":
+            draft.steps[at] = None
 
 
 def narrow_relayouts(draft: Draft) -> None:

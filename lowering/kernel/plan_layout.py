@@ -122,10 +122,8 @@ def _tile(planner: Planner, op: nn.TileOp) -> None:
     planner.values[op.result] = moved(planner, op, op.x, shape, reads, f"tile {text(old)} -> {text(shape)}")
 
 
-def _gather(planner: Planner, op: nn.GatherOp) -> None:
+def plan_gather(planner: Planner, op: nn.GatherOp) -> None:
     """Constant indices: places of one axis, which is cut into those of the indices afterwards."""
-    if not isinstance(op.indices.owner, nn.WeightOp):
-        no_kernel(op, " by computed indices")
     indices = constant(planner.weights, op.indices, op).astype(np.int64)
     op.check_indices(int(indices.min()), int(indices.max()))
     axis, old, shape = op.axis.value.data, shape_of(op.x), shape_of(op.result)
@@ -219,7 +217,6 @@ LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {
     nn.PadOp: _pad,
     nn.SliceOp: _slice,
     nn.TileOp: _tile,
-    nn.GatherOp: _gather,
     nn.GatherTapsOp: _gather_taps,
 }
 """How each op of this file is planned."""

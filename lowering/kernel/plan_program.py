@@ -29,7 +29,7 @@ from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.geometry import LANES, Geometry, Origin, Pooled
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
 from hapir.lowering.kernel.join_residuals import join_residuals
-from hapir.lowering.kernel.narrow_relayouts import narrow_relayouts
+from hapir.lowering.kernel.narrow_relayouts import drop_unread_relayouts, narrow_relayouts
 from hapir.lowering.kernel.pack_weights import INT32_MAX
 from hapir.lowering.kernel.plan_contractions import (
     is_computed,
@@ -41,8 +41,9 @@ from hapir.lowering.kernel.plan_contractions import (
 from hapir.lowering.kernel.plan_float_layers import FLOAT_PLANS, plan_bilinear
 from hapir.lowering.kernel.plan_indices import plan_indices
 from hapir.lowering.kernel.plan_kernel import plan_kernel
-from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_nearest
-from hapir.lowering.kernel.plan_moves import map_order
+from hapir.lowering.kernel.plan_layout import LAYOUT_PLANS, no_kernel, plan_gather, plan_nearest
+from hapir.lowering.kernel.plan_lookup import plan_lookup
+from hapir.lowering.kernel.plan_moves import Order, map_order
 from hapir.lowering.kernel.plan_pointwise import plan_cast, plan_elements, plan_function
 from hapir.lowering.kernel.plan_recurrent import RECURRENT_PLANS
 from hapir.lowering.kernel.plan_reductions import REDUCTION_PLANS
@@ -80,6 +81,8 @@ class _Planner:
         self.network, self.weights = network, weights
         self.draft = Draft(loaded=loaded)
         self.values: dict[SSAValue, Value] = {}
+        # for a buffer that holds N maps of C, H, W in one order, the one that holds them in the other
+        self.twins: dict[tuple[int, int, Order], int] = {}
         self.layer: str | None = None
         self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
@@ -104,6 +107,7 @@ class _Planner:
             num.ViewOp: self.view,
             **dict.fromkeys(POINTWISE, self.pointwise),
             nn.ResizeOp: self.resize,
+            nn.GatherOp: self.gather,
             **{
                 kind: partial(plan, self)
                 for kind, plan in (
@@ -122,6 +126,7 @@ class _Planner:
         for buffer in self.draft.buffers:
             if buffer.size_bytes > INT32_MAX:
                 fail("HAP0708", f"a buffer of {buffer.size_bytes} bytes is past 2 GiB", at=self.network)
+        drop_unread_relayouts(self.draft)
         narrow_relayouts(self.draft)
         join_residuals(self.draft)
         write_frames(self.draft)
@@ -167,15 +172,19 @@ class _Planner:
         return value if value.order is None else self.relayout(value, at, channels_last=False)
 
     def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
-        """The same map in the other order."""
+        """The same map in the other order: where it was moved from there, as it lay before."""
         order = value.order or map_order(value.shape)
         assert order is not None
-        c, h, w = order
+        n, (c, h, w) = value.shape[0], order
+        twin = self.twins.get((value.buffer, n, order))
+        if twin is not None:
+            return replace(value, buffer=twin, order=order if channels_last else None, step=None)
         old = self.draft.buffers[value.buffer]
         buffer = self.draft.buffer(old.ctype, old.length)
         words = "to channels-last" if channels_last else "to channels-first"
-        step = Relayout(self.origin(at, words), buffer, (), value.buffer, value.shape[0], c, h * w, channels_last)
+        step = Relayout(self.origin(at, words), buffer, (), value.buffer, n, c, h * w, channels_last)
         self.draft.add(step)
+        self.twins[buffer, n, order], self.twins[value.buffer, n, order] = value.buffer, buffer
         return replace(value, buffer=buffer, order=order if channels_last else None, step=None)
 
     def set(self, v: SSAValue, buffer: int, bounds: tuple[int, int] | None, step: int | None) -> None:
@@ -210,7 +219,7 @@ class _Planner:
         value = self.value(v, at)
         if value.order is not None:
             value = self.relayout(value, at, channels_last=False)
-        elif self.draft.buffers[value.buffer].home != "arena":
+        if self.draft.buffers[value.buffer].home != "arena":
             copy = self.target(v, at)
             operand = Operand(value.buffer)
             length = prod(value.shape)
@@ -398,6 +407,11 @@ class _Planner:
     def resize(self, op: nn.ResizeOp) -> None:
         """Elements that move, or values between them."""
         plan = plan_nearest if op.mode.data == nn.ResizeMode.nearest else plan_bilinear
+        plan(self, op)
+
+    def gather(self, op: nn.GatherOp) -> None:
+        """Elements that move, by constant places or by those that another layer gives."""
+        plan = plan_gather if isinstance(op.indices.owner, nn.WeightOp) else plan_lookup
         plan(self, op)
 
 

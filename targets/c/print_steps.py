@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hapir.lowering.kernel.loops import Loops
+from hapir.lowering.kernel.plan_lookup import Lookup
 from hapir.lowering.kernel.plan_resample import Resample
 from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.program_recurrent import Recurrent
@@ -36,6 +37,7 @@ from hapir.targets.c.print_float_layers import (
     print_response_norm,
     print_transposed_convolution,
 )
+from hapir.targets.c.print_lookup import print_lookup
 from hapir.targets.c.print_loops import print_loops
 from hapir.targets.c.print_moves import print_matmul, print_move
 from hapir.targets.c.print_pool import print_pool
@@ -93,6 +95,8 @@ def print_step(step: Step, name: str, program: Program, symbols: Symbols) -> Pri
             return print_transposed_convolution(step, name, symbols)
         case Bilinear():
             return print_bilinear(step, name, symbols)
+        case Lookup():
+            return print_lookup(step, name, program)
         case Resample():
             return print_resample(step, name, symbols)
         case Recurrent():

@@ -17,7 +17,7 @@ from hapir.diagnostics import Findings
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
-from hapir.importers.text import NetworkText, network_text, read_text
+from hapir.importers.text import NetworkText, is_layer, network_text, read_text
 from hapir.reference.interpret import run_network
 from hapir.spec import load_spec
 from hapir.spec.format import format_text
@@ -60,10 +60,11 @@ def assert_computes_the_same(sample: Sample, written: NetworkText) -> None:
 
 def assert_names_are_told(network: nn.NetworkOp, written: NetworkText) -> None:
     """`order` and `layers` name the layers of the text, in order."""
-    again = [op.layer_name for op in read_text(written).walk() if isinstance(op, nn.LayerOp)]
-    before = [op.layer_name for op in network.walk() if isinstance(op, nn.LayerOp)]
-    assert list(written.order) == again
-    assert [written.layers[name] for name in before if name] == again
+    again, before = (
+        [str(op.properties["layer"]) for op in n.body.block.ops if is_layer(op)] for n in (read_text(written), network)
+    )
+    assert [f'"{name}"' for name in written.order] == again
+    assert [f'"{written.layers[name[1:-1]]}"' for name in before] == again
 
 
 @given(networks(max_layers=8, allow=FEATURES - {"gather_taps"}))

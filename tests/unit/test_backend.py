@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -156,3 +157,19 @@ def test_initializers_are_no_inputs():
     both = model([helper.make_node("Mul", ["x", "w"], ["y"])], types, {"y": (TensorProto.FLOAT, [2, 3])}, [weight])
     (found,) = hapir.backend.run_model(both, [X])
     np.testing.assert_array_equal(found, X * X)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32, np.int8, np.bool_])
+def test_a_model_that_gives_back_its_input_and_a_constant(dtype: npt.DTypeLike):
+    x = np.array([[0, 1, 1], [1, 0, 1]], dtype)
+    element = helper.np_dtype_to_tensor_dtype(x.dtype)
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("Constant", [], ["z"], value=numpy_helper.from_array(x[0])),
+    ]
+    both = model(nodes, {"x": (element, [2, 3])}, {"y": (element, [2, 3]), "z": (element, [3])})
+    for device in ("reference", "c"):
+        y, z = hapir.backend.run_model(both, [x], device)
+        assert (y.dtype, z.dtype) == (x.dtype, x.dtype)
+        np.testing.assert_array_equal(y, x)
+        np.testing.assert_array_equal(z, x[0])

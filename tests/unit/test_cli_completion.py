@@ -30,7 +30,7 @@ def complete(line: str, folder: Path) -> list[str]:
 @needs_bash
 def test_commands_are_completed(tmp_path: Path) -> None:
     assert set(complete("hapir ", tmp_path)) == set(COMMANDS)
-    assert complete("hapir ex", tmp_path) == ["explain"]
+    assert complete("hapir exp", tmp_path) == ["explain", "export"]
 
 
 @needs_bash

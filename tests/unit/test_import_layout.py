@@ -14,13 +14,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from xdsl.dialects.builtin import TensorType
 
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
+from hapir.dialects.num import signed
 from hapir.importers.onnx.convert import convert
 from hapir.importers.onnx.graph import graph_of
 from hapir.lowering.network_edits import networks_of
 from hapir.reference import run_network
+from hapir.targets.c.build import build_c
+from hapir.targets.c.emit import emit_c
+from hapir.weights import WeightStore
+from tests.unit.onnx_nodes import FLAGS, Node, check_c, check_reference
 from tests.unit.test_reference_onnx import SESSION, Array, ort
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
@@ -204,6 +210,56 @@ def test_indices(data: st.DataObject, x: Array) -> None:
     compare("Compress", {"x": x, "chosen": chosen}, "chosen", axis=axis)
 
 
+TABLE = np.arange(5 * 3, dtype=np.float32).reshape(5, 3)
+COMPUTED = (
+    Node("Gather", {"table": TABLE, "tokens": np.array([[0, 4], [1, -1], [3, 3]])}, constant=["table"]),
+    Node("Gather", {"x": TABLE.reshape(5, 3, 1), "i": np.array([2, -3, 0], np.int32)}, {"axis": 1}),
+    Node("Gather", {"x": TABLE.astype(np.int64), "i": np.array(-2)}),
+    Node("Gather", {"x": np.arange(4)[::-1].copy(), "i": np.array([[[1, 2]], [[3, -4]]])}),
+    Node("Gather", {"x": np.tile(TABLE, (1, 2)).reshape(1, 5, 3, 2), "i": np.array([[0, 2, 2, 1]])}, {"axis": 2}),
+)
+"""Gathers by indices that the network is given."""
+
+
+def test_computed_indices() -> None:
+    for node in COMPUTED:
+        check_reference(node)
+    check_c(COMPUTED)
+
+
+def test_an_embedding_takes_any_number_of_items() -> None:
+    network, converted = COMPUTED[0].imported()
+    (embedding,) = (op for op in network.walk() if isinstance(op, nn.GatherOp))
+    assert embedding.keeps_items
+    name = network.input_names.data[0].data
+    tokens = np.array([[4, -5]])
+    (found,) = run_network(network, converted.weights, {name: tokens}).values()
+    np.testing.assert_array_equal(found, TABLE[tokens])
+    with pytest.raises(HapirError, match=r"HAP0940.* indices from 0 to 5, axis 0 has 5 elements"):
+        run_network(network, converted.weights, {name: tokens + 1 + np.array([[0, 5]])})
+    # the C of the same reads at the end of the table instead
+    module = build_c(emit_c(network, converted.weights), flags=FLAGS)
+    (found,) = module.run({name: np.array([[5, -6], [99, -99], [1 << 40, 1]])}).values()
+    np.testing.assert_array_equal(found, TABLE[[[4, 0], [4, 0], [4, 1]]])
+
+
+def test_numbers_that_are_their_own_places() -> None:
+    numbers = TensorType(signed(32), (5,))
+    network = nn.NetworkOp("own", [("x", numbers)], [("y", numbers)])
+    x = network.body.block.args[0]
+    op = nn.GatherOp(x, x, axis=0)
+    network.body.block.add_ops([op, nn.ReturnOp([op.result])])
+    module = build_c(emit_c(network, WeightStore()), flags=FLAGS)
+    (found,) = module.run({"x": np.array([4, 0, -1, 2, 1], np.int32)}).values()
+    assert found.tolist() == [1, 4, 1, -1, 0]
+
+
+def test_other_computed_indices_mix_items() -> None:
+    for node in COMPUTED[1:]:
+        network, _ = node.imported()
+        assert not any(op.keeps_items for op in network.walk() if isinstance(op, nn.GatherOp))
+
+
 @pytest.mark.parametrize("mode", ["DCR", "CRD"])
 def test_depth_and_space(mode: str) -> None:
     x = np.arange(2 * 12 * 2 * 3, dtype=np.float32).reshape(2, 12, 2, 3)
@@ -319,6 +375,20 @@ def test_older_versions() -> None:
         ("ScatterND", {"i": integers(0).reshape(1, 1), "u": np.zeros((1, 3), np.float32)}, "i", {"reduction": "add"},
          "the reduction is `add`"),
         ("Resize", {"": integers(), "s": np.array([1, 0.1], np.float32)}, "s", {}, "the result is empty"),
+        ("Resize", {"": integers(), "s": np.array([1, np.inf], np.float32)}, "s", {}, "the scales are [1.0, inf]"),
+        ("Resize", {"": integers(), "s": np.array([9e5, 9e5], np.float32)}, "s", {}, "a tensor has the shape"),
+        ("Tile", {"r": integers(1 << 20, 1 << 20)}, "r", {}, "a tensor has the shape"),
+        ("Unsqueeze", {"a": integers(*range(16))}, "a", {}, "a tensor has 18 axes"),
+        ("Slice", {"s": np.array([np.inf], np.float32), "e": integers(2)}, "se", {}, "input 1 holds float32"),
+        ("Split", {}, "", {"count": 2, "num_outputs": 3}, "2 outputs are not those that `num_outputs` says"),
+        ("GatherElements", {"i": integers(0, 1, 1)}, "i", {}, "must have the same number of dimensions"),
+        ("GatherElements", {"i": integers(0, 7).reshape(1, 2)}, "i", {"axis": 1}, "leave an axis of 3 elements"),
+        ("GatherND", {"i": np.zeros((2, 3), np.int64)}, "i", {}, "indices of 3 axes, there are 2"),
+        ("GatherND", {"i": np.array(1)}, "i", {}, "the indices do not fit"),
+        ("ReverseSequence", {"n": integers(1, 4, 1)}, "n", {}, "leave an axis of 2 elements"),
+        ("Compress", {"c": np.ones(7, np.bool_)}, "c", {"axis": 1}, "leave an axis of 3 elements"),
+        ("Concat", {}, "", {"axis": 2}, "there is no axis 2 among 2"),
+        ("DepthToSpace", {}, "", {"blocksize": 2}, "a map has four axes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_imported(

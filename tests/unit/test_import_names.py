@@ -70,7 +70,8 @@ def test_any_names_become_legal_ones(nodes: list[tuple[str, str]]):
     for name in names:
         assert is_legal(name)
         assert len(name) <= LONGEST
-        text = f"hap 1\nnetwork n(x: f32[1]) -> f32[1] {{\n    {name} = relu(x)\n    {name} = relu({name})\n    return {name}\n}}"
+        lines = [f"{name} = relu(x)", f"{name} = relu({name})", f"return {name}", "}"]
+        text = "\n".join(["hap 1", "network n(x: f32[1]) -> f32[1] {", *lines])
         parse(text, "t.hap")
 
 

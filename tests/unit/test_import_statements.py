@@ -11,10 +11,11 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from hapir.diagnostics import Findings, HapirError
-from hapir.dialects import nn
+from hapir.dialects import nn, num
 from hapir.dialects.nn_layers import LayerDefinition
 from hapir.dialects.nn_shapes import Shape, Window
-from hapir.dialects.num import signed, unsigned
+from hapir.dialects.num import AffineType, element_type, signed, unsigned
+from hapir.dialects.num_layers import affine
 from hapir.importers.statements import StatementReader
 from hapir.importers.text import network_text
 from hapir.registry import universe
@@ -29,6 +30,7 @@ TYPES = (
     ),
     *(TensorType(element, (1, 4)) for element in (unsigned(1), signed(32), unsigned(8))),
     *(TensorType(element, (1, 4, 6, 6)) for element in (signed(8), unsigned(8), signed(32), unsigned(1))),
+    TensorType(affine(unsigned(8), 0.02, 3), (1, 4, 6, 6)),
 )
 """Types of tensors that some layer takes."""
 
@@ -42,25 +44,39 @@ def example_of(kind: str) -> syntax.Call:
     return call
 
 
-def network_of(definition: LayerDefinition, types: tuple[Attribute, ...]) -> nn.NetworkOp | None:
+def network_of(definition: LayerDefinition, types: tuple[TensorType[Attribute], ...]) -> nn.NetworkOp | None:
     """A network of one layer; None where it takes no such tensors."""
-    inputs = [(f"t{i}", type_) for i, type_ in enumerate(types)]
-    network = nn.NetworkOp("one", inputs, [])
+    coded = [isinstance(type_.get_element_type(), AffineType) for type_ in types]
+    inputs = [TensorType(f32, t.get_shape()) if codes else t for t, codes in zip(types, coded, strict=True)]
+    network = nn.NetworkOp("one", [(f"t{i}", type_) for i, type_ in enumerate(inputs)], [])
     block = network.body.block
+    values: list[SSAValue] = list(block.args)
+    for i in (i for i, codes in enumerate(coded) if codes):
+        quantized = num.QuantizeOp(block.args[i], types[i], layer=f"q{i}", single=True)
+        block.add_op(quantized)
+        values[i] = quantized.result
 
-    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /) -> SSAValue:
+    def parameter(suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
         weight = nn.WeightOp(f"y.{suffix}", TensorType(element, shape))
         block.add_op(weight)
-        return weight.result
+        if not reals:
+            return weight.result
+        block.add_op(read := num.DequantizeOp(weight.result))
+        return read.result
 
     try:
-        op = definition.build(block.args, parameter, "y")
+        op = definition.build(values, parameter, "y")
         if op.parent is None:  # a constant is there already
             op.verify()
             block.add_op(op)
     except (ValueError, VerifyException):
         return None
-    block.add_op(nn.ReturnOp(op.results))
+    results = list(op.results)
+    for i, result in enumerate(results):
+        if isinstance(element_type(result), AffineType):
+            block.add_op(real := num.DequantizeOp(result, f"d{i}"))
+            results[i] = real.result
+    block.add_op(nn.ReturnOp(results))
     network.result_names = ArrayAttr([StringAttr(f"r{i}") for i, _ in enumerate(op.results)])
     network.set_result_types()
     network.verify()

@@ -195,6 +195,7 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("transposed_conv1d(x, channels = 3, kernel = 2)", "HAP0301", "transposed_conv1d needs a sequence N x C x L"),
         ("max_pool(x, kernel = 2, padding = 2)", "HAP0301", "a window would be empty"),
         ("max_pool_indices(flatten(x), kernel = 2)", "HAP0301", "max_pool_indices needs a map"),
+        ("linear(flatten(x), units = 4)", "HAP0301", "dense takes a matrix N x C"),
         ("linear(x, units = 0)", "HAP0305", "units must be at least 1, got 0"),
         ("group_norm(x, groups = 3)", "HAP0301", "3 groups must divide 4 channels"),
         ("group_norm(x, groups = 0)", "HAP0305", "groups must be at least 1, got 0"),

@@ -27,7 +27,7 @@ from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import AffineType, element_type, is_float, shape_of, unsigned
 from hapir.exporters.onnx import proto
 from hapir.exporters.onnx.proto import Array, Proto
-from hapir.lowering.network_edits import key_stem, unused_name
+from hapir.lowering.network_edits import key_stem, unused_name, weight_of
 from hapir.reference.num import dequantize
 from hapir.reference.values import dtype_of
 from hapir.weights import WeightStore
@@ -193,14 +193,19 @@ class Builder:
         return self.array(op.key.data, array.astype(carried_dtype(element)) if array.dtype.kind != "f" else array)
 
     def stored(self, value: SSAValue) -> Array:
-        """The array of a parameter. Raises Unsayable where the value is computed, HapirError where there is none."""
+        """The array of a parameter, as its type says. Raises Unsayable where the value is computed.
+
+        Raises HapirError: HAP0402 where there is none, HAP0403 for another shape, HAP0424 for other elements.
+        """
         op = value.owner
         if not isinstance(op, WeightOp):
             raise Unsayable("a parameter is computed, and must be an array", "export `Scheduled.decoded`")
-        if op.key.data not in self.weights:
-            what = f"the weights hold no array `{op.key.data}`"
-            fail("HAP0402", what, at=op, help="check the name in the weights file")
-        return cast(Array, self.weights[op.key.data])
+        array = cast(Array, weight_of(value, self.weights))
+        expected = dtype_of(element_type(value))
+        if array.dtype != expected:
+            what = f"the weights `{op.key.data}` are {array.dtype}"
+            fail("HAP0424", what, at=op, help=f"the network reads them as {expected}")
+        return array
 
     def finish(self, name: str, version: str) -> Proto:
         """The model."""
@@ -351,7 +356,8 @@ class Call:
 Writer = Callable[[Call], None]
 
 FAMILIES = (
-    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "recurrent", "conversions"),
+    *("elementwise", "pointwise", "layout", "resize", "products", "pools", "norms", "reductions", "recurrent"),
+    "conversions",
 )
 """The files that register writers."""
 

@@ -62,7 +62,7 @@ def reals_of(builder: Builder, value: SSAValue) -> str:
     """The reals that a value stands for; of an accumulator, those of its unit."""
     if builder.carried_as_reals(value):
         return builder.carrier(value)
-    return builder.once(value, "reals", lambda: _dequantized(builder, value))
+    return builder.once(value, "reals", lambda: _dequantized(builder, value, None))
 
 
 def _rounded_sums(builder: Builder, value: SSAValue) -> str:
@@ -100,8 +100,8 @@ def _shifted_and_scaled(builder: Builder, value: SSAValue, codes: str, element: 
     return _node(builder, value, "Mul", stem, _node(builder, value, "Sub", stem, reals, zero_point), scale)
 
 
-def _dequantized(builder: Builder, value: SSAValue) -> str:
-    """DequantizeLinear of codes that are affine or scaled per channel."""
+def _dequantized(builder: Builder, value: SSAValue, result: SSAValue | None) -> str:
+    """DequantizeLinear of codes that are affine or scaled per channel; `result` is what it is named after."""
     element, stem = element_type(value), builder.carrier(value)
     if isinstance(element, AffineType):
         scale, zero_point, axis = np.asarray(element.scale.data), element.zero_point.data, None
@@ -110,7 +110,7 @@ def _dequantized(builder: Builder, value: SSAValue) -> str:
         scale, zero_point, axis = table.astype(np.float64), 0, element.axis.data
     else:
         raise Unsayable(f"{element} has no scale that DequantizeLinear takes", "export `Scheduled.decoded`")
-    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis)
+    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis, result=result)
 
 
 def dequantize_linear(
@@ -122,13 +122,17 @@ def dequantize_linear(
     dtype: np.dtype[Any],
     axis: int | None = None,
     at: Operation | None = None,
+    result: SSAValue | None = None,
 ) -> str:
-    """A DequantizeLinear node; the scale is a number or one per index of an axis. Raises Unsayable for wide codes."""
+    """A DequantizeLinear node; the scale is a number or one per index of an axis, `result` what is named after it.
+
+    Raises Unsayable for wide codes.
+    """
     _need_width(builder, dtype)
     names = [codes, builder.array(f"{stem}/scale", scale.astype(np.float32))]
     if dtype != np.int32:  # the zero point of int32 is 0 and left out
         names.append(builder.array(f"{stem}/zero_point", np.full(scale.shape, zero_point, dtype)))
-    output = builder.unused(f"{stem}/reals")
+    output = builder.unused(f"{stem}/reals") if result is None else builder.output(result, f"{stem}/reals")
     axis = axis if scale.ndim else None
     builder.node("DequantizeLinear", names, [output], name=f"{stem}/dequantize", at=at, axis=axis)
     return output
@@ -271,7 +275,11 @@ def dequantize(call: Call) -> None:
     if call.style == Style.INTEGER:
         exact.dequantize(call)
     else:
-        call.alias(reals_of(call.builder, call.operand(0)))
+        builder, value, result = call.builder, call.operand(0), call.op.results[0]
+        if builder.carried_as_reals(value):
+            call.alias(builder.carrier(value))
+        else:
+            call.alias(builder.once(value, "reals", lambda: _dequantized(builder, value, result)))
 
 
 @writes(num.WidenOp)

@@ -1,15 +1,13 @@
-"""Normalizations, and the ops that end a network."""
+"""Normalizations over channels, groups of them, and trailing axes."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hapir.dialects import nn
-from hapir.dialects.assembly import integers
 from hapir.exporters.onnx.calls import Call, Unsayable, writes
-from hapir.exporters.onnx.elementwise import give_cast
-from hapir.exporters.onnx.pools import AXES_OPSET
 from hapir.exporters.onnx.proto import first_opset
+from hapir.exporters.onnx.reductions import reduced
 
 
 @writes(nn.BatchNormOp)
@@ -73,64 +71,9 @@ def rms_norm(call: Call) -> None:
     call.give("Mul", call.node("Div", call.x(), root), call.x(1))
 
 
-def reduced(call: Call, kind: str, x: str, axes: list[int]) -> str:
-    """A reduction that keeps its axes; they are an input from opset 18 on."""
-    if call.opset >= AXES_OPSET:
-        return call.node(kind, x, call.array("axes", axes), keepdims=1)
-    return call.node(kind, x, axes=axes, keepdims=1)
-
-
 @writes(nn.LocalResponseNormOp)
 def local_response_norm(call: Call) -> None:
     op = call.op
     assert isinstance(op, nn.LocalResponseNormOp)
     alpha, beta, bias = (a.value.data for a in (op.alpha, op.beta, op.bias))
     call.give("LRN", call.x(), size=op.size.value.data, alpha=alpha, beta=beta, bias=bias)
-
-
-@writes(nn.SoftmaxOp)
-def softmax(call: Call) -> None:
-    assert isinstance(call.op, nn.SoftmaxOp)
-    call.give("Softmax", call.x(), axis=call.op.along)
-
-
-@writes(nn.LogSoftmaxOp)
-def log_softmax(call: Call) -> None:
-    assert isinstance(call.op, nn.LogSoftmaxOp)
-    call.give("LogSoftmax", call.x(), axis=call.op.along)
-
-
-_REDUCTIONS = {
-    "sum": "ReduceSum",
-    "mean": "ReduceMean",
-    "max": "ReduceMax",
-    "min": "ReduceMin",
-    "product": "ReduceProd",
-}
-_AXES_AS_INPUT = 18
-"""The opset from which all reductions take their axes as an input; sums do so in every opset that is written."""
-
-
-@writes(nn.ReduceOp)
-def reduction(call: Call) -> None:
-    op = call.op
-    assert isinstance(op, nn.ReduceOp)
-    axes, kind, keep = list(integers(op.axes)), _REDUCTIONS[op.function.data], int(op.keep is not None)
-    if not axes:
-        call.give("Identity", call.x())
-    elif kind == "ReduceSum" or call.opset >= _AXES_AS_INPUT:
-        call.give(kind, call.x(), call.array("axes", axes, np.int64), keepdims=keep)
-    else:
-        call.give(kind, call.x(), axes=axes, keepdims=keep)
-
-
-@writes(nn.ArgmaxOp)
-def argmax(call: Call) -> None:
-    """ArgMax gives int64, hapir's is si32."""
-    op = call.op
-    assert isinstance(op, nn.ArgmaxOp)
-    x = call.x()
-    if not call.builder.carried_as_reals(call.operand(0)) and call.carried(0.0).dtype.itemsize == 2:
-        x = call.cast(x, np.int32)
-    which = {"keepdims": int(op.keep is not None), "select_last_index": int(op.last is not None)}
-    give_cast(call, call.node("ArgMax", x, axis=op.along, **which), np.dtype(np.int32))

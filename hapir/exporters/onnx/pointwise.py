@@ -232,7 +232,15 @@ def _where(call: Call, op: nn.PointwiseOp, inputs: list[str]) -> None:
     call.give("Or", *both)
 
 
+def _bits(call: Call, op: nn.PointwiseOp, inputs: list[str]) -> None:
+    """BitCast, which came late."""
+    _check_operator(call, "BitCast", op)
+    call.give("BitCast", *inputs, to=proto.element_code(carried_dtype(element_type(op.result))))
+
+
 COMPOSED: dict[str, Callable[[Call, nn.PointwiseOp, list[str]], None]] = {
+    "bits": _bits,
+    "from_bits": _bits,
     "mish": _mish,
     "gelu_tanh": _gelu_tanh,
     "neg": _neg,

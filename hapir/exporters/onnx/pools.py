@@ -15,11 +15,10 @@ from hapir.exporters.onnx.calls import Call, Style, Unsayable, writes
 from hapir.exporters.onnx.conversions import put_sums, rescaled_reals
 from hapir.exporters.onnx.elementwise import give_cast
 from hapir.exporters.onnx.products import window_attributes
+from hapir.exporters.onnx.reductions import give_reduced, reduced
 
 DILATED_OPSET = 19
 """The first where AveragePool has dilations."""
-AXES_OPSET = 18
-"""The first where all reductions take their axes as an input."""
 
 
 @writes(nn.MaxPoolOp)
@@ -103,9 +102,7 @@ def global_max_pool(call: Call) -> None:
     narrow = isinstance(element, AffineType) and dtype.itemsize == 2
     if narrow:
         x = call.cast(x, np.int32)
-    inputs = [x, call.array("axes", axes)] if call.opset >= AXES_OPSET else [x]
-    attribute = None if call.opset >= AXES_OPSET else axes
     if narrow:
-        give_cast(call, call.node("ReduceMax", *inputs, axes=attribute, keepdims=1), dtype)
+        give_cast(call, reduced(call, "ReduceMax", x, axes), dtype)
     else:
-        call.give("ReduceMax", *inputs, axes=attribute, keepdims=1)
+        give_reduced(call, "ReduceMax", x, axes)

@@ -113,8 +113,9 @@ def move_arrays_out(model: Proto, file: str) -> bytes:
 
 
 def first_opset(kind: str) -> int:
-    """The first version of ONNX's operators that has this one."""
-    return int(min(schema.since_version for schema in _schemas() if schema.name == kind))
+    """The first version of ONNX's operators that has this one; past the newest where the installed onnx has none."""
+    versions = (schema.since_version for schema in _schemas() if schema.name == kind)
+    return int(min(versions, default=NEWEST_OPSET + 1))
 
 
 def takes(kind: str, opset: int, position: int, dtype: np.dtype[Any]) -> bool:

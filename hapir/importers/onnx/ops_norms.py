@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
@@ -10,6 +13,7 @@ from hapir.dialects.num import shape_of
 from hapir.importers.onnx.model import Array
 from hapir.importers.onnx.nodes import Call, Unsupported, axis_in, handles
 from hapir.importers.onnx.ops_elementwise import shortest
+from hapir.importers.onnx.ops_pools import powers
 from hapir.importers.onnx.ops_products import given
 
 
@@ -18,13 +22,49 @@ def _epsilon(call: Call, default: float = 1e-5) -> float:
 
 
 @handles("BatchNormalization")
-def batch_normalization(call: Call) -> SSAValue:
-    """By stored means and variances, per channel."""
+def batch_normalization(call: Call) -> list[SSAValue | None]:
+    """By stored means and variances, per channel; in training mode by those of the batch."""
     if call.opset < 9 and not call.integer("spatial", 1):
         raise Unsupported("it normalizes each place on its own (`spatial = 0`)", "per channel: spatial = 1")
+    if call.integer("training_mode"):
+        return _training(call)
+    if call.wants(1):
+        raise Unsupported("the statistics of training are asked for", "opset 14 with `training_mode`, or one output")
     suffixes = ("gamma", "beta", "mean", "variance")
     parameters = [given(call, i, suffix) for i, suffix in enumerate(suffixes, 1)]
-    return call.add(nn.BatchNormOp(call.tensor(0), *parameters, epsilon=_epsilon(call), layer=call.layer))
+    return [call.add(nn.BatchNormOp(call.tensor(0), *parameters, epsilon=_epsilon(call), layer=call.layer))]
+
+
+def _training(call: Call) -> list[SSAValue | None]:
+    """By the mean and variance of the batch, which move those that are given towards them."""
+    x = call.tensor(0)
+    axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
+    mean = call.add(nn.ReduceOp("mean", x, axes, layer=call.sub("mean")))
+    _, squares = _centred(call, x, axes)
+    variance = call.add(nn.ReduceOp("mean", squares, axes, layer=call.sub("variance")))
+    gamma, beta = given(call, 1, "gamma"), given(call, 2, "beta")
+    y = nn.BatchNormOp(x, gamma, beta, mean, variance, epsilon=_epsilon(call), layer=call.layer)
+    momentum = shortest(call.real("momentum", 0.9))
+    moved: list[SSAValue | None] = []
+    for index, (name, found) in enumerate((("mean", mean), ("variance", variance))):
+        if not call.wants(index + 1):
+            moved.append(None)
+            continue
+        kept = _times(call, given(call, index + 3, name), momentum, f"kept_{name}")
+        new = _times(call, found, shortest(1 - momentum), f"new_{name}")
+        moved.append(call.add(nn.AddOp(kept, new, layer=call.sub(f"running_{name}"))))
+    return [call.add(y), *moved]
+
+
+def _times(call: Call, x: SSAValue, factor: float, name: str) -> SSAValue:
+    return call.add(nn.MulOp(x, call.add(nn.FillOp(factor, f32)), layer=call.sub(name)))
+
+
+def _centred(call: Call, x: SSAValue, axes: Sequence[int]) -> tuple[SSAValue, SSAValue]:
+    """How far x lies from its mean along axes, and the squares of that."""
+    mean = call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("middle")))
+    centred = call.add(nn.SubOp(x, mean, layer=call.sub("centred")))
+    return centred, call.add(nn.MulOp(centred, centred, layer=call.sub("squares")))
 
 
 @handles("InstanceNormalization")
@@ -80,7 +120,17 @@ def layer_normalization(call: Call) -> list[SSAValue | None]:
     gamma = _from_axis(call, 1, "gamma", shape)
     beta = _from_axis(call, 2, "beta", shape) if call.has(2) else call.parameter("beta", np.zeros(shape, np.float32))
     y = call.add(nn.LayerNormOp(x, gamma, beta, axis=axis, epsilon=_epsilon(call), layer=call.layer))
-    return [y]
+    if not (call.wants(1) or call.wants(2)):
+        return [y]
+    axes = range(axis, len(shape_of(x)))
+    mean = call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("mean"))) if call.wants(1) else None
+    if not call.wants(2):
+        return [y, mean]
+    _, squares = _centred(call, x, axes)
+    variance = call.add(nn.ReduceOp("mean", squares, axes, keep=True, layer=call.sub("variance")))
+    raised = call.add(nn.AddOp(variance, call.add(nn.FillOp(_epsilon(call), f32)), layer=call.sub("raised")))
+    deviation = call.add(nn.PointwiseOp("sqrt", [raised], layer=call.sub("deviation")))
+    return [y, mean, call.add(nn.PointwiseOp("reciprocal", [deviation], layer=call.sub("inverse")))]
 
 
 @handles("RMSNormalization", "SimplifiedLayerNormalization")
@@ -104,3 +154,35 @@ def local_response_normalization(call: Call) -> SSAValue:
     return call.add(
         nn.LocalResponseNormOp(call.tensor(0), size=size, alpha=alpha, beta=beta, bias=bias, layer=call.layer)
     )
+
+
+@handles("LpNormalization")
+def lp_normalization(call: Call) -> SSAValue:
+    """Along an axis by the sum of magnitudes or the root of the sum of squares; zeros stay zeros."""
+    x, p = call.tensor(0), call.integer("p", 2)
+    if p not in (1, 2):
+        raise Unsupported(f"p is {p}", "p = 1 or p = 2")
+    axis = axis_in(call.integer("axis", -1), len(shape_of(x)))
+    length = call.add(nn.ReduceOp("sum", powers(call, x, p), [axis], keep=True, layer=call.sub("sum")))
+    if p == 2:
+        length = call.add(nn.PointwiseOp("sqrt", [length], layer=call.sub("length")))
+    least = call.add(nn.FillOp(_LEAST, f32))
+    length = call.add(nn.PointwiseOp("maximum", [length, least], layer=call.sub("divisor")))
+    return call.add(nn.PointwiseOp("div", [x, length], layer=call.layer))
+
+
+_LEAST = 1.1754944e-38
+"""The smallest normal f32: what a length of 0 is replaced by."""
+
+
+@handles("MeanVarianceNormalization")
+def mean_variance_normalization(call: Call) -> SSAValue:
+    """`(x - mean) / (deviation + 1e-9)` along axes, batch and places where none are given (ONNX's own function)."""
+    x = call.tensor(0)
+    axes = sorted({axis_in(axis, len(shape_of(x))) for axis in call.integers("axes", (0, 2, 3))})
+    centred, squares = _centred(call, x, axes)
+    variance = call.add(nn.ReduceOp("mean", squares, axes, keep=True, layer=call.sub("variance")))
+    deviation = call.add(nn.PointwiseOp("sqrt", [variance], layer=call.sub("deviation")))
+    least = call.add(nn.FillOp(1e-9, f32))
+    divisor = call.add(nn.AddOp(deviation, least, layer=call.sub("divisor")))
+    return call.add(nn.PointwiseOp("div", [centred, divisor], layer=call.layer))

@@ -18,6 +18,11 @@ from hapir.importers.onnx.graph import graph_of
 from hapir.importers.onnx.load import load_file
 from hapir.importers.onnx.model import Graph, GraphNode
 from hapir.importers.text import network_text
+from hapir.lowering.network_edits import used_keys
+from hapir.pipeline import run_steps
+from hapir.pipeline_text import read_passes
+from hapir.pipelines import CANONICAL
+from hapir.registry import make_context
 from hapir.spec.tensor_types import type_text
 from hapir.weights import WeightStore
 
@@ -91,13 +96,25 @@ class Saved:
         )
 
 
-def read(path: Path, *, batch: int | None, dims: Mapping[str, int] | None, name: str | None) -> Imported:
+def read(
+    path: Path, *, batch: int | None, dims: Mapping[str, int] | None, name: str | None, canonical: bool = True
+) -> Imported:
     """The network of a model file (see `import_model`)."""
     loaded = load_file(path)
     graph = graph_of(loaded.proto, dims, batch=batch, folder=loaded.folder)
     del loaded  # its tensors are arrays by now
     converted = convert(graph, name or network_name(path))
-    return Imported(path.name, converted.module, converted.weights, graph.warnings, graph, converted.layers)
+    weights = make_canonical(converted.module, converted.weights) if canonical else converted.weights
+    return Imported(path.name, converted.module, weights, graph.warnings, graph, converted.layers)
+
+
+def make_canonical(module: ModuleOp, weights: WeightStore) -> WeightStore:
+    """Run the pipeline `canonical` on a module; the weights that it names then."""
+    ctx = make_context()
+    ctx.weights = weights.copy()
+    run_steps(module, ctx, read_passes(CANONICAL.passes, "canonical"))
+    ctx.weights.retain(used_keys(module))
+    return ctx.weights
 
 
 def network_name(path: Path) -> str:
