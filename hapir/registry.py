@@ -113,6 +113,8 @@ HAPIR = HapirUniverse(
         "lq_net": lazy("lowering.compress.weights.lq_net", "LqNetPass"),
         "addnet": lazy("lowering.compress.weights.addnet", "AddnetPass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
+        "integer_products": lazy("lowering.canonical.integer_products", "IntegerProductsPass"),
+        "integer_scales": lazy("lowering.canonical.integer_scales", "IntegerScalesPass"),
         "read_codes": lazy("lowering.canonical.read_codes", "ReadCodesPass"),
         "choose_kernels": lazy("lowering.kernel.choose_kernels", "ChooseKernelsPass"),
         "tile_kernels": lazy("lowering.kernel.tile_kernels", "TileKernelsPass"),
