@@ -68,6 +68,8 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "join_biases": lazy("lowering.canonical.join_biases", "JoinBiasesPass"),
+        "recognize_norms": lazy("lowering.canonical.recognize_norms", "RecognizeNormsPass"),
         "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),
         "recognize_activations": lazy("lowering.canonical.recognize_activations", "RecognizeActivationsPass"),
         "infer_nn_shapes": lazy("lowering.infer_nn_shapes", "InferNnShapesPass"),

@@ -226,6 +226,7 @@ def used_keys(module: ModuleOp) -> set[str]:
 def erase_unused_weights(network: NetworkOp) -> None:
     """Drop the parameters, and the ops on parameters alone, that nothing reads."""
     for op in reversed(list(network.body.walk())):
+        # uses come first: whether an op is constant may lead far back
         if not any(result.uses for result in op.results) and (isinstance(op, WeightOp) or is_constant_op(op)):
             op.detach()
             op.erase()

@@ -1,4 +1,6 @@
-"""`hapir import`: a model of another tool as a spec with weights, or a report on what of it can be imported."""
+"""`hapir import`: a model of another tool as a spec with weights, or a report on what of it can be imported; or weights
+of another tool into a spec that is there.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from hapir.cli.console import Console
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.onnx", help="the model, an ONNX file")
+    parser.add_argument("model", metavar="MODEL.onnx", help="the model, an ONNX file; with --into, a file of weights")
     parser.add_argument(
         "-o",
         "--output",
@@ -29,6 +31,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NETWORK", type=_network, help="the network's name; by default the file's")
     parser.add_argument("--report", action="store_true", help="write nothing: show what of the model can be imported")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
+    weights = parser.add_argument_group("weights alone")
+    weights.add_argument(
+        "--into",
+        metavar="X.hap",
+        help="take a .safetensors or .npz file as the weights of this spec; -o is then the file to write",
+    )
+    weights.add_argument("--network", metavar="NAME", help="which network of the spec; the only one is the default")
+    weights.add_argument(
+        "--map",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="how names become those of the network, `layer1.*.conv = l1.*.c`, or a TOML file of such rules",
+    )
+    weights.add_argument(
+        "--layout", choices=("torch", "keras"), default="torch", help="whose order of axes the arrays have"
+    )
+    weights.add_argument(
+        "--allow-outside", action="store_true", help="let the spec import and read files outside its folder"
+    )
 
 
 def _dimension(text: str) -> tuple[str, int]:
@@ -45,6 +67,8 @@ def _network(text: str) -> str:
 
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
+    if args.into is not None:
+        return _take_weights(args, console)
     from hapir.witnesses import naming_extras
 
     with naming_extras():
@@ -61,6 +85,24 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
     imported = read(model, batch=args.batch, dims=dims, name=args.name)
     saved = imported.save(output, replace=args.force)
     console.result(saved.to_text, saved.to_json(), imported.warnings)
+    return 0
+
+
+def _take_weights(args: argparse.Namespace, console: Console) -> int:
+    from hapir.importers.weights_map import import_weights
+
+    done = import_weights(
+        Path(args.model),
+        Path(args.into),
+        None if args.output is None else Path(args.output),
+        network=args.network,
+        rules=[rule for rule in args.map if "=" in rule],
+        maps=[Path(rule) for rule in args.map if "=" not in rule],
+        layout=args.layout,
+        replace=args.force,
+        allow_outside=args.allow_outside,
+    )
+    console.result(done.to_text, done.to_json(), done.mapped.warnings)
     return 0
 
 

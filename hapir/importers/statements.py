@@ -168,9 +168,13 @@ def _made(
 
 def keyless(type_: Attribute) -> Attribute:
     """A tensor type without the weight key that its elements may name."""
-    if isinstance(type_, TensorType) and isinstance(element := type_.get_element_type(), PerChannelType):
-        return TensorType(PerChannelType(element.codes, element.axis, StringAttr("")), type_.get_shape())
-    return type_
+    if not isinstance(type_, TensorType):
+        return type_
+    tensor = cast("TensorType[Attribute]", type_)
+    element = tensor.get_element_type()
+    if not isinstance(element, PerChannelType):
+        return tensor
+    return TensorType(PerChannelType(element.codes, element.axis, StringAttr("")), tensor.get_shape())
 
 
 def _attributes(op: Operation) -> dict[str, Attribute]:

@@ -64,7 +64,7 @@ def build_module(
         source = None if plain is None else given_weights(plain, findings)
         findings.raise_errors()
         if weights:
-            source = source or _own_weights(definition, findings)
+            source = source or own_weights(definition, findings)
             _load_weights(spec, source, ops[0], builder.layers, ctx.weights, findings)
             findings.raise_errors()
     set_data_folder(ctx, spec, chosen.recipe.text if chosen and chosen.recipe else None)
@@ -108,7 +108,7 @@ def diagnose(spec: Spec) -> None:
         for network, schedule in _with_weights(spec):
             own = Findings()
             given = None if schedule is None else given_weights(schedule, own)
-            source = given or _own_weights(network, own)
+            source = given or own_weights(network, own)
             if isinstance(source, syntax.Text):
                 builder = _network_builder(spec, network, schedule, Findings())
                 try:
@@ -157,7 +157,7 @@ def _default(spec: Spec) -> tuple[str | None, str | None]:
     fail("HAP0222", f"the spec has {len(spec.networks) or 'no'} networks and no schedule", help=known)
 
 
-def _own_weights(network: syntax.Network, findings: Findings) -> syntax.Text | None:
+def own_weights(network: syntax.Network, findings: Findings) -> syntax.Text | None:
     """The file that a network itself names."""
     statements = [s for s in network.statements if isinstance(s, syntax.Weights)]
     for again in statements[1:]:
@@ -180,7 +180,7 @@ def _load_weights(
     """
     if source is None:
         return
-    parameters = [p for weight in op.walk() if isinstance(weight, nn.WeightOp) for p in _parameters(weight)]
+    parameters = [p for weight in op.walk() if isinstance(weight, nn.WeightOp) for p in stored_parameters(weight)]
     if isinstance(source, RandomWeights):
         for weight in parameters:
             array = source.array(weight.key.data, shape_of(weight.result), element_type(weight.result))
@@ -214,7 +214,7 @@ def _load_weights(
             store.put(key, array)
 
 
-def _parameters(weight: nn.WeightOp) -> Iterator[nn.WeightOp]:
+def stored_parameters(weight: nn.WeightOp) -> Iterator[nn.WeightOp]:
     """A parameter, and the scales that its type reads as a parameter of their own: one per index of the axis."""
     yield weight
     element = element_type(weight.result)

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import pytest
 
-from hapir.backend import C
+from hapir.backend import REFERENCE, C
 from tests.conformance.cases import Array, cases
 from tests.conformance.outcomes import DEVICES, PASS, difference, run_cases
 from tests.conformance.scope import excluded, subject
-from tests.conformance.table import COUNTS, OPS, counts_text, read_table, table_version, updated, write_table
+from tests.conformance.table import COUNTS, OPS, counts_text, read_table, share, table_version, updated, write_table
 
 TABLE = read_table()
 
@@ -52,6 +52,11 @@ def test_no_pass_is_lost(device: str, about: str, counts: bool, request: pytest.
 @pytest.mark.skipif(table_version() != onnx.__version__, reason="the table is of another version of onnx")
 def test_every_case_stands_in_the_table():
     assert {case.key: excluded(case) or COUNTS for case in cases()} == {row.case: row.counts for row in TABLE.values()}
+
+
+@pytest.mark.parametrize(("device", "least"), [(REFERENCE, 0.95), (C, 0.90)])
+def test_enough_of_the_cases_that_count_pass(device: str, least: float):
+    assert share(TABLE, device) >= least
 
 
 def test_what_does_not_pass_says_why():

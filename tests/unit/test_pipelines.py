@@ -140,7 +140,7 @@ def test_named_pipelines_are_passes_in_an_order_with_a_reason(name: str) -> None
     found = passes(name + options)
     assert found
     assert {step.name for step in found} <= set(HAPIR.all_passes)
-    assert found[-1] == FusePass() or name in ("rtl", "kernels")
+    assert found[-1] == FusePass() or name in ("rtl", "kernels", "canonical")
 
 
 def test_options_of_a_pipeline_go_to_the_passes_that_have_them() -> None:

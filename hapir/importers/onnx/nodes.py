@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from math import prod
 from typing import Never, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from hapir.dialects.num import SI32, AffineType, DequantizeOp, PerChannelType, shape_of
+from hapir.importers.onnx.limits import MAXIMUM_RANK, MAXIMUM_SIZE
 from hapir.importers.onnx.model import Array, AttributeValue, Coded, GraphNode
 
 ONNX = ""
@@ -191,6 +193,8 @@ class Call:
     def add_all(self, op: Operation) -> Sequence[SSAValue]:
         """Insert an op; its results."""
         op.verify(verify_nested_ops=False)
+        for result in op.results:
+            check_limits(shape_of(result))
         self._values.insert(op)
         return op.results
 
@@ -267,6 +271,14 @@ def axis_in(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise Unsupported(f"there is no axis {axis} among {rank}")
     return axis % rank
+
+
+def check_limits(shape: Sequence[int]) -> None:
+    """Raise Unsupported for a shape that is too large for hapir."""
+    if len(shape) > MAXIMUM_RANK:
+        raise Unsupported(f"a tensor has {len(shape)} axes", f"at most {MAXIMUM_RANK}")
+    if prod(shape) > MAXIMUM_SIZE or any(size > MAXIMUM_SIZE for size in shape):
+        raise Unsupported(f"a tensor has the shape {list(shape)}", f"at most {MAXIMUM_SIZE} elements")
 
 
 def scalar(array: Array) -> float | int:

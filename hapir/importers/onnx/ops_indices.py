@@ -6,7 +6,8 @@ computed once on the places of all elements, and what it gives is the order in w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from math import prod
 
 import numpy as np
@@ -58,8 +59,24 @@ def ordered(call: Call, x: SSAValue, places: Array) -> SSAValue:
     return call.add(nn.GatherOp(flat, index, axis=0, layer=call.layer))
 
 
+MAXIMUM_PLACES = 1 << 27
+"""Elements of a tensor whose places are counted one by one: half of a gigabyte of indices."""
+
+
 def _places(shape: Sequence[int], start: int = 0) -> Array:
+    """The place of each element in row-major order. Raises Unsupported for too many."""
+    if prod(shape) > MAXIMUM_PLACES:
+        raise Unsupported(f"{list(shape)} has too many elements to take one by one", f"at most {MAXIMUM_PLACES}")
     return np.arange(start, start + prod(shape)).reshape(tuple(shape))
+
+
+@contextmanager
+def _fitting() -> Generator[None]:
+    """Says of indices that do not fit the tensors what numpy says with an IndexError."""
+    try:
+        yield
+    except IndexError as error:
+        raise Unsupported(f"the indices do not fit the tensors: {error}") from error
 
 
 @handles("GatherElements")
@@ -70,7 +87,8 @@ def gather_elements(call: Call) -> SSAValue:
     _check_range(indices, shape[axis])
     within = tuple(slice(0, size) for size in indices.shape)
     whole = tuple(slice(None) if a == axis else part for a, part in enumerate(within))
-    places = np.take_along_axis(_places(shape)[whole], indices % shape[axis], axis)
+    with _fitting():
+        places = np.take_along_axis(_places(shape)[whole], indices % shape[axis], axis)
     return ordered(call, call.tensor(0), places)
 
 
@@ -78,10 +96,12 @@ def gather_elements(call: Call) -> SSAValue:
 def gather_nd(call: Call) -> SSAValue:
     """The last axis of the indices names an element, or a part, of each item of the first axes."""
     shape, indices, batch = call.shape(0), call.constant(1).astype(np.int64), call.integer("batch_dims")
-    places = _places(shape).reshape(-1, *shape[batch:])
-    rows = indices.reshape(len(places), -1, indices.shape[-1])
-    found = np.stack([item[_tuples(row, shape[batch:])] for item, row in zip(places, rows, strict=True)])
-    left = shape[batch + indices.shape[-1] :]
+    with _fitting():
+        width = indices.shape[-1]
+        places = _places(shape).reshape(-1, *shape[batch:])
+        rows = indices.reshape(len(places), -1, width)
+        found = np.stack([item[_tuples(row, shape[batch:])] for item, row in zip(places, rows, strict=True)])
+    left = shape[batch + width :]
     return ordered(call, call.tensor(0), found.reshape(*shape[:batch], *indices.shape[batch:-1], *left))
 
 
@@ -125,7 +145,8 @@ def _scattered(call: Call, place: Callable[[Array, Array, Array], None]) -> SSAV
         raise Unsupported(f"the reduction is `{how}`", "a scatter that replaces elements")
     indices, old, new = call.constant(1).astype(np.int64), call.shape(0), call.shape(2)
     places = _places(old)
-    place(places, _places(new, prod(old)), indices)
+    with _fitting():
+        place(places, _places(new, prod(old)), indices)
     parts = [reshaped(call, call.tensor(i), (prod(call.shape(i)),), call.sub(n)) for i, n in ((0, "old"), (2, "new"))]
     return ordered(call, call.add(nn.ConcatOp(parts, axis=0, layer=call.sub("both"))), places)
 
@@ -136,10 +157,13 @@ def reverse_sequence(call: Call) -> SSAValue:
     shape, lengths = call.shape(0), call.constant(1).astype(np.int64)
     batch, time = call.integer("batch_axis", 1), call.integer("time_axis", 0)
     batch, time = axis_in(batch, len(shape)), axis_in(time, len(shape))
+    _check_range(lengths - 1, shape[time])
     steps = np.arange(shape[time])
     order = np.stack([np.where(steps < n, n - 1 - steps, steps) for n in lengths], axis=1 if time < batch else 0)
-    widened = order.reshape([size if a in (batch, time) else 1 for a, size in enumerate(shape)])
-    return ordered(call, call.tensor(0), np.take_along_axis(_places(shape), np.broadcast_to(widened, shape), time))
+    sizes = [size if a in (batch, time) else 1 for a, size in enumerate(shape)]
+    with _fitting():
+        places = np.take_along_axis(_places(shape), np.broadcast_to(order.reshape(sizes), shape), time)
+    return ordered(call, call.tensor(0), places)
 
 
 @handles("Compress")
@@ -149,6 +173,7 @@ def compress(call: Call) -> SSAValue:
     if len(chosen) == 0:
         raise Unsupported("no element is chosen", EMPTY)
     axis = call.attribute("axis")
+    _check_range(chosen, shape[axis_in(axis, len(shape))] if isinstance(axis, int) else prod(shape))
     if not isinstance(axis, int):
         return ordered(call, call.tensor(0), chosen)
     index = call.parameter("index", chosen.astype(np.int32))
@@ -159,6 +184,8 @@ def compress(call: Call) -> SSAValue:
 def trilu(call: Call) -> SSAValue:
     """The upper or the lower triangle; 0 elsewhere."""
     x, shape = call.tensor(0), call.shape(0)
+    if len(shape) < 2:
+        raise Unsupported(f"{list(shape)} has no triangle")
     k = int(scalar(call.constant(1))) if call.has(1) else 0
     keep = np.broadcast_to(np.triu(np.ones(shape[-2:], bool), k), shape)
     if not call.integer("upper", 1):

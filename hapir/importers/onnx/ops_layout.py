@@ -21,7 +21,10 @@ EMPTY = "tensors of at least one element"
 def constant_integers(call: Call, index: int, name: str) -> list[int]:
     """A list that an input gives, or in older versions the attribute of this name."""
     if call.has(index):
-        return [int(v) for v in call.constant(index).reshape(-1)]
+        found = call.constant(index)
+        if found.dtype.kind not in "iu":
+            raise Unsupported(f"input {index} holds {found.dtype}", "integers")
+        return [int(v) for v in found.reshape(-1)]
     return call.integers(name)
 
 
@@ -32,6 +35,8 @@ def constant_integers(call: Call, index: int, name: str) -> list[int]:
 def concat(call: Call) -> SSAValue:
     """Before version 4 the axis may be left out."""
     values = call.tensors()
+    if not values:
+        raise Unsupported("there is nothing to join")
     axis = axis_in(call.integer("axis", 1), len(shape_of(values[0])))
     return call.add(nn.ConcatOp(values, axis=axis, layer=call.layer))
 
@@ -43,7 +48,9 @@ def split(call: Call) -> Sequence[SSAValue]:
     axis = axis_in(call.integer("axis"), len(shape))
     pieces = constant_integers(call, 1, "split")
     if not pieces:
-        count = call.integer("num_outputs", len(call.node.outputs))
+        count = len(call.node.outputs)
+        if call.integer("num_outputs", count) != count or not count:
+            raise Unsupported(f"{count} outputs are not those that `num_outputs` says")
         size = -(-shape[axis] // count)
         pieces = [min(size, shape[axis] - i * size) for i in range(count)]
     if min(pieces) < 1:
@@ -105,10 +112,10 @@ def pad(call: Call) -> SSAValue:
         raise Unsupported(f"the mode is `{mode}`", "constant, edge, reflect or wrap")
     # before version 2 the list is called `paddings`
     pads = constant_integers(call, 1, "pads") or call.integers("paddings")
-    axes = [axis_in(int(a), len(shape)) for a in call.constant(3).reshape(-1)] if call.has(3) else range(len(shape))
+    axes = [axis_in(a, len(shape)) for a in constant_integers(call, 3, "")] if call.has(3) else range(len(shape))
     if len(pads) != 2 * len(axes):
         raise Unsupported(f"{len(pads)} paddings are not those of {len(axes)} axes")
-    value = scalar(call.constant(2)) if call.has(2) else call.real("value")
+    value = float(scalar(call.constant(2))) if call.has(2) else call.real("value")
     before, after = [0] * len(shape), [0] * len(shape)
     for axis, first, last in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         before[axis], after[axis] = first, last
@@ -117,7 +124,7 @@ def pad(call: Call) -> SSAValue:
         for size, first, last in zip(shape, before, after, strict=True)
     ]
     before, after = [max(0, p) for p in before], [max(0, p) for p in after]
-    return padded(call, cuts, before, after, nn.PadMode[mode], float(value))
+    return padded(call, cuts, before, after, nn.PadMode[mode], value)
 
 
 def padded(

@@ -8,7 +8,7 @@ from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.num import element_type, shape_of, signed
-from hapir.importers.onnx.nodes import Call, Handler, axis_in, handles
+from hapir.importers.onnx.nodes import Call, Handler, Unsupported, axis_in, handles
 
 _REDUCTIONS = {
     "ReduceSum": "sum",
@@ -37,6 +37,8 @@ def _reduce(call: Call, function: str, x: SSAValue, layer: str) -> SSAValue:
     axes = _axes(call)
     if axes is None:
         return x
+    if function in ("max", "min", "mean") and 0 in shape_of(x):
+        raise Unsupported("it joins no elements", "a tensor that has some")
     return call.add(nn.ReduceOp(function, x, axes, keep=bool(call.integer("keepdims", 1)), layer=layer))
 
 

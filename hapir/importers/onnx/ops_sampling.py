@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
-from hapir.importers.onnx.nodes import Call, Unsupported, axis_in, handles
+from hapir.importers.onnx.nodes import Call, Unsupported, axis_in, check_limits, handles
 from hapir.importers.onnx.ops_layout import EMPTY, constant_integers
 from hapir.reference.nn_resize import taps_along
 
@@ -21,6 +21,11 @@ _NEAREST = {
     "floor": nn.Nearest.floor,
     "ceil": nn.Nearest.ceil,
 }
+
+
+MAXIMUM_SCALE = 1 << 20
+MOST_COMPARED = 1 << 20
+"""Results along an axis whose places are compared one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ def upsample(call: Call) -> SSAValue:
 def _scaled(shape: Sequence[int], axes: Sequence[int], scales: Sequence[float]) -> list[Along]:
     """Sizes are rounded down."""
     _check_count("scales", len(scales), len(axes))
+    if not all(0 < scale < MAXIMUM_SCALE for scale in scales):
+        raise Unsupported(f"the scales are {list(scales)}", f"positive numbers below {MAXIMUM_SCALE}")
     return [Along(axis, int(shape[axis] * scale), scale) for axis, scale in zip(axes, scales, strict=True)]
 
 
@@ -127,6 +134,8 @@ def sampled(call: Call, along: Sequence[Along], sampling: nn.Sampling) -> SSAVal
     x, shape = call.tensor(0), call.shape(0)
     if any(line.size < 1 for line in along):
         raise Unsupported("the result is empty", EMPTY)
+    sizes = {line.axis: line.size for line in along}
+    check_limits([sizes.get(axis, size) for axis, size in enumerate(shape)])
     along = [line for line in along if line.changes(shape)]
     if not along:
         return x
@@ -164,5 +173,7 @@ def _as_resize(shape: Sequence[int], along: Sequence[Along], sampling: nn.Sampli
 def _repeats(line: Along, shape: Sequence[int], sampling: nn.Sampling) -> bool:
     """Whether result i is element floor(i * H / P), as in most ways to say it where the new size is a multiple."""
     size = shape[line.axis]
+    if line.size > MOST_COMPARED:
+        return False
     places = taps_along(size, line.size, line.scale, (line.start, line.end), sampling).places[:, 0]
     return np.array_equal(places, np.arange(line.size) * size // line.size)
