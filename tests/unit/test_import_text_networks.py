@@ -10,6 +10,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from hapir.diagnostics import HapirError
+from hapir.dialects.num import shape_of
 from hapir.importers.onnx.convert import convert
 from hapir.importers.onnx.graph import graph_of
 from hapir.importers.onnx.read import make_canonical
@@ -47,10 +48,8 @@ def test_models_as_text(name: str):
     written = network_text(network)
     assert len(written.text.splitlines()) <= most
     rng = np.random.default_rng(0)
-    inputs = {}
-    for argument, given in zip(network.body.block.args, network.input_names, strict=True):
-        shape = argument.type.get_shape()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # a tensor
-        inputs[given.data] = rng.standard_normal(shape).astype(np.float32)  # pyright: ignore[reportUnknownArgumentType]  # its sizes
+    arguments = zip(network.body.block.args, network.input_names, strict=True)
+    inputs = {n.data: rng.standard_normal(shape_of(a)).astype(np.float32) for a, n in arguments}
     expected = run_network(network, weights, inputs)
     again = {new: weights[old] for new, old in written.weights.items()}
     found = run_network(read_text(written), again, dict(zip(written.inputs, inputs.values(), strict=True)))
@@ -94,6 +93,7 @@ def test_what_is_imported_can_be_written():
     cases = [case for case in collect_testcases(None) if case.model is not None]
     imported = 0
     for case in cases:
+        assert case.model is not None
         try:
             module = convert(graph_of(case.model, {}, batch=None), "n").module
         except HapirError:
