@@ -308,8 +308,8 @@ def test_a_matrix_takes_dense():
 
 def test_tensors_stand_for_parameters():
     """In their order; those that are not given are stored."""
-    text = network("y = conv2d(x, w, channels = 2, kernel = 1)", "return batch_norm(y, b, b, b)", input="f32[1, 4, 8, 8]",
-                   result="f32[1, 2, 8, 8]").replace("(x:", "(w: f32[2, 4, 1, 1], b: f32[2], x:")  # fmt: skip
+    statements = "y = conv2d(x, w, channels = 2, kernel = 1)", "return batch_norm(y, b, b, b)"
+    text = network(*statements, result="f32[1, 2, 8, 8]").replace("(x:", "(w: f32[2, 4, 1, 1], b: f32[2], x:")
     (built,) = networks(text).values()
     assert [op.key.data for op in built.walk() if isinstance(op, nn.WeightOp)] == [
         "y.bias",
