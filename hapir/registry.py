@@ -68,6 +68,8 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "cancel_transposes": lazy("lowering.canonical.cancel_transposes", "CancelTransposesPass"),
+        "simplify_shapes": lazy("lowering.canonical.simplify_shapes", "SimplifyShapesPass"),
         "join_biases": lazy("lowering.canonical.join_biases", "JoinBiasesPass"),
         "recognize_norms": lazy("lowering.canonical.recognize_norms", "RecognizeNormsPass"),
         "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),
