@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import FloatData, IntAttr, TensorType, f32
 from xdsl.ir import SSAValue
 
@@ -99,7 +100,7 @@ def _steps(call: Call, x: SSAValue, scale: Array, zero_point: Array) -> SSAValue
     return call.add(nn.AddOp(steps, _parameter(call, "zero_point", zero_point), layer=call.sub("shifted")))
 
 
-def _divided(call: Call, x: SSAValue, factor: Array) -> SSAValue:
+def _divided(call: Call, x: SSAValue, factor: npt.ArrayLike) -> SSAValue:
     return call.add(nn.PointwiseOp("div", [x, _parameter(call, "factor", factor)], layer=call.sub("divided")))
 
 
@@ -150,6 +151,6 @@ def _rounded(call: Call, x: SSAValue, mode: str) -> SSAValue:
     return call.add(nn.MulOp(of("signum", x, name="side"), size, layer=call.sub("rounded")))
 
 
-def _parameter(call: Call, suffix: str, array: Array) -> SSAValue:
+def _parameter(call: Call, suffix: str, array: npt.ArrayLike) -> SSAValue:
     values = np.asarray(array, np.float32)
     return call.parameter(suffix, values.reshape(()) if values.size == 1 else values, f32)
