@@ -1,9 +1,9 @@
 """The ops of `num` as nodes, and codes and reals as forms of one another.
 
-`qdq` says codes by QuantizeLinear and DequantizeLinear. A quantizer of fewer codes than its ONNX type holds is preceded
-by a Clip; rounding is ONNX's, half even, but `floor` is said by a Floor. `qonnx` says them by Quant, whose rounding is
-an attribute: HALF_UP there is away from zero, which is `half_up` for codes that are not negative. `integer` computes on
-integers and doubles, see `exact`.
+`qdq` says codes by QuantizeLinear and DequantizeLinear, `qonnx` by Quant. A quantizer of fewer codes than its type
+holds is preceded by a Clip. Rounding is half even, as in ONNX, also for Quant: others read its mode ROUND alone. Only
+`floor`, which differs by more than ties, is said by a Floor, or by the mode FLOOR. `integer` computes on integers and
+doubles, see `exact`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,8 @@ from hapir.exporters.onnx.units import plain, rescaling, scale_of
 from hapir.reference.num import along
 from hapir.reference.values import dtype_of
 
-QUANT_ROUNDING = {
-    Rounding.half_even: "ROUND",
-    Rounding.half_up: "HALF_UP",
-    Rounding.half_away: "HALF_UP",
-    Rounding.floor: "FLOOR",
-}
-"""What the attribute `rounding_mode` of Quant calls a rounding."""
+BIASES = 24
+"""Bits of integers that f32, and so Quant, holds."""
 
 WIDE_OPSET = 21
 """The first with 16 bit and 4 bit codes in QuantizeLinear and DequantizeLinear."""
@@ -230,8 +225,11 @@ def quant(
     scale: Array,
     element: Attribute,
     rounding: Rounding = Rounding.half_even,
+    bits: int | None = None,
 ) -> None:
     """The node of QONNX that makes codes of an element type of reals, under a scale that broadcasts.
+
+    `bits` are those that the codes take, where that is known to be less than the type has.
 
     Ternary codes are 2 bits without the lowest number. Bipolar codes of one bit are BipolarQuant; more bits are the
     numbers `2c - (2^W - 1)`, so unsigned codes c under twice the scale and a zero point between two of them.
@@ -239,7 +237,7 @@ def quant(
     codes, storage = num.codes_of(element), storage_of(element)
     assert storage is not None
     zero_point = float(num.zero_point_of(element))
-    bits, signed = code_bits(element), int(is_signed(storage))
+    bits, signed = bits or code_bits(element), int(is_signed(storage))
     if isinstance(codes, BipolarType):
         if bits == 1:
             factor = call.builder.array(f"{name}/scale", scale.astype(np.float32))
@@ -251,7 +249,7 @@ def quant(
     attributes = {
         "signed": signed,
         "narrow": int(isinstance(codes, TernaryType)),
-        "rounding_mode": QUANT_ROUNDING[rounding],
+        "rounding_mode": "FLOOR" if rounding == Rounding.floor else "ROUND",
     }
     call.builder.node("Quant", [reals, *parameters], [output], name=name, domain=QONNX, at=call.op, **attributes)
 

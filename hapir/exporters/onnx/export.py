@@ -7,8 +7,8 @@ Styles and what they promise, measured by `tests/property/test_export_*`:
   that computes on integers multiplies a sum by hapir's own factor (see `units`), but it multiplies in f32 and rounds
   ties to even: each requantization may differ by 1 LSB, which later layers may carry on. Ops that move or compare codes
   are exact.
-- `qonnx`: the same with the nodes of QONNX (`Quant`, and `MultiThreshold` for thresholds; a Quant with the rounding
-  FLOOR says what Trunc says), for codes of any width. Everything is f32, with the same promise.
+- `qonnx`: the same with the nodes of QONNX (`Quant`, `BipolarQuant`, and `MultiThreshold` for thresholds; a Quant with
+  the rounding FLOOR says what Trunc says), for codes of any width. Everything is f32, with the same promise.
 - `integer`: ConvInteger, MatMulInteger and arithmetic on int64 and doubles. Bit for bit what the reference computes, in
   any runtime that keeps to the standard; layers of floats within their tolerance.
 

@@ -13,6 +13,7 @@ from hapir.dialects.num import AffineType, code_bits, element_type, shape_of
 from hapir.exporters.onnx import exact, proto
 from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, carried_dtype, writes
 from hapir.exporters.onnx.conversions import (
+    BIASES,
     WIDE_OPSET,
     dequantize_linear,
     put_sums,
@@ -113,14 +114,16 @@ def _bias(call: Call, bias: SSAValue, unit: Unit) -> str:
     key = bias.owner.key.data if isinstance(bias.owner, nn.WeightOp) else call.layer
     if call.style == Style.QONNX:
         reals = call.builder.array(key, (codes * unit).astype(np.float32))
-        return _quantized(call, key, reals, unit, element)
+        bits = 1 + max(int(codes.max(initial=0)), -1 - int(codes.min(initial=0))).bit_length()
+        # of more bits f32 holds what is near them, as a bias that nobody quantized
+        return reals if bits > BIASES else _quantized(call, key, reals, unit, element, bits)
     name = call.builder.array(key, codes)
     return dequantize_linear(call.builder, name, key, unit, 0, codes.dtype, 0, at=call.op)
 
 
-def _quantized(call: Call, key: str, reals: str, scale: Unit, element: Attribute) -> str:
+def _quantized(call: Call, key: str, reals: str, scale: Unit, element: Attribute, bits: int | None = None) -> str:
     output = call.builder.unused(f"{key}/quant")
-    quant(call, output, reals, output, scale, element)
+    quant(call, output, reals, output, scale, element, bits=bits)
     return output
 
 
