@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -14,10 +14,10 @@ from hapir.dialects import nn
 from hapir.dialects.nn_functions import FUNCTIONS
 from hapir.dialects.nn_layers import LayerDefinition, Parameters
 from hapir.dialects.num import element_type, is_signed, signed, storage_of, unsigned
-from hapir.registered import FORMAT, integer_spelling
+from hapir.registered import integer_spelling
 
-ElementText = Annotated[str, FORMAT]
-"""An option that takes `f32` or an integer format."""
+ElementText: TypeAlias = str
+"""An option that takes `f32` or an integer of at most 64 bits; number formats of the registry have at most 32."""
 
 
 def element_of(text: str) -> Attribute:

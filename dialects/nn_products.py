@@ -393,6 +393,9 @@ class MatmulOp(LayerOp):
 
     def result_type(self) -> Attribute:
         a, b = element_type(self.lhs), element_type(self.rhs)
-        if not (a == b and (is_float(self.lhs) or isinstance(a, IntegerType))):
+        plain = is_float(self.lhs) or isinstance(a, IntegerType)
+        if a != b or not plain:
             raise VerifyException(f"{self.name} works on f32, or on plain integers of one type, got {a} and {b}")
-        return TensorType(a, implied_shape(lambda: nn_shapes.matmul(shape_of(self.lhs), shape_of(self.rhs))))
+        return TensorType(
+            element_type(self.lhs), implied_shape(lambda: nn_shapes.matmul(shape_of(self.lhs), shape_of(self.rhs)))
+        )

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 from hapir.diagnostics import HapirError, fail
@@ -99,10 +100,24 @@ class Bound:
         return self.results(run_network(self.network, self.weights, self.feeds(inputs), finite=False))
 
     def artefact(self, name: str = NAME) -> CArtefact:
-        """The network as C, all of it, under a name of its own. Raises HapirError (HAP07xx)."""
+        """The network as C, all of it, under a name of its own: fused, its kernels chosen as `hapir run --on c` does.
+
+        Raises HapirError (HAP07xx).
+        """
+        from hapir.lowering.fold_constants import fold_constants, has_constant_ops
+        from hapir.pipeline import Step, run_steps
+        from hapir.pipeline_text import read_passes
+        from hapir.registry import make_context
         from hapir.targets.c.emit import emit_c
 
-        return emit_c(self.network, self.weights, name)
+        ctx, module = make_context(), ModuleOp([self.network.clone()])
+        ctx.weights = self.weights.copy()
+        run_steps(module, ctx, [Step(step.what) for step in read_passes("finish,kernels", "hapir")])
+        network = module.body.block.first_op
+        assert isinstance(network, NetworkOp)
+        if has_constant_ops(network):
+            fold_constants(network, ctx.weights)
+        return emit_c(network, ctx.weights, name)
 
     def run_c(self, module: CModule, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
         """The model's outputs by what was compiled of the artefact."""

@@ -68,6 +68,8 @@ HAPIR = HapirUniverse(
     },
     all_passes={
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
+        "cancel_transposes": lazy("lowering.canonical.cancel_transposes", "CancelTransposesPass"),
+        "simplify_shapes": lazy("lowering.canonical.simplify_shapes", "SimplifyShapesPass"),
         "join_biases": lazy("lowering.canonical.join_biases", "JoinBiasesPass"),
         "recognize_norms": lazy("lowering.canonical.recognize_norms", "RecognizeNormsPass"),
         "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),
@@ -111,6 +113,8 @@ HAPIR = HapirUniverse(
         "lq_net": lazy("lowering.compress.weights.lq_net", "LqNetPass"),
         "addnet": lazy("lowering.compress.weights.addnet", "AddnetPass"),
         "fold_constants": lazy("lowering.fold_constants", "FoldConstantsPass"),
+        "integer_products": lazy("lowering.canonical.integer_products", "IntegerProductsPass"),
+        "integer_scales": lazy("lowering.canonical.integer_scales", "IntegerScalesPass"),
         "read_codes": lazy("lowering.canonical.read_codes", "ReadCodesPass"),
         "choose_kernels": lazy("lowering.kernel.choose_kernels", "ChooseKernelsPass"),
         "tile_kernels": lazy("lowering.kernel.tile_kernels", "TileKernelsPass"),

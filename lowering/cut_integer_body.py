@@ -27,7 +27,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import num
 from hapir.dialects.nn import NetworkOp, ReturnOp
-from hapir.dialects.num import is_float
+from hapir.dialects.num import CODED, element_type, is_float
 from hapir.lowering.compress.float_islands import island_before
 from hapir.lowering.constants import constants_of
 from hapir.lowering.network_edits import key_stem, unused_name
@@ -75,7 +75,7 @@ def cut(network: NetworkOp, *, floats_inside: bool = True) -> Cut:
     """
     results = tuple(name.data for name in network.result_names)
     flow = _Flow(network, constants_of(network))
-    if not any(map(flow.reads_integers, flow.ops)):
+    if not any(map(flow.reads_codes, flow.ops)):
         return Cut(None, network.clone(), None, results, has_integers=False)
     plan = _Plan(flow, _part_of_values(flow, floats_inside=floats_inside))
     prologue, body, epilogue = (plan.build(part) for part in (PROLOGUE, BODY, EPILOGUE))
@@ -108,6 +108,10 @@ class _Flow:
     def is_on_integers(self, op: Operation) -> bool:
         """Whether an op takes and gives no floats."""
         return not any(map(is_float, (*self.activations(op), *op.results)))
+
+    def reads_codes(self, op: Operation) -> bool:
+        """Whether one of them is quantized; indices, truths and other plain integers may lie among floats anywhere."""
+        return any(isinstance(element_type(v), CODED) for v in self.activations(op))
 
     def reads_integers(self, op: Operation) -> bool:
         """Whether one of them is not a float."""

@@ -18,7 +18,7 @@ from xdsl.traits import Pure
 from hapir.diagnostics import fail
 from hapir.dialects.dataflow import LayerOp as FusedLayerOp
 from hapir.dialects.enc import DecodeOp
-from hapir.dialects.nn import NetworkOp, WeightOp
+from hapir.dialects.nn import FillOp, NetworkOp, WeightOp
 from hapir.dialects.num import (
     DequantizeOp,
     QuantizeOp,
@@ -224,10 +224,10 @@ def used_keys(module: ModuleOp) -> set[str]:
 
 
 def erase_unused_weights(network: NetworkOp) -> None:
-    """Drop the parameters, and the ops on parameters alone, that nothing reads."""
+    """Drop the parameters, the numbers and the ops on parameters alone that nothing reads."""
     for op in reversed(list(network.body.walk())):
         # uses come first: whether an op is constant may lead far back
-        if not any(result.uses for result in op.results) and (isinstance(op, WeightOp) or is_constant_op(op)):
+        if not any(result.uses for result in op.results) and (isinstance(op, WeightOp | FillOp) or is_constant_op(op)):
             op.detach()
             op.erase()
 

@@ -19,7 +19,7 @@ from hapir.spec.frames import indexed
 LEAST_TURNS = 3
 """Turns of a `repeat`; fewer calls are as short without it."""
 _NOWHERE = Span("", 1, 1, 1, 1)
-_INDEXED = re.compile(r"(.*[A-Za-z_])(\d+)|(.*\d)_(\d+)")
+_INDEXED = re.compile(r"(.*\d)_(\d+)|(.*[A-Za-z_])(\d+)")
 
 
 @dataclass(frozen=True)

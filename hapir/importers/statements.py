@@ -14,7 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntAttr, IntegerAttr, IntegerType, StringAttr, TensorType, f32
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    FloatAttr,
+    IntAttr,
+    IntegerAttr,
+    IntegerType,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+    f32,
+)
 from xdsl.dialects.utils import EnumAttribute
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
@@ -23,7 +33,7 @@ from xdsl.utils.test_value import create_ssa_value
 from hapir.dialects import nn
 from hapir.dialects.nn_layers import LayerDefinition
 from hapir.dialects.nn_op import stored
-from hapir.dialects.nn_shapes import Shape
+from hapir.dialects.nn_shapes import Shape, ShapeError
 from hapir.dialects.num import PerChannelType, shape_of, table_key
 from hapir.registry import universe
 from hapir.spec.options import option_types
@@ -139,7 +149,10 @@ def _made(
 
     def parameter(suffix: str, shape: Shape, element: Attribute = f32, /, *, reals: bool = False) -> SSAValue:
         if given:
-            return given.pop(0)
+            tensor = given.pop(0)
+            if tensor.type != TensorType(element, shape):
+                raise ShapeError(f"{suffix} is {TensorType(element, shape)}, not {tensor.type}")
+            return tensor
         value = create_ssa_value(TensorType(f32 if reals else element, shape))
         key = table_key(element)
         made = Parameter(suffix, None if key is None else key.removeprefix(f"{_LAYER}."), reals)
@@ -226,6 +239,8 @@ def plain(attribute: Attribute) -> object:
             return attribute.data
         case StringAttr():
             return attribute.data
+        case UnitAttr():
+            return True
         case EnumAttribute():
             return str(cast(Any, attribute).data)
         case ArrayAttr():

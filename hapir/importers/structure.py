@@ -19,9 +19,10 @@ does), the first. The work is at most layers x `LONGEST`, a few times; a network
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeAlias, cast
 
 LONGEST = 150
@@ -85,11 +86,10 @@ Item: TypeAlias = int | Instance
 
 @dataclass
 class _Window:
-    """A window while it grows; `open` counts results used outside, `leaking` inputs used behind it."""
+    """A window while it grows; `open` are results used outside, `leaking` inputs used behind it."""
 
     start: int
     skeleton: int = 0
-    known: dict[int, int] = field(default_factory=dict[int, int])
     inputs: dict[int, int] = field(default_factory=dict[int, int])
     open: set[int] = field(default_factory=set[int])
     leaking: set[int] = field(default_factory=set[int])
@@ -133,6 +133,19 @@ class _Search:
         self._last.update((value, len(layers)) for value in results)
         self._modules = _modules(layers)
         self._alive = self._lives()
+        self._numbers = [tuple(named_numbers(layer)) for layer in layers]
+        made = {v: (place, which) for place, layer in enumerate(layers) for which, v in enumerate(layer.outputs)}
+        self._reads: list[list[tuple[int, int, object]]] = []
+        """Of each layer its inputs: the tensor, where it is made, and what a skeleton says if that is in the window."""
+        self._dies: list[list[int]] = []
+        """Of each layer the tensors that it is the last to read."""
+        self._stays: list[list[int]] = []
+        """Of each layer the results that layers behind it read."""
+        for place, layer in enumerate(layers):
+            places = [(v, *made.get(v, (-1, 0))) for v in layer.inputs]
+            self._reads.append([(v, at, (place - at, which)) for v, at, which in places])
+            self._dies.append([v for v in dict.fromkeys(layer.inputs) if self._last[v] <= place])
+            self._stays.append([v for v in layer.outputs if self._last.get(v, -1) > place])
 
     def _lives(self) -> list[list[int]]:
         """Before each layer, where the tensors that are alive there are used last; those that are free do not count."""
@@ -186,26 +199,18 @@ class _Search:
 
     def _grow(self, window: _Window, place: int) -> None:
         """Take in the next layer."""
-        layer = self._layers[place]
-        references: list[int] = []
-        for value in layer.inputs:
-            if value in window.known:
-                references.append(2 * window.known[value])
+        references: list[object] = []
+        for value, made, said in self._reads[place]:
+            if made >= window.start:
+                references.append(said)
             else:
-                references.append(2 * window.inputs.setdefault(value, len(window.inputs)) + 1)
-        for value in layer.inputs:
-            ends = self._last[value] <= place
-            if value in window.known:
-                if ends:
-                    window.open.discard(value)
-            elif ends:
-                window.leaking.discard(value)
-            elif value not in self._free:
-                window.leaking.add(value)
-        for value in layer.outputs:
-            window.known[value] = len(window.known)
-            if self._last.get(value, -1) > place:
-                window.open.add(value)
+                references.append(window.inputs.setdefault(value, len(window.inputs)))
+                if self._last[value] > place and value not in self._free:
+                    window.leaking.add(value)
+        for value in self._dies[place]:
+            window.open.discard(value)
+            window.leaking.discard(value)
+        window.open.update(self._stays[place])
         window.skeleton = hash((window.skeleton, self._forms[place], *references))
 
     def _choice(self, group: Sequence[_Window], length: int, block: int, best: _Choice | None) -> _Choice | None:
@@ -229,25 +234,28 @@ class _Search:
     ) -> _Choice | None:
         """Windows as a choice; None where they save too little, or the best so far is better."""
         least = LEAST_SAVED_MODULE if modules else LEAST_SAVED
-        bonus = MODULE_BONUS if modules else 1.0
         if length < LEAST_LAYERS and not modules:
             return None
-        if (len(windows) - 1) * length * bonus < (best.rank[0] if best is not None else least):
-            return None
-        ranges = self._without_odd([(window.start, window.start + length) for window in windows])
-        parameters = len(self._numbers(ranges))
+        ranges = [(window.start, window.start + length) for window in windows]
+        passed = sum(any(stop <= last < len(self._layers) for last in self._alive[start]) for start, stop in ranges)
+        factor = (MODULE_BONUS if modules else 1.0) * 0.9 ** (len(windows[0].inputs) - 1)
+        factor *= 1 - PASSED_MALUS * passed / len(ranges)
+        at_most = len(ranges) * length - _calls(ranges) - length - 3
+        if at_most < least or (best is not None and at_most * factor < best.rank[0]):
+            return None  # before the numbers are looked at
+        ranges = self._without_odd(ranges)
+        parameters = self._parameters(ranges)
         call = 1 if parameters <= MOST_IN_A_LINE else parameters + 3
         saved = len(ranges) * length - call * _calls(ranges) - length - 3 - parameters
-        inputs = len(windows[0].inputs)
-        passed = sum(any(stop <= last < len(self._layers) for last in self._alive[start]) for start, stop in ranges)
-        score = saved * 0.9 ** (inputs - 1) * bonus * (1 - PASSED_MALUS * passed / len(ranges))
-        uses = sum(layer.inputs.count(v) for v in windows[0].inputs for layer in self._layers[slice(*ranges[0])])
-        rank = (score, -inputs, uses, -ranges[0][0])
+        reads = [value for reads in self._reads[slice(*ranges[0])] for value, *_ in reads]
+        uses = sum(value in windows[0].inputs for value in reads)
+        rank = (saved * factor, -len(windows[0].inputs), uses, -ranges[0][0])
         if saved < least or (best is not None and rank <= best.rank):
             return None
         if not self._primitive(ranges[0]) or parameters > MOST_PARAMETERS:
             return None
-        chosen = [window for window in windows if (window.start, window.start + length) in ranges]
+        kept = {start for start, _ in ranges}
+        chosen = [window for window in windows if window.start in kept]
         instances = (Instance(block, w.start, w.start + length, tuple(w.inputs), next(iter(w.open))) for w in chosen)
         return _Choice(rank, tuple(instances))
 
@@ -255,14 +263,11 @@ class _Search:
         """Windows but for those that alone differ from all others in several options that are no sizes."""
         if len(ranges) < LEAST_FOR_ODD:
             return ranges
-        rows = [[pair for layer in self._layers[slice(*r)] for pair in named_numbers(layer)] for r in ranges]
+        rows = [list(chain.from_iterable(self._numbers[slice(*r)])) for r in ranges]
         odd: dict[int, set[str]] = defaultdict(set)
         for column in zip(*rows, strict=True):
-            if column[0][0] in SIZES:
-                continue
-            ((_, count),) = Counter(column).most_common(1)
-            if count == len(column) - 1:
-                usual = max(set(column), key=column.count)
+            usual = column[0] if column[0] in column[1:] else column[1]
+            if column[0][0] not in SIZES and column.count(usual) == len(column) - 1:
                 place = next(i for i, pair in enumerate(column) if pair != usual)
                 odd[place].add(column[0][0])
         return [r for i, r in enumerate(ranges) if len(odd[i]) < 2]
@@ -282,10 +287,11 @@ class _Search:
             self._grow(window, place)
         return window.skeleton
 
-    def _numbers(self, ranges: Sequence[tuple[int, int]]) -> set[tuple[Scalar, ...]]:
-        """The numbers that are not the same in all windows; those that go together are counted once."""
-        rows = [[n for layer in self._layers[slice(*r)] for n in numbers_of(layer)] for r in ranges]
-        return {column for column in zip(*rows, strict=True) if len(set(column)) > 1}
+    def _parameters(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """How many numbers are not the same in all windows; those that go together are counted once."""
+        rows = [list(chain.from_iterable(self._numbers[slice(*r)])) for r in ranges]
+        differing = (column for column in zip(*rows, strict=True) if column.count(column[0]) < len(column))
+        return len({tuple(number for _, number in column) for column in differing})
 
 
 def _calls(ranges: Sequence[tuple[int, int]]) -> int:

@@ -197,13 +197,12 @@ def max_pool_indices(x: Array, window: Window, *, columns_first: bool = False) -
     p, q = window.output(height, width)
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     taps = _patches(_padded(x, window.padding, lowest), window).reshape(n, c, p, q, r * s)
-    places = np.arange(height * width).reshape(height, width)
-    if columns_first:
-        places = np.arange(height * width).reshape(width, height).T
+    count = np.arange(height * width, dtype=np.int64)
+    places = count.reshape(width, height).T if columns_first else count.reshape(height, width)
     at = _patches(_padded(places[None, None], window.padding, -1), window).reshape(1, 1, p, q, r * s)
     # a tap in the padding never wins, not even against the lowest number there is
     best = np.where(at >= 0, taps == np.where(at >= 0, taps, lowest).max(axis=4, keepdims=True), False).argmax(axis=4)
-    maps = np.arange(n * c).reshape(n, c, 1, 1) * (height * width)
+    maps = np.arange(n * c, dtype=np.int64).reshape(n, c, 1, 1) * (height * width)
     return maps + np.take_along_axis(np.broadcast_to(at, taps.shape), best[..., None], axis=4)[..., 0]
 
 
@@ -266,14 +265,14 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, epsilon: float)
     variance = np.square(centred).mean(axis=2, keepdims=True, dtype=np.float32)
     normal = (centred / np.sqrt(variance + np.float32(epsilon))).reshape(x.shape)
     per_channel = (c, *(1 for _ in places))
-    return normal * gamma.reshape(per_channel) + beta.reshape(per_channel)
+    return np.asarray(normal * gamma.reshape(per_channel) + beta.reshape(per_channel), np.float32)
 
 
 def rms_norm(x: Array, gamma: Array, axis: int, epsilon: float) -> Reals:
     """`x / sqrt(mean(x^2) + epsilon) * gamma` over the axes from `axis` on, in f32 (numpy's sums)."""
     axes = tuple(range(axis, x.ndim))
     squares: Array = np.square(x).mean(axis=axes, keepdims=True, dtype=np.float32)
-    return x / np.sqrt(squares + np.float32(epsilon)) * gamma
+    return np.asarray(x / np.sqrt(squares + np.float32(epsilon)) * gamma, np.float32)
 
 
 def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: float) -> Reals:

@@ -17,6 +17,7 @@ becomes, where %c was read,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -50,7 +51,7 @@ def read_codes(network: nn.NetworkOp) -> None:
         if isinstance(op, num.ViewOp):
             _undo(op)
         elif isinstance(op, nn.LayerOp):
-            _move_behind(op)
+            move_behind(op, _codes_behind, lambda result, old: num.ViewOp(result, element_type(old)))
     erase_dead(network)
 
 
@@ -61,20 +62,31 @@ def _undo(view: num.ViewOp) -> None:
         view.result.replace_all_uses_with(owner.x)
 
 
-def _move_behind(op: nn.LayerOp) -> None:
-    """Give an op the codes behind its operands, and its readers a view of what it gives."""
+Reading = num.ViewOp | num.DequantizeOp
+"""What makes something else of codes, element by element."""
+
+
+def move_behind(
+    op: nn.LayerOp,
+    codes_behind: Callable[[SSAValue], SSAValue | None],
+    reading: Callable[[SSAValue, SSAValue], Reading],
+) -> None:
+    """Give an op that only moves elements the codes behind its operands, and its readers a reading of what it gives.
+
+    `reading` takes the new result and the old one. Nothing happens where an operand has no codes behind it, or others.
+    """
     moved = _moved(op)
-    codes = [code for value in moved if (code := _codes_behind(value)) is not None]
+    codes = [code for value in moved if (code := codes_behind(value)) is not None]
     if not codes or len(codes) < len(moved) or len({element_type(code) for code in codes}) > 1:
         return
     clone = op.clone(dict(zip(moved, codes, strict=True)))
     for result, type_ in zip(clone.results, clone.implied_types(), strict=True):
         set_type(result, type_)
-    views = [num.ViewOp(result, element_type(old)) for result, old in zip(clone.results, op.results, strict=True)]
-    insert_before(op, [clone, *views], op)
-    for old, result, view in zip(op.results, clone.results, views, strict=True):
+    readings = [reading(result, old) for result, old in zip(clone.results, op.results, strict=True)]
+    insert_before(op, [clone, *readings], op)
+    for old, result, read in zip(op.results, clone.results, readings, strict=True):
         result.name_hint = old.name_hint
-        old.replace_all_uses_with(view.result)
+        old.replace_all_uses_with(read.result)
     op.detach()
     op.erase()
 

@@ -27,6 +27,10 @@ Rule: TypeAlias = Callable[[Any, "Rewriter"], bool]
 Rules: TypeAlias = Mapping[type[Operation], Sequence[Rule]]
 
 
+MOST_ROUNDS = 1000
+"""Walks over a network until no rule fits any more; each shortens some formula by a step."""
+
+
 class Rewriter:
     """What rules ask of a network and do to it."""
 
@@ -110,12 +114,15 @@ def rewrite(network: nn.NetworkOp, rules: Rules, weights: WeightStore) -> None:
     """Apply rules to the ops of a network, in order, until none fits."""
     rewriter, block = Rewriter(weights), network.body.block
     changed = True
-    while changed:
+    for _ in range(MOST_ROUNDS):
+        if not changed:
+            return
         changed = False
         for op in list(block.ops):
             if op.parent is block and not is_dead(op):
                 changed |= any(rule(op, rewriter) for rule in rules.get(type(op), ()) if op.parent is block)
         erase_dead(network)
+    raise AssertionError("the rules do not come to an end")
 
 
 def is_dead(op: Operation) -> bool:

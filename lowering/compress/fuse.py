@@ -123,21 +123,21 @@ def _is_own_widening(value: SSAValue, main: Operation) -> bool:
 
 
 def _group(members: Sequence[Operation], name: str) -> None:
-    """Move ops into a `dataflow.layer` at the place of the last one; their weights, decoders too, are copied in."""
+    """Move ops into a `dataflow.layer` at the place of the last one; copy their weights, decoders and numbers in."""
     last = members[-1]
     outer_block = last.parent
     assert outer_block is not None
     inside = set(members)
     operands = dict.fromkeys(v for op in members for v in op.operands if v.owner not in inside)
-    inputs = [v for v in operands if not is_constant(v)]
+    copied = [v for v in operands if is_constant(v) or isinstance(v.owner, nn.FillOp)]
+    inputs = [v for v in operands if v not in copied]
     block = Block(arg_types=[v.type for v in inputs])
     mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, block.args, strict=True))
     for value, argument in zip(inputs, block.args, strict=True):
         argument.name_hint = value.name_hint
         argument.location = last.location
-    for value in operands:
-        if is_constant(value):
-            _copy_constant(value, block, mapping)
+    for value in copied:
+        _copy_constant(value, block, mapping)
     result = last.results[0]
     layer = dataflow.LayerOp(name, inputs, [result.type], Region(block))
     main = next(op for op in members if isinstance(op, MAIN))

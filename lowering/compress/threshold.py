@@ -26,7 +26,7 @@ becomes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -61,7 +61,8 @@ from hapir.lowering.network_edits import (
     set_type,
     weight_of,
 )
-from hapir.quantizers.thresholds import Bound, Line, narrowest_width, rounding_bounds, thresholds_of
+from hapir.quantizers.thresholds import Line, Thresholds, narrowest_width, rounding_bounds, thresholds_of
+from hapir.reference.num import rescale
 from hapir.selectors import matches
 from hapir.weights import WeightStore
 
@@ -127,6 +128,10 @@ class ThresholdPass(ModulePass):
         return named and 1 <= levels < 1 << self.max_bits
 
     def _replace_requantization(self, op: Requantization, weights: WeightStore) -> None:
+        if isinstance(op, num.RescaleOp) and op.single is not None:
+            if weight_of(op.scale, weights).astype(np.float32).min() > 0:
+                _insert(op, op.acc, lambda first, last: _searched(op, weights, first, last), op.low.value.data, weights)
+            return
         if isinstance(op, num.RescaleOp):
             first, last = integers_within(op.acc, weights)
             if max(-first, last) > EXACT_PRODUCTS:
@@ -139,7 +144,7 @@ class ThresholdPass(ModulePass):
         low, zero_point = op.low.value.data, num.zero_point_of(element_type(op.result))
         codes = range(low + 1, op.high.value.data + 1)
         bounds = rounding_bounds(codes, Fraction(1), zero_point, op.rounding.data)
-        _insert(op, op.acc, lines, bounds, low, weights)
+        _insert(op, op.acc, lambda first, last: thresholds_of(lines, bounds, first, last), low, weights)
 
     def _replace_island(self, island: Island, weights: WeightStore) -> None:
         low, bounds = bounds_of(island)
@@ -150,7 +155,27 @@ class ThresholdPass(ModulePass):
                 at=island.named,
                 help=f"quantize to fewer bits, or threshold(max_bits = {len(bounds).bit_length()})",
             )
-        _insert(island.quantize, island.codes, lines_of(island, weights), bounds, low, weights, island.named)
+        lines = lines_of(island, weights)
+
+        def crossings(first: int, last: int) -> Thresholds:
+            return thresholds_of(lines, bounds, first, last)
+
+        _insert(island.quantize, island.codes, crossings, low, weights, island.named)
+
+
+def _searched(op: num.RescaleOp, weights: WeightStore, first: int, last: int) -> Thresholds:
+    """The thresholds of a product in f32, by bisection: it rises with the accumulator, and ties where no line says."""
+    low, high = op.low.value.data, op.high.value.data
+    scale = weight_of(op.scale, weights).astype(np.float32)[:, np.newaxis]
+    codes = np.arange(low + 1, high + 1)[np.newaxis, :]
+    zero_point, rounding = num.zero_point_of(element_type(op.result)), op.rounding.data
+    below = np.full((len(scale), codes.size), first - 1, np.int64)
+    above = np.full_like(below, last + 1)
+    while (above - below > 1).any():
+        middle = (below + above) >> 1
+        reached = rescale(middle, scale, zero_point, (low, high), rounding, single=True) >= codes
+        below, above = np.where(reached, below, middle), np.where(reached, middle, above)
+    return Thresholds(above, np.zeros(len(scale), np.bool_))
 
 
 def _reject_floats(network: NetworkOp) -> None:
@@ -165,13 +190,15 @@ def _reject_floats(network: NetworkOp) -> None:
 def _insert(
     old: Requantization | num.QuantizeOp,
     acc: SSAValue,
-    lines: Sequence[Line],
-    bounds: Sequence[Bound],
+    thresholds_within: Callable[[int, int], Thresholds],
     low: int,
     weights: WeightStore,
     named: Operation | None = None,
 ) -> None:
-    """Put a threshold in the place of an op; its parameters are named after `named`, else after the op."""
+    """Put a threshold in the place of an op; its parameters are named after `named`, else after the op.
+
+    `thresholds_within` gives the thresholds for accumulators from the first to the last of the two it takes.
+    """
     first, last = integers_within(acc, weights)
     width = narrowest_width(first, last)
     if width > 32:
@@ -181,7 +208,7 @@ def _insert(
             at=named or old,
             help="use fewer bits for weights or activations",
         )
-    found = thresholds_of(lines, bounds, first, last)
+    found = thresholds_within(first, last)
     stem, dtype = key_stem(named or old), next(d for d in (np.int8, np.int16, np.int32) if width <= np.iinfo(d).bits)
     thresholds = insert_weight(old, f"{stem}.thresholds", found.levels.astype(dtype), signed(width), weights)
     flips = insert_weight(old, f"{stem}.flips", found.flips.astype(np.uint8), unsigned(1), weights)

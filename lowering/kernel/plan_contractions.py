@@ -158,8 +158,8 @@ def _contract(
             per_filter[1] = axes[filters][0]
         finish = Apply("add" if ctype == "float" else "wrapping_add", (Reduced(ctype), Element(2, ctype)), ctype)
     writes = _writes(shape, order is not None, groups) if maps else (shape[-1], 1)
-    extra = (lambda i: (per_filter[i],)) if bias is not None else (lambda i: ())
-    outer = [LoopAxis(size, (a, b, *extra(i)), writes[i]) for i, (size, a, b) in enumerate(axes)]
+    extra: list[tuple[int, ...]] = [(add,) if bias is not None else () for add in per_filter]
+    outer = [LoopAxis(size, (a, b, *extra[i]), writes[i]) for i, (size, a, b) in enumerate(axes)]
     inner = [LoopAxis(size, (a, b, *(0 for _ in buffers[2:]))) for size, a, b in reduced]
     words = f"{op.name.split('.')[-1]} {text(shape_of(op.x))} by {text(shape_of(op.w))}"
     target = planner.draft.buffer(ctype, prod(shape))
@@ -200,7 +200,7 @@ def _product(
 
     Raises HapirError (HAP0710) where a sum is not proven to fit 32 bits.
     """
-    types = [planner.draft.buffers[f.buffer].ctype for f in factors]
+    types: list[CType] = [planner.draft.buffers[f.buffer].ctype for f in factors]
     if types[0] == "float":
         return Apply("mul", (Element(0, "float"), Element(1, "float")), "float"), None
     element, weight = element_type(op.x), element_type(op.w)

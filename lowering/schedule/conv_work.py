@@ -159,7 +159,7 @@ def _layer_work(layer: LayerOp, source: SSAValue, target: str) -> ConvWork:
         _no_engine(ops[0], target)
     if isinstance(requantize, RescaleOp):
         fail("HAP0720", f"layer `{layer.layer_name}` ends in a real scale, and {target} has integers there", at=layer,
-             help="let `quantize` give integer factors, or run it on C")  # fmt: skip
+             help="call integer_scales(), let `quantize` give integer factors, or run it on C")  # fmt: skip
     if isinstance(requantize, ThresholdOp):
         fail("HAP0720", f"layer `{layer.layer_name}` ends in thresholds, and {target} has multipliers there", at=layer,
              help="write threshold(signs = requantize), which serves signs, or run it on C")  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import UnknownLoc
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType, UnknownLoc, f32
 from xdsl.parser import Parser
 
 from hapir.dialects import dataflow, nn, num
@@ -21,7 +21,9 @@ from hapir.lowering.infer_nn_shapes import InferNnShapesPass
 from hapir.lowering.network_edits import layer_name
 from hapir.reference.interpret import run_network
 from hapir.registry import make_context
-from hapir.weights import Array
+from hapir.targets.c.build import build_c
+from hapir.targets.c.emit import emit_c
+from hapir.weights import Array, WeightStore
 from tests.property.pipelines import Compilation, compilation, fused, quantize, quantized
 from tests.property.strategies import FLOAT_ENDS, NASTY_NAMES, Sample, networks
 
@@ -126,3 +128,23 @@ def test_inferring_types_changes_nothing_that_is_right(sample: Sample) -> None:
     compiled = fused(sample, sample.inputs(batch=4))
     before = str(compiled.module)
     assert str(compiled.apply(InferNnShapesPass()).module) == before
+
+
+def test_a_number_goes_with_the_layer_that_reads_it() -> None:
+    """A layer on `x + 0.5` takes x alone: the targets know numbers where they stand."""
+    network = nn.NetworkOp("n", [("x", TensorType(f32, [2, 3]))], [])
+    half = nn.FillOp(0.5, f32)
+    total = nn.AddOp(network.body.block.args[0], half.result, layer="sum")
+    network.body.block.add_ops([half, total, nn.ReturnOp([total.result])])
+    network.result_names = ArrayAttr([StringAttr("y")])
+    network.set_result_types()
+    module = ModuleOp([network])
+    FusePass().apply(make_context(), module)
+    module.verify()
+    (layer,) = (op for op in network.walk() if isinstance(op, dataflow.LayerOp))
+    assert len(layer.inputs) == 1
+    assert sum(isinstance(op, nn.FillOp) for op in network.walk()) == 1
+    x = np.ones((2, 3), np.float32)
+    expected = run_network(network, {}, {"x": x})
+    np.testing.assert_array_equal(expected["y"], x + np.float32(0.5))
+    assert_equal(build_c(emit_c(network, WeightStore())).run({"x": x}), expected)

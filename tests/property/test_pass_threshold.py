@@ -64,9 +64,10 @@ def test_thresholds_give_the_codes_of_requantizations(sample: IntegerSample, max
     st.integers(4, 40),
     st.sampled_from(list(Rounding)),
     st.sampled_from([(unsigned(2), 0), (signed(3), -1), (unsigned(4), 5)]),
+    st.booleans(),
 )
 def test_thresholds_give_the_codes_of_real_scales(
-    mantissas: list[int], exponent: int, rounding: Rounding, target: tuple[Attribute, int]
+    mantissas: list[int], exponent: int, rounding: Rounding, target: tuple[Attribute, int], single: bool
 ):
     """Every accumulator of si16; f32 scales, ties among their products."""
     codes, zero_point = target
@@ -77,7 +78,8 @@ def test_thresholds_give_the_codes_of_real_scales(
     s = nn.WeightOp("s", TensorType(f32, (2,)))
     wide = num.WidenOp(network.body.block.args[0], 1)
     low, high = code_range(result)
-    op = num.RescaleOp(wide.result, s.result, TensorType(result, shape), rounding=rounding, low=low, high=high)
+    type_ = TensorType(result, shape)
+    op = num.RescaleOp(wide.result, s.result, type_, rounding=rounding, low=low, high=high, single=single)
     network.body.block.add_ops([s, wide, op, nn.ReturnOp([op.result])])
     inputs = {"x": np.repeat(np.arange(-(1 << 15), 1 << 15, dtype=np.int16)[:, np.newaxis], 2, axis=1)}
     expected = run_network(network, weights, inputs)["y"]

@@ -103,8 +103,26 @@ def test_as_json_with_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "parameters": 4,
         "inputs": {"x": "f32[1, 4]"},
         "results": {"y": "f32[1, 4]"},
+        "canonicalized": {},
     }
     assert (tmp_path / "my_model.hap").is_file()
+
+
+def test_the_summary_tells_what_was_brought_into_one_form(tmp_path: Path):
+    nodes = [
+        helper.make_node("Add", ["x", "three"], ["a"]),
+        helper.make_node("Clip", ["a", "zero", "six"], ["c"]),
+        helper.make_node("Mul", ["x", "c"], ["m"]),
+        helper.make_node("Div", ["m", "six"], ["y"]),
+    ]
+    numbers = {"three": np.array(3, np.float32), "zero": np.array(0, np.float32), "six": np.array(6, np.float32)}
+    path = saved(model(nodes, [value("x", [1, 4])], ["y"], numbers), tmp_path)
+    imported = read_onnx(path)
+    assert imported.canonicalized["hard_swish"] == 1
+    written = imported.save(tmp_path / "out.hap")
+    assert written.layers == 1
+    assert "+1 hard_swish" in written.to_text().splitlines()[2]
+    assert read_onnx(path, canonical=False).canonicalized == {}
 
 
 def test_files_are_replaced_only_when_asked(tmp_path: Path):

@@ -360,6 +360,7 @@ def test_older_versions() -> None:
     compare("Split", {"x": x}, opset=9, axis=3, split=[1, 3], count=2)
     compare("Upsample", {"x": x, "s": np.array([1, 1, 2, 3], np.float32)}, "s", opset=9, mode="nearest")
     compare("Upsample", {"x": x, "s": np.array([1, 1, 2, 2], np.float32)}, "s", opset=9, mode="linear", close=True)
+    compare("Upsample", {"x": x}, opset=7, mode="nearest", scales=[1.0, 1.0, 2.0, 3.0])
     compare("Resize", {"x": x, "s": np.array([1, 1, 2, 0.5], np.float32)}, "s", opset=10, mode="nearest")
 
 

@@ -133,6 +133,46 @@ def test_in_c(nodes: list[Node]):
     check_c(nodes, 1e-4)
 
 
+def zeros_in(x: Array) -> Array:
+    x[0] = 0
+    return x
+
+
+STATISTICS = [
+    Node("LayerNormalization", {"x": normal(0, 2, 3, 4), "g": normal(1, 3, 4)}, {"axis": 1}, outputs=3),
+    Node("LayerNormalization", {"x": normal(0, 2, 3, 4), "g": normal(1, 4)}, {"epsilon": 0.1}, outputs=2),
+    Node("LpNormalization", {"x": zeros_in(normal(0, 3, 4))}, {"p": 1}),
+    Node("LpNormalization", {"x": zeros_in(normal(0, 3, 4, 2))}, {"p": 2, "axis": 1}),
+    Node("LpNormalization", {"x": normal(0, 3, 4)}, {"axis": 0}),
+    Node("MeanVarianceNormalization", {"x": normal(0, 3, 4, 2, 5)}),
+    Node("MeanVarianceNormalization", {"x": normal(0, 3, 4, 5)}, {"axes": [0, -1]}),
+]
+
+
+@pytest.mark.parametrize("node", STATISTICS)
+def test_statistics(node: Node):
+    check_reference(node, 1e-4)
+
+
+def test_statistics_in_c():
+    check_c(STATISTICS, 1e-4)
+
+
+def test_training_mode_normalizes_by_the_batch():
+    """onnxruntime has no such kernel for inference: the formulas of the operator's page."""
+    x, (gamma, beta, mean) = normal(0, 4, 3, 5), (normal(i, 3) for i in (1, 2, 3))
+    variance = np.abs(normal(4, 3))
+    inputs = {"x": x, "gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+    node = Node("BatchNormalization", inputs, {"training_mode": 1, "momentum": 0.75, "epsilon": 0.01}, outputs=3)
+    own, spread = x.mean(axis=(0, 2)), x.var(axis=(0, 2))
+    by_channel = (1, 3, 1)
+    normalized = (x - own.reshape(by_channel)) / np.sqrt(spread + 0.01).reshape(by_channel)
+    expected = (normalized * gamma.reshape(by_channel) + beta.reshape(by_channel),
+                0.75 * mean + 0.25 * own, 0.75 * variance + 0.25 * spread)  # fmt: skip
+    for found, wanted in zip(node.found(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_local_response_normalization(size: int):
     attributes = {"size": size, "alpha": 0.02, "beta": 0.6, "bias": 1.5}

@@ -220,3 +220,11 @@ def test_narrow_integers_are_not_folded_and_keep_their_width():
     assert isinstance(op, WeightOp)
     assert str(op.result.type) == "tensor<2xsi4>"
     assert weights[op.key.data].tolist() == [-8, 7]
+
+
+def test_shapes_that_an_operator_does_not_take_are_named():
+    nodes = [helper.make_node("InstanceNormalization", ["x", "s", "s"], ["y"], "norm")]
+    made = model(nodes, [value("x", [4])], ["y"], {"s": random(4)})
+    (missing,) = try_convert(graph_of(made), "net").missing
+    assert missing.node.name == "norm"
+    assert missing.reason == "the shapes of its inputs are none that the operator takes"

@@ -119,7 +119,7 @@ def test_reductions():
         ("y = exp(k)", "HAP0301 `y`: exp takes f32 of one type, got si16"),
         ("y = add(1, 2)", "HAP0304 expected a tensor or a layer, not 1"),
         ("y = relu(2)", "HAP0304 expected a tensor or a layer, not 2"),
-        ("y = cast(k, type = fixed(2, 6))", "HAP0305 `cast`"),
+        ("y = cast(k, type = fixed(2, 6))", "HAP0304 `type`"),
         ("y = constant(shape = [0])", "HAP0305 `constant`"),
         ("y = where(k, k, k)", "HAP0301 `y`: where chooses by ui1, got si16"),
     ],

@@ -142,6 +142,8 @@ class _Converter:
             except Unsupported as error:
                 value = error.value if isinstance(error, NotConstant) else None
                 missing.append(Missing(node, error.reason, error.nearest, value))
+            except (IndexError, ArithmeticError):  # of an axis that is not there, or of size 0
+                missing.append(Missing(node, "the shapes of its inputs are none that the operator takes"))
             except (ShapeError, VerifyException, ValueError) as error:
                 missing.append(Missing(node, str(error).removeprefix("Operation does not verify: ")))
         network = self._network

@@ -2,7 +2,8 @@
 
 A handler takes a `Call` and returns the value of the only output, or one value per output, None where an output is not
 computed because nothing reads it. It raises `Unsupported` with the reason and, where there is one, the nearest form
-that works; ValueError, ShapeError and VerifyException of the ops that it makes count as such reasons.
+that works; ValueError, ShapeError and VerifyException of the ops that it makes count as such reasons, IndexError and
+ArithmeticError as shapes that the operator does not take.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ def constant_integers(call: Call, index: int, name: str) -> list[int]:
 
 @handles("Concat")
 def concat(call: Call) -> SSAValue:
-    """Before version 4 the axis may be left out."""
+    """Tensors joined along an axis."""
     values = call.tensors()
     if not values:
         raise Unsupported("there is nothing to join")
-    axis = axis_in(call.integer("axis", 1), len(shape_of(values[0])))
+    axis = axis_in(call.integer("axis"), len(shape_of(values[0])))
     return call.add(nn.ConcatOp(values, axis=axis, layer=call.layer))
 
 
@@ -110,8 +110,7 @@ def pad(call: Call) -> SSAValue:
     shape, mode = call.shape(0), call.word("mode", "constant")
     if mode not in nn.PadMode.__members__:
         raise Unsupported(f"the mode is `{mode}`", "constant, edge, reflect or wrap")
-    # before version 2 the list is called `paddings`
-    pads = constant_integers(call, 1, "pads") or call.integers("paddings")
+    pads = constant_integers(call, 1, "pads")
     axes = [axis_in(a, len(shape)) for a in constant_integers(call, 3, "")] if call.has(3) else range(len(shape))
     if len(pads) != 2 * len(axes):
         raise Unsupported(f"{len(pads)} paddings are not those of {len(axes)} axes")
@@ -278,12 +277,8 @@ def expand(call: Call) -> SSAValue:
 
 @handles("Tile")
 def tile(call: Call) -> SSAValue:
-    """Version 1 repeats along one axis."""
-    rank = len(call.shape(0))
+    """So often along each axis."""
     repeats = constant_integers(call, 1, "repeats")
-    if call.has(2):
-        axis = axis_in(int(scalar(call.constant(2))), rank)
-        repeats = [repeats[0] if a == axis else 1 for a in range(rank)]
     if 0 in repeats:
         raise Unsupported("the result is empty", EMPTY)
     return tiled(call, call.tensor(0), repeats)

@@ -40,7 +40,7 @@ def _training(call: Call) -> list[SSAValue | None]:
     x = call.tensor(0)
     axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
     mean = call.add(nn.ReduceOp("mean", x, axes, layer=call.sub("mean")))
-    _, squares = _centred(call, x, axes)
+    _, _, squares = _centred(call, x, axes)
     variance = call.add(nn.ReduceOp("mean", squares, axes, layer=call.sub("variance")))
     gamma, beta = given(call, 1, "gamma"), given(call, 2, "beta")
     y = nn.BatchNormOp(x, gamma, beta, mean, variance, epsilon=_epsilon(call), layer=call.layer)
@@ -60,11 +60,11 @@ def _times(call: Call, x: SSAValue, factor: float, name: str) -> SSAValue:
     return call.add(nn.MulOp(x, call.add(nn.FillOp(factor, f32)), layer=call.sub(name)))
 
 
-def _centred(call: Call, x: SSAValue, axes: Sequence[int]) -> tuple[SSAValue, SSAValue]:
-    """How far x lies from its mean along axes, and the squares of that."""
+def _centred(call: Call, x: SSAValue, axes: Sequence[int]) -> tuple[SSAValue, SSAValue, SSAValue]:
+    """The mean of x along axes, which are kept, how far x lies from it, and the squares of that."""
     mean = call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("middle")))
     centred = call.add(nn.SubOp(x, mean, layer=call.sub("centred")))
-    return centred, call.add(nn.MulOp(centred, centred, layer=call.sub("squares")))
+    return mean, centred, call.add(nn.MulOp(centred, centred, layer=call.sub("squares")))
 
 
 @handles("InstanceNormalization")
@@ -123,10 +123,9 @@ def layer_normalization(call: Call) -> list[SSAValue | None]:
     if not (call.wants(1) or call.wants(2)):
         return [y]
     axes = range(axis, len(shape_of(x)))
-    mean = call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("mean"))) if call.wants(1) else None
     if not call.wants(2):
-        return [y, mean]
-    _, squares = _centred(call, x, axes)
+        return [y, call.add(nn.ReduceOp("mean", x, axes, keep=True, layer=call.sub("mean")))]
+    mean, _, squares = _centred(call, x, axes)
     variance = call.add(nn.ReduceOp("mean", squares, axes, keep=True, layer=call.sub("variance")))
     raised = call.add(nn.AddOp(variance, call.add(nn.FillOp(_epsilon(call), f32)), layer=call.sub("raised")))
     deviation = call.add(nn.PointwiseOp("sqrt", [raised], layer=call.sub("deviation")))
@@ -180,7 +179,7 @@ def mean_variance_normalization(call: Call) -> SSAValue:
     """`(x - mean) / (deviation + 1e-9)` along axes, batch and places where none are given (ONNX's own function)."""
     x = call.tensor(0)
     axes = sorted({axis_in(axis, len(shape_of(x))) for axis in call.integers("axes", (0, 2, 3))})
-    centred, squares = _centred(call, x, axes)
+    _, centred, squares = _centred(call, x, axes)
     variance = call.add(nn.ReduceOp("mean", squares, axes, keep=True, layer=call.sub("variance")))
     deviation = call.add(nn.PointwiseOp("sqrt", [variance], layer=call.sub("deviation")))
     least = call.add(nn.FillOp(1e-9, f32))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import FloatData, IntAttr, TensorType, f32
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn, num
-from hapir.dialects.num import Rounding, shape_of, signed, unsigned
+from hapir.dialects.num import AffineType, BipolarType, Rounding, shape_of, signed, unsigned
 from hapir.importers.onnx.codes import quant_range
 from hapir.importers.onnx.model import Array
 from hapir.importers.onnx.nodes import QONNX_DOMAINS, Call, Handler, Unsupported, handles
@@ -116,9 +116,14 @@ def _sign_of(call: Call, x: SSAValue, scale: Array, zero_point: Array) -> SSAVal
     if zero_point.any() or not (scale > 0).all():
         x = _steps(call, x, scale, zero_point)
     sign = call.add(nn.SignOp(x, layer=call.sub("sign")))
-    if zero_point.any() or (scale != 1).any():
+    if zero_point.any() or scale.size != 1 or not scale.reshape(()) > 0:
         return _reals(call, sign, scale, zero_point)
-    return sign
+    signs = AffineType(BipolarType(1), FloatData(1.0), IntAttr(0))
+    codes = call.add(num.QuantizeOp(sign, TensorType(signs, shape_of(x)), layer=call.sub("q"), single=True))
+    if scale.reshape(()) != 1:
+        scaled = AffineType(BipolarType(1), FloatData(float(scale.reshape(()))), IntAttr(0))
+        codes = call.add(num.ViewOp(codes, scaled, call.sub("scaled")))
+    return call.add(num.DequantizeOp(codes, call.layer))
 
 
 def _rounded(call: Call, x: SSAValue, mode: str) -> SSAValue:

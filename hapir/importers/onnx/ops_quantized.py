@@ -5,6 +5,8 @@ Sums become codes by one f32 factor, rounded half to even, as onnxruntime does: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, f32
 from xdsl.ir import SSAValue
@@ -103,6 +105,31 @@ def dequantize(call: Call) -> SSAValue:
     if call.has(2):
         real = call.add(nn.SubOp(real, _spread(call, 2), layer=call.sub("centred")))
     return call.add(nn.MulOp(real, _spread(call, 1), layer=call.layer))
+
+
+@handles("DynamicQuantizeLinear")
+def dynamic_quantize(call: Call) -> Sequence[SSAValue]:
+    """uint8 codes over the range of the input, 0 in it, with their scale and zero point; a range of 0 has scale 1."""
+    x = call.tensor(0)
+    axes = range(len(shape_of(x)))
+
+    def real(value: float) -> SSAValue:
+        return call.add(nn.FillOp(value, f32))
+
+    def of(function: str, *values: SSAValue, name: str) -> SSAValue:
+        return call.add(nn.PointwiseOp(function, values, layer=call.sub(name)))
+
+    low, high = (
+        of(bound, call.add(nn.ReduceOp(end, x, axes, layer=call.sub(end))), real(0.0), name=name)
+        for end, bound, name in (("min", "minimum", "low"), ("max", "maximum", "high"))
+    )
+    width = call.add(nn.SubOp(high, low, layer=call.sub("range")))
+    empty = of("equal", high, low, name="empty")
+    scale = of("where", empty, real(1.0), of("div", width, real(255.0), name="width"), name="scale")
+    origin = call.add(nn.SubOp(real(0.0), of("div", low, scale, name="below"), layer=call.sub("origin")))
+    zero = of("round", call.add(nn.ClipOp(origin, low=0.0, high=255.0, layer=call.sub("clamped"))), name="zero")
+    codes = to_integers(call, of("div", x, scale, name="steps"), zero, unsigned(8))
+    return codes, scale, call.add(nn.CastOp(zero, unsigned(8), layer=call.sub("zero_point")))
 
 
 # --- products ---------------------------------------------------------------------------------------------------------

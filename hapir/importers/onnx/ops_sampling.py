@@ -52,9 +52,9 @@ def upsample(call: Call) -> SSAValue:
     """Scales of all axes; result i lies at i / scale, and the nearest element is below it."""
     shape = call.shape(0)
     given = call.constant(1) if call.has(1) else call.attribute("scales")
-    scales = None if given is None else [float(s) for s in np.asarray(given).reshape(-1)]
-    if scales is None:  # version 1
-        scales = [1.0] * (len(shape) - 2) + [call.real("height_scale", 1.0), call.real("width_scale", 1.0)]
+    if given is None:
+        raise Unsupported("there are no scales")
+    scales = [float(scale) for scale in np.asarray(given).reshape(-1)]
     mode = call.word("mode", "nearest").replace("bilinear", "linear")
     if mode not in ("nearest", "linear"):
         raise Unsupported(f"the mode is `{mode}`", "nearest or linear")

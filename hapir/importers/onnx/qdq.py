@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType
 
+from hapir.dialects.num import storage_of
 from hapir.importers.onnx import codes
 from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, ValueType
 from hapir.importers.onnx.nodes import MICROSOFT, ONNX, QONNX_DOMAINS
@@ -232,11 +232,12 @@ class _Rewrite:
     def _weights(self, name: str, filters: int) -> _Codes | None:
         """Constant codes with one scale, or one per index of the axis that counts filters; their zero point is 0."""
         found = self._coded.get(name)
-        if found is None or not isinstance(found.element, IntegerType) or found.element.width.data > 17:
+        codes_in = None if found is None else storage_of(found.element)
+        if found is None or codes_in is None or codes_in != found.element or codes_in.width.data > 17:
             return None
         if found.scales.size > 1 and found.axis != filters % found.codes.ndim:
             return None
-        width = found.element.width.data
+        width = codes_in.width.data
         bits = width if width < 8 else None
         scale = found.scales.reshape(()) if found.scales.size == 1 else found.scales
         return _Codes(

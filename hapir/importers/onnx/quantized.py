@@ -33,9 +33,10 @@ Reals = npt.NDArray[np.float32]
 
 def codes_of(element: Attribute) -> IntegerType:
     """An element type as a set of codes. Raises Unsupported where it is none."""
-    if not isinstance(element, IntegerType):
+    storage = num.storage_of(element)
+    if storage is None or storage != element:
         raise Unsupported(f"codes are integers, not {element}", "uint8, int8, uint16, int16, uint4 or int4")
-    return element
+    return storage
 
 
 def single_number(call: Call, index: int, what: str) -> float | int:

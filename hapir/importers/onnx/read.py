@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -11,7 +12,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from hapir.diagnostics import Diagnostic, fail
-from hapir.dialects.nn import LayerOp, NetworkOp
+from hapir.dialects.nn import LayerOp, NetworkOp, PointwiseOp
 from hapir.files import write_together, writing
 from hapir.importers.onnx.convert import convert
 from hapir.importers.onnx.graph import graph_of
@@ -29,7 +30,11 @@ from hapir.weights import WeightStore
 
 @dataclass(frozen=True)
 class Imported:
-    """A network, its weights, and where they come from. `layers` are the nodes of the model by names of layers."""
+    """A network, its weights, and where they come from.
+
+    `layers` are the nodes of the model by names of layers. `canonicalized` tells what was brought into one form: how
+    many more layers of each kind there are than in the model, or fewer.
+    """
 
     source: str
     module: ModuleOp
@@ -37,6 +42,7 @@ class Imported:
     warnings: tuple[Diagnostic, ...]
     graph: Graph
     layers: Mapping[str, GraphNode]
+    canonicalized: Mapping[str, int]
 
     @property
     def network(self) -> NetworkOp:
@@ -67,6 +73,7 @@ class Imported:
             sum(prod(array.shape) for array in store.values()),
             {name: type_text(type_) for name, type_ in zip(written.inputs, types.inputs, strict=True)},
             {name: type_text(type_) for name, type_ in zip(written.results, types.outputs, strict=True)},
+            self.canonicalized,
         )
 
 
@@ -82,18 +89,22 @@ class Saved:
     parameters: int
     inputs: Mapping[str, str]
     results: Mapping[str, str]
+    canonicalized: Mapping[str, int]
 
     def to_json(self) -> dict[str, object]:
         """A JSON-ready dict with the dataclass's fields."""
-        return {**vars(self), "inputs": dict(self.inputs), "results": dict(self.results)}
+        maps = {"inputs": self.inputs, "results": self.results, "canonicalized": self.canonicalized}
+        return {**vars(self), **{name: dict(given) for name, given in maps.items()}}
 
     def to_text(self) -> str:
-        """Two lines."""
+        """Two lines, or three."""
         ends = [", ".join(f"{name}: {type_}" for name, type_ in part.items()) for part in (self.inputs, self.results)]
-        return (
-            f"wrote {self.spec} ({self.lines} lines) and {self.weights}\n"
-            f"network {self.network}({ends[0]}) -> ({ends[1]}): {self.layers} layers, {self.parameters} parameters"
-        )
+        changed = ", ".join(f"{count:+} {kind}" for kind, count in self.canonicalized.items())
+        lines = [
+            f"wrote {self.spec} ({self.lines} lines) and {self.weights}",
+            f"network {self.network}({ends[0]}) -> ({ends[1]}): {self.layers} layers, {self.parameters} parameters",
+        ]
+        return "\n".join([*lines, f"layers brought into one form: {changed}"] if changed else lines)
 
 
 def read(
@@ -104,8 +115,17 @@ def read(
     graph = graph_of(loaded.proto, dims, batch=batch, folder=loaded.folder)
     del loaded  # its tensors are arrays by now
     converted = convert(graph, name or network_name(path))
+    before = _kinds(converted.module)
     weights = make_canonical(converted.module, converted.weights) if canonical else converted.weights
-    return Imported(path.name, converted.module, weights, graph.warnings, graph, converted.layers)
+    after = _kinds(converted.module)
+    changed = {kind: after[kind] - before[kind] for kind in sorted(before | after) if after[kind] != before[kind]}
+    return Imported(path.name, converted.module, weights, graph.warnings, graph, converted.layers, changed)
+
+
+def _kinds(module: ModuleOp) -> Counter[str]:
+    """How many layers of each kind a module has; those of one function of elements are a kind."""
+    layers = (op for op in module.walk() if isinstance(op, LayerOp))
+    return Counter(op.function.data if isinstance(op, PointwiseOp) else op.name.partition(".")[2] for op in layers)
 
 
 def make_canonical(module: ModuleOp, weights: WeightStore) -> WeightStore:

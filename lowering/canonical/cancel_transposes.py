@@ -1,0 +1,257 @@
+"""Compute in the order of axes that needs the fewest transposes: Keras's maps N H W C become N C H W throughout.
+
+Law: exact. Data move, and constants are stored in another order. Ops that do not mind the order (elementwise ones,
+paddings, joins, slices, ...) form regions; a region turns its axes where that leaves fewer transposes at its borders
+than it has now. The weights of a dense layer behind a flatten take up the order of what is flattened. Transposes stay
+where the network's inputs or results have another order than its layers.
+
+```
+%a = nn.transpose %x axes [0, 2, 3, 1] : ...                // N C H W -> N H W C
+%b = nn.relu %a : ...
+%y = nn.transpose %b axes [0, 3, 1, 2] : ...                // and back
+```
+becomes
+```
+%y = nn.relu %x : ...
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from hapir.context import hapir_context
+from hapir.dialects import nn
+from hapir.dialects.assembly import integers
+from hapir.dialects.num import element_type, shape_of
+from hapir.lowering.canonical.permuted import is_stored, minds_no_order, permuted
+from hapir.lowering.canonical.rewriting import Rewriter, erase_dead, rewrite
+from hapir.lowering.canonical.simplify_shapes import MEETING, composed, inverse, moves_nothing
+from hapir.lowering.network_edits import insert_before, networks_of, reject_fused, unused_name, weight_of
+from hapir.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class CancelTransposesPass(ModulePass):
+    """Compute in the order of axes that needs the fewest transposes. Exact.
+
+    Comes before `simplify_shapes`, which writes some transposes as reshapes.
+
+    Example: `cancel_transposes()`
+    """
+
+    name = "cancel_transposes"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        weights = hapir_context(ctx).weights
+        for network in networks_of(op):
+            reject_fused(network)
+            turn_regions(network, weights)
+
+
+def turn_regions(network: nn.NetworkOp, weights: WeightStore) -> None:
+    """Turn regions of a network until none is better off."""
+    rewriter = Rewriter(weights)
+    while True:
+        rewrite(network, MEETING, weights)
+        absorbed = [_absorb(op, rewriter) for op in list(network.body.block.ops) if isinstance(op, nn.DenseOp)]
+        if any(absorbed):
+            continue
+        best = next((found for region in _regions(network) if (found := region.best()) is not None), None)
+        if best is None:
+            return
+        best[0].turn(best[1], network, rewriter)
+        erase_dead(network)
+
+
+def _absorb(op: nn.DenseOp, rewriter: Rewriter) -> bool:
+    """A dense layer of flattened and transposed elements takes them in the order in which they were."""
+    flat = op.x.owner
+    if not (isinstance(flat, nn.FlattenOp) and isinstance(flat.x.owner, nn.TransposeOp)):
+        return False
+    turned = flat.x.owner
+    axes, array = integers(turned.axes), rewriter.array(op.w)
+    if axes[0] != 0 or array is None or not _takes_order(op):
+        return False
+    back = inverse(axes)
+    columns = array.reshape(len(array), *shape_of(turned.result)[1:]).transpose(0, *back[1:])
+    assert isinstance(op.w.owner, nn.WeightOp)
+    new = nn.FlattenOp(turned.x, layer=flat.layer_name)
+    x = rewriter.before(op, new)
+    w = rewriter.parameter(op, op.w.owner.key.data, columns.reshape(array.shape))
+    return rewriter.replace(op, op.on(x, w, op.bias))
+
+
+def _takes_order(op: Operation) -> bool:
+    """Whether a layer can take the elements of its input in another order."""
+    stored = isinstance(op, nn.DenseOp) and isinstance(op.w.owner, nn.WeightOp)
+    return stored and shape_of(op.x)[1] == shape_of(op.w)[1] and str(element_type(op.w)) == "f32"
+
+
+# --- regions ----------------------------------------------------------------------------------------------------------
+
+
+def _regions(network: nn.NetworkOp) -> list[_Region]:
+    """The ops that do not mind the order of axes, those together that pass tensors of one rank to each other."""
+    ops = [op for op in network.body.block.ops if isinstance(op, nn.LayerOp) and minds_no_order(op)]
+    names: dict[Operation, int] = {op: i for i, op in enumerate(ops)}
+
+    def root(i: int) -> int:
+        while roots[i] != i:
+            i = roots[i]
+        return i
+
+    roots = list(range(len(ops)))
+    for i, op in enumerate(ops):
+        for value in _turning(op):
+            if value.owner in names:
+                roots[root(i)] = root(names[value.owner])
+    regions: dict[int, list[nn.LayerOp]] = {}
+    for i, op in enumerate(ops):
+        regions.setdefault(root(i), []).append(op)
+    return [_Region(tuple(members)) for members in regions.values()]
+
+
+def _rank(op: nn.LayerOp) -> int:
+    return len(shape_of(op.results[0]))
+
+
+def _turning(op: nn.LayerOp) -> list[SSAValue]:
+    """The operands that turn with an op: not constants, and not scalars."""
+    return [v for v in op.operands if len(shape_of(v)) == _rank(op) and not is_stored(v)]
+
+
+@dataclass(frozen=True)
+class _Region:
+    """Ops that turn their axes together, in order."""
+
+    ops: tuple[nn.LayerOp, ...]
+
+    def best(self) -> tuple[_Region, list[int]] | None:
+        """The region and the order of axes that leaves the fewest transposes; None where the present one does."""
+        found: tuple[int, list[int]] | None = None
+        for axes in self._candidates():
+            saved = self._transposes() - self._transposes_after(axes)
+            if saved > 0 and (found is None or saved > found[0]):
+                found = saved, axes
+        return None if found is None else (self, found[1])
+
+    def _entries(self) -> list[SSAValue]:
+        """What comes in from outside."""
+        values = dict.fromkeys(v for op in self.ops for v in _turning(op))
+        return [v for v in values if v.owner not in self.ops]
+
+    def _exits(self) -> list[tuple[SSAValue, list[Operation]]]:
+        """What is read outside, and by whom."""
+        found = [
+            (v, [u.operation for u in v.uses if u.operation not in self.ops]) for op in self.ops for v in op.results
+        ]
+        return [(v, users) for v, users in found if users]
+
+    def _candidates(self) -> list[list[int]]:
+        """Orders that let a transpose at the border go."""
+        found = [inverse(integers(v.owner.axes)) for v in self._entries() if isinstance(v.owner, nn.TransposeOp)]
+        found += [
+            integers(user.axes) for _, users in self._exits() for user in users if isinstance(user, nn.TransposeOp)
+        ]
+        return [list(axes) for axes in dict.fromkeys(map(tuple, found))]
+
+    def _transposes(self) -> int:
+        """The transposes at the border now; one that others read too stays whatever happens."""
+        entering = [v for v in self._entries() if isinstance(v.owner, nn.TransposeOp) and self._is_own(v)]
+        leaving = [user for _, users in self._exits() for user in users if isinstance(user, nn.TransposeOp)]
+        return len(entering) + len(leaving)
+
+    def _is_own(self, value: SSAValue) -> bool:
+        return all(use.operation in self.ops for use in value.uses)
+
+    def _transposes_after(self, axes: Sequence[int]) -> int:
+        """The transposes at the border where the region's axes are in this order."""
+        count, straight, back = 0, list(range(len(axes))), inverse(axes)
+        for value in self._entries():
+            turned = isinstance(value.owner, nn.TransposeOp)
+            cancels = turned and composed(integers(value.owner.axes), axes) == straight
+            count += not (cancels or moves_nothing(shape_of(value), axes))
+        for value, users in self._exits():
+            turning = [user for user in users if isinstance(user, nn.TransposeOp)]
+            count += sum(composed(back, integers(user.axes)) != straight for user in turning)
+            still = moves_nothing(shape_of(value), axes)
+            others = [user for user in users if user not in turning and not _is_absorbed(user, still)]
+            count += bool(others)
+        return count
+
+    def turn(self, axes: Sequence[int], network: nn.NetworkOp, rewriter: Rewriter) -> None:
+        """Put the region's axes in another order, transposes at its border where they are needed."""
+        used = {op.layer_name for op in network.body.block.ops if isinstance(op, nn.LayerOp) and op.layer_name}
+        turned: dict[SSAValue, SSAValue] = {}
+        exits, back, first = self._exits(), inverse(axes), self.ops[0]
+        for value in self._entries():
+            at = _after(value, network) or first
+            if isinstance(value.owner, nn.TransposeOp):
+                whole = composed(integers(value.owner.axes), axes)
+                straight = whole == list(range(len(whole)))
+                x = value.owner.x
+                turned[value] = x if straight else _transposed(at, x, whole, used, network)
+            else:
+                turned[value] = _transposed(at, value, axes, used, network)
+        for op in self.ops:
+            operands = [turned.get(v) or _stored(op, v, axes, rewriter) for v in op.operands]
+            new = permuted(op, operands, axes)
+            insert_before(op, [new])
+            new.attributes.update(op.attributes)
+            for old, result in zip(op.results, new.results, strict=True):
+                result.name_hint = old.name_hint
+                turned[old] = result
+        for value, _ in exits:
+            assert isinstance(value.owner, Operation)
+            value.replace_uses_with_if(
+                _transposed(value.owner, turned[value], back, used, network),
+                lambda use: use.operation not in self.ops,
+            )
+        for op in reversed(self.ops):
+            op.detach()
+            op.erase()
+
+
+def _is_absorbed(op: Operation, still: bool) -> bool:
+    """Whether an op needs no transpose before it: a flatten for dense layers, or any where no element moves."""
+    if still and isinstance(op, nn.FlattenOp | nn.ReshapeOp):
+        return True
+    users = [use.operation for use in op.results[0].uses] if isinstance(op, nn.FlattenOp) else []
+    return bool(users) and all(map(_takes_order, users))
+
+
+def _after(value: SSAValue, network: nn.NetworkOp) -> Operation | None:
+    """The op behind the one that makes a value; the network's first for an input."""
+    return value.owner.next_op if isinstance(value.owner, Operation) else network.body.block.first_op
+
+
+def _transposed(anchor: Operation, x: SSAValue, axes: Sequence[int], used: set[str], network: nn.NetworkOp) -> SSAValue:
+    """A new transpose before an op, under a name like that of what it turns."""
+    names = {v: n.data for v, n in zip(network.body.block.args, network.input_names, strict=True)}
+    stem = names.get(x) or (x.owner.layer_name if isinstance(x.owner, nn.LayerOp) else None) or "turned"
+    op = nn.TransposeOp(x, axes, layer=unused_name(f"{stem}_turned", used))
+    insert_before(anchor, [op])
+    return op.result
+
+
+def _stored(op: nn.LayerOp, value: SSAValue, axes: Sequence[int], rewriter: Rewriter) -> SSAValue:
+    """A constant in the new order; a scalar as it is."""
+    shape = shape_of(value)
+    if all(size == 1 for size in shape) and len(shape) < len(axes):
+        return value
+    spread = (*[1] * (len(axes) - len(shape)), *shape)
+    if isinstance(value.owner, nn.FillOp):
+        number = value.owner.value.value.data
+        return rewriter.before(op, nn.FillOp(number, element_type(value), [spread[axis] for axis in axes]))
+    assert isinstance(value.owner, nn.WeightOp)
+    array = weight_of(value, rewriter.weights).reshape(spread).transpose(axes)
+    key = rewriter.weights.put_new(value.owner.key.data, np.ascontiguousarray(array))
+    return rewriter.before(op, nn.WeightOp(key, TensorType(element_type(value), array.shape)))
