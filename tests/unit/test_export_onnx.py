@@ -451,7 +451,7 @@ def test_what_comes_from_parameters_has_no_batch() -> None:
 
     def make(v: Sequence[SSAValue]) -> Operation:
         (w,) = _parameters(weights, w=(4, 3))
-        return nn.LinearOp(v[0], nn.SigmoidOp(w, layer="w").result, layer="l")
+        return nn.DenseOp(v[0], nn.SigmoidOp(w, layer="w").result, layer="l")
 
     network = network_of([_tensor(f32, 2, 3)], make)
     model = export_network(network, weights, ExportOptions(any_batch=True))
