@@ -31,7 +31,7 @@ FINISH = NamedPipeline(
 )
 
 CANONICAL = NamedPipeline(
-    "simplify_arithmetic,recognize_activations,join_biases,recognize_norms,grow_concats",
+    "cancel_transposes,simplify_shapes,simplify_arithmetic,recognize_activations,join_biases,recognize_norms,grow_concats",
     "one form of the many in which other tools write a network; what `hapir import` runs",
     "Numbers are written in one way before layers are recognized in pieces of arithmetic. Sums that are biases go "
     "before norms, which are of other sums. Concatenations join what is left.",
