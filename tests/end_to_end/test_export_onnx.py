@@ -92,6 +92,19 @@ def test_a_quantized_example_comes_back(style: ExportStyle, tmp_path: Path) -> N
         assert kinds == ["num.quantize", *body, "num.dequantize", "nn.softmax", "nn.return"]
 
 
+@pytest.mark.parametrize("style", ["qdq", "qonnx", "integer"])
+def test_thresholds_come_back(style: ExportStyle, tmp_path: Path) -> None:
+    """A network of signs, whose accumulators are compared with thresholds."""
+    scheduled = _scheduled("digits_binary", "binarized")
+    scheduled.export(tmp_path / "digits.onnx", style, any_batch=True)
+    again = import_model(tmp_path / "digits.onnx", batch=1)
+    with np.load(EXAMPLES / "digits_test.npz") as archive:
+        inputs = {"image": archive["image"]}
+    expected = run_network(scheduled.decoded.network, scheduled.decoded.weights, inputs)["output"]
+    found = run_network(again.network, again.weights, inputs)["output"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 FAST = ("lstm_timit", "resnet20", "squeezenet_1_1")
 
 
