@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -12,9 +14,11 @@ from hapir.dialects import nn
 from hapir.dialects.assembly import shortest
 from hapir.dialects.num import shape_of
 from hapir.importers.onnx import import_model
+from hapir.importers.onnx.compare import compare
 from hapir.importers.onnx.read import Imported
 from hapir.importers.text import network_text
 from hapir.reference.interpret import run_network
+from hapir.report.comparison import EQUAL
 from tests.onnx_models.styles import BATCH, SIZE, STYLES
 from tests.unit.test_reference_onnx import onnxruntime_results
 
@@ -76,3 +80,14 @@ def test_the_same_function(name: str, imported: dict[str, Imported]) -> None:
 @pytest.mark.parametrize("name", STYLES)
 def test_the_text_is_short(name: str, imported: dict[str, Imported]) -> None:
     assert len(network_text(imported[name].network).text.splitlines()) <= 30
+
+
+def test_layers_that_turned_are_compared(imported: dict[str, Imported], tmp_path: Path) -> None:
+    """Keras's tensors N H W C are those of layers N C H W, but for the turned image and what is flattened."""
+    onnx.save(STYLES["keras"]().build(), tmp_path / "keras.onnx")
+    image = np.random.default_rng(1).standard_normal((BATCH, SIZE, SIZE, 3), dtype=np.float32)
+    model = imported["keras"]
+    found = compare(model.network, model.weights, {"image": image}, tmp_path / "keras.onnx")
+    verdicts = [match.verdict for match in found.layers]
+    assert found.first is None
+    assert verdicts.count(EQUAL) == len(verdicts) - 2
