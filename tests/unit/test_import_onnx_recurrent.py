@@ -15,6 +15,7 @@ from hapir.dialects import nn
 from hapir.importers.onnx.convert import Converted, convert
 from hapir.importers.onnx.graph import graph_of
 from hapir.importers.onnx.read import make_canonical
+from hapir.importers.text import network_text
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
@@ -205,7 +206,7 @@ def test_batches_first_as_pytorch_exports_them(bidirectional: bool) -> None:
     """Transposes before and after, and the axis of directions, cancel: nothing but the layers is left."""
     rng = np.random.default_rng(0)
     directions = 2 if bidirectional else 1
-    arrays = {"W": rng.standard_normal((directions, 20, 4), dtype=np.float32)}
+    arrays: dict[str, Array] = {"W": rng.standard_normal((directions, 20, 4), dtype=np.float32)}
     arrays["R"] = rng.standard_normal((directions, 20, 5), dtype=np.float32)
     arrays["shape"], arrays["axes"] = np.array([0, 0, -1], np.int64), np.array([1], np.int64)
     direction = "bidirectional" if bidirectional else "forward"
@@ -234,3 +235,12 @@ def test_batches_first_as_pytorch_exports_them(bidirectional: bool) -> None:
     x = rng.standard_normal((2, 3, 4), dtype=np.float32)
     (wanted,) = onnxruntime_results(proto, {"x": x})
     assert_close(run_network(network, weights, {"x": x})["y"], wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes())
+def test_text(node: tuple[str, dict[str, Array], set[str], list[str], dict[str, Any]]) -> None:
+    """What is a parameter of the layer and what a tensor is said by the statement; `network_text` reads it again."""
+    kind, arrays, constant, outputs, attributes = node
+    network, _ = imported(model(kind, arrays, constant, outputs, **attributes))
+    assert f"{kind.lower()}(" in network_text(network).text
