@@ -36,8 +36,8 @@ CANONICAL = NamedPipeline(
     "one form of the many in which other tools write a network; what `hapir import` runs",
     "Numbers are written in one way before layers are recognized in pieces of arithmetic, and axes lie where hapir has "
     "them before layers that have their own place for channels are: pools, biases, norms. Sums that are biases go "
-    "before norms, which are of other sums, and norms before pools, as both have means; paddings join layers that know by then what they read. Concatenations "
-    "join what is left.",
+    "before norms, which are of other sums, and norms before pools, as both have means; paddings join layers that know "
+    "by then what they read. Concatenations join what is left.",
 )
 
 FLOAT_C = NamedPipeline(

@@ -64,10 +64,15 @@ def turn_regions(network: nn.NetworkOp, weights: WeightStore) -> None:
         absorbed = [_absorb(op, rewriter) for op in list(network.body.block.ops) if isinstance(op, nn.DenseOp)]
         if any(absorbed):
             continue
-        best = next((found for region in _regions(network) if (found := region.best()) is not None), None)
-        if best is None:
+        better = [(region, axes) for region in _regions(network) if (axes := region.best()) is not None]
+        if not better:
             return
-        best[0].turn(best[1], network, rewriter)
+        met = set[Operation]()  # two regions do not count on one transpose
+        for region, axes in better:
+            border = region.border()
+            if not border & met:
+                met |= border
+                region.turn(axes, network, rewriter)
         erase_dead(network)
 
 
@@ -133,14 +138,19 @@ class _Region:
     ops: tuple[nn.LayerOp, ...]
     members: frozenset[Operation | Block]
 
-    def best(self) -> tuple[_Region, list[int]] | None:
-        """The region and the order of axes that leaves the fewest transposes; None where the present one does."""
+    def best(self) -> list[int] | None:
+        """The order of axes that leaves the fewest transposes; None where the present one does."""
         found: tuple[int, list[int]] | None = None
         for axes in self._candidates():
             saved = self._transposes() - self._transposes_after(axes)
             if (saved > 0 or (saved == 0 and self._begins())) and (found is None or saved > found[0]):
                 found = saved, axes
-        return None if found is None else (self, found[1])
+        return None if found is None else found[1]
+
+    def border(self) -> set[Operation]:
+        """The transposes around the region."""
+        around = [v.owner for v in self._entries()] + [user for _, users in self._exits() for user in users]
+        return {op for op in around if isinstance(op, nn.TransposeOp)}
 
     def _begins(self) -> bool:
         """Whether a region reads inputs of the network alone: those are turned before it, not after."""
