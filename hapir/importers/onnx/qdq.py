@@ -33,7 +33,19 @@ _MOVES = frozenset(
     ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather")
 )
 """Operators of one activation, the first input, that give some of its elements."""
-_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant")
+_ON_REALS = {
+    "QLinearAdd": ("Add", 2),
+    "QLinearMul": ("Mul", 2),
+    "QLinearAveragePool": ("AveragePool", 1),
+    "QLinearSoftmax": ("Softmax", 1),
+    "QLinearSigmoid": ("Sigmoid", 1),
+    "QLinearLeakyRelu": ("LeakyRelu", 1),
+}
+"""Operators of onnxruntime on codes that compute on the reals behind them: the float operator, and how many operands.
+
+Each operand is followed by its scale and zero point, and so is the last one by those of the result.
+"""
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant", *_ON_REALS)
 _INT32 = np.iinfo(np.int32)
 
 
@@ -77,7 +89,9 @@ class _Rewrite:
 
     def run(self) -> Graph:
         """Fold the quantization of constants, fuse, and read what stays quantized as reals."""
-        nodes = [node for node in self._graph.nodes if not self._folds(node)]
+        nodes = [part for node in self._graph.nodes for part in self._unfolded(node)]
+        self._producers = {output: node for node in nodes for output in node.outputs if output}
+        nodes = [node for node in nodes if not self._folds(node)]
         return self._without_unread([_renamed(self._fused(node) or node) for node in nodes])
 
     # --- constants ----------------------------------------------------------------------------------------------------
@@ -152,11 +166,43 @@ class _Rewrite:
 
     def _new(self, stem: str, array: Array, bits: int | None = None) -> str:
         """A new constant with a name like this one."""
+        name = self._unused(stem)
+        self._define(name, array, bits)
+        return name
+
+    # --- operators of onnxruntime -------------------------------------------------------------------------------------
+
+    def _unfolded(self, node: GraphNode) -> list[GraphNode]:
+        """An operator on codes as the float operator that it stands for, between conversions; others as they are."""
+        op, count = _ON_REALS.get(node.op, ("", 0))
+        if node.domain != MICROSOFT or not op or _integer(node, "channels_last", 0):
+            return [node]
+        names = [*node.inputs, ""]
+        stem = node.name or node.outputs[0]
+        codes = [names[3 * i : 3 * i + 3] for i in range(count)]
+        scale, zero_point = names[3 * count : 3 * count + 2]
+        reals = [self._unused(f"{stem}_real{i or ''}") for i in range(count)]
+        made = self._unused(f"{stem}_y")
+        for name in (*reals, made):
+            self._readers[name] = 1
+        # what Softmax's own version leaves open is said by an attribute here
+        kept = {name: value for name, value in node.attributes.items() if name not in ("channels_last", "opset")}
+        before = [
+            GraphNode("DequantizeLinear", ONNX, real, tuple(n for n in code if n), (real,), {})
+            for real, code in zip(reals, codes, strict=True)
+        ]
+        after = tuple(n for n in (made, scale, zero_point) if n)
+        return [
+            *before,
+            GraphNode(op, ONNX, stem, tuple(reals), (made,), kept),
+            GraphNode("QuantizeLinear", ONNX, f"{stem}_q", after, node.outputs, {}),
+        ]
+
+    def _unused(self, stem: str) -> str:
         name, n = stem, 1
         while name in self._constants or name in self._types or name in self._producers:
             n += 1
             name = f"{stem}_{n}"
-        self._define(name, array, bits)
         return name
 
     # --- fusing -------------------------------------------------------------------------------------------------------
@@ -260,6 +306,15 @@ class _Rewrite:
         fits = (np.abs(integers) < _INT32.max).all()
         return self._new(f"{stem}_bias", integers.astype(np.int32)) if fits else None
 
+    def _fits(self, x: _Codes, w: _Codes, bias: str, filters: int) -> bool:
+        """Whether the sums of a filter stay within int32, whatever the activations are."""
+        low, high = _range(zeros := self._constants[x.zero_point], self._types.get(x.zero_point))
+        zero_point = int(zeros.reshape(-1)[0])
+        reach = max(high - zero_point, zero_point - low)
+        matrix = np.moveaxis(np.abs(self._constants[w.name].astype(np.float64)), filters, 0)
+        most = matrix.reshape(len(matrix), -1).sum(axis=1).max(initial=0) * reach
+        return most + (np.abs(self._constants[bias].astype(np.float64)).max(initial=0) if bias else 0) < _INT32.max
+
     def _clamped(self, chain: _Chain, y: _Codes) -> list[int] | None:
         """The bounds that an activation puts on codes; None where they are not constant."""
         zeros = self._constants[y.zero_point]
@@ -303,10 +358,12 @@ class _Rewrite:
         if x is None or w is None or bounds is None:
             return None
         inputs = [x.name, x.scale, x.zero_point, w.name, w.scale, w.zero_point, y.scale, y.zero_point]
+        bias: str | None = ""
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = self._bias(node.inputs[2], x, w, y.name)
-            if bias is None:
-                return None
+        if bias is None or not self._fits(x, w, bias, 0):
+            return None
+        if bias:
             inputs.append(bias)
         return _node("QLinearConv", ONNX, node, inputs, y, bounds)
 
@@ -327,6 +384,8 @@ class _Rewrite:
             inputs.append(bias)
         else:
             inputs.append("")
+        if not self._fits(x, w, inputs[-1], 1 - turned):
+            return None
         return _node("QGemm", MICROSOFT, node, [*inputs, y.scale, y.zero_point], y, bounds)
 
     def _matmul(self, chain: _Chain, y: _Codes) -> GraphNode | None:
@@ -334,7 +393,7 @@ class _Rewrite:
         a = self._dequantized(node.inputs[0], per_tensor=True)
         b = self._dequantized(node.inputs[1], per_tensor=True) or self._weights(node.inputs[1], -1)
         bounds = self._clamped(chain, y)
-        if a is None or b is None or bounds is None:
+        if a is None or b is None or bounds is None or (b.name in self._constants and not self._fits(a, b, "", -1)):
             return None
         inputs = [a.name, a.scale, a.zero_point, b.name, b.scale, b.zero_point, y.scale, y.zero_point]
         return _node("QLinearMatMul", ONNX, node, inputs, y, bounds)
