@@ -111,7 +111,7 @@ class WeightStore(Mapping[str, Array]):
 
 
 def load_arrays(path: Path, at: Span | None = None) -> dict[str, Array]:
-    """The named arrays of a `.safetensors` or `.npz` file. Raises HapirError (HAP0401) placed at `at`."""
+    """The named arrays of a `.safetensors` or `.npz` file, in its order. Raises HapirError (HAP0401) placed at `at`."""
     if not path.is_file():
         if path.is_dir():
             fail("HAP0401", f"`{path}` is a folder", at=at, help="name a .safetensors or .npz file")
@@ -141,7 +141,10 @@ def _other_files(path: Path) -> str:
 def _load_safetensors(path: Path) -> dict[str, Array]:
     from safetensors.numpy import load
 
-    return dict(load(path.read_bytes()))
+    data = path.read_bytes()
+    arrays = load(data)  # in any order
+    starts = WeightStore.starts(data)
+    return {key: arrays[key] for key in sorted(arrays, key=lambda key: (starts[key], key))}
 
 
 def _load_npz(path: Path) -> dict[str, Array]:

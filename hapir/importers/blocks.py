@@ -218,7 +218,9 @@ def block_name(layers: Sequence[Layer], inputs: Sequence[int], modules: Sequence
 
 
 def _stem(module: str) -> str:
-    return re.sub(r"[\d_]+$", "", module.rpartition(".")[2])
+    """What one of a row of modules is called without its number: `layer` for `encoder.layers3`."""
+    stem = re.sub(r"[\d_]+$", "", module.rpartition(".")[2])
+    return stem[:-1] if re.fullmatch(r"\w+[a-rt-z]s", stem) else stem
 
 
 def _role(layers: Sequence[Layer], inputs: Sequence[int]) -> str:

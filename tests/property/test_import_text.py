@@ -30,7 +30,7 @@ from tests.property.strategies import FEATURES, Sample, networks
 ROOT = Path(__file__).parents[2]
 SPECS = sorted([*(ROOT / "targets/networks").glob("*.hap"), *(ROOT / "spec_examples").glob("*.hap")])
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     # shrinking a network takes minutes; a failing example prints its IR
@@ -153,7 +153,7 @@ def rename(weights: WeightStore, op: object, prefix: str) -> None:
 
 
 @given(repeating())
-@settings(SETTINGS, max_examples=20)
+@settings(SETTINGS, max_examples=12)
 def test_repeated_stretches_read_back(drawn: tuple[Sample, Sequence[str]]):
     sample, _ = drawn
     check_repeating(sample)

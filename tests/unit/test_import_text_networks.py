@@ -19,6 +19,7 @@ from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from tests.onnx_models import networks, small
 from tests.onnx_models.resnet import resnet
+from tests.property.quantized_models import quantized_network
 
 MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], int]] = {
     "lenet": (networks.lenet, 20),
@@ -32,6 +33,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], int]] = {
     "resnet50": (lambda: resnet(50, width=4, size=32, classes=10), 50),
     "resnet50 with batch norm": (lambda: resnet(50, width=4, size=32, classes=10, batch_norm=True), 60),
     "quantized": (small.quantized, 20),
+    "quantized by onnxruntime": (lambda: quantized_network("QDQ", True, ("QUInt8", "QInt8")).proto, 30),
     "recurrent": (small.recurrent, 20),
     "convolutions": (small.convolutions, 40),
     "elementwise": (small.elementwise, 40),
@@ -42,7 +44,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], int]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_models_as_text(name: str):
     make, most = MODELS[name]
-    converted = convert(graph_of(make(), {}, batch=1), "model")
+    converted = convert(graph_of(make(), {}, batch=None if "quantized" in name else 1), "model")
     weights = make_canonical(converted.module, converted.weights)
     network = networks_of(converted.module)[0]
     written = network_text(network)

@@ -268,6 +268,14 @@ def test_rules_speak_of_names_and_of_their_beginnings(old: str, new: str, name: 
     assert Rule(old, new).apply(name) == expected
 
 
+def test_arrays_come_in_the_order_of_their_file(tmp_path: Path):
+    names = [f"{number * 37 % 50}" for number in range(50)]
+    told = {n: {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]} for i, n in enumerate(names)}
+    text = json.dumps(told).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(4 * len(names)))
+    assert [*load_file(tmp_path / "a.safetensors")] == names
+
+
 def test_rules_that_are_none(tmp_path: Path):
     for text in ("a", "a =", "= b", "a.* = b", "a = b.*"):
         with pytest.raises(HapirError) as raised:
