@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from onnx import helper
 
 from hapir.dialects.nn import NetworkOp, WeightOp
-from hapir.dialects.num import PerChannelType, element_type, signed, unsigned
+from hapir.dialects.num import PerChannelType, element_type, is_float, signed, unsigned
 from hapir.lowering.cut_integer_body import cut
 from hapir.reference import run_network
+from hapir.targets.c.build import build_c
+from hapir.targets.c.emit import emit_c
 from hapir.weights import Array, WeightStore
 from tests.property.quantized_models import (
     KINDS,
@@ -254,3 +256,52 @@ def test_weights_of_4_bits(dtype: str):
     np.testing.assert_allclose(found["y"], x @ (codes * columns).astype(np.float32), rtol=1e-5, atol=1e-5)
     spread = np.repeat(blocks, 4, axis=0)
     np.testing.assert_allclose(found["z"], x @ (codes * spread).astype(np.float32), rtol=1e-5, atol=1e-5)
+
+
+def test_floats_between_integers():
+    """A SiLU on reals between two convolutions; a resize and a concatenation of one grid work on codes."""
+    rng = np.random.default_rng(9)
+    node: Any = helper.make_node
+    constants = grids("x", "c", "y") | {
+        "v": draw_codes(rng, "int8", (4, 3, 3, 3)), "vs": rng.uniform(1e-3, 2e-3, 4).astype(np.float32),
+        "w": draw_codes(rng, "int8", (5, 8, 1, 1)), "ws": np.float32(2e-3), "z": np.int8(0), "zs": np.zeros(4, np.int8),
+        "ss": np.float32(0.02), "sz": np.uint8(14), "scales": np.array([1, 1, 2, 2], np.float32),
+    }  # fmt: skip
+
+    def pair(name: str, grid: str) -> list[Any]:
+        scale = [f"{grid}s", f"{grid}z"]
+        return [
+            node("QuantizeLinear", [name, *scale], [f"{name}q"]),
+            node("DequantizeLinear", [f"{name}q", *scale], [f"{name}d"]),
+        ]
+
+    nodes = [
+        *pair("x", "x"),
+        node("DequantizeLinear", ["v", "vs", "zs"], ["vd"], axis=0),
+        node("Conv", ["xd", "vd"], ["c"]),
+        *pair("c", "c"),
+        node("Sigmoid", ["cd"], ["g"]),
+        node("Mul", ["cd", "g"], ["s"]),
+        *pair("s", "s"),
+        node("Resize", ["sd", "", "scales"], ["r"], mode="nearest"),
+        *pair("r", "s"),
+        node("Concat", ["rd", "rd"], ["j"], axis=1),
+        *pair("j", "s"),
+        node("DequantizeLinear", ["w", "ws", "z"], ["wd"]),
+        node("Conv", ["jd", "wd"], ["k"]),
+        node("QuantizeLinear", ["k", "ys", "yz"], ["y"]),
+    ]
+    x = rng.normal(size=(2, 3, 6, 6)).astype(np.float32)
+    sample = model(nodes, {"x": x}, {"y": ("uint8", (2, 5, 8, 8))}, constants)
+    close(sample, 0.02)
+    network, weights = sample.network()
+    whole = cut(network)
+    floats = {op.name for op in whole.body.body.block.ops if any(map(is_float, op.results))}
+    assert floats == {"num.dequantize", "nn.sigmoid", "nn.mul", "nn.weight"}
+    assert whole.prologue is not None
+    inputs = run_network(whole.prologue, weights, sample.inputs)
+    (expected,) = run_network(whole.body, weights, inputs).values()
+    (found,) = build_c(emit_c(whole.body, weights), flags=QUICK, cache=False).run(dict(inputs)).values()
+    steps = np.abs(found.astype(int) - expected.astype(int))
+    assert steps.max() <= 1  # expf may differ in its last bit from numpy's, on a tie
+    assert np.mean(steps > 0) < 0.01

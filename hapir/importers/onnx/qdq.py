@@ -227,6 +227,10 @@ class _Rewrite:
                 return self._global_average_pool(chain.main, y)
             case "Relu" if chain.activation is None:
                 return self._relu(chain.main, y)
+            case "Concat" if chain.activation is None:
+                return self._concat(chain.main, y)
+            case "Resize" if chain.activation is None and chain.main.attributes.get("mode", "nearest") == "nearest":
+                return self._move(chain.main, y)
             case op if op in _MOVES and chain.activation is None:
                 return self._move(chain.main, y)
             case _:
@@ -420,6 +424,12 @@ class _Rewrite:
     def _relu(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._same_grid(node.inputs[0], y)
         return None if x is None else GraphNode("Max", ONNX, node.name, (x.name, y.zero_point), (y.name,), {})
+
+    def _concat(self, node: GraphNode, y: _Codes) -> GraphNode | None:
+        parts = [x for name in node.inputs if (x := self._same_grid(name, y)) is not None]
+        if len(parts) < len(node.inputs):
+            return None
+        return replace(node, inputs=tuple(x.name for x in parts), outputs=(y.name,))
 
     def _move(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._same_grid(node.inputs[0], y)
