@@ -25,6 +25,7 @@ from hapir.dialects.num import storage_of
 from hapir.importers.onnx import codes
 from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, ValueType
 from hapir.importers.onnx.nodes import MICROSOFT, ONNX, QONNX_DOMAINS
+from hapir.importers.onnx.runtime_ops import ON_REALS, unfolded
 
 BOUNDS = "hapir_bounds"
 """The attribute of an integer operator that holds the least and the largest code that come out."""
@@ -33,19 +34,7 @@ _MOVES = frozenset(
     ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather")
 )
 """Operators of one activation, the first input, that give some of its elements."""
-_ON_REALS = {
-    "QLinearAdd": ("Add", 2),
-    "QLinearMul": ("Mul", 2),
-    "QLinearAveragePool": ("AveragePool", 1),
-    "QLinearSoftmax": ("Softmax", 1),
-    "QLinearSigmoid": ("Sigmoid", 1),
-    "QLinearLeakyRelu": ("LeakyRelu", 1),
-}
-"""Operators of onnxruntime on codes that compute on the reals behind them: the float operator, and how many operands.
-
-Each operand is followed by its scale and zero point, and so is the last one by those of the result.
-"""
-_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant", *_ON_REALS)
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant", *ON_REALS)
 _INT32 = np.iinfo(np.int32)
 
 
@@ -170,33 +159,14 @@ class _Rewrite:
         self._define(name, array, bits)
         return name
 
-    # --- operators of onnxruntime -------------------------------------------------------------------------------------
+    # --- fusing -------------------------------------------------------------------------------------------------------
 
     def _unfolded(self, node: GraphNode) -> list[GraphNode]:
-        """An operator on codes as the float operator that it stands for, between conversions; others as they are."""
-        op, count = _ON_REALS.get(node.op, ("", 0))
-        if node.domain != MICROSOFT or not op or _integer(node, "channels_last", 0):
-            return [node]
-        names = [*node.inputs, ""]
-        stem = node.name or node.outputs[0]
-        codes = [names[3 * i : 3 * i + 3] for i in range(count)]
-        scale, zero_point = names[3 * count : 3 * count + 2]
-        reals = [self._unused(f"{stem}_real{i or ''}") for i in range(count)]
-        made = self._unused(f"{stem}_y")
-        for name in (*reals, made):
-            self._readers[name] = 1
-        # what Softmax's own version leaves open is said by an attribute here
-        kept = {name: value for name, value in node.attributes.items() if name not in ("channels_last", "opset")}
-        before = [
-            GraphNode("DequantizeLinear", ONNX, real, tuple(n for n in code if n), (real,), {})
-            for real, code in zip(reals, codes, strict=True)
-        ]
-        after = tuple(n for n in (made, scale, zero_point) if n)
-        return [
-            *before,
-            GraphNode(op, ONNX, stem, tuple(reals), (made,), kept),
-            GraphNode("QuantizeLinear", ONNX, f"{stem}_q", after, node.outputs, {}),
-        ]
+        """An operator on codes that computes on reals, as these; others as they are."""
+        parts = unfolded(node, self._unused)
+        if len(parts) > 1:
+            self._readers.update((name, 1) for part in parts[:-1] for name in part.outputs)
+        return parts
 
     def _unused(self, stem: str) -> str:
         name, n = stem, 1
@@ -204,8 +174,6 @@ class _Rewrite:
             n += 1
             name = f"{stem}_{n}"
         return name
-
-    # --- fusing -------------------------------------------------------------------------------------------------------
 
     def _fused(self, node: GraphNode) -> GraphNode | None:
         """The integer operator that stands for what ends in this QuantizeLinear; None where there is none."""
