@@ -6,7 +6,7 @@ norm, activation, quantizer): the code counts how many of its channel's threshol
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, IntegerAttr, IntegerType, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import I64, IntegerAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -153,7 +153,7 @@ class ViewOp(IRDLOperation):
         if shape_of(self.x) != shape_of(self.result):
             raise VerifyException(f"shapes differ: {shape_of(self.x)} and {shape_of(self.result)}")
         before, after = element_type(self.x), element_type(self.result)
-        if not isinstance(after, (*QUANTIZED, IntegerType)):
+        if not isinstance(after, QUANTIZED) and storage_of(after) != after:
             raise VerifyException(f"gives a quantized type or integers, got {after}")
         if not _holds(after, before):
             raise VerifyException(f"{after} does not hold all integers of {before} as they lie in memory")

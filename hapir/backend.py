@@ -41,6 +41,7 @@ with naming_extras():
     from hapir.importers.onnx.convert import Converted, convert, try_convert
     from hapir.importers.onnx.graph import graph_of
     from hapir.importers.onnx.load import OLDEST_OPSET
+    from hapir.importers.onnx.read import make_canonical
 
 if TYPE_CHECKING:
     from hapir.targets.c.build import CModule
@@ -138,13 +139,14 @@ def bind(model: ModelProto, inputs: Mapping[str, Array]) -> Bound:
         constants.update((name, inputs[name]) for name in sorted(wanted))
     if converted.missing:
         convert(graph, NAME)
+    weights = make_canonical(converted.module, converted.weights)
     network = converted.module.body.block.first_op
     assert isinstance(network, NetworkOp)
     shapes = {name: inputs[name].shape for name in graph.inputs}
     terminator = network.body.block.last_op
     assert terminator is not None
     types = tuple(map(_dtype, model.graph.output, terminator.operands))
-    return Bound(network, converted.weights, graph.inputs, types, constants, shapes)
+    return Bound(network, weights, graph.inputs, types, constants, shapes)
 
 
 def _dtype(value: ValueInfoProto, computed: SSAValue) -> np.dtype[Any]:

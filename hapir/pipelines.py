@@ -31,10 +31,13 @@ FINISH = NamedPipeline(
 )
 
 CANONICAL = NamedPipeline(
-    "cancel_transposes,simplify_shapes,simplify_arithmetic,recognize_activations,join_biases,recognize_norms,grow_concats",
+    "simplify_arithmetic,cancel_transposes,simplify_shapes,recognize_activations,join_biases,recognize_norms,"
+    "recognize_pools,join_paddings,grow_concats",
     "one form of the many in which other tools write a network; what `hapir import` runs",
-    "Numbers are written in one way before layers are recognized in pieces of arithmetic. Sums that are biases go "
-    "before norms, which are of other sums. Concatenations join what is left.",
+    "Numbers are written in one way before layers are recognized in pieces of arithmetic, and axes lie where hapir has "
+    "them before layers that have their own place for channels are: biases, norms, pools. Sums that are biases go "
+    "before norms, which are of other sums; paddings join layers that know by then what they read. Concatenations "
+    "join what is left.",
 )
 
 FLOAT_C = NamedPipeline(

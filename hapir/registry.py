@@ -70,6 +70,8 @@ HAPIR = HapirUniverse(
         "simplify_arithmetic": lazy("lowering.canonical.simplify_arithmetic", "SimplifyArithmeticPass"),
         "cancel_transposes": lazy("lowering.canonical.cancel_transposes", "CancelTransposesPass"),
         "simplify_shapes": lazy("lowering.canonical.simplify_shapes", "SimplifyShapesPass"),
+        "join_paddings": lazy("lowering.canonical.join_paddings", "JoinPaddingsPass"),
+        "recognize_pools": lazy("lowering.canonical.recognize_pools", "RecognizePoolsPass"),
         "join_biases": lazy("lowering.canonical.join_biases", "JoinBiasesPass"),
         "recognize_norms": lazy("lowering.canonical.recognize_norms", "RecognizeNormsPass"),
         "grow_concats": lazy("lowering.canonical.grow_concats", "GrowConcatsPass"),

@@ -4,7 +4,7 @@ Law: exact. Running prologue, body and epilogue one after the other is running t
 host runs the edges with the reference interpreter.
 
 - prologue: from the float inputs to `num.quantize`; None where no float input is quantized;
-- body: everything on integers and the floats between them, or all of a purely float network;
+- body: everything on integers and the floats between them, or all of a network that computes on floats alone;
 - epilogue: from `num.dequantize` to the float results; None where only integers come out.
 
 What computes on parameters alone, such as the decoding of a coded weight, goes with those who read it.
@@ -75,7 +75,7 @@ def cut(network: NetworkOp, *, floats_inside: bool = True) -> Cut:
     """
     results = tuple(name.data for name in network.result_names)
     flow = _Flow(network, constants_of(network))
-    if not any(map(flow.reads_codes, flow.ops)):
+    if not any(flow.reads_codes(op) and flow.is_on_integers(op) for op in flow.ops):
         return Cut(None, network.clone(), None, results, has_integers=False)
     plan = _Plan(flow, _part_of_values(flow, floats_inside=floats_inside))
     prologue, body, epilogue = (plan.build(part) for part in (PROLOGUE, BODY, EPILOGUE))

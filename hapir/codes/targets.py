@@ -10,9 +10,9 @@ TARGETS = {
     ),
     "HAP0703": Code(
         "parameter is not constant",
-        "Weights, biases, multipliers and shifts are packed when the C is written, so they must be `nn.weight` ops, "
-        "and not computed by the network.",
-        "nn.dense %x, %w   // where %w is an input of the network",
+        "Biases of integer sums, multipliers and shifts are packed when the C is written, so they must be `nn.weight` "
+        "ops, and not computed by the network. Weights and biases of floats may be.",
+        "nn.dense %x, %w bias %b   // of integers, where %b is an input of the network",
     ),
     "HAP0704": Code(
         "weights not finite",

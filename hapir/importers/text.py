@@ -340,6 +340,8 @@ def _syntax(value: object) -> syntax.Value:
             return _name("true" if value else "false")
         case int():
             return syntax.Number(value, NOWHERE)
+        case float() if not math.isfinite(value):
+            fail("HAP0971", f"{value} cannot be written as an option", help="numbers of the language are finite")
         case float():
             return syntax.Number(int(value) if value.is_integer() and abs(value) < 1e15 else value, NOWHERE)
         case str() if _WORD.fullmatch(value):

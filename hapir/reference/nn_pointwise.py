@@ -113,6 +113,14 @@ def _shifted(x: Array, y: Array, *, left: bool) -> Array:
     return moved if x.dtype.kind == "i" else np.where(inside, moved, x.dtype.type(0))
 
 
+def _prelu(x: Array, slope: Array) -> Array:
+    return np.where(x >= 0, x, x * slope)
+
+
+def _where(c: Array, x: Array, y: Array) -> Array:
+    return np.where(c != 0, x, y)
+
+
 def _bool(function: Callable[..., Any]) -> Compute:
     return lambda *v: np.asarray(function(*v)).astype(np.uint8)
 
@@ -143,6 +151,8 @@ _ONE: dict[str, Callable[[Any], Array]] = {
     "softsign": lambda x: x / (np.float32(1) + np.abs(x)),
     "mish": lambda x: x * np.tanh(softplus(x)),
     "gelu_tanh": _gelu_tanh,
+    "bits": lambda x: x.view(np.int32),
+    "from_bits": lambda x: x.view(np.float32),
     "is_nan": _bool(np.isnan),
     "is_infinite": _bool(np.isinf),
     "abs": np.abs,
@@ -154,14 +164,12 @@ _ONE: dict[str, Callable[[Any], Array]] = {
 _TWO: dict[str, Callable[[Any, Any], Array]] = {
     "elu": _elu,
     "celu": _celu,
-    "thresholded_relu": lambda x, alpha: _above(x, alpha),
-    "bits": lambda x: x.view(np.int32),
-    "from_bits": lambda x: x.view(np.float32),
+    "thresholded_relu": _above,
     "div": _div,
     "floor_mod": _left_over(np.mod),
     "fmod": _left_over(np.fmod),
     "pow": _pow,
-    "prelu": lambda x, slope: np.asarray(np.where(x >= 0, x, x * slope)),
+    "prelu": _prelu,
     "minimum": np.minimum,
     "maximum": np.maximum,
     "wrapping_add": np.add,
@@ -184,7 +192,7 @@ _TWO: dict[str, Callable[[Any, Any], Array]] = {
 _THREE: dict[str, Callable[[Any, Any, Any], Array]] = {
     "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
     "shrink": _shrink,
-    "where": lambda c, x, y: np.asarray(np.where(c != 0, x, y)),
+    "where": _where,
 }
 COMPUTE: Mapping[str, Compute] = {**_NUMPY, **_ONE, **_TWO, **_THREE}
 """Each function of the table `nn_functions` in numpy."""

@@ -21,10 +21,11 @@ from hapir.spec.values import show
 _MATRICES = ("dense", "softmax", "argmax")
 """Layers that take a matrix N x C."""
 _MAPS = (
-    "conv2d", "transposed_conv2d", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "resize",
+    "conv2d", "transposed_conv2d", "max_pool", "max_pool_indices", "avg_pool", "global_avg_pool", "global_max_pool",
+    "resize",
 )  # fmt: skip
 """Layers that take a map N x C x H x W."""
-_SEQUENCES = ("conv1d", "max_pool1d", "avg_pool1d")
+_SEQUENCES = ("conv1d", "transposed_conv1d", "max_pool1d", "avg_pool1d")
 """Layers that take a sequence N x C x L."""
 _LETTERS = "abcdefgh"
 _SHOWN = 12
@@ -119,6 +120,9 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     if kind in _MATRICES and len(first) > 2:
         given = [f"{o.name.text} = {_written(o.value)}" for o in call.options]
         return f"flatten it first: `{kind}({', '.join([f'flatten({_written(call.arguments[0])})', *given])})`"
+    if kind == "linear" and len(first) == 2:
+        given = [f"{o.name.text} = {_written(o.value)}" for o in call.options]
+        return f"write `dense({', '.join([_written(call.arguments[0]), *given])})`"
     if kind in _MAPS and len(first) == 3:
         return f"shapes begin with the batch: f32[1, {', '.join(map(str, first))}] is one image"
     if kind in _MAPS and len(first) == 2:

@@ -12,15 +12,15 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import Float32Type, IntegerType
+from xdsl.dialects.builtin import f32
 from xdsl.ir import Operation, SSAValue
 
 from hapir.diagnostics import Findings, Span, location_of
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import text
-from hapir.dialects.num import element_type, shape_of
+from hapir.dialects.num import element_type, shape_of, storage_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.block_calls import BlockCalls
@@ -374,10 +374,9 @@ class NetworkBuilder:
         """Put tensors of one number in the place of numbers, of the type of the last tensor beside them."""
         beside = [value for value in inputs if value is not None]
         for index, number in numbers.items() if beside else ():
-            element: Any = element_type(beside[-1])
+            element = element_type(beside[-1])
             whole = isinstance(number.value, int) or number.value.is_integer()
-            fits = isinstance(element, Float32Type) or (whole and isinstance(element, IntegerType))
-            if not fits:
+            if not (element == f32 or (whole and element == storage_of(element))):
                 message = f"{show(number)} cannot stand beside {element}"
                 self._findings.error("HAP0304", message, at=arguments[index].span,
                                      help="a whole number stands beside integers, any number beside f32")  # fmt: skip

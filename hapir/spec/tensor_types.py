@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from xdsl.dialects.builtin import IntegerType, TensorType, f32
+from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Attribute
 
 from hapir.diagnostics import Findings
@@ -65,7 +65,7 @@ def check_size(shape: Sequence[int]) -> None:
 
 def plain_element(element: Attribute) -> Attribute:
     """The element type that a spec declares for a tensor: of codes the integers that hold them."""
-    return element if isinstance(element, IntegerType) else storage_of(element) or element
+    return storage_of(element) or element
 
 
 def type_text(type_: Attribute) -> str:

@@ -30,7 +30,7 @@ from xdsl.passes import ModulePass
 from hapir.context import hapir_context
 from hapir.dialects import nn
 from hapir.dialects.assembly import integers
-from hapir.dialects.num import element_type, shape_of
+from hapir.dialects.num import element_type, is_float, shape_of
 from hapir.lowering.canonical.permuted import is_stored, minds_no_order, permuted
 from hapir.lowering.canonical.rewriting import Rewriter, erase_dead, rewrite
 from hapir.lowering.canonical.simplify_shapes import MEETING, composed, inverse, moves_nothing
@@ -76,23 +76,20 @@ def _absorb(op: nn.DenseOp, rewriter: Rewriter) -> bool:
     flat = op.x.owner
     if not (isinstance(flat, nn.FlattenOp) and isinstance(flat.x.owner, nn.TransposeOp)):
         return False
-    turned = flat.x.owner
+    turned, weight = flat.x.owner, op.w.owner
     axes, array = integers(turned.axes), rewriter.array(op.w)
-    if axes[0] != 0 or array is None or not _takes_order(op):
+    if axes[0] != 0 or array is None or not isinstance(weight, nn.WeightOp) or not is_float(op.w):
         return False
     back = inverse(axes)
     columns = array.reshape(len(array), *shape_of(turned.result)[1:]).transpose(0, *back[1:])
-    assert isinstance(op.w.owner, nn.WeightOp)
-    new = nn.FlattenOp(turned.x, layer=flat.layer_name)
-    x = rewriter.before(op, new)
-    w = rewriter.parameter(op, op.w.owner.key.data, columns.reshape(array.shape))
+    x = rewriter.before(op, nn.FlattenOp(turned.x, layer=flat.layer_name))
+    w = rewriter.parameter(op, weight.key.data, columns.reshape(array.shape))
     return rewriter.replace(op, op.on(x, w, op.bias))
 
 
 def _takes_order(op: Operation) -> bool:
     """Whether a layer can take the elements of its input in another order."""
-    stored = isinstance(op, nn.DenseOp) and isinstance(op.w.owner, nn.WeightOp)
-    return stored and shape_of(op.x)[1] == shape_of(op.w)[1] and str(element_type(op.w)) == "f32"
+    return isinstance(op, nn.DenseOp) and isinstance(op.w.owner, nn.WeightOp) and is_float(op.w)
 
 
 # --- regions ----------------------------------------------------------------------------------------------------------
@@ -111,8 +108,9 @@ def _regions(network: nn.NetworkOp) -> list[_Region]:
     roots = list(range(len(ops)))
     for i, op in enumerate(ops):
         for value in _turning(op):
-            if value.owner in names:
-                roots[root(i)] = root(names[value.owner])
+            made = names.get(value.owner) if isinstance(value.owner, Operation) else None
+            if made is not None:
+                roots[root(i)] = root(made)
     regions: dict[int, list[nn.LayerOp]] = {}
     for i, op in enumerate(ops):
         regions.setdefault(root(i), []).append(op)
@@ -176,14 +174,14 @@ class _Region:
         """The transposes at the border where the region's axes are in this order."""
         count, straight, back = 0, list(range(len(axes))), inverse(axes)
         for value in self._entries():
-            turned = isinstance(value.owner, nn.TransposeOp)
-            cancels = turned and composed(integers(value.owner.axes), axes) == straight
+            turned = value.owner if isinstance(value.owner, nn.TransposeOp) else None
+            cancels = turned is not None and composed(integers(turned.axes), axes) == straight
             count += not (cancels or moves_nothing(shape_of(value), axes))
         for value, users in self._exits():
             turning = [user for user in users if isinstance(user, nn.TransposeOp)]
             count += sum(composed(back, integers(user.axes)) != straight for user in turning)
             still = moves_nothing(shape_of(value), axes)
-            others = [user for user in users if user not in turning and not _is_absorbed(user, still)]
+            others = [user for user in users if user not in turning and not _is_absorbed(user, still, back)]
             count += bool(others)
         return count
 
@@ -220,10 +218,17 @@ class _Region:
             op.erase()
 
 
-def _is_absorbed(op: Operation, still: bool) -> bool:
-    """Whether an op needs no transpose before it: a flatten for dense layers, or any where no element moves."""
+def _is_absorbed(op: Operation, still: bool, axes: Sequence[int]) -> bool:
+    """Whether an op needs no transpose by these axes before it.
+
+    Those are a flatten for dense layers, any reshape where no element moves, and a reduction that leaves what it keeps
+    in order.
+    """
     if still and isinstance(op, nn.FlattenOp | nn.ReshapeOp):
         return True
+    if isinstance(op, nn.ReduceOp):
+        left = [axis for i, axis in enumerate(axes) if i not in integers(op.axes)]
+        return left == sorted(left)
     users = [use.operation for use in op.results[0].uses] if isinstance(op, nn.FlattenOp) else []
     return bool(users) and all(map(_takes_order, users))
 
@@ -235,7 +240,7 @@ def _after(value: SSAValue, network: nn.NetworkOp) -> Operation | None:
 
 def _transposed(anchor: Operation, x: SSAValue, axes: Sequence[int], used: set[str], network: nn.NetworkOp) -> SSAValue:
     """A new transpose before an op, under a name like that of what it turns."""
-    names = {v: n.data for v, n in zip(network.body.block.args, network.input_names, strict=True)}
+    names: dict[SSAValue, str] = {v: n.data for v, n in zip(network.body.block.args, network.input_names, strict=True)}
     stem = names.get(x) or (x.owner.layer_name if isinstance(x.owner, nn.LayerOp) else None) or "turned"
     op = nn.TransposeOp(x, axes, layer=unused_name(f"{stem}_turned", used))
     insert_before(anchor, [op])

@@ -12,12 +12,13 @@ from hapir.dialects.nn_op import infer_result
 from hapir.dialects.num import element_type, shape_of
 
 _ELEMENTWISE = (nn.ReluOp, nn.ClipOp, nn.FloatActivationOp, nn.CastOp, nn.BinaryOp, nn.PointwiseOp)
-_ALONG_AXES = (nn.PadOp, nn.ConcatOp, nn.SplitOp, nn.SliceOp, nn.TileOp)
+_ALONG_AXES = (nn.PadOp, nn.ConcatOp, nn.SplitOp, nn.SliceOp, nn.TileOp, nn.SoftmaxOp, nn.LogSoftmaxOp)
 
 
 def minds_no_order(op: Operation) -> bool:
     """Whether `permuted` knows an op; its operands of fewer axes must be constants or scalars."""
-    if not isinstance(op, (*_ELEMENTWISE, *_ALONG_AXES)):
+    keeps_axes = isinstance(op, (*_ELEMENTWISE, *_ALONG_AXES)) or (isinstance(op, nn.ReduceOp) and op.keep is not None)
+    if not keeps_axes:
         return False
     rank = len(shape_of(op.results[0]))
     return all(len(shape_of(v)) in (0, rank) or is_stored(v) for v in op.operands)
@@ -49,6 +50,11 @@ def permuted(op: nn.LayerOp, operands: Sequence[SSAValue], axes: Sequence[int]) 
         case nn.SliceOp():
             starts, taken, steps = (moved(integers(part)) for part in (op.starts, op.sizes, op.steps))
             return nn.SliceOp(operands[0], starts, taken, steps, layer=layer)
+        case nn.SoftmaxOp() | nn.LogSoftmaxOp():
+            return type(op)(operands[0], axis=order.index(op.along), layer=layer)
+        case nn.ReduceOp():
+            axes = sorted(order.index(axis) for axis in integers(op.axes))
+            return nn.ReduceOp(op.function.data, operands[0], axes, keep=op.keep is not None, layer=layer)
         case nn.TileOp():
             return nn.TileOp(operands[0], moved(integers(op.repeats)), layer=layer)
         case _:

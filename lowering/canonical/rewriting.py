@@ -18,7 +18,14 @@ from xdsl.ir import Operation, SSAValue
 from hapir.context import hapir_context
 from hapir.dialects import nn
 from hapir.dialects.num import element_type, shape_of
-from hapir.lowering.network_edits import erase_unused_weights, insert_before, insert_weight, networks_of, reject_fused
+from hapir.lowering.network_edits import (
+    erase_unused_weights,
+    insert_before,
+    insert_weight,
+    networks_of,
+    reject_fused,
+    unused_name,
+)
 from hapir.lowering.network_edits import replace as put_in_place
 from hapir.weights import Array, WeightStore
 
@@ -62,8 +69,11 @@ class Rewriter:
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
-    def replace(self, old: nn.LayerOp, new: nn.LayerOp | SSAValue) -> bool:
-        """Put an op, or a value that is there already, in the place of an op with one result; True."""
+    def replace(self, old: nn.LayerOp, new: nn.LayerOp | SSAValue, *, renamed: bool = False) -> bool:
+        """Put an op, or a value that is there already, in the place of an op with one result; True.
+
+        A new op keeps the name that it has where it is `renamed`.
+        """
         assert len(old.results) == 1
         if isinstance(new, SSAValue):
             assert new.type == old.results[0].type, f"{new.type} for {old.results[0].type}"
@@ -72,10 +82,16 @@ class Rewriter:
             old.erase()
             return True
         assert new.results[0].type == old.results[0].type, f"{new.results[0].type} for {old.results[0].type}"
-        if old.layer is not None:
+        if old.layer is not None and not renamed:
             new.layer = old.layer
         put_in_place(old, new)
         return True
+
+    def name(self, anchor: Operation, stem: str) -> str:
+        """A name like this one that no layer of the network has."""
+        block = anchor.parent
+        assert block is not None
+        return unused_name(stem, {op.layer_name for op in block.ops if isinstance(op, nn.LayerOp) and op.layer_name})
 
     def before(self, anchor: Operation, op: Operation) -> SSAValue:
         """Insert an op before another; its first result."""

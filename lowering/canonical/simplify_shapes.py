@@ -182,8 +182,25 @@ def whole_slice(op: nn.SliceOp, rewriter: Rewriter) -> bool:
     return op.x.type == op.result.type and all(step == 1 for *_, step in op.cuts) and rewriter.replace(op, op.x)
 
 
+def reduce_first(op: nn.ReduceOp, rewriter: Rewriter) -> bool:
+    """A reduction goes before a transpose, which has less to move then."""
+    turned = op.x.owner
+    if not isinstance(turned, nn.TransposeOp) or not op.x.has_one_use():
+        return False
+    axes, gone = integers(turned.axes), integers(op.axes)
+    keep = op.keep is not None
+    left = axes if keep else [axis for i, axis in enumerate(axes) if i not in gone]
+    order = [sorted(left).index(axis) for axis in left]
+    new = nn.ReduceOp(op.function.data, turned.x, sorted(axes[axis] for axis in gone), keep=keep)
+    if order == sorted(order):
+        return rewriter.replace(op, new)
+    new.layer = turned.layer
+    return rewriter.replace(op, nn.TransposeOp(rewriter.before(op, new), order))
+
+
 MEETING: Rules = {
     nn.TransposeOp: (one_transpose, once),
+    nn.ReduceOp: (reduce_first,),
     nn.ReshapeOp: (one_reshape, reshape_of_ones, reshape_first, once),
     nn.FlattenOp: (one_reshape, reshape_of_ones, reshape_first, once),
 }

@@ -66,8 +66,17 @@ def is_depthwise(op: nn.ProductOp) -> bool:
     return shape_of(op.w)[1] == 1 and op.filter_groups > 1
 
 
-def _pads_around_channels(op: nn.LayerOp) -> bool:
-    return isinstance(op, nn.PadOp) and integers(op.before)[1:2] == integers(op.after)[1:2] == [0]
+def _moves_around_channels(op: nn.LayerOp) -> bool:
+    """Whether an op pads, repeats or samples maps and leaves their channels where they are."""
+    match op:
+        case nn.PadOp():
+            return integers(op.before)[1:2] == integers(op.after)[1:2] == [0]
+        case nn.TileOp():
+            return integers(op.repeats)[1:2] == [1]
+        case nn.ResampleOp():
+            return 1 not in integers(op.axes)
+        case _:
+            return False
 
 
 def _channels(value: SSAValue) -> int:
@@ -106,7 +115,7 @@ class _Walk:
                 self.of[op.result] = self._concat(op)
             case nn.FlattenOp():
                 self.of[op.result] = np.repeat(self.of[op.x], shape_of(op.result)[1] // shape_of(op.x)[1])
-            case nn.LayerOp() if isinstance(op, CHANNELWISE) or _pads_around_channels(op):
+            case nn.LayerOp() if isinstance(op, CHANNELWISE) or _moves_around_channels(op):
                 self.of[op.results[0]] = self.of[op.operands[0]]
             case nn.LayerOp():
                 self._opaque(op)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import hapir
+from hapir.dialects.nn import WeightOp
 from hapir.dialects.num import shape_of
 from hapir.driver import ExportStyle, Scheduled
-from hapir.exporters.onnx.calls import Style
 from hapir.exporters.onnx.export import ExportOptions, export_network, has_integers
+from hapir.exporters.onnx.styles import Style
+from hapir.importers.onnx import import_model
 from hapir.reference.interpret import run_network
 from tests.end_to_end.test_library_networks import NETWORKS, SMALL, write
 from tests.onnx_sessions import check, run_model
@@ -71,6 +73,36 @@ def test_the_examples_on_onnxruntime(example: str, schedule: str) -> None:
         found = (run_qonnx if style == Style.QONNX else run_model)(model, inputs)
         for name, reals in expected.items():
             assert np.abs(found[name].astype(np.float64) - reals).max() <= 1e-5
+
+
+@pytest.mark.parametrize("style", ["qdq", "qonnx", "integer"])
+def test_a_quantized_example_comes_back(style: ExportStyle, tmp_path: Path) -> None:
+    """What is imported again computes the same on all test images; of `qdq` it has the same layers of integers."""
+    scheduled = _scheduled("digits", "on_tiny")
+    scheduled.export(tmp_path / "digits.onnx", style, any_batch=True)
+    again = import_model(tmp_path / "digits.onnx", batch=1)
+    with np.load(EXAMPLES / "digits_test.npz") as archive:
+        inputs = {"image": archive["image"]}
+    expected = run_network(scheduled.decoded.network, scheduled.decoded.weights, inputs)["output"]
+    np.testing.assert_array_equal(run_network(again.network, again.weights, inputs)["output"], expected)
+    if style == "qdq":
+        kinds = [op.name for op in again.network.body.block.ops if not isinstance(op, WeightOp)]
+        layer = ["nn.conv2d", "num.rescale"]
+        body = [*layer, *layer, "nn.max_pool", *layer, "nn.max_pool", "nn.flatten", "nn.dense", "num.rescale"]
+        assert kinds == ["num.quantize", *body, "num.dequantize", "nn.softmax", "nn.return"]
+
+
+@pytest.mark.parametrize("style", ["qdq", "qonnx", "integer"])
+def test_thresholds_come_back(style: ExportStyle, tmp_path: Path) -> None:
+    """A network of signs, whose accumulators are compared with thresholds."""
+    scheduled = _scheduled("digits_binary", "binarized")
+    scheduled.export(tmp_path / "digits.onnx", style, any_batch=True)
+    again = import_model(tmp_path / "digits.onnx", batch=1)
+    with np.load(EXAMPLES / "digits_test.npz") as archive:
+        inputs = {"image": archive["image"]}
+    expected = run_network(scheduled.decoded.network, scheduled.decoded.weights, inputs)["output"]
+    found = run_network(again.network, again.weights, inputs)["output"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 FAST = ("lstm_timit", "resnet20", "squeezenet_1_1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -97,8 +98,8 @@ def draw_codes(rng: np.random.Generator, dtype: str, shape: Sequence[int]) -> Ar
 
 def zero_in(rng: np.random.Generator, dtype: str) -> Array:
     """A zero point of a type: at an end, in the middle, or anywhere."""
-    limits = np.iinfo(dtype)
-    return np.asarray(rng.choice([limits.min, limits.max, rng.integers(limits.min, limits.max)])).astype(dtype)
+    low, high = _limits(dtype)
+    return np.asarray([low, high, int(rng.integers(low, high))][int(rng.integers(3))], dtype)
 
 
 def _limits(dtype: str) -> tuple[int, int]:
@@ -109,7 +110,7 @@ def _limits(dtype: str) -> tuple[int, int]:
 _STEPS = (1.0, 3.0, 0.25)
 
 
-def _ties(rng: np.random.Generator) -> Arrays:
+def _ties(rng: np.random.Generator) -> dict[str, Any]:
     """Scales of few digits: in f32 sums meet ties which the exact product of sum and factor just misses."""
     tenths = np.float32(rng.choice([0.1, 0.3, 0.7, 0.05, 0.01, 0.5]))
     return {"xs": np.float32(1), "ws": tenths, "ys": np.float32(rng.choice(_STEPS))}
@@ -144,7 +145,7 @@ def convolutions(draw: st.DrawFn, operator: str = "QLinearConv") -> Model:
     w_zero = zero_in(rng, w_type) if draw(st.booleans()) else np.zeros((), w_type)
     if operator == "ConvInteger":
         constants: dict[str, Any] = {"w": w, "xz": zero_in(rng, x_type), "wz": w_zero}
-        node = helper.make_node(operator, ["x", "w", "xz", "wz"], ["y"], **attributes)
+        node = helpers.make_node(operator, ["x", "w", "xz", "wz"], ["y"], **attributes)
         return model([node], {"x": x}, {"y": ("int32", shape)}, constants)
     per_channel = draw(st.booleans())
     reach = 255.0 * 255.0 * float(np.sqrt(w[0].size))
@@ -166,7 +167,7 @@ def convolutions(draw: st.DrawFn, operator: str = "QLinearConv") -> Model:
         reach = 1 << 16 if constants["ys"] not in _STEPS else 20
         constants["b"] = rng.integers(-reach, reach, k).astype(np.int32)
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", *(["b"] if "b" in constants else [])]
-    node = helper.make_node(operator, names, ["y"], **attributes)
+    node = helpers.make_node(operator, names, ["y"], **attributes)
     return model([node], {"x": x}, {"y": (x_type, shape)}, constants)
 
 
@@ -184,7 +185,7 @@ def products(draw: st.DrawFn, operator: str = "QLinearMatMul") -> Model:
     inputs: Arrays = {"a": a}
     (constants if constant else inputs)["b"] = b
     if operator == "MatMulInteger":
-        node = helper.make_node(operator, ["a", "b", "az", "bz"], ["y"])
+        node = helpers.make_node(operator, ["a", "b", "az", "bz"], ["y"])
         return model([node], inputs, {"y": ("int32", (*stack, m, p))}, constants)
     columns = constant and draw(st.booleans()) and not (stacked and stack)
     scales = rng.uniform(0.001, 1, p if columns else ()).astype(np.float32)
@@ -201,7 +202,7 @@ def products(draw: st.DrawFn, operator: str = "QLinearMatMul") -> Model:
         inputs["a"] = np.clip(constants["az"].astype(int) + rng.integers(-9, 10, a.shape), *_limits(a_type)).astype(
             a_type
         )
-    node = helper.make_node(operator, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])
+    node = helpers.make_node(operator, ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])
     return model([node], inputs, {"y": (a_type, (*stack, m, p))}, constants)
 
 
@@ -231,8 +232,8 @@ def conversions(draw: st.DrawFn) -> Model:
         constants["z"] = draw_codes(rng, dtype, scales)
         names = ["s", "z"]
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", *names], ["q"], **attributes),
-        helper.make_node("DequantizeLinear", ["q", *names], ["y"], **attributes),
+        helpers.make_node("QuantizeLinear", ["x", *names], ["q"], **attributes),
+        helpers.make_node("DequantizeLinear", ["q", *names], ["y"], **attributes),
     ]
     return model(nodes, {"x": x}, {"q": (dtype, shape), "y": ("float32", shape)}, constants)
 
@@ -264,7 +265,7 @@ def float_network(rng: np.random.Generator) -> Model:
     constants: Arrays = {"w1": weights(8, 3, 3, 3), "w2": weights(8, 1, 3, 3), "w3": weights(8, 8, 1, 1)}
     constants |= {"wf": weights(10, 8), "lo": np.array(0, np.float32), "hi": np.array(6, np.float32)}
     constants |= {f"b{i}": weights(8) for i in (1, 2, 3)} | {"bf": weights(10)}
-    node = helper.make_node
+    node = helpers.make_node
     nodes = [
         node("Conv", ["x", "w1", "b1"], ["c1"], name="c1", pads=[1] * 4),
         node("Relu", ["c1"], ["r1"], name="r1"),
@@ -292,11 +293,11 @@ def quantized_network(style: str, per_channel: bool, kinds: tuple[str, str]) -> 
             return next(batches, None)
 
     with TemporaryDirectory() as folder:
-        paths = f"{folder}/real.onnx", f"{folder}/quantized.onnx"
-        onnx.save(real.proto, paths[0])
+        paths = Path(folder, "real.onnx"), Path(folder, "quantized.onnx")
+        paths[0].write_bytes(real.proto.SerializeToString())
         activation, weight = (quantization.QuantType[kind] for kind in kinds)
         quantization.quantize_static(
             *paths, Reader(), quant_format=quantization.QuantFormat[style], per_channel=per_channel,
             activation_type=activation, weight_type=weight,
         )  # fmt: skip
-        return Model(onnx.load(paths[1]), real.inputs)
+        return Model(onnx.load_model_from_string(paths[1].read_bytes()), real.inputs)

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute
 
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN, FUNCTIONS
-from hapir.dialects.num import integer_range, signed, unsigned
+from hapir.dialects.num import integer_range, signed, storage_of, unsigned
 from hapir.reference.interpret import run_network
 from hapir.reference.values import dtype_of
 from hapir.targets.c.build import build_c_together
@@ -54,8 +54,9 @@ def values(function: str, element: Attribute, shape: tuple[int, ...], rng: np.ra
             else x
         )
         return x if function in UNIT else np.where(rng.random(shape) < 0.2, np.rint(x * 2) / 2, x).astype(np.float32)
-    assert isinstance(element, IntegerType)
-    low, high = integer_range(element)
+    storage = storage_of(element)
+    assert storage is not None
+    low, high = integer_range(storage)
     if function == "pow":
         low, high = (max(low, -3), min(high, 3)) if second else (max(low, -5), min(high, 5))
     dtype = dtype_of(element)
@@ -66,9 +67,9 @@ def values(function: str, element: Attribute, shape: tuple[int, ...], rng: np.ra
     return np.asarray(np.choose(pick, [wide, small, ends if function != "pow" else small])).astype(dtype)
 
 
-def assert_close(found: Any, expected: Any, where: str) -> None:
-    """Within a few units in the last place."""
-    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-7, err_msg=where)
+def assert_close(found: Any, expected: Any, where: str, rtol: float = 2e-6) -> None:
+    """Within a few units in the last place, or as close as `rtol` says."""
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol / 10, err_msg=where)
 
 
 def of_types(name: str, elements: tuple[Attribute, ...], shapes: tuple[tuple[int, ...], ...]) -> nn.NetworkOp:

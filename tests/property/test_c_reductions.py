@@ -11,12 +11,13 @@ from xdsl.ir import Attribute, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.nn_reductions import REDUCTIONS
-from hapir.dialects.num import signed, unsigned
+from hapir.dialects.num import element_type, shape_of, signed, unsigned
 from hapir.reference.interpret import run_network
 from hapir.reference.values import dtype_of
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
 from hapir.weights import Array, WeightStore
+from tests.property.test_c_pointwise import assert_close
 
 FLAGS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wno-float-conversion")
 SHAPES = ((2, 3, 4, 5), (2, 5, 7), (3, 40), (6,), (2, 1, 3, 2, 2))
@@ -52,12 +53,11 @@ def networks() -> list[nn.NetworkOp]:
 
 def data(network: nn.NetworkOp, rng: np.random.Generator) -> Array:
     (argument,) = network.body.block.args
-    assert isinstance(argument.type, TensorType)
-    dtype = dtype_of(argument.type.get_element_type())
+    element, shape = element_type(argument), shape_of(argument)
+    dtype = dtype_of(element)
     if dtype.kind == "f":
-        return rng.normal(size=argument.type.get_shape()).astype(np.float32)
-    high = 2 if argument.type.get_element_type() == BOOLEAN else 6
-    return rng.integers(0 if dtype.kind == "u" else -5, high, argument.type.get_shape()).astype(dtype)
+        return rng.normal(size=shape).astype(np.float32)
+    return rng.integers(0 if dtype.kind == "u" else -5, 2 if element == BOOLEAN else 6, shape).astype(dtype)
 
 
 def test_every_reduction_along_every_set_of_axes():
@@ -70,6 +70,6 @@ def test_every_reduction_along_every_set_of_axes():
         ops = [op for op in network.body.block.ops if isinstance(op, nn.LayerOp)]
         for (name, expected), op in zip(run_network(network, {}, {"x": x}).items(), ops, strict=True):
             if expected.dtype.kind == "f":
-                np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=2e-6, err_msg=str(op))
+                assert_close(found[name], expected, str(op), 2e-5)
             else:
                 np.testing.assert_array_equal(found[name], expected, err_msg=str(op))

@@ -21,8 +21,8 @@ from xdsl.ir import Operation
 from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.num import AffineType, element_type
-from hapir.exporters.onnx.calls import Style
 from hapir.exporters.onnx.export import ExportOptions, export_network
+from hapir.exporters.onnx.styles import Style
 from hapir.reference.interpret import run_network
 from hapir.weights import WeightStore
 from tests.onnx_sessions import Array, check, run_model

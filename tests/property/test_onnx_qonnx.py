@@ -21,7 +21,7 @@ from hapir.lowering.compress.threshold import ThresholdPass
 from hapir.lowering.cut_integer_body import cut
 from hapir.reference import run_network
 from tests.property.quantized_models import Model, model
-from tests.property.test_c_reference import FAST
+from tests.property.test_c_reference import QUICK
 from tests.property.test_c_reference import check as check_jobs
 
 Reals = npt.NDArray[Any]
@@ -247,4 +247,4 @@ def test_a_trained_network_runs_on_integers():
     assert np.mean(np.abs(found - expected) > 1e-4) < 0.02
     assert parts.prologue is not None
     inputs = run_network(parts.prologue, weights, made.inputs)
-    check_jobs([(parts.body, weights, dict(inputs))], FAST)
+    check_jobs([(parts.body, weights, dict(inputs))], QUICK)

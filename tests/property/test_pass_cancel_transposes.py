@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_channels_last_and_first_are_one(sample: Sample) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(SAMPLES, st.randoms(use_true_random=False))
-def test_transposes_anywhere(sample: Sample, random: st.DataObject) -> None:
+def test_transposes_anywhere(sample: Sample, random: Random) -> None:
     """Pairs of transposes that undo each other go wherever they stand."""
     compiled = compilation(sample)
     count = turns(compiled)
@@ -68,11 +70,11 @@ def test_transposes_anywhere(sample: Sample, random: st.DataObject) -> None:
     network = compiled.network
     for op in list(network.body.block.ops):
         value = op.results[0] if isinstance(op, nn.LayerOp) else None
-        if value is None or random.random() < 0.5:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # it is a Random
+        if value is None or random.random() < 0.5:
             continue
-        rank = len(value.type.get_shape())  # pyright: ignore[reportAttributeAccessIssue]  # it is a tensor
+        rank = len(shape_of(value))
         axes = list(range(rank))
-        random.shuffle(axes)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # it is a Random
+        random.shuffle(axes)
         there = nn.TransposeOp(value, axes)
         back = nn.TransposeOp(there.result, [axes.index(i) for i in range(rank)])
         network.body.block.insert_ops_after([there, back], op)

@@ -225,3 +225,11 @@ def test_a_report_of_a_file_that_is_no_model(tmp_path: Path):
     outcome = run_main("import", tmp_path / "m.onnx", "--report")
     assert outcome.code == 1
     assert "error[HAP0900]" in outcome.err
+
+
+def test_a_number_that_no_text_can_say_is_a_diagnostic(tmp_path: Path):
+    nodes = [helper.make_node("Elu", ["x"], ["y"], alpha=float("inf"))]
+    outcome = run_main("import", saved(model(nodes, [value("x", [1, 4])], ["y"]), tmp_path), "-o", tmp_path / "o.hap")
+    assert outcome.code == 1
+    assert "error[HAP0971]: inf cannot be written as an option" in outcome.err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my-model.onnx"]

@@ -17,8 +17,9 @@ from hapir.dialects.nn_functions import BOOLEAN, FUNCTIONS
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, BipolarType, Num, element_type, signed, unsigned
 from hapir.exporters.onnx import proto
-from hapir.exporters.onnx.calls import Style, carried_dtype, writers
+from hapir.exporters.onnx.calls import writers
 from hapir.exporters.onnx.export import REASONS, SILENT, ExportOptions, export_network, model_files
+from hapir.exporters.onnx.styles import Style, carried_dtype
 from hapir.reference.interpret import MEANINGS, run_network
 from hapir.weights import WeightStore
 from tests.onnx_sessions import Array, check, run_model
@@ -408,6 +409,14 @@ def test_names_are_kept() -> None:
     assert (model.producer_name, model.opset_import[0].version, model.ir_version) == ("hapir", 17, 8)
 
 
+def test_places_in_the_spec_are_kept() -> None:
+    from tests.property.odd_networks import odd_sample
+
+    sample = odd_sample("weightless", None)
+    model = export_network(sample.network, sample.weights)
+    assert [node.doc_string for node in model.graph.node] == ["sample.hap:3:5", "sample.hap:4:5", "sample.hap:5:5"]
+
+
 def test_a_result_that_is_an_input_or_returned_twice() -> None:
     network = nn.NetworkOp("same", [("x", _tensor(f32, 1, 2))], [])
     block = network.body.block
@@ -435,6 +444,20 @@ def test_a_batch_that_cannot_be_open() -> None:
     network = network_of([_tensor(f32, 2, 3)], lambda v: nn.TileOp(v[0], (2, 1), layer="t"))
     with pytest.raises(HapirError, match=r"HAP0982.*nn\.tile"):
         export_network(network, WeightStore(), ExportOptions(any_batch=True))
+
+
+def test_what_comes_from_parameters_has_no_batch() -> None:
+    weights = WeightStore()
+
+    def make(v: Sequence[SSAValue]) -> Operation:
+        (w,) = _parameters(weights, w=(4, 3))
+        return nn.DenseOp(v[0], nn.SigmoidOp(w, layer="w").result, layer="l")
+
+    network = network_of([_tensor(f32, 2, 3)], make)
+    model = export_network(network, weights, ExportOptions(any_batch=True))
+    check(model)
+    inputs = {"x0": drawn(_tensor(f32, 5, 3))}
+    np.testing.assert_allclose(run_model(model, inputs)["y0"], run_network(network, weights, inputs)["y0"], rtol=1e-5)
 
 
 def test_weights_that_are_not_there() -> None:

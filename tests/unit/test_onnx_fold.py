@@ -228,3 +228,9 @@ def test_shapes_that_an_operator_does_not_take_are_named():
     (missing,) = try_convert(graph_of(made), "net").missing
     assert missing.node.name == "norm"
     assert missing.reason == "the shapes of its inputs are none that the operator takes"
+
+
+def test_numbers_that_are_none_are_refused():
+    nodes = [helper.make_node("LeakyRelu", ["x"], ["y"], "leak", alpha=float("nan"))]
+    (missing,) = try_convert(graph_of(model(nodes, [value("x", [4])], ["y"])), "net").missing
+    assert missing.reason == "the attribute `alpha` is not a number"

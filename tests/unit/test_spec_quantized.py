@@ -28,7 +28,7 @@ NETWORK = f"""network n(image: f32[1, 1, 4, 4]) -> f32[1, 3] {{
 {LAYERS}    return dequantize(m)
 }}
 """
-CODES = {
+CODES: dict[str, Array] = {
     "c.weight": np.arange(-9, 9, dtype=np.int8).reshape(2, 1, 3, 3),
     "c.weight.scale": np.array([0.1, 0.2], np.float32),
     "c.bias": np.array([100, -7], np.int32),

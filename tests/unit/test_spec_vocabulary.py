@@ -300,6 +300,23 @@ def test_axis_0_takes_part():
         run_network(built, {}, {"x": x, "i": np.array([[3, -1, 0, 36]])})
 
 
+def test_a_matrix_takes_dense():
+    with pytest.raises(HapirError) as raised:
+        networks(network("y = linear(x, units = 4, bias = false)", "return y", input="f32[1, 4]", result="f32[1, 4]"))
+    assert raised.value.diagnostics[0].help == "write `dense(x, units = 4, bias = false)`"
+
+
+def test_tensors_stand_for_parameters():
+    """In their order; those that are not given are stored."""
+    statements = "y = conv2d(x, w, channels = 2, kernel = 1)", "return batch_norm(y, b, b, b)"
+    text = network(*statements, result="f32[1, 2, 8, 8]").replace("(x:", "(w: f32[2, 4, 1, 1], b: f32[2], x:")
+    (built,) = networks(text).values()
+    assert [op.key.data for op in built.walk() if isinstance(op, nn.WeightOp)] == [
+        "y.bias",
+        "output.batch_norm.variance",
+    ]
+
+
 def test_pieces_and_members_of_layers():
     text = network(
         "s = split(x, parts = 2)",

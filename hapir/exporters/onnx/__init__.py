@@ -51,8 +51,8 @@ def export_scheduled(
     external_data: bool,
 ) -> ExportReport:
     """What `Scheduled.export` does."""
-    from hapir.exporters.onnx.calls import DEFAULT_OPSET, Style
     from hapir.exporters.onnx.export import ExportOptions, export_network, model_files, style_of
+    from hapir.exporters.onnx.styles import DEFAULT_OPSET, Style
     from hapir.files import write_atomically
 
     decoded = scheduled.decoded

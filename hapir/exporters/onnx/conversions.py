@@ -1,4 +1,4 @@
-"""The ops of `num` as nodes, and codes and reals as forms of one another.
+"""The ops of `num` as nodes.
 
 `qdq` says codes by QuantizeLinear and DequantizeLinear, `qonnx` by Quant. A quantizer of fewer codes than its type
 holds is preceded by a Clip. Rounding is half even, as in ONNX, also for Quant: others read its mode ROUND alone. Only
@@ -8,153 +8,39 @@ doubles, see `exact`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import num
 from hapir.dialects.num import (
     AffineType,
     BipolarType,
-    PerChannelType,
     Rounding,
     TernaryType,
     code_bits,
     code_range,
     element_type,
     is_signed,
-    shape_of,
     storage_of,
 )
 from hapir.exporters.onnx import exact
-from hapir.exporters.onnx.calls import QONNX, Builder, Call, Style, Unit, Unsayable, carried_dtype, writes
-from hapir.exporters.onnx.proto import Array, element_code
+from hapir.exporters.onnx.calls import Call, writes
+from hapir.exporters.onnx.forms import (
+    along_channels,
+    codes_of,
+    dequantize_linear,
+    dequantized,
+    need_width,
+    reals_of,
+    shifted_and_scaled,
+)
+from hapir.exporters.onnx.proto import Array
+from hapir.exporters.onnx.styles import QONNX, Style, Unit, Unsayable, carried_dtype
 from hapir.exporters.onnx.units import plain, rescaling, scale_of
-from hapir.reference.num import along
 from hapir.reference.values import dtype_of
 
 BIASES = 24
 """Bits of integers that f32, and so Quant, holds."""
-
-WIDE_OPSET = 21
-"""The first with 16 bit and 4 bit codes in QuantizeLinear and DequantizeLinear."""
-
-
-# --- forms of values --------------------------------------------------------------------------------------------------
-
-
-def codes_of(builder: Builder, value: SSAValue) -> str:
-    """The integers of a value that is no f32."""
-    if value in builder.units:
-        return builder.once(value, "codes", lambda: _rounded_sums(builder, value))
-    if builder.carried_as_reals(value):
-        return builder.once(value, "codes", lambda: _codes_of_reals(builder, value))
-    return builder.carrier(value)
-
-
-def reals_of(builder: Builder, value: SSAValue) -> str:
-    """The reals that a value stands for; of an accumulator, those of its unit."""
-    if builder.carried_as_reals(value):
-        return builder.carrier(value)
-    return builder.once(value, "reals", lambda: _dequantized(builder, value, None))
-
-
-def _rounded_sums(builder: Builder, value: SSAValue) -> str:
-    """An accumulator that reals carry, as si32."""
-    reals, unit, stem = reals_of(builder, value), builder.units[value], _stem(builder, value)
-    if not np.array_equal(unit, np.ones(())):
-        reals = _node(builder, value, "Div", stem, reals, _along(builder, value, unit, f"{stem}/unit"))
-    rounded = _node(builder, value, "Round", stem, reals)
-    return _node(builder, value, "Cast", stem, rounded, to=element_code(np.dtype(np.int32)))
-
-
-def _codes_of_reals(builder: Builder, value: SSAValue) -> str:
-    element, stem = element_type(value), _stem(builder, value)
-    assert isinstance(element, AffineType)
-    scale = builder.array(f"{stem}/scale", np.asarray(element.scale.data, np.float32))
-    zero_point = builder.array(f"{stem}/zero_point", np.asarray(element.zero_point.data, np.float32))
-    reals = _node(builder, value, "Div", stem, builder.carrier(value), scale)
-    rounded = _node(builder, value, "Add", stem, _node(builder, value, "Round", stem, reals), zero_point)
-    return _node(builder, value, "Cast", stem, rounded, to=element_code(carried_dtype(element)))
-
-
-def reals_of_codes(builder: Builder, value: SSAValue) -> str:
-    """The reals of codes that an input of the network holds, in `qonnx`."""
-    element, codes = element_type(value), codes_of(builder, value)
-    assert isinstance(element, AffineType)
-    return _shifted_and_scaled(builder, value, codes, element)
-
-
-def _shifted_and_scaled(builder: Builder, value: SSAValue, codes: str, element: AffineType) -> str:
-    """`(codes - zero_point) * scale` of integers of any width."""
-    stem = f"{codes}/reals"
-    zero_point = builder.array(f"{stem}/zero_point", np.asarray(element.zero_point.data, np.float32))
-    scale = builder.array(f"{stem}/scale", np.asarray(element.scale.data, np.float32))
-    reals = _node(builder, value, "Cast", stem, codes, to=element_code(np.dtype(np.float32)))
-    return _node(builder, value, "Mul", stem, _node(builder, value, "Sub", stem, reals, zero_point), scale)
-
-
-def _dequantized(builder: Builder, value: SSAValue, result: SSAValue | None) -> str:
-    """DequantizeLinear of codes that are affine or scaled per channel; `result` is what it is named after."""
-    element, stem = element_type(value), builder.carrier(value)
-    if isinstance(element, AffineType):
-        scale, zero_point, axis = np.asarray(element.scale.data), element.zero_point.data, None
-    elif isinstance(element, PerChannelType):
-        table = builder.weights[element.scales.data]
-        scale, zero_point, axis = table.astype(np.float64), 0, element.axis.data
-    else:
-        raise Unsayable(f"{element} has no scale that DequantizeLinear takes", "export `Scheduled.decoded`")
-    return dequantize_linear(builder, stem, stem, scale, zero_point, dtype_of(element), axis, result=result)
-
-
-def dequantize_linear(
-    builder: Builder,
-    codes: str,
-    stem: str,
-    scale: Array,
-    zero_point: int,
-    dtype: np.dtype[Any],
-    axis: int | None = None,
-    at: Operation | None = None,
-    result: SSAValue | None = None,
-) -> str:
-    """A DequantizeLinear node; the scale is a number or one per index of an axis, `result` what is named after it.
-
-    Raises Unsayable for wide codes.
-    """
-    _need_width(builder, dtype)
-    names = [codes, builder.array(f"{stem}/scale", scale.astype(np.float32))]
-    if dtype != np.int32:  # the zero point of int32 is 0 and left out
-        names.append(builder.array(f"{stem}/zero_point", np.full(scale.shape, zero_point, dtype)))
-    output = builder.unused(f"{stem}/reals") if result is None else builder.output(result, f"{stem}/reals")
-    axis = axis if scale.ndim else None
-    builder.node("DequantizeLinear", names, [output], name=f"{stem}/dequantize", at=at, axis=axis)
-    return output
-
-
-def _need_width(builder: Builder, dtype: np.dtype[Any]) -> None:
-    if dtype.itemsize == 2 and builder.opset < WIDE_OPSET:
-        reason = f"codes of 16 bits need opset {WIDE_OPSET}, this is {builder.opset}"
-        raise Unsayable(reason, f"ask for `--opset {WIDE_OPSET}`, or quantize to 8 bits")
-
-
-def _node(builder: Builder, value: SSAValue, kind: str, stem: str, *inputs: str, **attributes: Any) -> str:
-    owner = value.owner if isinstance(value.owner, Operation) else None
-    output = builder.unused(f"{stem}/{kind.lower()}")
-    builder.node(kind, inputs, [output], name=output, at=owner, **attributes)
-    return output
-
-
-def _stem(builder: Builder, value: SSAValue) -> str:
-    owner = value.owner
-    return Call(owner, builder).layer if isinstance(owner, Operation) else builder.carrier(value)
-
-
-def _along(builder: Builder, value: SSAValue, numbers: Unit, name: str) -> str:
-    rank = len(shape_of(value))
-    return builder.array(name, (along(numbers, 1, rank) if numbers.ndim else numbers).astype(np.float32))
-
 
 # --- quantizers -------------------------------------------------------------------------------------------------------
 
@@ -203,7 +89,7 @@ def _held(call: Call, element: AffineType) -> tuple[int, int]:
 
 def _quantize_linear(call: Call, reals: str, output: str, element: AffineType, rounding: Rounding) -> None:
     dtype = dtype_of(element)
-    _need_width(call.builder, dtype)
+    need_width(call.builder, dtype)
     scale = call.array("scale", element.scale.data, np.float32)
     if rounding == Rounding.floor:
         reals = call.node("Mul", call.node("Floor", call.node("Div", reals, scale)), scale)
@@ -277,7 +163,7 @@ def dequantize(call: Call) -> None:
         if builder.carried_as_reals(value):
             call.alias(builder.carrier(value))
         else:
-            call.alias(builder.once(value, "reals", lambda: _dequantized(builder, value, result)))
+            call.alias(builder.once(value, "reals", lambda: dequantized(builder, value, result)))
 
 
 @writes(num.WidenOp)
@@ -305,7 +191,7 @@ def rescaled_reals(call: Call, value: SSAValue, scale: Unit) -> str:
         stem, zero_point = f"{call.layer}/{builder.carrier(value)}", element.zero_point.data
         dtype = dtype_of(element)
         return dequantize_linear(builder, builder.carrier(value), stem, scale, zero_point, dtype, at=call.op)
-    ratio = _along(builder, value, scale / element.scale.data, f"{call.layer}/ratio")
+    ratio = along_channels(builder, value, scale / element.scale.data, f"{call.layer}/ratio")
     return call.node("Mul", reals_of(builder, value), ratio)
 
 
@@ -334,7 +220,7 @@ def requantize(call: Call) -> None:
         reals = reals_of(call.builder, op.acc)
     if not np.array_equal(unit, wanted):
         ratio = plain(np.asarray(wanted / unit))
-        reals = call.node("Mul", reals, _along(call.builder, op.acc, ratio, f"{call.layer}/ratio"))
+        reals = call.node("Mul", reals, along_channels(call.builder, op.acc, ratio, f"{call.layer}/ratio"))
     quantize_to(call, reals, bounds, op.rounding.data)
 
 
@@ -357,7 +243,7 @@ def _multi_threshold(call: Call, op: num.ThresholdOp, element: AffineType) -> No
     if flips.any():
         channels = 1 if len(call.shape()) < 2 else call.shape()[1]
         signs = np.where(np.broadcast_to(flips, (channels,)), -1, 1)
-        sums = call.node("Mul", sums, _along(call.builder, op.acc, signs, f"{call.layer}/signs"))
+        sums = call.node("Mul", sums, along_channels(call.builder, op.acc, signs, f"{call.layer}/signs"))
         table = np.where(np.broadcast_to(flips, (channels,))[:, None], 1 - table[:, ::-1], table).astype(np.float32)
     scale = element.scale.data
     call.give(
@@ -390,4 +276,4 @@ def _read_as(call: Call, before: SSAValue, after: SSAValue) -> str:
     """The reals of the same integers under another affine type, in `qonnx`."""
     element = element_type(after)
     assert isinstance(element, AffineType)
-    return _shifted_and_scaled(call.builder, after, codes_of(call.builder, before), element)
+    return shifted_and_scaled(call.builder, after, codes_of(call.builder, before), element)

@@ -10,7 +10,8 @@ import numpy as np
 
 from hapir.dialects import nn
 from hapir.exporters.onnx.calls import Call, writes
-from hapir.exporters.onnx.conversions import put_sums, reals_of
+from hapir.exporters.onnx.conversions import put_sums
+from hapir.exporters.onnx.forms import reals_of
 from hapir.exporters.onnx.proto import Array, element_code, first_opset
 
 

@@ -24,8 +24,9 @@ from hapir.dialects.num import (
     shape_of,
     storage_of,
 )
-from hapir.exporters.onnx.calls import Call, Unsayable, carried_dtype
+from hapir.exporters.onnx.calls import Call
 from hapir.exporters.onnx.proto import Array, element_code
+from hapir.exporters.onnx.styles import Unsayable, carried_dtype
 from hapir.reference.num import along
 from hapir.reference.values import dtype_of
 

@@ -26,8 +26,10 @@ from hapir.diagnostics import Diagnostic, HapirError, fail, span_of
 from hapir.dialects import dataflow, nn, num
 from hapir.dialects.num import element_type
 from hapir.exporters.onnx import proto
-from hapir.exporters.onnx.calls import DEFAULT_OPSET, OLDEST_OPSET, Builder, Call, Style, Unsayable, writers
+from hapir.exporters.onnx.builder import Builder
+from hapir.exporters.onnx.calls import Call, writers
 from hapir.exporters.onnx.proto import Proto
+from hapir.exporters.onnx.styles import DEFAULT_OPSET, OLDEST_OPSET, Style, Unsayable
 from hapir.exporters.onnx.units import accumulator_units
 from hapir.lowering.network_edits import layer_name
 from hapir.versions import versions

@@ -13,8 +13,9 @@ from hapir.dialects.assembly import integers
 from hapir.dialects.nn import PadMode
 from hapir.dialects.nn_shapes import spread
 from hapir.dialects.num import element_type, shape_of, signed
-from hapir.exporters.onnx.calls import Call, Unsayable, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.elementwise import give_cast
+from hapir.exporters.onnx.styles import Unsayable
 
 WRAP_OPSET = 19
 """The first where Pad goes on at the other end."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hapir.dialects import nn
-from hapir.exporters.onnx.calls import Call, Unsayable, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.proto import first_opset
 from hapir.exporters.onnx.reductions import reduced
+from hapir.exporters.onnx.styles import Unsayable
 
 
 @writes(nn.BatchNormOp)

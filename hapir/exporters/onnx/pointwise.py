@@ -19,9 +19,10 @@ from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN, FUNCTIONS
 from hapir.dialects.num import element_type, is_signed, shape_of, storage_of
 from hapir.exporters.onnx import proto
-from hapir.exporters.onnx.calls import Call, Unsayable, carried_dtype, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.elementwise import give_cast
 from hapir.exporters.onnx.proto import Array
+from hapir.exporters.onnx.styles import Unsayable, carried_dtype
 from hapir.reference.values import dtype_of
 
 DIRECT: dict[str, str] = {

@@ -11,11 +11,12 @@ from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, element_type
 from hapir.exporters.onnx import exact
-from hapir.exporters.onnx.calls import Call, Style, Unsayable, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.conversions import put_sums, rescaled_reals
 from hapir.exporters.onnx.elementwise import give_cast
 from hapir.exporters.onnx.products import window_attributes
 from hapir.exporters.onnx.reductions import give_reduced, reduced
+from hapir.exporters.onnx.styles import Style, Unsayable
 
 DILATED_OPSET = 19
 """The first where AveragePool has dilations."""

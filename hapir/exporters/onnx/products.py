@@ -11,16 +11,11 @@ from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, code_bits, element_type, shape_of
 from hapir.exporters.onnx import exact, proto
-from hapir.exporters.onnx.calls import Call, Style, Unit, Unsayable, carried_dtype, writes
-from hapir.exporters.onnx.conversions import (
-    BIASES,
-    WIDE_OPSET,
-    dequantize_linear,
-    put_sums,
-    quant,
-    reals_of,
-)
+from hapir.exporters.onnx.calls import Call, writes
+from hapir.exporters.onnx.conversions import BIASES, put_sums, quant
 from hapir.exporters.onnx.elementwise import give_cast
+from hapir.exporters.onnx.forms import WIDE_OPSET, dequantize_linear, reals_of
+from hapir.exporters.onnx.styles import Style, Unit, Unsayable, carried_dtype
 from hapir.exporters.onnx.units import plain
 
 

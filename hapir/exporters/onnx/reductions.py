@@ -11,8 +11,9 @@ from hapir.dialects import nn
 from hapir.dialects.assembly import integers
 from hapir.dialects.num import element_type
 from hapir.exporters.onnx import proto
-from hapir.exporters.onnx.calls import Call, Unsayable, carried_dtype, writes
+from hapir.exporters.onnx.calls import Call, writes
 from hapir.exporters.onnx.elementwise import give_cast
+from hapir.exporters.onnx.styles import Unsayable, carried_dtype
 
 KINDS = {
     "sum": "ReduceSum",

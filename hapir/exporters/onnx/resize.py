@@ -14,7 +14,8 @@ import numpy as np
 from hapir.dialects import nn
 from hapir.dialects.nn import Coordinates, Nearest, ResizeMode, SampleMode
 from hapir.dialects.num import shape_of
-from hapir.exporters.onnx.calls import Call, Unsayable, writes
+from hapir.exporters.onnx.calls import Call, writes
+from hapir.exporters.onnx.styles import Unsayable
 
 COORDINATES = {Coordinates.crop: "tf_crop_and_resize"}
 """What ONNX calls coordinates where the names differ."""

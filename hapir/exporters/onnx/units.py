@@ -15,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.dialects import nn, num
 from hapir.dialects.num import SI32, AffineType, PerChannelType, element_type, is_float
-from hapir.exporters.onnx.calls import Unit
+from hapir.exporters.onnx.styles import Unit
 from hapir.weights import WeightStore
 
 

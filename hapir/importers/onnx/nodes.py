@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from math import prod
+from math import isnan, prod
 from typing import Never, Protocol, TypeVar
 
 import numpy as np
@@ -162,7 +162,9 @@ class Call:
     def real(self, name: str, default: float = 0.0) -> float:
         """An attribute that is a number."""
         value = self.node.attributes.get(name, default)
-        return float(value) if isinstance(value, int | float) else self._wrong(name, "a number")
+        if isinstance(value, int | float) and not isnan(value):
+            return float(value)
+        self._wrong(name, "a number")
 
     def word(self, name: str, default: str = "") -> str:
         """An attribute that is a string."""

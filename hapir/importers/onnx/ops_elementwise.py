@@ -11,7 +11,8 @@ from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import BOOLEAN
-from hapir.dialects.num import element_type, signed, unsigned
+from hapir.dialects.num import element_type, is_float, signed, unsigned
+from hapir.importers.onnx.elements import element_name
 from hapir.importers.onnx.nodes import Call, Handler, Unsupported, handles, scalar
 from hapir.reference.values import dtype_of
 
@@ -317,6 +318,8 @@ _ELEMENTS: dict[int, Attribute] = {
     13: unsigned(64),
 }
 """TensorProto's numbers of element types: integers and booleans."""
+_NARROW: dict[int, Attribute] = {21: unsigned(4), 22: signed(4), 25: unsigned(2), 26: signed(2)}
+"""Those of fewer bits than a byte."""
 _FLOAT = 1
 _REALS = (_FLOAT, 10, 11, 16)
 """FLOAT, FLOAT16, DOUBLE, BFLOAT16: all are f32 here."""
@@ -331,9 +334,7 @@ def cast(call: Call) -> SSAValue:
 @handles("CastLike")
 def cast_like(call: Call) -> SSAValue:
     """To the element type of the second input."""
-    element = element_type(call.tensor(1))
-    x = call.tensor(0)
-    return x if element_type(x) == element else call.add(nn.CastOp(x, element, layer=call.layer))
+    return _cast_to(call, element_type(call.tensor(1)))
 
 
 @handles("BitCast")
@@ -342,7 +343,7 @@ def bit_cast(call: Call) -> SSAValue:
     x, to = call.tensor(0), call.integer("to", 1)
     element, target = element_type(x), f32 if to == _FLOAT else _ELEMENTS.get(to)
     if target is None:
-        raise Unsupported(f"there is no element type {to}", "float32, integers of 8 to 64 bits, or bool")
+        raise Unsupported(f"there is no element type {element_name(to)}", "float32, integers of 8 to 64 bits, or bool")
     if _bits(element) != _bits(target) or to in _REALS[1:]:
         raise Unsupported("the types have another number of bits here", "float32 and integers of 32 bits, or integers")
     if element == target:
@@ -362,7 +363,17 @@ def _bits(element: Attribute) -> int:
 
 
 def _cast(call: Call, to: int) -> SSAValue:
-    x, target = call.tensor(0), f32 if to in _REALS else _ELEMENTS.get(to)
+    target = f32 if to in _REALS else _ELEMENTS.get(to) or _NARROW.get(to)
     if target is None:
-        raise Unsupported(f"there is no element type {to}", "float32, integers of 8 to 64 bits, or bool")
-    return x if element_type(x) == target else call.add(nn.CastOp(x, target, layer=call.layer))
+        raise Unsupported(f"there is no element type {element_name(to)}", "float32, integers of 2 to 64 bits, or bool")
+    return _cast_to(call, target)
+
+
+def _cast_to(call: Call, target: Attribute) -> SSAValue:
+    x = call.tensor(0)
+    if element_type(x) == target:
+        return x
+    if is_float(x) and target in _NARROW.values():
+        # `nn.cast` keeps the low bits of integers, as ONNX does here, but not those of reals, where it saturates
+        x = call.add(nn.CastOp(x, signed(32), layer=call.sub("whole")))
+    return call.add(nn.CastOp(x, target, layer=call.layer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import FloatData, IntAttr, TensorType, f32
 from xdsl.ir import SSAValue
 
@@ -84,6 +85,25 @@ def trunc(call: Call) -> SSAValue:
     return _reals(call, _rounded(call, _divided(call, whole, factor), mode), scale, zero_point)
 
 
+@_in_all_domains("MultiThreshold")
+def multi_threshold(call: Call) -> SSAValue:
+    """How many of its channel's thresholds each number has reached, times a scale and with a bias."""
+    thresholds, layout = np.asarray(call.constant(1), np.float32), call.word("data_layout", "NCHW")
+    shape = call.shape(0)
+    if layout == "NHWC":
+        raise Unsupported("its channels come last", "channels first: `data_layout` NCHW, NCW or NC")
+    axis = min(1, len(shape) - 1)
+    rows = [len(thresholds) if i == axis else 1 for i in range(len(shape))]
+    levels = _parameter(call, "thresholds", thresholds.reshape(*rows, thresholds.shape[1]))
+    wide = call.add(nn.ReshapeOp(call.tensor(0), (*shape[1:], 1), layer=call.sub("wide")))
+    reached = call.add(nn.PointwiseOp("greater_equal", [wide, levels], layer=call.sub("reached")))
+    ones = call.add(nn.CastOp(reached, f32, layer=call.sub("ones")))
+    count = call.add(nn.ReduceOp("sum", ones, [len(shape)], layer=call.sub("count")))
+    scale, bias = (np.asarray(call.real(name, default)) for name, default in (("out_scale", 1.0), ("out_bias", 0.0)))
+    scaled = call.add(nn.MulOp(count, _parameter(call, "step", scale), layer=call.sub("scaled")))
+    return call.add(nn.AddOp(scaled, _parameter(call, "start", bias), layer=call.layer))
+
+
 def _bits(call: Call, index: int) -> int:
     bits = single_number(call, index, "number of bits")
     if bits != int(bits) or not 1 <= bits <= 24:
@@ -99,7 +119,7 @@ def _steps(call: Call, x: SSAValue, scale: Array, zero_point: Array) -> SSAValue
     return call.add(nn.AddOp(steps, _parameter(call, "zero_point", zero_point), layer=call.sub("shifted")))
 
 
-def _divided(call: Call, x: SSAValue, factor: Array) -> SSAValue:
+def _divided(call: Call, x: SSAValue, factor: npt.ArrayLike) -> SSAValue:
     return call.add(nn.PointwiseOp("div", [x, _parameter(call, "factor", factor)], layer=call.sub("divided")))
 
 
@@ -150,6 +170,6 @@ def _rounded(call: Call, x: SSAValue, mode: str) -> SSAValue:
     return call.add(nn.MulOp(of("signum", x, name="side"), size, layer=call.sub("rounded")))
 
 
-def _parameter(call: Call, suffix: str, array: Array) -> SSAValue:
+def _parameter(call: Call, suffix: str, array: npt.ArrayLike) -> SSAValue:
     values = np.asarray(array, np.float32)
     return call.parameter(suffix, values.reshape(()) if values.size == 1 else values, f32)

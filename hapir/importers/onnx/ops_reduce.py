@@ -33,12 +33,17 @@ def _axes(call: Call) -> list[int] | None:
     return sorted({axis_in(axis, rank) for axis in given})
 
 
+def _check_elements(x: SSAValue, function: str) -> None:
+    """Raise Unsupported where there is nothing to join and nothing stands for it."""
+    if function in ("max", "min", "mean") and 0 in shape_of(x):
+        raise Unsupported("it joins no elements", "a tensor that has some")
+
+
 def _reduce(call: Call, function: str, x: SSAValue, layer: str) -> SSAValue:
     axes = _axes(call)
     if axes is None:
         return x
-    if function in ("max", "min", "mean") and 0 in shape_of(x):
-        raise Unsupported("it joins no elements", "a tensor that has some")
+    _check_elements(x, function)
     return call.add(nn.ReduceOp(function, x, axes, keep=bool(call.integer("keepdims", 1)), layer=layer))
 
 
@@ -91,6 +96,7 @@ def log_of_sum_of_powers(call: Call) -> SSAValue:
     x, axes = call.tensor(0), _axes(call)
     if axes is None:
         return x
+    _check_elements(x, "max")
     keep = bool(call.integer("keepdims", 1))
     largest = call.add(nn.ReduceOp("max", x, axes, keep=True, layer=call.sub("max")))
     below = call.add(nn.SubOp(x, largest, layer=call.sub("below")))

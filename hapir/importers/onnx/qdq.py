@@ -78,7 +78,7 @@ class _Rewrite:
     def run(self) -> Graph:
         """Fold the quantization of constants, fuse, and read what stays quantized as reals."""
         nodes = [node for node in self._graph.nodes if not self._folds(node)]
-        return self._without_unread([self._fused(node) or node for node in nodes])
+        return self._without_unread([_renamed(self._fused(node) or node) for node in nodes])
 
     # --- constants ----------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,8 @@ class _Rewrite:
         """The integer operator that stands for what ends in this QuantizeLinear; None where there is none."""
         if node.op != "QuantizeLinear" or node.domain != ONNX or len(node.inputs) < 3:
             return None
-        y = self._codes_of(_Codes(node.outputs[0], node.inputs[1], node.inputs[2]), per_tensor=True)
+        _, scale, zero_point = node.inputs[:3]
+        y = self._codes_of(_Codes(node.outputs[0], scale, zero_point), per_tensor=True)
         chain = self._chain(node)
         if y is None or chain is None:
             return None
@@ -202,9 +203,9 @@ class _Rewrite:
         node = self._producers.get(name)
         if node is None or node.op != "DequantizeLinear" or node.domain != ONNX or _integer(node, "block_size", 0):
             return None
-        zero_point = node.inputs[2] if len(node.inputs) > 2 else ""
-        codes = _Codes(node.inputs[0], node.inputs[1], zero_point, _integer(node, "axis", 1))
-        return self._codes_of(codes, per_tensor=per_tensor)
+        codes, scale, *zero_point = node.inputs
+        found = _Codes(codes, scale, zero_point[0] if zero_point else "", _integer(node, "axis", 1))
+        return self._codes_of(found, per_tensor=per_tensor)
 
     def _codes_of(self, codes: _Codes, *, per_tensor: bool) -> _Codes | None:
         """The same codes, with a zero point, where scale and zero point are constant and, if asked, one number each."""
@@ -387,6 +388,18 @@ class _Rewrite:
 def _node(op: str, domain: str, main: GraphNode, inputs: Sequence[str], y: _Codes, bounds: Sequence[int]) -> GraphNode:
     attributes = {**main.attributes, BOUNDS: [int(b) for b in bounds]}
     return GraphNode(op, domain, main.name or main.outputs[0], tuple(inputs), (y.name,), attributes)
+
+
+_SUFFIXES = {"_QuantizeLinear": "_q", "_DequantizeLinear": "_real", "_quant": ""}
+"""What quantizers append to names, and what layers are called instead."""
+
+
+def _renamed(node: GraphNode) -> GraphNode:
+    """A node without the suffix that a quantizer gave it."""
+    for suffix, short in _SUFFIXES.items():
+        if node.name.endswith(suffix) and node.name != suffix:
+            return replace(node, name=node.name.removesuffix(suffix) + short)
+    return node
 
 
 def _integer(node: GraphNode, name: str, default: int) -> int:
