@@ -5,14 +5,16 @@ What newly passes is a warning: take it into the table with `pytest tests/confor
 
 from __future__ import annotations
 
+import unittest
 import warnings
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx.backend.test import BackendTest
 
-from hapir.backend import REFERENCE, C
+from hapir.backend import REFERENCE, C, HapirBackend
 from tests.conformance.cases import WHOLE, Array, cases
 from tests.conformance.outcomes import DEVICES, FAIL, NOT_RUN, PASS, UNSUPPORTED, difference, run_cases
 from tests.conformance.scope import excluded, subject
@@ -86,3 +88,13 @@ ONE = np.ones(3, np.float32)
 )
 def test_differences_are_found(found: Array, wrong: str | None):
     assert (difference(found, ONE, 1e-3, 1e-7) or (None,))[0] == wrong
+
+
+@pytest.mark.slow
+def test_the_runner_of_onnx_takes_the_backend():
+    """Its cases are unit tests; those of other devices are skipped."""
+    runner = BackendTest(HapirBackend, "onnx_cases").include("^test_relu_").exclude("_expanded")
+    result = unittest.TestResult()
+    runner.test_suite.run(result)
+    assert (result.failures, result.errors) == ([], [])
+    assert result.testsRun - len(result.skipped) == 1
