@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
@@ -114,7 +114,7 @@ def _regions(network: nn.NetworkOp) -> list[_Region]:
     regions: dict[int, list[nn.LayerOp]] = {}
     for i, op in enumerate(ops):
         regions.setdefault(root(i), []).append(op)
-    return [_Region(tuple(members)) for members in regions.values()]
+    return [_Region(tuple(members), frozenset(members)) for members in regions.values()]
 
 
 def _rank(op: nn.LayerOp) -> int:
@@ -128,9 +128,10 @@ def _turning(op: nn.LayerOp) -> list[SSAValue]:
 
 @dataclass(frozen=True)
 class _Region:
-    """Ops that turn their axes together, in order."""
+    """Ops that turn their axes together, in order, and as a set."""
 
     ops: tuple[nn.LayerOp, ...]
+    members: frozenset[Operation | Block]
 
     def best(self) -> tuple[_Region, list[int]] | None:
         """The region and the order of axes that leaves the fewest transposes; None where the present one does."""
@@ -148,12 +149,12 @@ class _Region:
     def _entries(self) -> list[SSAValue]:
         """What comes in from outside."""
         values = dict.fromkeys(v for op in self.ops for v in _turning(op))
-        return [v for v in values if v.owner not in self.ops]
+        return [v for v in values if v.owner not in self.members]
 
     def _exits(self) -> list[tuple[SSAValue, list[Operation]]]:
         """What is read outside, and by whom."""
         found = [
-            (v, [u.operation for u in v.uses if u.operation not in self.ops]) for op in self.ops for v in op.results
+            (v, [u.operation for u in v.uses if u.operation not in self.members]) for op in self.ops for v in op.results
         ]
         return [(v, users) for v, users in found if users]
 
@@ -172,7 +173,7 @@ class _Region:
         return len(entering) + len(leaving)
 
     def _is_own(self, value: SSAValue) -> bool:
-        return all(use.operation in self.ops for use in value.uses)
+        return all(use.operation in self.members for use in value.uses)
 
     def _transposes_after(self, axes: Sequence[int]) -> int:
         """The transposes at the border where the region's axes are in this order."""
@@ -215,7 +216,7 @@ class _Region:
             assert isinstance(value.owner, Operation)
             value.replace_uses_with_if(
                 _transposed(value.owner, turned[value], back, used, network),
-                lambda use: use.operation not in self.ops,
+                lambda use: use.operation not in self.members,
             )
         for op in reversed(self.ops):
             op.detach()
