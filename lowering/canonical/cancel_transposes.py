@@ -3,7 +3,7 @@
 Law: exact. Data move, and constants are stored in another order. Ops that do not mind the order (elementwise ones,
 paddings, joins, slices, ...) form regions; a region turns its axes where that leaves fewer transposes at its borders
 than it has now. The weights of a dense layer behind a flatten take up the order of what is flattened. Transposes stay
-where the network's inputs or results have another order than its layers.
+where the network's inputs or results have another order than its layers: there, and not some layers on.
 
 ```
 %a = nn.transpose %x axes [0, 2, 3, 1] : ...                // N C H W -> N H W C
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
@@ -137,9 +137,13 @@ class _Region:
         found: tuple[int, list[int]] | None = None
         for axes in self._candidates():
             saved = self._transposes() - self._transposes_after(axes)
-            if saved > 0 and (found is None or saved > found[0]):
+            if (saved > 0 or (saved == 0 and self._begins())) and (found is None or saved > found[0]):
                 found = saved, axes
         return None if found is None else (self, found[1])
+
+    def _begins(self) -> bool:
+        """Whether a region reads inputs of the network alone: those are turned before it, not after."""
+        return all(isinstance(value, BlockArgument) for value in self._entries())
 
     def _entries(self) -> list[SSAValue]:
         """What comes in from outside."""

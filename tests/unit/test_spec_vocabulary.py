@@ -45,7 +45,7 @@ network sequences(signal: f32[1, 3, 20]) -> (scores: f32[1, 5], last: f32[1, 8],
     p2 = avg_pool1d(p1, kernel = 3, stride = 1, padding = 1, count_include_pad = true)
     n1 = layer_norm(transpose(p2, axes = [0, 2, 1]))
     l1 = lstm(n1, units = 8)
-    u1 = rnn(l1, l1.h, units = 8, given = initial_h, activations = "leaky_relu(0.1)", clip = 5)
+    u1 = rnn(l1, l1.h, units = 8, given = initial_h, activations = "leaky_relu 0.1", clip = 5)
     g1 = gru(u1, units = 4, bias = false, reverse = true)
     s = split(g1, sizes = [1, 3], axis = 2)
     q = matmul(transpose(s2, axes = [0, 2, 1]), s1)

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import Float32Type, f32
 from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.num import element_type, is_float, signed, unsigned
 from hapir.importers.onnx.elements import element_name
@@ -169,7 +170,7 @@ def _swish(call: Call, layer: str) -> SSAValue:
     if alpha == 1.0:
         return call.add(nn.SiluOp(call.tensor(0), layer=layer))
     x = call.tensor(0)
-    scaled = call.add(nn.MulOp(x, call.add(nn.FillOp(shortest(alpha), f32)), layer=call.sub("scaled")))
+    scaled = call.add(nn.MulOp(x, call.add(nn.FillOp(alpha, f32)), layer=call.sub("scaled")))
     return call.add(nn.MulOp(x, call.add(nn.SigmoidOp(scaled, layer=call.sub("sigmoid"))), layer=layer))
 
 
@@ -297,11 +298,6 @@ def _clip(call: Call, x: SSAValue, bounds: Sequence[float | None]) -> SSAValue:
             layer = call.layer if function == "minimum" or high is None else call.sub("low")
             x = call.add(nn.PointwiseOp(function, [x, call.add(nn.FillOp(bound, element_type(x)))], layer=layer))
     return x
-
-
-def shortest(value: float) -> float:
-    """The double with the fewest digits that f32 rounds to the same number."""
-    return float(str(np.float32(value)))
 
 
 # --- casts ------------------------------------------------------------------------------------------------------------
