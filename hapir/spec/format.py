@@ -4,7 +4,8 @@ Law: the text means what it meant (`parse(format_text(x)) == parse(x)` but for s
 beside what it was beside, and a second run changes nothing.
 
 - Four spaces per level, lines of at most 120 characters, one space round operators, `200 MHz` with one space.
-- One statement per line; several results stay on the line of their `return` while they fit. A body in braces that is written on one line stays there while it fits.
+- One statement per line; several results stay on the line of their `return` while they fit. A body in braces that is
+  written on one line stays there while it fits.
 - Other brackets are on one line where they fit and hold no comment. Else they keep the rows that they are written in;
   a call or parameters written on one line get one line for each argument. No separator ends a line.
 - Empty lines stay, at most one in a row and none next to a brace; a definition of several lines has one on both sides.
