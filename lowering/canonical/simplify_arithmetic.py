@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from hapir.dialects import nn
-from hapir.dialects.num import shape_of
+from hapir.dialects.num import is_float, shape_of
 from hapir.lowering.canonical.arithmetic import function_of, is_function, with_number
 from hapir.lowering.canonical.rewriting import Rewriter, Rules, holds, rewrite_networks
 
@@ -97,8 +97,8 @@ def quotients(op: nn.MulOp, rewriter: Rewriter) -> bool:
 
 
 def powers(op: nn.PointwiseOp, rewriter: Rewriter) -> bool:
-    """Powers that are other functions."""
-    if function_of(op) != "pow" or op.operands[0].type != op.result.type:
+    """Powers that are other functions; those of integers stay, which have reals as exponents too."""
+    if function_of(op) != "pow" or op.operands[0].type != op.result.type or not is_float(op.result):
         return False
     x, exponent = op.operands[0], rewriter.number(op.operands[1])
     if exponent == 1:

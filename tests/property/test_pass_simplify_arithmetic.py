@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType, f32
 
+from hapir.context import HapirContext
 from hapir.dialects import nn
+from hapir.dialects.num import signed
 from hapir.lowering.canonical.simplify_arithmetic import SimplifyArithmeticPass
 from tests.property.formulas import PIECES, Formula, one_over, sample
 from tests.property.pipelines import Compilation, compilation
@@ -63,3 +66,17 @@ def test_arrays_stay_arrays() -> None:
     compiled = compilation(drawn).apply(SimplifyArithmeticPass())
     assert layers(compiled) == ["nn.mul", "nn.add"]
     assert sum(isinstance(op, nn.WeightOp) for op in compiled.network.body.block.ops) == 2
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0, -1.0])
+def test_powers_of_integers_stay(exponent: float) -> None:
+    """They have f32 exponents too, but no product or root that is exact for them."""
+    network = nn.NetworkOp("net", [("x", TensorType(signed(32), [2, 3]))], [])
+    x = network.body.block.args[0]
+    number = nn.FillOp(exponent, f32)
+    power = nn.PointwiseOp("pow", [x, number.result], layer="power")
+    network.body.block.add_ops([number, power, nn.ReturnOp([power.result])])
+    network.result_names = ArrayAttr([StringAttr("y")])
+    network.set_result_types()
+    compiled = Compilation(ModuleOp([network]), HapirContext()).apply(SimplifyArithmeticPass())
+    assert layers(compiled) == ["pow"]

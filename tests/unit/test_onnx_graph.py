@@ -207,13 +207,23 @@ def opened(sizes: Sequence[int | str | None]) -> onnx.ModelProto:
     return model([node("Relu", "x", "y")], [value("x", sizes)], ["y"])
 
 
-@pytest.mark.parametrize("name", ["N", "batch", "batch_size", "Batch", None, "unk__616", "dynamic_batch", -1, 0])
+BATCHES = ["N", "batch", "batch_size", "Batch", None, "unk__616", "dynamic_batch", -1, 0]
+MADE_UP = ["DynamicDimension.0", "input_dynamic_axes_1", "s77"]
+
+
+@pytest.mark.parametrize("name", [*BATCHES, *MADE_UP])
 def test_the_batch_is_one_or_what_is_asked_for(name: int | str | None):
     found = graph_of(opened([name, 3]))
     assert found.types["x"].shape == (1, 3)
     assert [(w.code, w.severity) for w in found.warnings] == [("HAP0917", "note")]
     assert shape_of([name, 3], batch=8) == (8, 3)
     assert graph_of(opened([name, 3]), batch=8).warnings == ()
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_made_up_names_tell_nothing_of_other_axes(name: str):
+    with pytest.raises(HapirError, match="axis 1"):
+        graph_of(opened([2, name]))
 
 
 def test_a_batch_behind_another_axis():

@@ -1,7 +1,8 @@
 """The sizes of a model's inputs: what the file leaves open is said by the user.
 
 The batch is any axis that is called so (`N`, `batch`, `batch_size`, ...) and the first axis of an input where it has
-no name; it is 1 where nobody says more. Every other open axis has the name that the model gives it, or `input.axis`.
+no name, or one that an exporter made up; it is 1 where nobody says more. Every other open axis has the name that the
+model gives it, or `input.axis`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hapir.importers.onnx.limits import MAXIMUM_RANK, count_of, shown
 from hapir.spec.tensor_types import MAXIMUM_SIZE
 
 _BATCH = re.compile(r"n|b|bs|none|\?|unk_*\d+|.*batch.*", re.IGNORECASE)
+_MADE_UP = re.compile(r"DynamicDimension\.\d+|.*_dynamic_axes_\d+|s\d+")
+"""What Paddle and PyTorch call an axis that has no name of its own."""
 
 
 def input_shapes(
@@ -81,5 +84,7 @@ def _open_axes(info: onnx.ValueInfoProto) -> dict[int, str]:
 
 
 def _is_batch(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> bool:
-    """Whether an open axis is the batch: called so, or the first one without a name."""
-    return bool(_BATCH.fullmatch(name)) if dim.dim_param else axis == 0
+    """Whether an open axis is the batch: called so, or the first one without a name of its own."""
+    if not dim.dim_param or _MADE_UP.fullmatch(name):
+        return axis == 0
+    return bool(_BATCH.fullmatch(name))

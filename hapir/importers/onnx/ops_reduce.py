@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from xdsl.dialects.builtin import Float32Type
 from xdsl.ir import SSAValue
@@ -123,9 +125,10 @@ def softmax(call: Call) -> SSAValue:
     axis = axis_in(call.integer("axis", 1), len(shape))
     if all(size == 1 for size in shape[axis + 1 :]):
         return call.add(op(x, axis=axis, layer=call.layer))
-    rows = [int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))]
-    flat = call.add(nn.ReshapeOp(x, rows, layer=call.sub("rows")))
-    return call.add(nn.ReshapeOp(call.add(op(flat, layer=call.sub("softmax"))), shape, layer=call.layer))
+    first = min(axis, 1)  # so that the batch stays what it is
+    rows = call.add(nn.ReshapeOp(x, [*shape[first:axis], prod(shape[axis:])], axis=first, layer=call.sub("rows")))
+    found = call.add(op(rows, axis=axis, layer=call.sub("softmax")))
+    return call.add(nn.ReshapeOp(found, shape[first:], axis=first, layer=call.layer))
 
 
 @handles("Hardmax")
