@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+import numpy as np
 from xdsl.dialects.builtin import I64, ArrayAttr, Float64Type, FloatAttr, IntAttr, IntegerAttr, StringAttr, i64
 from xdsl.ir import Block
 from xdsl.irdl import IRDLOperation
@@ -27,6 +28,11 @@ def float_text(value: float) -> str:
         mantissa, exponent = text.split("e")
         text = f"{mantissa}.0e{exponent}"
     return text
+
+
+def shortest(number: float) -> float:
+    """The double with the fewest digits that f32 rounds to the same number."""
+    return float(str(np.float32(number)))
 
 
 @irdl_custom_directive

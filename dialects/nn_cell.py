@@ -1,4 +1,4 @@
-"""The activations that a recurrent cell may have, as the texts that the IR and the language hold: `tanh`, `elu(0.5)`.
+"""The activations that a recurrent cell may have, as the texts that the IR and the language hold: `tanh`, `elu 0.5`.
 
 A text is a name and, where they differ from the defaults, the numbers that the function takes. Names and defaults are
 those of ONNX (operators LSTM, GRU and RNN) in lower case; `v` is the sum that the activation is applied to.
@@ -7,7 +7,6 @@ those of ONNX (operators LSTM, GRU and RNN) in lower case; `v` is the sum that t
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,23 +48,23 @@ class CellActivation:
         defaults = tuple(default for _, default in CELL_FUNCTIONS[self.function].numbers)
         if self.numbers == defaults:
             return self.function
-        return f"{self.function}({', '.join(repr(number) for number in self.numbers)})"
+        return " ".join((self.function, *map(repr, self.numbers)))
 
 
 def cell_activation(text: str) -> CellActivation:
-    """The activation that a text names: `hard_sigmoid(0.2, 0.5)`, the last numbers at their defaults where left out.
+    """The activation that a text names: `hard_sigmoid 0.2 0.5`, the last numbers at their defaults where left out.
 
     Raises ValueError.
     """
-    found = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", text)
-    if found is None or found[1] not in CELL_FUNCTIONS:
+    name, *words = text.split() or [""]
+    if name not in CELL_FUNCTIONS:
         raise ValueError(f"a cell has no activation {text!r}; it has {', '.join(CELL_FUNCTIONS)}")
-    known = CELL_FUNCTIONS[found[1]].numbers
+    known = CELL_FUNCTIONS[name].numbers
     try:
-        given = [float(number) for number in (found[2] or "").split(",") if number.strip()]
+        given = [float(word) for word in words]
     except ValueError as error:
         raise ValueError(f"the activation {text!r} takes numbers") from error
     if len(given) > len(known) or not all(map(math.isfinite, given)):
-        takes = f"takes {' and '.join(name for name, _ in known)}" if known else "takes no numbers"
-        raise ValueError(f"the activation {found[1]} {takes}, got {text!r}")
-    return CellActivation(found[1], (*given, *(default for _, default in known[len(given) :])))
+        takes = f"takes {' and '.join(number for number, _ in known)}" if known else "takes no numbers"
+        raise ValueError(f"the activation {name} {takes}, got {text!r}")
+    return CellActivation(name, (*given, *(default for _, default in known[len(given) :])))

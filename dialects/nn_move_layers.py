@@ -95,7 +95,7 @@ class Gather(LayerDefinition):
 
     `axis`: the axis that the indices are of; 1 takes channels.
 
-    Example: `g = gather(x, order, axis = 1)`
+    Example: `g = gather(x, argmax(x), axis = 1)` (the channels in which each row is largest)
     """
 
     inputs: ClassVar[int | None] = 2

@@ -57,11 +57,31 @@ class FunctionLayer(LayerDefinition):
         return dict(zip((f.name for f in fields(cls)), constants, strict=False))
 
 
+_TRUTHS = "greater(x, 0), less(x, 1)"
+_WHOLE = "cast(x, type = i32)"
+_BITS = "cast(abs(x), type = u32)"
+_ARGUMENTS: Mapping[str, str] = {
+    **dict.fromkeys(("log", "sqrt"), "softplus(x)"),
+    **dict.fromkeys(("asin", "acos", "atanh"), "softsign(x)"),
+    "acosh": "cosh(x)",
+    "pow": "softplus(x), 2.5",
+    "where": "greater(x, 0), x, y",
+    "logical_not": "is_nan(x)",
+    **dict.fromkeys(("logical_and", "logical_or", "logical_xor"), _TRUTHS),
+    "bit_not": _WHOLE,
+    "from_bits": "bits(x)",
+    **dict.fromkeys(("bit_and", "bit_or", "bit_xor"), f"{_WHOLE}, 15"),
+    **dict.fromkeys(("wrapping_add", "wrapping_sub", "wrapping_mul"), f"{_WHOLE}, 3"),
+    **dict.fromkeys(("shift_left", "shift_right"), f"{_BITS}, 2"),
+}
+"""Operands of the examples of functions that do not take any real number."""
+
+
 @cache
 def statement(function: str) -> type[FunctionLayer]:
     """The statement of a function of the table: its parameters are its options."""
     known = FUNCTIONS[function]
-    operands = ("c", "x", "y") if function == "where" else ("x", "y")[: known.arity]
+    operands = _ARGUMENTS.get(function, ", ".join(("x", "y")[: known.arity]))
     given = "".join(f", {name} = {value}" for name, value in list(known.parameters.items())[:1])
     options = [f"`{name}`: the number {name} of the formula." for name in known.parameters]
     made = make_dataclass(
@@ -71,7 +91,7 @@ def statement(function: str) -> type[FunctionLayer]:
         frozen=True,
     )
     words = known.words[0].upper() + known.words[1:]
-    made.__doc__ = "\n\n".join([f"{words}.", *options, f"Example: `y1 = {function}({', '.join(operands)}{given})`"])
+    made.__doc__ = "\n\n".join([f"{words}.", *options, f"Example: `y1 = {function}({operands}{given})`"])
     made.function = function  # pyright: ignore[reportAttributeAccessIssue]  # a class variable of the new class
     made.inputs = known.arity  # pyright: ignore[reportAttributeAccessIssue]  # likewise
     made.__module__ = __name__
@@ -122,3 +142,11 @@ class Constant(LayerDefinition):
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.WeightOp:
         owner: Any = parameter("value", self.shape, element_of(self.type)).owner
         return owner
+
+
+def __getattr__(name: str) -> object:
+    """The class of a function's statement, by its name."""
+    for function in FUNCTIONS:
+        if statement(function).__name__ == name:
+            return statement(function)
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

@@ -221,7 +221,7 @@ class Dense(LayerDefinition):
 class Linear(LayerDefinition):
     """Fully connected layer along the last axis, of ... C to ... K with K = `units`: of steps N T C.
 
-    Parameters: weight, bias.
+    Of a matrix N C it is `dense`. Parameters: weight, bias.
 
     `units`: the number of outputs.
 
@@ -238,13 +238,12 @@ class Linear(LayerDefinition):
 
     def build(self, inputs: Sequence[SSAValue], parameter: Parameters, layer: str) -> nn.LayerOp:
         shape = shape_of(inputs[0])
-        if len(shape) < 3:
-            raise ShapeError(
-                f"linear needs steps N x T x C or more axes, got shape {text(shape)}: dense takes a matrix N x C"
-            )
+        if len(shape) < 2:
+            raise ShapeError(f"linear needs a matrix N x C, or steps N x T x C, got shape {text(shape)}")
         weight = parameter("weight", (self.units, shape[-1]))
         bias = parameter("bias", (self.units,)) if self.bias else None
-        return nn.LinearOp(inputs[0], weight, bias, layer=layer)
+        kind = nn.DenseOp if len(shape) == 2 else nn.LinearOp
+        return kind(inputs[0], weight, bias, layer=layer)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Recurrent(LayerDefinition):
         initial_c])`: a state before the first step (N H), parameters in place of the layer's own, or `lengths`, the
         number of steps of each sequence (i32).
     `activations`: those of the cell in ONNX's order, as in `[sigmoid, tanh, tanh]`, one that has numbers in quotes:
-        `"hard_sigmoid(0.2, 0.5)"`.
+        `"hard_sigmoid 0.2 0.5"`.
     `clip`: the sums of gates are cut to -clip .. clip before their activations.
     """
 
@@ -94,16 +94,18 @@ class Recurrent(LayerDefinition):
         )
 
     @classmethod
-    def _places(cls, op: nn.LayerOp) -> dict[Given, int]:
+    def _places(cls, op: Operation) -> dict[Given, int]:
         """The places of operands that are tensors of the network beside the sequence, by what they are."""
         if not isinstance(op, nn.RecurrentOp):
             raise LookupError
-        names: list[Given] = ["weight_input", "weight_hidden"]
-        names += ("bias_input", "bias_hidden")[: len(op.biases)]
-        names += ("initial_h", "initial_c")[: len(op.initial)]
-        names += [] if op.peephole is None else ["peephole"]
-        names += [] if op.lengths is None else ["lengths"]
-        never_stored = ("initial_h", "initial_c", "lengths")
+        biases: tuple[Given, ...] = ("bias_input", "bias_hidden")
+        states: tuple[Given, ...] = ("initial_h", "initial_c")
+        names: list[Given] = ["weight_input", "weight_hidden", *biases[: len(op.biases)], *states[: len(op.initial)]]
+        if op.peephole is not None:
+            names.append("peephole")
+        if op.lengths is not None:
+            names.append("lengths")
+        never_stored = (*states, "lengths")
         return {
             name: place
             for place, name in enumerate(names, 1)
@@ -148,31 +150,6 @@ class Lstm(Recurrent):
     states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     peepholes: bool = False
-
-    @classmethod
-    def _places(cls, op: nn.LayerOp) -> dict[Given, int]:
-        """The places of operands that are tensors of the network beside the sequence, by what they are."""
-        if not isinstance(op, nn.RecurrentOp):
-            raise LookupError
-        names: list[Given] = ["weight_input", "weight_hidden"]
-        names += ("bias_input", "bias_hidden")[: len(op.biases)]
-        names += ("initial_h", "initial_c")[: len(op.initial)]
-        names += [] if op.peephole is None else ["peephole"]
-        names += [] if op.lengths is None else ["lengths"]
-        never_stored = ("initial_h", "initial_c", "lengths")
-        return {
-            name: place
-            for place, name in enumerate(names, 1)
-            if name in never_stored or not isinstance(op.operands[place].owner, nn.WeightOp)
-        }
-
-    @classmethod
-    def tensors_of(cls, op: Operation) -> Sequence[int]:
-        return [0, *cls._places(op).values()]
-
-    @classmethod
-    def options_of(cls, op: Operation) -> Mapping[str, object]:
-        return {"given": tuple(cls._places(op))}
 
     @property
     def has_peephole(self) -> bool:

@@ -20,6 +20,8 @@ ORDER: dict[str, str | dict[str, str]] = {
     "Tutorial": "tutorial.md",
     "Language": "language.md",
     "Common mistakes": MISTAKES,
+    "Import": "import.md",
+    "Export": "export.md",
     "Generated C": "c.md",
     "Kernels": "kernels.md",
     "Compression": "compression.md",
@@ -34,6 +36,7 @@ ORDER: dict[str, str | dict[str, str]] = {
         "A machine": "extending/machine.md",
         "A dataflow": "extending/dataflow.md",
         "A kernel": "extending/kernel.md",
+        "An ONNX operator": "extending/operator.md",
     },
     "hapir opt": "opt.md",
 }

@@ -31,13 +31,13 @@ FINISH = NamedPipeline(
 )
 
 CANONICAL = NamedPipeline(
-    "simplify_arithmetic,cancel_transposes,simplify_shapes,recognize_activations,join_biases,recognize_norms,"
-    "recognize_pools,join_paddings,grow_concats",
+    "simplify_arithmetic,cancel_transposes,recognize_activations,join_biases,recognize_norms,recognize_pools,"
+    "simplify_shapes,join_paddings,grow_concats",
     "one form of the many in which other tools write a network; what `hapir import` runs",
     "Numbers are written in one way before layers are recognized in pieces of arithmetic, and axes lie where hapir has "
-    "them before layers that have their own place for channels are: biases, norms, pools. Sums that are biases go "
-    "before norms, which are of other sums; paddings join layers that know by then what they read. Concatenations "
-    "join what is left.",
+    "them before layers that have their own place for channels are: pools, biases, norms. Sums that are biases go "
+    "before norms, which are of other sums, and norms before pools, as both have means; paddings join layers that know "
+    "by then what they read. Concatenations join what is left.",
 )
 
 FLOAT_C = NamedPipeline(

@@ -7,7 +7,7 @@ host runs the edges with the reference interpreter.
 - body: everything on integers and the floats between them, or all of a network that computes on floats alone;
 - epilogue: from `num.dequantize` to the float results; None where only integers come out.
 
-What computes on parameters alone, such as the decoding of a coded weight, goes with those who read it.
+What computes on parameters and numbers alone, such as the decoding of a coded weight, goes with those who read it.
 
 Values cross by name: a result of one part and an input of a later one with the same name are the same tensor. The names
 are the network's own for inputs and results, else the layer's name of the op that makes the value. Where the body reads
@@ -23,10 +23,11 @@ from typing import NoReturn
 
 from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.traits import Pure
 
 from hapir.diagnostics import Label, fail, span_of
 from hapir.dialects import num
-from hapir.dialects.nn import NetworkOp, ReturnOp
+from hapir.dialects.nn import FillOp, NetworkOp, ReturnOp
 from hapir.dialects.num import CODED, element_type, is_float
 from hapir.lowering.compress.float_islands import island_before
 from hapir.lowering.constants import constants_of
@@ -74,7 +75,7 @@ def cut(network: NetworkOp, *, floats_inside: bool = True) -> Cut:
     for them where `floats_inside` is false: the body would have a hole.
     """
     results = tuple(name.data for name in network.result_names)
-    flow = _Flow(network, constants_of(network))
+    flow = _Flow(network, _constants(network))
     if not any(flow.reads_codes(op) and flow.is_on_integers(op) for op in flow.ops):
         return Cut(None, network.clone(), None, results, has_integers=False)
     plan = _Plan(flow, _part_of_values(flow, floats_inside=floats_inside))
@@ -83,9 +84,19 @@ def cut(network: NetworkOp, *, floats_inside: bool = True) -> Cut:
     return Cut(prologue, body, epilogue, results)
 
 
+def _constants(network: NetworkOp) -> set[SSAValue]:
+    """Parameters, numbers that are written in the network, and what is computed from them alone."""
+    found = constants_of(network)
+    for op in network.body.block.ops:
+        computed = bool(op.operands) and op.has_trait(Pure) and found.issuperset(op.operands)
+        if isinstance(op, FillOp) or computed:
+            found.update(op.results)
+    return found
+
+
 @dataclass(eq=False)
 class _Flow:
-    """A network, and which of its values are parameters or computed from them alone: all others are activations."""
+    """A network, and which of its values are constants: all others are activations."""
 
     network: NetworkOp
     constants: set[SSAValue]

@@ -13,14 +13,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
-from xdsl.dialects.builtin import IntegerType, Signedness, StringAttr, f32
+from xdsl.dialects.builtin import IntegerType, Signedness, f32
 from xdsl.ir import Block, Operation, SSAValue
 
-from hapir.diagnostics import Diagnostic, Findings, HapirError, Span, fail, span_of
-from hapir.dialects import nn, num
+from hapir.diagnostics import Diagnostic, HapirError, Span, fail, span_of
+from hapir.dialects import nn
 from hapir.dialects.nn_op import stored
 from hapir.dialects.nn_pointwise_layers import text_of
 from hapir.dialects.num import element_type, shape_of, table_key
@@ -37,16 +37,15 @@ from hapir.importers.blocks import (
 )
 from hapir.importers.calls import Entry, Family, Frame
 from hapir.importers.names import is_legal, tidy
-from hapir.importers.statements import Parameter, Statement, StatementReader, keyless, plain
+from hapir.importers.read_back import NetworkText, different, is_layer, layer_name, old_name, stem_of
+from hapir.importers.statements import Parameter, Statement, StatementReader, plain
 from hapir.importers.structure import OPERAND, Instance, Layer, Structure, find_structure, is_number, module_of
 from hapir.registry import universe
 from hapir.spec import syntax
 from hapir.spec.frames import indexed
 from hapir.spec.network_results import UNNAMED_RESULT
-from hapir.spec.networks import NetworkBuilder
 from hapir.spec.options import option_types
 from hapir.spec.parse import parse
-from hapir.spec.program import declare
 from hapir.spec.tensor_types import type_text
 from hapir.spec.unparse import file_text
 
@@ -55,25 +54,6 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALL = re.compile(r"[a-z_0-9]+\(.*\)")
 CONSTANT = "constant"
 """The statement of a parameter that is a tensor of its own."""
-
-
-@dataclass(frozen=True)
-class NetworkText:
-    """A network as text.
-
-    `layers` tells the new name of each layer by its old one, `order` the new names in the order of computation.
-    `weights` tells the old key of each new one: parameters that layers share are stored for each, so one old key may
-    have several new ones. `inputs` and `results` are new names, in order.
-    """
-
-    text: str
-    file: syntax.File
-    name: str
-    layers: Mapping[str, str]
-    order: tuple[str, ...]
-    weights: Mapping[str, str]
-    inputs: tuple[str, ...]
-    results: tuple[str, ...]
 
 
 def network_text(
@@ -138,7 +118,7 @@ class _Writer:
         name = name if is_legal(name) and "." not in name else tidy(name, "network").replace(".", "_")
         name = free_name(name, lambda n: n in definitions.names)
         file = self._file(name, given, result_names, definitions.syntax, frame)
-        old = [_old_name(op, place) for place, op in enumerate(self._ops)]
+        old = [old_name(op, place) for place, op in enumerate(self._ops)]
         return NetworkText(
             file_text(file),
             file,
@@ -192,7 +172,7 @@ class _Writer:
         statement = Statement(CONSTANT, options, (), (Parameter("value"),), ("",))
         self._ops.append(op)
         self._keys.append((("value", op.key.data),))
-        return self._written(statement, _stem(op.key.data), (), {}, (value,))
+        return self._written(statement, stem_of(op.key.data), (), {}, (value,))
 
     def _layer(self, op: Operation, statement: Statement) -> Layer:
         tensors = statement.tensors(op)
@@ -201,7 +181,7 @@ class _Writer:
         self._ops.append(op)
         self._keys.append(tuple(_keys_of(op, statement)))
         given = {f"{OPERAND}{i}": plain(number) for i, number in numbers.items()}
-        return self._written(statement, _layer_name(op) or "", inputs, given, op.results)
+        return self._written(statement, layer_name(op) or "", inputs, given, op.results)
 
     def _written(
         self,
@@ -399,17 +379,6 @@ def _result_names(names: Sequence[str]) -> list[str]:
     return [claim(name if is_legal(name) else tidy(name, UNNAMED_RESULT), ("",), taken) for name in names]
 
 
-def is_layer(op: Operation) -> bool:
-    """Whether an op of a network is a layer: not a parameter or number that layers take, nor the end."""
-    implied = isinstance(op, num.DequantizeOp) and isinstance(op.q.owner, nn.WeightOp)
-    return not (implied or isinstance(op, nn.WeightOp | nn.FillOp | nn.ReturnOp))
-
-
-def _layer_name(op: Operation) -> str | None:
-    layer = op.properties.get("layer")
-    return layer.data if isinstance(layer, StringAttr) else None
-
-
 def _keys_of(op: Operation, statement: Statement) -> Iterator[tuple[str, str]]:
     """The suffixes of a layer's parameters and of the tables that their types read, and the keys that they have."""
     for parameter, value in zip(statement.parameters, statement.stored(op), strict=True):
@@ -421,22 +390,12 @@ def _keys_of(op: Operation, statement: Statement) -> Iterator[tuple[str, str]]:
             yield parameter.table, table
 
 
-def _old_name(op: Operation, place: int) -> str:
-    name = _stem(op.key.data) if isinstance(op, nn.WeightOp) else _layer_name(op)
-    return name or f"#{place + 1}"
-
-
 def _is_plain(value: SSAValue) -> bool:
     """Whether the elements of a tensor have a type that a constant can have."""
     try:
         return bool(text_of(element_type(value)))
     except LookupError:
         return False
-
-
-def _stem(key: str) -> str:
-    """The name of a constant with this key."""
-    return key.removesuffix(".value")
 
 
 def _is_constant(value: SSAValue) -> bool:
@@ -472,7 +431,7 @@ def _name(text: str) -> syntax.Name:
 
 def _no_statement(op: Operation | Block) -> Diagnostic:
     kind = op.name if isinstance(op, Operation) else "a block"
-    name = _layer_name(op) if isinstance(op, Operation) else None
+    name = layer_name(op) if isinstance(op, Operation) else None
     layer = f"`{name}` ({kind})" if name else f"`{kind}`"
     help = "its parameters must be weights, and its options what a statement takes: see `hapir list layers`"
     where = span_of(op.location) if isinstance(op, Operation) else None
@@ -482,61 +441,3 @@ def _no_statement(op: Operation | Block) -> Diagnostic:
 def _no_type(value: SSAValue) -> Diagnostic:
     help = "an input is read as codes by `view`, and a result as reals by `dequantize`"
     return Diagnostic("HAP0970", f"inputs and results are plain numbers in a spec, not {value.type}", None, (), help)
-
-
-# --- reading back -----------------------------------------------------------------------------------------------------
-
-
-def read_text(written: NetworkText) -> nn.NetworkOp:
-    """The network that a text says. Raises HapirError for what is wrong in it."""
-    findings = Findings()
-    program = declare([parse(written.text, written.file.name)], findings)
-    network = NetworkBuilder(program.networks[written.name], findings, program=program).build()
-    findings.raise_errors()
-    return network
-
-
-def different(network: nn.NetworkOp, written: NetworkText) -> str | None:
-    """How the text differs from the network whose text it is, but for the names in its maps; None where it does not."""
-    try:
-        again = read_text(written)
-    except HapirError as error:
-        return f"its text is refused: {error.diagnostics[0].message}"
-    for index, (mine, theirs) in enumerate(
-        zip(_described(network, written), _described(again, keys=written.weights), strict=False)
-    ):
-        if mine != theirs:
-            return f"part {index} reads back as {theirs}, not {mine}"
-    sizes = [sum(map(is_layer, op.body.block.ops)) for op in (network, again)]
-    return None if sizes[0] == sizes[1] else f"it reads back with {sizes[1]} layers, not {sizes[0]}"
-
-
-def _described(
-    network: nn.NetworkOp, written: NetworkText | None = None, keys: Mapping[str, str] | None = None
-) -> Iterator[object]:
-    """What makes a network, part by part: all but locations and the places of parameters.
-
-    Names are those that a text gives, or the network's own; keys are looked up in `keys` where that is given.
-    """
-    yield written.inputs if written else tuple(n.data for n in network.input_names)
-    yield written.results if written else tuple(n.data for n in network.result_names)
-    yield str(network.function_type)
-    values: dict[SSAValue, object] = {v: n for n, v in enumerate(network.body.block.args)}
-    place = 0
-    for op in network.body.block.ops:
-        if isinstance(op, nn.ReturnOp):
-            yield [values[v] for v in op.values]
-        elif isinstance(op, nn.WeightOp):
-            own = [op.key.data, table_key(element_type(op.result))]
-            values[op.result] = [k if keys is None or k is None else keys.get(k) for k in own]
-        elif isinstance(op, nn.FillOp):
-            values[op.result] = op.value
-        elif not is_layer(op):
-            values[op.results[0]] = ("reals", values[op.operands[0]])
-        else:
-            name = written.order[place] if written else _layer_name(op)
-            said = {n: a for n, a in (op.properties | op.attributes).items() if n != "layer"}
-            operands = [(values[v], keyless(v.type)) for v in op.operands]
-            yield op.name, name, said, operands, [keyless(v.type) for v in op.results]
-            values.update((result, (place, which)) for which, result in enumerate(op.results))
-            place += 1

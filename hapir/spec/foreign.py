@@ -16,7 +16,7 @@ from hapir.diagnostics import did_you_mean
 _MODULES = re.compile(r"^(?:(?:torch|nn|functional|keras|layers|tf|np|onnx|jax|linen)\.)+|^f\.")
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("linear", "fc", "fullyconnected", "innerproduct", "gemm", "affine", "mlp"), ("dense",)),
+    **dict.fromkeys(("fc", "fullyconnected", "innerproduct", "gemm", "affine", "mlp"), ("dense",)),
     **dict.fromkeys(("conv", "convolution", "convolution2d", "cnn"), ("conv2d",)),
     **dict.fromkeys(("depthwiseconv2d", "dwconv", "depthwise", "separableconv2d"), ("conv2d",)),
     **dict.fromkeys(("convtranspose", "convtranspose2d", "deconv", "deconv2d", "conv2dtranspose"),
@@ -190,12 +190,11 @@ def suggest(
     """A help line for an unknown name: hapir's word for it, what else to do, or the closest spelling.
 
     `table` gives the candidates for a foreign word, of which the first that is `known` is offered; `advice` says what
-    to do about words that nothing is meant for. A foreign word means what it means elsewhere, even where hapir has a
-    word of its letters.
+    to do about words that nothing is meant for.
     """
     plain = _plain(name)
     spelt = _same_letters(plain, known)
-    if spelt is not None and plain not in (table or {}):
+    if spelt is not None:
         return f"write `{spelt}`"
     for candidate in (table or {}).get(plain, ()):
         if candidate in known:

@@ -4,7 +4,8 @@ Law: the text means what it meant (`parse(format_text(x)) == parse(x)` but for s
 beside what it was beside, and a second run changes nothing.
 
 - Four spaces per level, lines of at most 120 characters, one space round operators, `200 MHz` with one space.
-- One statement per line. A body in braces that is written on one line stays there while it fits.
+- One statement per line; several results stay on the line of their `return` while they fit. A body in braces that is
+  written on one line stays there while it fits.
 - Other brackets are on one line where they fit and hold no comment. Else they keep the rows that they are written in;
   a call or parameters written on one line get one line for each argument. No separator ends a line.
 - Empty lines stay, at most one in a row and none next to a brace; a definition of several lines has one on both sides.
@@ -90,11 +91,27 @@ class _Layout:
         yield from _comments(whole.below, 0)
 
     def _body(self, group: Group, level: int) -> Iterator[_Line]:
-        """The elements of a body, one per line."""
+        """The elements of a body, one per line; results that are returned on one line stay there while they fit."""
+        returned: _Line | None = None
         for element in group.elements:
+            flat = self._flat_parts(element)
+            joins = returned is not None and not (element.above or element.first_in_line or returned.comment)
+            if returned is not None and joins and flat is not None and returned.width + len(f", {flat}") <= WIDTH:
+                returned.text += f", {flat}"
+                returned.comment = element.beside or ""
+                continue
+            if returned is not None:
+                yield returned
+                returned = None
             lines = [*_comments(element.above, level), *self._element(element, level)]
             lines[0].spaced = lines[0].spaced and element is not group.elements[0]
-            yield from lines
+            yield from lines[:-1]
+            if _text(element.parts[0]) == "return":
+                returned = lines[-1]
+            else:
+                yield lines[-1]
+        if returned is not None:
+            yield returned
         below = list(_comments(group.below, level))
         if below and not group.elements:
             below[0].spaced = False

@@ -456,8 +456,12 @@ class NetworkBuilder:
                 return frame.find(value.text) is not None
             case syntax.Call():
                 name = value.function.text
-                if name in FUNCTIONS:  # `abs(x)` is a layer where x is a tensor
-                    return name in universe().layers and any(self._is_tensor(a, frame) for a in value.arguments)
+                if name in FUNCTIONS:  # `abs(x)` is a layer where x is a tensor, or nothing that is known
+                    unknown = {a.text for a in value.arguments if isinstance(a, syntax.Name)} - {
+                        *frame.constants.names()
+                    }
+                    made = any(self._is_tensor(a, frame) for a in value.arguments)
+                    return name in universe().layers and (made or bool(unknown))
                 return name in frame.blocks or name in universe().layers
             case _:
                 return isinstance(value, syntax.Tensor | syntax.Member)

@@ -3,7 +3,7 @@
 Law: exact. Data move, and constants are stored in another order. Ops that do not mind the order (elementwise ones,
 paddings, joins, slices, ...) form regions; a region turns its axes where that leaves fewer transposes at its borders
 than it has now. The weights of a dense layer behind a flatten take up the order of what is flattened. Transposes stay
-where the network's inputs or results have another order than its layers.
+where the network's inputs or results have another order than its layers: there, and not some layers on.
 
 ```
 %a = nn.transpose %x axes [0, 2, 3, 1] : ...                // N C H W -> N H W C
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.context import hapir_context
@@ -62,15 +62,21 @@ class CancelTransposesPass(ModulePass):
 def turn_regions(network: nn.NetworkOp, weights: WeightStore) -> None:
     """Turn regions of a network until none is better off."""
     rewriter = Rewriter(weights)
-    while True:
+    # each round costs less than the one before, unless transposes that meet are read elsewhere too and become more
+    for _ in range(len(network.body.block.ops)):
         rewrite(network, MEETING, weights)
         absorbed = [_absorb(op, rewriter) for op in list(network.body.block.ops) if isinstance(op, nn.DenseOp)]
         if any(absorbed):
             continue
-        best = next((found for region in _regions(network) if (found := region.best()) is not None), None)
-        if best is None:
+        better = [(region, axes) for region in _regions(network) if (axes := region.best()) is not None]
+        if not better:
             return
-        best[0].turn(best[1], network, rewriter)
+        met = set[Operation]()  # two regions do not count on one transpose
+        for region, axes in better:
+            border = region.border()
+            if not border & met:
+                met |= border
+                region.turn(axes, network, rewriter)
         erase_dead(network)
 
 
@@ -117,7 +123,7 @@ def _regions(network: nn.NetworkOp) -> list[_Region]:
     regions: dict[int, list[nn.LayerOp]] = {}
     for i, op in enumerate(ops):
         regions.setdefault(root(i), []).append(op)
-    return [_Region(tuple(members)) for members in regions.values()]
+    return [_Region(tuple(members), frozenset(members)) for members in regions.values()]
 
 
 def _rank(op: nn.LayerOp) -> int:
@@ -131,28 +137,39 @@ def _turning(op: nn.LayerOp) -> list[SSAValue]:
 
 @dataclass(frozen=True)
 class _Region:
-    """Ops that turn their axes together, in order."""
+    """Ops that turn their axes together, in order, and as a set."""
 
     ops: tuple[nn.LayerOp, ...]
+    members: frozenset[Operation | Block]
 
-    def best(self) -> tuple[_Region, list[int]] | None:
-        """The region and the order of axes that leaves the fewest transposes; None where the present one does."""
+    def best(self) -> list[int] | None:
+        """The order of axes that leaves the fewest transposes; None where the present one does."""
         found: tuple[int, list[int]] | None = None
         for axes in self._candidates():
             saved = self._cost() - self._cost_after(axes)
-            if saved > 0 and (found is None or saved > found[0]):
+            if (saved > 0 or (saved == 0 and self._begins())) and (found is None or saved > found[0]):
                 found = saved, axes
-        return None if found is None else (self, found[1])
+        return None if found is None else found[1]
+
+    def border(self) -> set[Operation]:
+        """The transposes around the region."""
+        around = [v.owner for v in self._entries()] + [user for _, users in self._exits() for user in users]
+        return {op for op in around if isinstance(op, nn.TransposeOp)}
+
+    def _begins(self) -> bool:
+        """Whether a region reads inputs of the network alone: those are turned before it, not after."""
+        entries = self._entries()
+        return bool(entries) and all(isinstance(value, BlockArgument) for value in entries)
 
     def _entries(self) -> list[SSAValue]:
         """What comes in from outside."""
         values = dict.fromkeys(v for op in self.ops for v in _turning(op))
-        return [v for v in values if v.owner not in self.ops]
+        return [v for v in values if v.owner not in self.members]
 
     def _exits(self) -> list[tuple[SSAValue, list[Operation]]]:
         """What is read outside, and by whom."""
         found = [
-            (v, [u.operation for u in v.uses if u.operation not in self.ops]) for op in self.ops for v in op.results
+            (v, [u.operation for u in v.uses if u.operation not in self.members]) for op in self.ops for v in op.results
         ]
         return [(v, users) for v, users in found if users]
 
@@ -168,23 +185,27 @@ class _Region:
         """Of the transposes at the border now; one that others read too stays whatever happens."""
         entering = [v.owner for v in self._entries() if isinstance(v.owner, nn.TransposeOp) and self._is_own(v)]
         leaving = [user for _, users in self._exits() for user in users if isinstance(user, nn.TransposeOp)]
-        return sum(_cost(shape_of(op.x), integers(op.axes)) for op in (*entering, *leaving))
+        return sum(_cost(shape_of(op.x), integers(op.axes)) for op in dict.fromkeys((*entering, *leaving)))
 
     def _is_own(self, value: SSAValue) -> bool:
-        return all(use.operation in self.ops for use in value.uses)
+        return all(use.operation in self.members for use in value.uses)
 
     def _cost_after(self, axes: Sequence[int]) -> int:
         """The same where the region's axes are in this order. Both count in one way, or regions turned for ever."""
         cost, back = 0, inverse(axes)
         for value in self._entries():
-            x, whole = value, list(axes)
+            x, whole, shape = value, list(axes), shape_of(value)
             if isinstance(value.owner, nn.TransposeOp):
                 x, whole = value.owner.x, composed(integers(value.owner.axes), axes)
-            cost += _cost(shape_of(x), whole)
+                shape = shape_of(x)
+                if x.owner in self.members:  # which turns as well
+                    whole, shape = composed(back, whole), tuple(shape[axis] for axis in axes)
+            cost += _cost(shape, whole)
         for value, users in self._exits():
             shape = [shape_of(value)[axis] for axis in axes]
             turning = [user for user in users if isinstance(user, nn.TransposeOp)]
-            cost += sum(_cost(shape, composed(back, integers(user.axes))) for user in turning)
+            leaving = [user for user in turning if not self._is_own(user.result)]
+            cost += sum(_cost(shape, composed(back, integers(user.axes))) for user in leaving)
             still = moves_nothing(shape, back)
             if any(user not in turning and not _is_absorbed(user, still, back) for user in users):
                 cost += _cost(shape, back)
@@ -216,7 +237,7 @@ class _Region:
             assert isinstance(value.owner, Operation)
             value.replace_uses_with_if(
                 _transposed(value.owner, turned[value], back, used, network),
-                lambda use: use.operation not in self.ops,
+                lambda use: use.operation not in self.members,
             )
         for op in reversed(self.ops):
             op.detach()

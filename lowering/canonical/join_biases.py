@@ -1,7 +1,7 @@
 """Make constants that are added to what a layer with weights gives the layer's bias.
 
 Law: bounded. The bias is added where the layer adds it, so sums are rounded in another order; two biases become one,
-rounded once.
+rounded once. What is taken away before a product is no bias but the mean of a batch norm, and stays.
 
 ```
 %c = nn.conv2d %x, %w window <3x3> groups 1 : ...
@@ -29,7 +29,7 @@ from hapir.dialects.num import shape_of
 from hapir.lowering.canonical.arithmetic import either
 from hapir.lowering.canonical.channel_constants import along, features_of
 from hapir.lowering.canonical.rewriting import Rewriter, Rules, rewrite_networks
-from hapir.lowering.network_edits import key_stem
+from hapir.lowering.network_edits import key_stem, sole_user
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class JoinBiasesPass(ModulePass):
 
 def added_to_layer(op: nn.AddOp | nn.SubOp, rewriter: Rewriter) -> bool:
     """A layer whose only user adds or takes away a constant along its channels or features."""
+    if isinstance(op, nn.SubOp) and _is_centred(op, rewriter):
+        return False
     pairs = either(op) if isinstance(op, nn.AddOp) else iter([(op.lhs, op.rhs)])
     for made, constant in pairs:
         layer, axis = made.owner, features_of(made.owner)
@@ -59,6 +61,15 @@ def added_to_layer(op: nn.AddOp | nn.SubOp, rewriter: Rewriter) -> bool:
         if found is not None:
             return rewriter.replace(op, found)
     return False
+
+
+def _is_centred(op: nn.SubOp, rewriter: Rewriter) -> bool:
+    """Whether what is taken away is the mean of a batch norm: a product along the same axis is all that follows."""
+    axis, scaled = features_of(op.lhs.owner), sole_user(op.result)
+    if axis is None or not isinstance(scaled, nn.MulOp):
+        return False
+    factor = scaled.rhs if scaled.lhs is op.result else scaled.lhs
+    return rewriter.number(factor) is None and along(factor, shape_of(op.result), axis, rewriter) is not None
 
 
 def _biased(layer: Any, numbers: Any, rewriter: Rewriter) -> nn.LayerOp | None:

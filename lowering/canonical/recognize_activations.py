@@ -38,6 +38,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.num import is_float, shape_of
 from hapir.lowering.canonical.arithmetic import (
     affine,
@@ -51,7 +52,7 @@ from hapir.lowering.canonical.arithmetic import (
     same,
     with_number,
 )
-from hapir.lowering.canonical.rewriting import Rewriter, Rules, rewrite_networks, shortest
+from hapir.lowering.canonical.rewriting import Rewriter, Rules, rewrite_networks
 
 
 @dataclass(frozen=True)

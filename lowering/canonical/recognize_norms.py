@@ -12,7 +12,7 @@ difference with such constants; sums and differences before it move its mean.
 ```
 becomes
 ```
-%y = nn.batch_norm %x, %gamma, %beta, %mean, %variance epsilon 0.0 layer "bn" : ...
+%y = nn.batch_norm %x, %gamma, %beta, %mean, %variance epsilon 1.0e-05 layer "bn" : ...
 ```
 """
 
@@ -35,6 +35,9 @@ from hapir.lowering.canonical.arithmetic import affine, either, function_of, is_
 from hapir.lowering.canonical.channel_constants import along, over
 from hapir.lowering.canonical.rewriting import Rewriter, Rules, rewrite_networks
 from hapir.lowering.network_edits import key_stem
+
+EPSILON = 1e-5
+"""The default of batch norms; in f32, `1 - 1e-5` and it are 1."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -137,10 +140,9 @@ def scale_and_shift(op: nn.AddOp | nn.SubOp, rewriter: Rewriter) -> bool:
         if not isinstance(made.owner, nn.MulOp) or not made.has_one_use():
             continue
         for x, scale in _channels(made.owner, rewriter):
-            zero, one = np.zeros(len(scale)), np.ones(len(scale))
-            beta = shift if isinstance(op, nn.AddOp) else -shift
-            arrays = {"gamma": scale, "beta": beta, "mean": zero, "variance": one}
-            return rewriter.replace(op, _norm(op, x, arrays, 0.0, rewriter))
+            beta, mean = shift if isinstance(op, nn.AddOp) else -shift, np.zeros(len(scale))
+            arrays = {"gamma": scale, "beta": beta, "mean": mean, "variance": np.full(len(scale), 1 - EPSILON)}
+            return rewriter.replace(op, _norm(op, x, arrays, EPSILON, rewriter))
     return False
 
 

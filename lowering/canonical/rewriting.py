@@ -17,6 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from hapir.context import hapir_context
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.num import element_type, shape_of
 from hapir.lowering.network_edits import (
     erase_unused_weights,
@@ -105,11 +106,6 @@ class Rewriter:
     def parameter(self, anchor: Operation, key: str, array: Array) -> SSAValue:
         """A new parameter of f32 as an operand of an op that is to stand where `anchor` does."""
         return insert_weight(anchor, key, np.ascontiguousarray(array), f32, self.weights)
-
-
-def shortest(number: float) -> float:
-    """The double with the fewest digits that f32 rounds to the same number."""
-    return float(str(np.float32(number)))
 
 
 def holds(number: float) -> bool:

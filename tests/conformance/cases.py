@@ -19,14 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
-from onnx.backend.test.loader import load_model_tests
+from onnx.backend.test.loader import DATA_DIR, load_model_tests
 
 from hapir.cache import cached_file
 
-FORMAT = "1"
+FORMAT = "2"
 """Of the file; another one is collected anew."""
 ON_DISK = ("simple", "pytorch-operator", "pytorch-converted")
 """Kinds of cases that onnx ships as files, with their data."""
+WHOLE = "real"
+"""The kind of whole networks."""
 
 Array = npt.NDArray[Any]
 
@@ -124,6 +126,21 @@ def _collect() -> Iterator[Parts]:
             (data,) = Path(case.model_dir).glob("test_data_set_*")
             known = "other" not in _types(model)
             yield _parts(case, kind, model, _files(data, "input") if known else None, _files(data, "output"))
+    yield from _whole_networks()
+
+
+def _whole_networks() -> Iterator[Parts]:
+    """The networks of the model zoo as onnx ships them: without weights, which are one number each."""
+    for case in load_model_tests(kind=WHOLE):
+        assert case.url is not None
+        path = Path(DATA_DIR, "light", Path(case.url).name)
+        model = ModelProto.FromString(path.read_bytes())
+        known = {tensor.name for tensor in model.graph.initializer}
+        (image,) = (value for value in model.graph.input if value.name not in known)
+        shape = [d.dim_value for d in image.type.tensor_type.shape.dim]
+        ramp = np.arange(np.prod(shape)).reshape(shape) / np.prod(shape)
+        output = TensorProto.FromString((path.parent / f"{path.stem}_output_0.pb").read_bytes())
+        yield _parts(case, WHOLE, model, _tensors([ramp.astype(np.float32)]), [output])
 
 
 def _parts(

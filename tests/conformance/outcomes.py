@@ -17,6 +17,9 @@ from tests.conformance.cases import Array, Case
 
 DEVICES = (REFERENCE, C)
 PASS, UNSUPPORTED, FAIL = "pass", "unsupported", "fail"
+NOT_RUN = "not run"
+MOST_PARAMETERS = 10_000_000
+"""Of a network that is compiled."""
 TOGETHER = 40
 """Networks of one call of the C compiler."""
 FLAGS = ("-std=c11", "-O0", "-ffp-contract=off")
@@ -96,6 +99,9 @@ def _with_c(case: Case, name: str) -> tuple[_Ready | Outcome, CArtefact | None]:
     ready = _ready(case)
     if isinstance(ready, Outcome):
         return ready, None
+    count = sum(array.size for array in ready.bound.weights.values())
+    if count > MOST_PARAMETERS:
+        return Outcome(NOT_RUN, f"{count / 1e6:.0f} million parameters take minutes to compile as C text"), None
     try:
         return ready, ready.bound.artefact(name)
     except Exception as error:  # whatever hapir does wrong here is the outcome

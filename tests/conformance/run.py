@@ -24,8 +24,6 @@ from tests.conformance.outcomes import DEVICES, FAIL, PASS, UNSUPPORTED, Outcome
 from tests.conformance.scope import excluded, subject
 from tests.conformance.table import share, updated, write_table
 
-STATUSES = (PASS, UNSUPPORTED, FAIL)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and give the exit code: 0 where every case that was run passes."""

@@ -5,16 +5,18 @@ What newly passes is a warning: take it into the table with `pytest tests/confor
 
 from __future__ import annotations
 
+import unittest
 import warnings
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx.backend.test import BackendTest
 
-from hapir.backend import REFERENCE, C
-from tests.conformance.cases import Array, cases
-from tests.conformance.outcomes import DEVICES, PASS, difference, run_cases
+from hapir.backend import REFERENCE, C, HapirBackend
+from tests.conformance.cases import WHOLE, Array, cases
+from tests.conformance.outcomes import DEVICES, FAIL, NOT_RUN, PASS, UNSUPPORTED, difference, run_cases
 from tests.conformance.scope import excluded, subject
 from tests.conformance.table import COUNTS, OPS, counts_text, read_table, share, table_version, updated, write_table
 
@@ -22,13 +24,13 @@ TABLE = read_table()
 
 
 def _groups(device: str) -> list[Any]:
-    """Each subject's cases that count, and its others, which C runs in the slow tests only: they take a minute."""
+    """Each subject's cases that count, and its others, which C runs in the slow tests only; so do whole networks."""
     found = sorted({(row.subject, row.counts == COUNTS) for row in TABLE.values()})
     return [
         pytest.param(
             *(device, about, counts),
             id=f"{device}-{about}{'' if counts else '-others'}",
-            marks=() if counts or device != C else pytest.mark.slow,
+            marks=pytest.mark.slow if about == WHOLE or (device == C and not counts) else (),
         )
         for about, counts in found
     ]
@@ -60,9 +62,10 @@ def test_enough_of_the_cases_that_count_pass(device: str, least: float):
 
 
 def test_what_does_not_pass_says_why():
-    silent = [row.case for row in TABLE.values() for text in row.outcomes.values() if text in ("unsupported", "fail")]
+    silent = [row.case for row in TABLE.values() for text in row.outcomes.values() if text in (UNSUPPORTED, FAIL)]
     assert silent == []
-    assert {row.status(device) for row in TABLE.values() for device in DEVICES} <= {"pass", "unsupported", "fail"}
+    statuses = {row.status(device) for row in TABLE.values() for device in DEVICES}
+    assert statuses <= {PASS, UNSUPPORTED, FAIL, NOT_RUN}
 
 
 def test_the_counts_are_those_of_the_cases():
@@ -85,3 +88,13 @@ ONE = np.ones(3, np.float32)
 )
 def test_differences_are_found(found: Array, wrong: str | None):
     assert (difference(found, ONE, 1e-3, 1e-7) or (None,))[0] == wrong
+
+
+@pytest.mark.slow
+def test_the_runner_of_onnx_takes_the_backend():
+    """Its cases are unit tests; those of other devices are skipped."""
+    runner = BackendTest(HapirBackend, "onnx_cases").include("^test_relu_").exclude("_expanded")
+    result = unittest.TestResult()
+    runner.test_suite.run(result)
+    assert (result.failures, result.errors) == ([], [])
+    assert result.testsRun - len(result.skipped) == 1

@@ -116,3 +116,17 @@ def test_what_cannot_be_compared_is_said(spec: Path, tmp_path: Path):
     (tmp_path / "fixed.onnx").write_bytes(fixed.SerializeToString())
     assert "HAP0932" in said("--compare", tmp_path / "fixed.onnx")
     assert "not a number of at least 0" in said("--compare", model, "--within", "-1")
+
+
+def test_an_imported_network_equals_its_model_and_no_other(spec: Path, tmp_path: Path):
+    model, other = write_model(spec, "same.onnx"), write_model(spec, "other.onnx", {"f1.weight": 1.25})
+    imported = tmp_path / "imported.hap"
+    assert run_main("import", model, "-o", imported).code == 0
+    np.savez(tmp_path / "d.npz", x=load_arrays(spec.parent / "test.npz")["image"])
+
+    def first(beside: Path) -> Any:
+        argv = ("run", imported, "--input", tmp_path / "d.npz", "--compare", beside, "--format", "json")
+        return run_main(*argv).json["first"]
+
+    assert first(model) is None
+    assert first(other)["tensor"] == "dense"

@@ -17,7 +17,8 @@ from hapir.diagnostics import Findings
 from hapir.dialects import nn
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
-from hapir.importers.text import NetworkText, is_layer, network_text, read_text
+from hapir.importers.read_back import NetworkText, is_layer, read_text
+from hapir.importers.text import network_text
 from hapir.reference.interpret import run_network
 from hapir.spec import load_spec
 from hapir.spec.format import format_text

@@ -119,3 +119,22 @@ def test_regions_are_not_turned_for_ever() -> None:
             compiled.apply(CancelTransposesPass(), SimplifyShapesPass())
             assert turns(compiled) <= count
             assert_equal(sample, compiled)
+
+
+def test_a_transpose_inside_a_region() -> None:
+    """From an op of the region to another: it turns at both ends."""
+    orders = [(0, 1, 3, 2), (3, 2, 1, 0), (0, 2, 3, 1), (1, 0, 2, 3)]
+    for shape, axes, after in product(((3, 3, 3, 3), (1, 3, 1, 3)), orders, orders):
+        network = nn.NetworkOp("sample", [("image", TensorType(f32, shape))], [])
+        first = nn.SigmoidOp(network.body.block.args[0], layer="first")
+        turned = nn.TransposeOp(first.result, axes, layer="turned")
+        joined = nn.PointwiseOp("maximum", [first.result, turned.result], layer="joined") if shape[0] == 3 else turned
+        last = nn.TransposeOp(joined.result, after, layer="last")
+        beside = nn.TransposeOp(first.result, after, layer="beside")
+        values = [last.result, beside.result, first.result]
+        ops = [first, turned, joined] if joined is not turned else [first, turned]
+        network.body.block.add_ops([*ops, last, beside, nn.ReturnOp(values)])
+        network.result_names = ArrayAttr([StringAttr(name) for name in "abc"])
+        network.set_result_types()
+        sample = Sample(network, WeightStore(), shape)
+        assert_equal(sample, compilation(sample).apply(CancelTransposesPass(), SimplifyShapesPass()))

@@ -96,6 +96,11 @@ STEPS: dict[str, tuple[str, ...]] = {
     "fold_constants": ("fold_constants", "twn,fold_constants"),
     "fuse": ("fuse", f"{FOLDED}}},fuse"),
     "infer_nn_shapes": ("infer_nn_shapes",),
+    "integer_products": ("integer_products", "twn,integer_products", f"{FOLDED}}},integer_products"),
+    "integer_scales": (
+        f'{FOLDED} requantize="float"}},integer_scales',
+        f'{FOLDED} requantize="float"}},integer_scales{{multiplier_bits=2 max_shift=0 rounding="floor"}}',
+    ),
     "k_means": (
         "k_means",
         'k_means{bits=1 start="density" keep_zeros=false}',
@@ -155,6 +160,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         'quantize_weights{weights="i4" granularity="input_group" method="sqnr"}',
         'quantize_weights{granularity="group" method="percentile" percentile=60}',
     ),
+    "read_codes": ("read_codes", f"{FOLDED}}},read_codes"),
     "rao": (
         f"rao{{data={FILE} within=0.3 eps=0.25 value_bits=4 max_bits=2}}",
         f'rao{{data={FILE} at_least=5 evaluator="sqnr" eps=0.5 order="sensitivity" max_bits=1 start="density"}}',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from hapir.diagnostics import HapirError
 
 X = np.array([[-1.5, 0, 2], [3, -4, 0.25]], np.float32)
 DEVICES = ("reference", "c", "CPU")
+Types = Mapping[str, tuple[int, Sequence[int | str] | None]]
+"""Element types and shapes by name."""
 
 
 def model(
     nodes: Sequence[NodeProto],
-    inputs: dict[str, tuple[int, Sequence[int | str] | None]],
-    outputs: dict[str, tuple[int, Sequence[int | str] | None]],
+    inputs: Types,
+    outputs: Types,
     initializers: Sequence[TensorProto] = (),
     opset: int = 13,
 ) -> ModelProto:
@@ -96,7 +98,7 @@ def test_inputs_that_do_not_fit_are_refused():
 def reshape(opset: int = 13) -> ModelProto:
     """A model of one Reshape whose shape is an input."""
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])
-    inputs = {"x": (TensorProto.FLOAT, [2, 3]), "shape": (TensorProto.INT64, ["rank"])}
+    inputs: Types = {"x": (TensorProto.FLOAT, [2, 3]), "shape": (TensorProto.INT64, ["rank"])}
     return model([node], inputs, {"y": (TensorProto.FLOAT, None)}, opset=opset)
 
 
@@ -120,7 +122,7 @@ def test_what_was_bound_is_told():
 @pytest.mark.parametrize("device", DEVICES)
 def test_booleans_scalars_and_wide_numbers_keep_their_types(device: str):
     nodes = [helper.make_node("Greater", ["x", "limit"], ["y"]), helper.make_node("Add", ["limit", "limit"], ["z"])]
-    inputs = {"x": (TensorProto.DOUBLE, [2, 3]), "limit": (TensorProto.DOUBLE, [])}
+    inputs: Types = {"x": (TensorProto.DOUBLE, [2, 3]), "limit": (TensorProto.DOUBLE, [])}
     both = model(nodes, inputs, {"y": (TensorProto.BOOL, [2, 3]), "z": (TensorProto.DOUBLE, [])})
     larger, twice = hapir.backend.run_model(both, [X.astype(np.float64), np.array(0.5)], device)
     assert (larger.dtype, twice.dtype, twice.shape) == (np.bool_, np.float64, ())

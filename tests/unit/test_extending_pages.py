@@ -27,7 +27,7 @@ PACKAGES = {
     "dataflow": "hapir_output_stationary",
 }
 """The package that each page builds."""
-WALKS = ("kernel",)
+WALKS = ("kernel", "operator")
 """Pages that walk through hapir's own files."""
 
 

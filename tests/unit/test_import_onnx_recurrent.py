@@ -14,6 +14,8 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.importers.onnx.convert import Converted, convert
 from hapir.importers.onnx.graph import graph_of
+from hapir.importers.onnx.read import make_canonical
+from hapir.importers.text import network_text
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import emit_c
@@ -197,3 +199,48 @@ def test_what_cannot_be_imported(kind: str, attributes: dict[str, Any], message:
         convert(graph_of(proto), "net")
     with pytest.raises(HapirError, match=message):
         convert(graph_of(proto), "net")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_batches_first_as_pytorch_exports_them(bidirectional: bool) -> None:
+    """Transposes before and after, and the axis of directions, cancel: nothing but the layers is left."""
+    rng = np.random.default_rng(0)
+    directions = 2 if bidirectional else 1
+    arrays: dict[str, Array] = {"W": rng.standard_normal((directions, 20, 4), dtype=np.float32)}
+    arrays["R"] = rng.standard_normal((directions, 20, 5), dtype=np.float32)
+    arrays["shape"], arrays["axes"] = np.array([0, 0, -1], np.int64), np.array([1], np.int64)
+    direction = "bidirectional" if bidirectional else "forward"
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["steps"], perm=[1, 0, 2]),
+        helper.make_node("LSTM", ["steps", "W", "R"], ["Y"], "lstm", hidden_size=5, direction=direction),
+        *(
+            [
+                helper.make_node("Transpose", ["Y"], ["turned"], perm=[0, 2, 1, 3]),
+                helper.make_node("Reshape", ["turned", "shape"], ["flat"]),
+            ]
+            if bidirectional
+            else [helper.make_node("Squeeze", ["Y", "axes"], ["flat"])]
+        ),
+        helper.make_node("Transpose", ["flat"], ["y"], perm=[1, 0, 2]),
+    ]
+    types = [helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", [2, 3, 4]), ("y", [2, 3, 5]))]
+    types[1].type.tensor_type.shape.dim[2].dim_value = 5 * directions
+    stored = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "net", types[:1], types[1:], stored)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    network, converted = imported(proto)
+    weights = make_canonical(converted.module, converted.weights)
+    kinds = [op.name for op in network.body.block.ops if isinstance(op, nn.LayerOp)]
+    assert kinds == (["nn.lstm", "nn.lstm", "nn.concat"] if bidirectional else ["nn.lstm"])
+    x = rng.standard_normal((2, 3, 4), dtype=np.float32)
+    (wanted,) = onnxruntime_results(proto, {"x": x})
+    assert_close(run_network(network, weights, {"x": x})["y"], wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes())
+def test_text(node: tuple[str, dict[str, Array], set[str], list[str], dict[str, Any]]) -> None:
+    """What is a parameter of the layer and what a tensor is said by the statement; `network_text` reads it again."""
+    kind, arrays, constant, outputs, attributes = node
+    network, _ = imported(model(kind, arrays, constant, outputs, **attributes))
+    assert f"{kind.lower()}(" in network_text(network).text

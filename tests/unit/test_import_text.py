@@ -9,8 +9,9 @@ from xdsl.ir import Operation, SSAValue
 from hapir.dialects import nn
 from hapir.dialects.num import signed
 from hapir.importers.calls import Family
+from hapir.importers.read_back import NetworkText, read_text
 from hapir.importers.structure import module_of
-from hapir.importers.text import NetworkText, network_text, read_text
+from hapir.importers.text import network_text
 
 X = TensorType(f32, (1, 4))
 

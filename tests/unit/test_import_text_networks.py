@@ -14,7 +14,8 @@ from hapir.dialects.num import shape_of
 from hapir.importers.onnx.convert import convert
 from hapir.importers.onnx.graph import graph_of
 from hapir.importers.onnx.read import make_canonical
-from hapir.importers.text import network_text, read_text
+from hapir.importers.read_back import read_text
+from hapir.importers.text import network_text
 from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from tests.onnx_models import networks, small

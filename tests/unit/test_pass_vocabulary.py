@@ -256,3 +256,17 @@ def test_recurrent_layers_stay_float_at_the_end(tmp_path: Path):
     results = parts.run({"x": made.x}, lambda part, values: run_network(part, made.ctx.weights, values))
     np.testing.assert_array_equal(next(iter(results.values())), made.run())
     assert np.abs(made.run() - expected).max() <= 0.05
+
+
+def test_numbers_stand_where_they_are_read(tmp_path: Path):
+    """Numbers of a network are in the part that reads them: they do not cross, and no batch goes with them."""
+    made = Network(
+        tmp_path, "[1, 4]",
+        "q = quantize(mul(x, 3), type = u8, scale = 0.1)", "return exp(div(dequantize(relu(q)), 7))",
+        inputs="x: f32[1, 4]",
+    )  # fmt: skip
+    parts = cut(made.network)
+    assert [sum(isinstance(op, nn.FillOp) for op in part.walk()) for part in parts.parts] == [1, 0, 1]
+    assert all(shape_of(value) for part in parts.parts for value in part.body.block.args)
+    results = parts.run({"x": made.x}, lambda part, values: run_network(part, made.ctx.weights, values))
+    np.testing.assert_array_equal(next(iter(results.values())), made.run())

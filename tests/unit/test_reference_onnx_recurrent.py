@@ -50,7 +50,7 @@ def activations(draw: st.DrawFn, names: Sequence[str]) -> str:
     defaults = CELL_FUNCTIONS[name].numbers
     if not defaults or draw(st.booleans()):
         return name
-    return f"{name}({', '.join(str(draw(st.sampled_from((0.25, 0.5, 0.75)))) for _ in defaults)})"
+    return " ".join((name, *(str(draw(st.sampled_from((0.25, 0.5, 0.75)))) for _ in defaults)))
 
 
 @st.composite
@@ -142,20 +142,20 @@ def test_the_last_output_is_the_state(kind: str) -> None:
     ("text", "message"),
     [
         ("gelu", "a cell has no activation 'gelu'"),
-        ("tanh(1)", "the activation tanh takes no numbers"),
-        ("elu(1, 2)", "the activation elu takes alpha"),
-        ("elu(x)", "takes numbers"),
-        ("elu(inf)", "takes alpha"),
-        ("elu(1", "has no activation"),
+        ("tanh 1", "the activation tanh takes no numbers"),
+        ("elu 1 2", "the activation elu takes alpha"),
+        ("elu x", "takes numbers"),
+        ("elu inf", "takes alpha"),
+        ("", "has no activation"),
     ],
 )
 def test_texts_that_name_no_activation(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+    with pytest.raises(ValueError, match=message):
         cell_activation(text)
 
 
 def test_texts_of_activations() -> None:
     assert cell_activation("hard_sigmoid").numbers == (0.2, 0.5)
-    assert cell_activation(" hard_sigmoid( 0.3 ) ").text == "hard_sigmoid(0.3, 0.5)"
-    assert cell_activation("hard_sigmoid(0.2, 0.5)").text == "hard_sigmoid"
+    assert cell_activation(" hard_sigmoid  0.3 ").text == "hard_sigmoid 0.3 0.5"
+    assert cell_activation("hard_sigmoid 0.2 0.5").text == "hard_sigmoid"
     assert cell_activation("tanh").text == "tanh"

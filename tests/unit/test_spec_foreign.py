@@ -47,7 +47,7 @@ def test_no_key_hides_a_word_of_hapir(known: dict[str, object], table: dict[str,
 @pytest.mark.parametrize(
     ("name", "help"),
     [
-        ("nn.Linear", "here it is called `dense`"),
+        ("nn.Linear", "write `linear`"),
         ("torch.nn.Conv2d", "write `conv2d`"),
         ("F.max_pool2d", "here it is called `max_pool`"),
         ("keras.layers.Dense", "write `dense`"),

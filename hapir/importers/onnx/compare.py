@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,16 @@ def _recovers(op: Operation, matches: Mapping[Operation, LayerMatch]) -> bool:
 
 
 class _Matcher:
-    """Finds the tensor of a layer."""
+    """Finds the tensor of a layer; one with its channels last counts with channels first too."""
 
     def __init__(self, tensors: Sequence[Tensor], within: float):
         self._within = within
         self._by_shape: defaultdict[tuple[int, ...], list[Tensor]] = defaultdict(list)
         for tensor in tensors:
             self._by_shape[tensor.values.shape].append(tensor)
+            if tensor.values.ndim > 2:
+                first = replace(tensor, values=np.moveaxis(tensor.values, -1, 1))
+                self._by_shape[first.values.shape].append(first)
 
     def match(self, op: Operation, values: Array) -> LayerMatch:
         """The tensor beside a layer, and how far it is."""

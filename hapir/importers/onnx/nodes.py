@@ -18,6 +18,7 @@ import numpy as np
 from xdsl.dialects.builtin import FloatData, IntAttr, StringAttr, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from hapir.dialects.assembly import shortest
 from hapir.dialects.num import SI32, AffineType, DequantizeOp, PerChannelType, shape_of
 from hapir.importers.onnx.limits import MAXIMUM_RANK, MAXIMUM_SIZE
 from hapir.importers.onnx.model import Array, AttributeValue, Coded, GraphNode
@@ -160,10 +161,10 @@ class Call:
         return value if isinstance(value, int) else self._wrong(name, "an integer")
 
     def real(self, name: str, default: float = 0.0) -> float:
-        """An attribute that is a number."""
+        """An attribute that is a number: an f32 in the model, here by its fewest digits."""
         value = self.node.attributes.get(name, default)
         if isinstance(value, int | float) and not isnan(value):
-            return float(value)
+            return shortest(value)
         self._wrong(name, "a number")
 
     def word(self, name: str, default: str = "") -> str:

@@ -10,9 +10,11 @@ from xdsl.dialects.builtin import Float32Type, f32
 from xdsl.ir import Attribute, SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.num import element_type, is_float, signed, unsigned
 from hapir.importers.onnx.elements import element_name
+from hapir.importers.onnx.model import element_of
 from hapir.importers.onnx.nodes import Call, Handler, Unsupported, handles, scalar
 from hapir.reference.values import dtype_of
 
@@ -169,7 +171,7 @@ def _swish(call: Call, layer: str) -> SSAValue:
     if alpha == 1.0:
         return call.add(nn.SiluOp(call.tensor(0), layer=layer))
     x = call.tensor(0)
-    scaled = call.add(nn.MulOp(x, call.add(nn.FillOp(shortest(alpha), f32)), layer=call.sub("scaled")))
+    scaled = call.add(nn.MulOp(x, call.add(nn.FillOp(alpha, f32)), layer=call.sub("scaled")))
     return call.add(nn.MulOp(x, call.add(nn.SigmoidOp(scaled, layer=call.sub("sigmoid"))), layer=layer))
 
 
@@ -299,11 +301,6 @@ def _clip(call: Call, x: SSAValue, bounds: Sequence[float | None]) -> SSAValue:
     return x
 
 
-def shortest(value: float) -> float:
-    """The double with the fewest digits that f32 rounds to the same number."""
-    return float(str(np.float32(value)))
-
-
 # --- casts ------------------------------------------------------------------------------------------------------------
 
 _ELEMENTS: dict[int, Attribute] = {
@@ -377,3 +374,17 @@ def _cast_to(call: Call, target: Attribute) -> SSAValue:
         # `nn.cast` keeps the low bits of integers, as ONNX does here, but not those of reals, where it saturates
         x = call.add(nn.CastOp(x, signed(32), layer=call.sub("whole")))
     return call.add(nn.CastOp(x, target, layer=call.layer))
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+@handles("ConstantOfShape")
+def filled(call: Call) -> SSAValue:
+    """One number in all places. Where it is small enough it was computed before."""
+    shape, value = call.constant(0), call.attribute("value")
+    number = np.zeros(1, np.float32) if value is None else np.asarray(value)
+    element = element_of(number.dtype)
+    if element is None:
+        raise Unsupported(f"its numbers are {number.dtype}", "float32, integers or bool")
+    return call.add(nn.FillOp(scalar(number), element, [int(size) for size in shape]))

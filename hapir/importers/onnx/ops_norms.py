@@ -9,16 +9,16 @@ from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.num import shape_of
 from hapir.importers.onnx.model import Array
 from hapir.importers.onnx.nodes import Call, Unsupported, axis_in, handles
-from hapir.importers.onnx.ops_elementwise import shortest
 from hapir.importers.onnx.ops_pools import powers
 from hapir.importers.onnx.ops_products import given
 
 
 def _epsilon(call: Call, default: float = 1e-5) -> float:
-    return shortest(call.real("epsilon", default))
+    return call.real("epsilon", default)
 
 
 @handles("BatchNormalization")
@@ -44,7 +44,7 @@ def _training(call: Call) -> list[SSAValue | None]:
     variance = call.add(nn.ReduceOp("mean", squares, axes, layer=call.sub("variance")))
     gamma, beta = given(call, 1, "gamma"), given(call, 2, "beta")
     y = nn.BatchNormOp(x, gamma, beta, mean, variance, epsilon=_epsilon(call), layer=call.layer)
-    momentum = shortest(call.real("momentum", 0.9))
+    momentum = call.real("momentum", 0.9)
     moved: list[SSAValue | None] = []
     for index, (name, found) in enumerate((("mean", mean), ("variance", variance))):
         if not call.wants(index + 1):
@@ -146,9 +146,7 @@ def rms_normalization(call: Call) -> SSAValue:
 @handles("LRN")
 def local_response_normalization(call: Call) -> SSAValue:
     """Neighbouring channels."""
-    alpha, beta, bias = (
-        shortest(call.real(name, default)) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))
-    )
+    alpha, beta, bias = (call.real(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
     size = call.integer("size", 0)
     return call.add(
         nn.LocalResponseNormOp(call.tensor(0), size=size, alpha=alpha, beta=beta, bias=bias, layer=call.layer)

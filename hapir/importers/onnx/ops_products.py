@@ -6,9 +6,9 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.num import element_type, is_float, shape_of
 from hapir.importers.onnx.nodes import Call, Unsupported, handles
-from hapir.importers.onnx.ops_elementwise import shortest
 from hapir.importers.onnx.windows import transposed_windows, window_of, windows
 
 _AXES = "one or two: signals N x C x L and maps N x C x H x W"

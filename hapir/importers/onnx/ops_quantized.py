@@ -283,15 +283,6 @@ def qgemm(call: Call) -> SSAValue:
 # --- operators of onnxruntime on codes --------------------------------------------------------------------------------
 
 
-@handles("QLinearAdd", "QLinearMul", domain=MICROSOFT)
-def qlinear_binary(call: Call) -> SSAValue:
-    """The sum or product of the reals behind two tensors of codes, as codes."""
-    y_type = grid(call, 6, 7)
-    a, b = dequantized(call, 0, 1, 2), dequantized(call, 3, 4, 5)
-    op = nn.AddOp if call.node.op == "QLinearAdd" else nn.MulOp
-    return quantized(call, call.add(op(a, b, layer=call.layer)), y_type, call.sub("q"))
-
-
 @handles("QLinearConcat", domain=MICROSOFT)
 def qlinear_concat(call: Call) -> SSAValue:
     """Tensors of codes of several scales, joined on the scale of the result."""
@@ -323,15 +314,3 @@ def qlinear_global_average_pool(call: Call) -> SSAValue:
     size = np.float32(kernel[0] * kernel[1])
     ratio = np.float32(x_type.scale.data) / (np.float32(y_type.scale.data) * size)
     return as_integers(call, rescaled(call, sums, np.array([ratio], np.float32), y_type))
-
-
-@handles("QLinearSigmoid", "QLinearLeakyRelu", domain=MICROSOFT)
-def qlinear_function(call: Call) -> SSAValue:
-    """A function of the reals behind codes, as codes of another scale."""
-    y_type = grid(call, 3, 4, codes_of(call.element(0)))
-    x = dequantized(call, 0, 1, 2)
-    if call.node.op == "QLinearSigmoid":
-        y = call.add(nn.SigmoidOp(x, layer=call.layer))
-    else:
-        y = call.add(nn.LeakyReluOp(x, slope=call.real("alpha", 0.01), layer=call.layer))
-    return quantized(call, y, y_type, call.sub("q"))

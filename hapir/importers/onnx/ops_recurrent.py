@@ -15,6 +15,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from hapir.dialects import nn
+from hapir.dialects.assembly import shortest
 from hapir.dialects.nn_cell import CELL_FUNCTIONS, CellActivation
 from hapir.dialects.num import shape_of
 from hapir.importers.onnx.model import Array
@@ -149,7 +150,7 @@ class _Layers:
             lengths=self.lengths,
             reverse=self.directions[d] == "reverse",
             activations=activations,
-            clip=None if limit is None else _short(call.real("clip")),
+            clip=None if limit is None else call.real("clip"),
             reset_before=self.kind.op is nn.GruOp and _choice(call, "linear_before_reset") == 0,
             layer=layer,
         )
@@ -263,9 +264,4 @@ def _activations(call: Call, kind: _Kind, directions: int) -> list[list[str]]:
 
 def _numbers(call: Call, name: str) -> list[float]:
     value = call.attribute(name)
-    return [_short(float(number)) for number in value] if isinstance(value, list) else []
-
-
-def _short(number: float) -> float:
-    """The number of the fewest digits that is the same in f32, as models hold them."""
-    return float(str(np.float32(number)))
+    return [shortest(float(number)) for number in value] if isinstance(value, list) else []

@@ -25,6 +25,7 @@ from hapir.dialects.num import storage_of
 from hapir.importers.onnx import codes
 from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, ValueType
 from hapir.importers.onnx.nodes import MICROSOFT, ONNX, QONNX_DOMAINS
+from hapir.importers.onnx.runtime_ops import ON_REALS, unfolded
 
 BOUNDS = "hapir_bounds"
 """The attribute of an integer operator that holds the least and the largest code that come out."""
@@ -33,7 +34,7 @@ _MOVES = frozenset(
     ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "Gather")
 )
 """Operators of one activation, the first input, that give some of its elements."""
-_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant")
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "BipolarQuant", *ON_REALS)
 _INT32 = np.iinfo(np.int32)
 
 
@@ -77,7 +78,9 @@ class _Rewrite:
 
     def run(self) -> Graph:
         """Fold the quantization of constants, fuse, and read what stays quantized as reals."""
-        nodes = [node for node in self._graph.nodes if not self._folds(node)]
+        nodes = [part for node in self._graph.nodes for part in self._unfolded(node)]
+        self._producers = {output: node for node in nodes for output in node.outputs if output}
+        nodes = [node for node in nodes if not self._folds(node)]
         return self._without_unread([_renamed(self._fused(node) or node) for node in nodes])
 
     # --- constants ----------------------------------------------------------------------------------------------------
@@ -152,14 +155,25 @@ class _Rewrite:
 
     def _new(self, stem: str, array: Array, bits: int | None = None) -> str:
         """A new constant with a name like this one."""
-        name, n = stem, 1
-        while name in self._constants or name in self._types or name in self._producers:
-            n += 1
-            name = f"{stem}_{n}"
+        name = self._unused(stem)
         self._define(name, array, bits)
         return name
 
     # --- fusing -------------------------------------------------------------------------------------------------------
+
+    def _unfolded(self, node: GraphNode) -> list[GraphNode]:
+        """An operator on codes that computes on reals, as these; others as they are."""
+        parts = unfolded(node, self._unused)
+        if len(parts) > 1:
+            self._readers.update((name, 1) for part in parts[:-1] for name in part.outputs)
+        return parts
+
+    def _unused(self, stem: str) -> str:
+        name, n = stem, 1
+        while name in self._constants or name in self._types or name in self._producers:
+            n += 1
+            name = f"{stem}_{n}"
+        return name
 
     def _fused(self, node: GraphNode) -> GraphNode | None:
         """The integer operator that stands for what ends in this QuantizeLinear; None where there is none."""
@@ -181,6 +195,10 @@ class _Rewrite:
                 return self._global_average_pool(chain.main, y)
             case "Relu" if chain.activation is None:
                 return self._relu(chain.main, y)
+            case "Concat" if chain.activation is None:
+                return self._concat(chain.main, y)
+            case "Resize" if chain.activation is None and chain.main.attributes.get("mode", "nearest") == "nearest":
+                return self._move(chain.main, y)
             case op if op in _MOVES and chain.activation is None:
                 return self._move(chain.main, y)
             case _:
@@ -260,6 +278,15 @@ class _Rewrite:
         fits = (np.abs(integers) < _INT32.max).all()
         return self._new(f"{stem}_bias", integers.astype(np.int32)) if fits else None
 
+    def _fits(self, x: _Codes, w: _Codes, bias: str, filters: int) -> bool:
+        """Whether the sums of a filter stay within int32, whatever the activations are."""
+        low, high = _range(zeros := self._constants[x.zero_point], self._types.get(x.zero_point))
+        zero_point = int(zeros.reshape(-1)[0])
+        reach = max(high - zero_point, zero_point - low)
+        matrix = np.moveaxis(np.abs(self._constants[w.name].astype(np.float64)), filters, 0)
+        most = matrix.reshape(len(matrix), -1).sum(axis=1).max(initial=0) * reach
+        return most + (np.abs(self._constants[bias].astype(np.float64)).max(initial=0) if bias else 0) < _INT32.max
+
     def _clamped(self, chain: _Chain, y: _Codes) -> list[int] | None:
         """The bounds that an activation puts on codes; None where they are not constant."""
         zeros = self._constants[y.zero_point]
@@ -303,10 +330,12 @@ class _Rewrite:
         if x is None or w is None or bounds is None:
             return None
         inputs = [x.name, x.scale, x.zero_point, w.name, w.scale, w.zero_point, y.scale, y.zero_point]
+        bias: str | None = ""
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = self._bias(node.inputs[2], x, w, y.name)
-            if bias is None:
-                return None
+        if bias is None or not self._fits(x, w, bias, 0):
+            return None
+        if bias:
             inputs.append(bias)
         return _node("QLinearConv", ONNX, node, inputs, y, bounds)
 
@@ -327,6 +356,8 @@ class _Rewrite:
             inputs.append(bias)
         else:
             inputs.append("")
+        if not self._fits(x, w, inputs[-1], 1 - turned):
+            return None
         return _node("QGemm", MICROSOFT, node, [*inputs, y.scale, y.zero_point], y, bounds)
 
     def _matmul(self, chain: _Chain, y: _Codes) -> GraphNode | None:
@@ -334,7 +365,7 @@ class _Rewrite:
         a = self._dequantized(node.inputs[0], per_tensor=True)
         b = self._dequantized(node.inputs[1], per_tensor=True) or self._weights(node.inputs[1], -1)
         bounds = self._clamped(chain, y)
-        if a is None or b is None or bounds is None:
+        if a is None or b is None or bounds is None or (b.name in self._constants and not self._fits(a, b, "", -1)):
             return None
         inputs = [a.name, a.scale, a.zero_point, b.name, b.scale, b.zero_point, y.scale, y.zero_point]
         return _node("QLinearMatMul", ONNX, node, inputs, y, bounds)
@@ -361,6 +392,12 @@ class _Rewrite:
     def _relu(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._same_grid(node.inputs[0], y)
         return None if x is None else GraphNode("Max", ONNX, node.name, (x.name, y.zero_point), (y.name,), {})
+
+    def _concat(self, node: GraphNode, y: _Codes) -> GraphNode | None:
+        parts = [x for name in node.inputs if (x := self._same_grid(name, y)) is not None]
+        if len(parts) < len(node.inputs):
+            return None
+        return replace(node, inputs=tuple(x.name for x in parts), outputs=(y.name,))
 
     def _move(self, node: GraphNode, y: _Codes) -> GraphNode | None:
         x = self._same_grid(node.inputs[0], y)
