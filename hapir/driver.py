@@ -487,7 +487,8 @@ class Scheduled:
         """Write the network as an ONNX file; arrays go into `<file>.data` beside it past 2 GB or with `external_data`.
 
         `style` None is `qdq` for an integer network and `float` for any other; `any_batch` leaves axis 0 open. Raises
-        HapirError: HAP098x for what ONNX cannot say, HAP0880 without the extra `onnx`, HAP0884 for the file.
+        HapirError: HAP098x for what ONNX cannot say, HAP0880 without the extra `onnx`, HAP0884 and HAP0920 for the
+        file.
         """
         from hapir.exporters.onnx import export_scheduled
         from hapir.witnesses import naming_extras

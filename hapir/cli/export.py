@@ -30,10 +30,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(args: argparse.Namespace, console: Console) -> int:
     from hapir.driver import load
-    from hapir.files import check_file
+    from hapir.exporters.onnx import check_output
 
     path = Path(args.output)
-    check_file(path)
+    check_output(path)
     scheduled = load(args.spec, allow_outside=args.allow_outside).schedule(args.schedule, recipe=args.recipe)
     report = scheduled.export(
         path, args.style, opset=args.opset, any_batch=args.any_batch, external_data=args.external_data

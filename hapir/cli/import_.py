@@ -46,7 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how names become those of the network, `layer1.*.conv = l1.*.c`, or a TOML file of such rules",
     )
     weights.add_argument(
-        "--layout", choices=("torch", "keras"), default="torch", help="whose order of axes the arrays have"
+        "--layout", choices=("torch", "keras"), help="whose order of axes the arrays have; torch's by default"
     )
     weights.add_argument(
         "--allow-outside", action="store_true", help="let the spec import and read files outside its folder"
@@ -66,7 +66,28 @@ def _network(text: str) -> str:
     return text
 
 
+OF_MODELS = ("batch", "dim", "name", "report")
+"""Options that say nothing with `--into`."""
+OF_WEIGHTS = ("network", "map", "layout", "allow_outside")
+"""Those that say nothing without it."""
+
+
+def _refuse_others(args: argparse.Namespace) -> None:
+    """Raise HapirError (HAP0921) for options that would be ignored."""
+    for name in OF_WEIGHTS if args.into is None else OF_MODELS:
+        if getattr(args, name):
+            from hapir.diagnostics import fail
+
+            option = f"--{name.replace('_', '-')}"
+            if args.into is None:
+                fail(
+                    "HAP0921", f"`{option}` is for weights alone", help="name the spec that takes them: `--into X.hap`"
+                )
+            fail("HAP0921", f"`{option}` is for models", help="with `--into`, a file of weights is imported")
+
+
 def _execute(args: argparse.Namespace, console: Console) -> int:
+    _refuse_others(args)
     if args.into is not None:
         return _take_weights(args, console)
     from hapir.witnesses import naming_extras
@@ -98,7 +119,7 @@ def _take_weights(args: argparse.Namespace, console: Console) -> int:
         network=args.network,
         rules=[rule for rule in args.map if "=" in rule],
         maps=[Path(rule) for rule in args.map if "=" not in rule],
-        layout=args.layout,
+        layout=args.layout or "torch",
         replace=args.force,
         allow_outside=args.allow_outside,
     )

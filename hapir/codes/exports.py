@@ -1,8 +1,14 @@
-"""Codes of networks that go to other tools: HAP098x."""
+"""Codes of networks that go to other tools: HAP0920, HAP098x."""
 
 from hapir.codes.code import Code
 
 EXPORTS = {
+    "HAP0920": Code(
+        "no name of a model",
+        "The file that `hapir export` writes ends in `.onnx`, as tools that read it expect; so it never replaces a "
+        "spec, its weights or data.",
+        "hapir export digits.hap -o digits.hap",
+    ),
     "HAP0980": Code(
         "an op that cannot be exported",
         "The network holds an op that ONNX has no operator for in this style and opset. Each such op is named with its "

@@ -117,4 +117,10 @@ ONNX = {
         "The spec that `hapir import` writes ends in .hap; the weights lie beside it under the same name.",
         "hapir import model.onnx -o model.txt",
     ),
+    "HAP0921": Code(
+        "an option of `hapir import` that would be ignored",
+        "With `--into`, a file of weights is imported into a spec that is there; without it, a model. Some options say "
+        "nothing of the one or the other.",
+        "hapir import model.onnx -o model.hap --map 'layer1.* = l1.*'",
+    ),
 }

@@ -176,6 +176,16 @@ def test_the_command_says_what_is_wrong(spec: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_the_command_writes_over_no_spec(spec: Path) -> None:
+    before = spec.read_bytes()
+    for path in (spec, spec.with_suffix(".safetensors"), spec.parent / "net"):
+        outcome = run_main("export", spec, "-o", path)
+        assert outcome.code == 1
+        assert "HAP0920" in outcome.err
+    assert spec.read_bytes() == before
+    assert not (spec.parent / "net").exists()
+
+
 def test_without_the_extra(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("hapir.exporters.onnx.")]:
         monkeypatch.delitem(sys.modules, name)

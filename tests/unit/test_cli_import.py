@@ -170,6 +170,25 @@ def test_wrong_usage(tmp_path: Path, options: list[str]):
     assert run_main("import", saved(tiny(), tmp_path), *options).code == 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--map", "a = b"),
+        ("--network", "net"),
+        ("--layout", "torch"),
+        ("--into", "net.hap", "--batch", "2"),
+        ("--into", "net.hap", "--name", "net"),
+        ("--into", "net.hap", "--dim", "s=2"),
+        ("--into", "net.hap", "--report"),
+    ],
+)
+def test_no_option_is_ignored(tmp_path: Path, options: tuple[str, ...]):
+    outcome = run_main("import", saved(tiny(), tmp_path), "-o", tmp_path / "net.hap", *options)
+    assert outcome.code == 1
+    assert "HAP0921" in outcome.err
+    assert not (tmp_path / "net.hap").exists()
+
+
 def test_without_the_extra_the_command_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in [n for n in sys.modules if n.startswith("hapir.importers.onnx.")]:
         monkeypatch.delitem(sys.modules, name)

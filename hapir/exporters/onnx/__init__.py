@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hapir.diagnostics import fail
+from hapir.files import check_file, write_atomically
+
 if TYPE_CHECKING:
     from hapir.driver import ExportStyle, Scheduled
 
@@ -42,6 +45,16 @@ class ExportReport:
         }
 
 
+def check_output(path: Path) -> None:
+    """Refuse what is no place for a model before the long work: a spec, its weights or data are not written over.
+
+    Raises HapirError (HAP0884, HAP0920).
+    """
+    if path.suffix != ".onnx":
+        fail("HAP0920", f"`{path}` is no name of a model", help=f"models end in .onnx: `{path.stem or 'net'}.onnx`")
+    check_file(path)
+
+
 def export_scheduled(
     scheduled: Scheduled,
     path: Path,
@@ -53,8 +66,8 @@ def export_scheduled(
     """What `Scheduled.export` does."""
     from hapir.exporters.onnx.export import ExportOptions, export_network, model_files, style_of
     from hapir.exporters.onnx.styles import DEFAULT_OPSET, Style
-    from hapir.files import write_atomically
 
+    check_output(path)
     decoded = scheduled.decoded
     chosen = style_of(decoded.network, None if style is None else Style(style))
     options = ExportOptions(chosen, DEFAULT_OPSET if opset is None else opset, any_batch)
