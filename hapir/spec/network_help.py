@@ -18,7 +18,7 @@ from hapir.spec.evaluate import FUNCTIONS, SIZE
 from hapir.spec.foreign import suggest
 from hapir.spec.values import show
 
-_MATRICES = ("dense", "softmax", "argmax")
+_MATRICES = ("dense",)
 """Layers that take a matrix N x C."""
 _MAPS = (
     "conv2d", "transposed_conv2d", "max_pool", "max_pool_indices", "avg_pool", "global_avg_pool", "global_max_pool",
@@ -120,9 +120,6 @@ def shapes_that_fit(call: syntax.Call, shapes: Sequence[Shape], options: Any) ->
     if kind in _MATRICES and len(first) > 2:
         given = [f"{o.name.text} = {_written(o.value)}" for o in call.options]
         return f"flatten it first: `{kind}({', '.join([f'flatten({_written(call.arguments[0])})', *given])})`"
-    if kind == "linear" and len(first) == 2:
-        given = [f"{o.name.text} = {_written(o.value)}" for o in call.options]
-        return f"write `dense({', '.join([_written(call.arguments[0]), *given])})`"
     if kind in _MAPS and len(first) == 3:
         return f"shapes begin with the batch: f32[1, {', '.join(map(str, first))}] is one image"
     if kind in _MAPS and len(first) == 2:

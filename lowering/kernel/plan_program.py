@@ -25,6 +25,7 @@ from hapir.dialects.nn_pools import WindowPoolOp
 from hapir.dialects.nn_shapes import Window, as_map, text
 from hapir.dialects.num import element_type, shape_of, zero_point_of
 from hapir.lowering.kernel.buffers import Table
+from hapir.lowering.kernel.c_types import DTYPES
 from hapir.lowering.kernel.frames import write_frames
 from hapir.lowering.kernel.geometry import LANES, Geometry, Origin, Pooled
 from hapir.lowering.kernel.integer_bounds import bounds_after, pool_bounds, sum_bounds
@@ -60,6 +61,7 @@ from hapir.lowering.kernel.plan_stages import (
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
 from hapir.lowering.kernel.steps import Concat, Convolution, Elementwise, Operand, Pool, Relayout
+from hapir.lowering.network_edits import replace as replace_op
 from hapir.weights import WeightStore
 
 SUMS_RING = 1 << 15
@@ -71,7 +73,26 @@ def plan_program(network: nn.NetworkOp, weights: WeightStore, loaded: Iterable[s
 
     Raises HapirError: HAP07xx where an op, a type or a size has no C form, or where a sum cannot be proven to fit.
     """
-    return _Planner(network, weights, frozenset(loaded)).run()
+    return _Planner(*_with_arrays(network, weights), frozenset(loaded)).run()
+
+
+def _with_arrays(network: nn.NetworkOp, weights: WeightStore) -> tuple[nn.NetworkOp, WeightStore]:
+    """A network with arrays in the place of numbers that stand for whole parameters; this one is left as it is."""
+    if not any(map(_is_array, network.walk())):
+        return network, weights
+    network, weights = network.clone(), weights.copy()
+    for op in [op for op in network.walk() if _is_array(op)]:
+        assert isinstance(op, nn.FillOp)
+        dtype = DTYPES[ctype_of(element_type(op.result), op)]
+        key = weights.put_new("fill", np.full(shape_of(op.result), op.value.value.data, dtype))
+        replace_op(op, nn.WeightOp(key, op.result.type))
+    return network, weights
+
+
+def _is_array(op: Operation) -> bool:
+    """Whether an op is a number that is read by more than functions of elements, which know numbers."""
+    known = nn.PointwiseOp | nn.BinaryOp
+    return isinstance(op, nn.FillOp) and not all(isinstance(use.operation, known) for use in op.result.uses)
 
 
 class _Planner:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition
 
@@ -15,6 +16,7 @@ from hapir.diagnostics import HapirError
 from hapir.dialects import nn
 from hapir.dialects.nn_functions import FUNCTIONS
 from hapir.dialects.nn_op import UnaryOp
+from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.plan_moves import axis_of, loops, strides
@@ -219,3 +221,19 @@ def test_places_become_strides_or_tables():
     axis, first = axis_of(np.array([1, 0, 1]), 10, 1, "p")
     assert isinstance(axis.read, Table)
     assert (axis.read.values.tolist(), first) == ([10, 0, 10], 0)
+
+
+def test_numbers_stand_for_whole_parameters():
+    """A number for all weights of a layer, for a result, and beside a join that is no function of elements."""
+    built = nn.NetworkOp("n", [("x", TensorType(f32, (1, 3, 4, 4)))], [])
+    x = built.body.block.args[0]
+    w, same, one = (nn.FillOp(v, f32, shape) for v, shape in ((0.5, (2, 3, 1, 1)), (2.0, (1, 2, 4, 4)), (1.5, (1, 5))))
+    conv = nn.Conv2dOp(x, w.result, None, window=Window((1, 1)))
+    joined = nn.ConcatOp([conv.result, same.result])
+    built.body.block.add_ops([w, same, one, conv, joined, nn.ReturnOp([joined.result, one.result])])
+    built.result_names = ArrayAttr([StringAttr("y"), StringAttr("z")])
+    built.set_result_types()
+    built.verify()
+    given = {"x": np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)}
+    found, expected = build_c(emit_c(built, WeightStore())).run(given), run_network(built, {}, given)
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())

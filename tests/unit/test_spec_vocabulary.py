@@ -195,7 +195,6 @@ def network(*statements: str, input: str = "f32[1, 4, 8, 8]", result: str = "f32
         ("transposed_conv1d(x, channels = 3, kernel = 2)", "HAP0301", "transposed_conv1d needs a sequence N x C x L"),
         ("max_pool(x, kernel = 2, padding = 2)", "HAP0301", "a window would be empty"),
         ("max_pool_indices(flatten(x), kernel = 2)", "HAP0301", "max_pool_indices needs a map"),
-        ("linear(flatten(x), units = 4)", "HAP0301", "dense takes a matrix N x C"),
         ("linear(x, units = 0)", "HAP0305", "units must be at least 1, got 0"),
         ("group_norm(x, groups = 3)", "HAP0301", "3 groups must divide 4 channels"),
         ("group_norm(x, groups = 0)", "HAP0305", "groups must be at least 1, got 0"),
@@ -300,10 +299,11 @@ def test_axis_0_takes_part():
         run_network(built, {}, {"x": x, "i": np.array([[3, -1, 0, 36]])})
 
 
-def test_a_matrix_takes_dense():
-    with pytest.raises(HapirError) as raised:
-        networks(network("y = linear(x, units = 4, bias = false)", "return y", input="f32[1, 4]", result="f32[1, 4]"))
-    assert raised.value.diagnostics[0].help == "write `dense(x, units = 4, bias = false)`"
+def test_linear_of_a_matrix_is_dense():
+    """Passes that prune and quantize know `nn.dense`."""
+    text = network("y = linear(x, units = 4, bias = false)", "return y", input="f32[1, 4]", result="f32[1, 4]")
+    (built,) = networks(text).values()
+    assert [op.name for op in built.walk() if isinstance(op, nn.LayerOp)] == ["nn.dense"]
 
 
 def test_tensors_stand_for_parameters():
