@@ -45,6 +45,7 @@ from hapir.dialects.nn_op import (
     activation_element,
     implied_shape,
     infer_result,
+    is_parameter,
     layer_attr,
     need_zero,
 )
@@ -94,7 +95,7 @@ class ConcatOp(LayerOp):
 
     @property
     def keeps_items(self) -> bool:
-        return self.axis.value.data != 0
+        return self.axis.value.data != 0 and all(shape_of(v)[0] == 1 for v in self.inputs if is_parameter(v))
 
     def result_type(self) -> Attribute:
         elements = [activation_element(self, v) for v in self.inputs]

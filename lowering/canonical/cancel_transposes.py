@@ -37,6 +37,9 @@ from hapir.lowering.canonical.simplify_shapes import MEETING, composed, inverse,
 from hapir.lowering.network_edits import insert_before, networks_of, reject_fused, unused_name, weight_of
 from hapir.weights import WeightStore
 
+MOVING = 1 << 20
+"""The cost of a transpose that moves elements, beside that of one that moves none."""
+
 
 @dataclass(frozen=True)
 class CancelTransposesPass(ModulePass):
@@ -59,7 +62,8 @@ class CancelTransposesPass(ModulePass):
 def turn_regions(network: nn.NetworkOp, weights: WeightStore) -> None:
     """Turn regions of a network until none is better off."""
     rewriter = Rewriter(weights)
-    while True:
+    # each round costs less than the one before, unless transposes that meet are read elsewhere too and become more
+    for _ in range(len(network.body.block.ops)):
         rewrite(network, MEETING, weights)
         absorbed = [_absorb(op, rewriter) for op in list(network.body.block.ops) if isinstance(op, nn.DenseOp)]
         if any(absorbed):
@@ -142,7 +146,7 @@ class _Region:
         """The order of axes that leaves the fewest transposes; None where the present one does."""
         found: tuple[int, list[int]] | None = None
         for axes in self._candidates():
-            saved = self._transposes() - self._transposes_after(axes)
+            saved = self._cost() - self._cost_after(axes)
             if (saved > 0 or (saved == 0 and self._begins())) and (found is None or saved > found[0]):
                 found = saved, axes
         return None if found is None else found[1]
@@ -154,7 +158,8 @@ class _Region:
 
     def _begins(self) -> bool:
         """Whether a region reads inputs of the network alone: those are turned before it, not after."""
-        return all(isinstance(value, BlockArgument) for value in self._entries())
+        entries = self._entries()
+        return bool(entries) and all(isinstance(value, BlockArgument) for value in entries)
 
     def _entries(self) -> list[SSAValue]:
         """What comes in from outside."""
@@ -176,29 +181,35 @@ class _Region:
         ]
         return [list(axes) for axes in dict.fromkeys(map(tuple, found))]
 
-    def _transposes(self) -> int:
-        """The transposes at the border now; one that others read too stays whatever happens."""
-        entering = [v for v in self._entries() if isinstance(v.owner, nn.TransposeOp) and self._is_own(v)]
+    def _cost(self) -> int:
+        """Of the transposes at the border now; one that others read too stays whatever happens."""
+        entering = [v.owner for v in self._entries() if isinstance(v.owner, nn.TransposeOp) and self._is_own(v)]
         leaving = [user for _, users in self._exits() for user in users if isinstance(user, nn.TransposeOp)]
-        return len(entering) + len(leaving)
+        return sum(_cost(shape_of(op.x), integers(op.axes)) for op in dict.fromkeys((*entering, *leaving)))
 
     def _is_own(self, value: SSAValue) -> bool:
         return all(use.operation in self.members for use in value.uses)
 
-    def _transposes_after(self, axes: Sequence[int]) -> int:
-        """The transposes at the border where the region's axes are in this order."""
-        count, straight, back = 0, list(range(len(axes))), inverse(axes)
+    def _cost_after(self, axes: Sequence[int]) -> int:
+        """The same where the region's axes are in this order. Both count in one way, or regions turned for ever."""
+        cost, back = 0, inverse(axes)
         for value in self._entries():
-            turned = value.owner if isinstance(value.owner, nn.TransposeOp) else None
-            cancels = turned is not None and composed(integers(turned.axes), axes) == straight
-            count += not (cancels or moves_nothing(shape_of(value), axes))
+            x, whole, shape = value, list(axes), shape_of(value)
+            if isinstance(value.owner, nn.TransposeOp):
+                x, whole = value.owner.x, composed(integers(value.owner.axes), axes)
+                shape = shape_of(x)
+                if x.owner in self.members:  # which turns as well
+                    whole, shape = composed(back, whole), tuple(shape[axis] for axis in axes)
+            cost += _cost(shape, whole)
         for value, users in self._exits():
+            shape = [shape_of(value)[axis] for axis in axes]
             turning = [user for user in users if isinstance(user, nn.TransposeOp)]
-            count += sum(composed(back, integers(user.axes)) != straight for user in turning)
-            still = moves_nothing(shape_of(value), axes)
-            others = [user for user in users if user not in turning and not _is_absorbed(user, still, back)]
-            count += bool(others)
-        return count
+            leaving = [user for user in turning if not self._is_own(user.result)]
+            cost += sum(_cost(shape, composed(back, integers(user.axes))) for user in leaving)
+            still = moves_nothing(shape, back)
+            if any(user not in turning and not _is_absorbed(user, still, back) for user in users):
+                cost += _cost(shape, back)
+        return cost
 
     def turn(self, axes: Sequence[int], network: nn.NetworkOp, rewriter: Rewriter) -> None:
         """Put the region's axes in another order, transposes at its border where they are needed."""
@@ -233,6 +244,13 @@ class _Region:
             op.erase()
 
 
+def _cost(shape: Sequence[int], axes: Sequence[int]) -> int:
+    """Of a transpose: 0 where it is none, little where it moves axes of size 1 alone and becomes a reshape."""
+    if list(axes) == list(range(len(axes))):
+        return 0
+    return 1 if moves_nothing(shape, axes) else MOVING
+
+
 def _is_absorbed(op: Operation, still: bool, axes: Sequence[int]) -> bool:
     """Whether an op needs no transpose by these axes before it.
 
@@ -242,10 +260,10 @@ def _is_absorbed(op: Operation, still: bool, axes: Sequence[int]) -> bool:
     if still and isinstance(op, nn.FlattenOp | nn.ReshapeOp):
         return True
     if isinstance(op, nn.ReduceOp):
-        left = [axis for i, axis in enumerate(axes) if i not in integers(op.axes)]
+        left = [axis for i, axis in enumerate(axes) if op.keep is not None or i not in integers(op.axes)]
         return left == sorted(left)
     users = [use.operation for use in op.results[0].uses] if isinstance(op, nn.FlattenOp) else []
-    return bool(users) and all(map(_takes_order, users))
+    return axes[0] == 0 and bool(users) and all(map(_takes_order, users))
 
 
 def _after(value: SSAValue, network: nn.NetworkOp) -> Operation | None:

@@ -45,12 +45,16 @@ class SimplifyArithmeticPass(ModulePass):
 
 
 def fill_numbers(op: nn.LayerOp, rewriter: Rewriter) -> bool:
-    """Constants of equal elements are numbers, where the result keeps its shape."""
+    """Constants of equal elements are numbers, where the result keeps its shape and a tensor behind says their type.
+
+    That is the last operand that is none: of `where(c, 1, 2)` one number stays a constant, as c has no reals.
+    """
     changed = False
     for index, value in enumerate(op.operands):
-        others = [shape_of(v) for i, v in enumerate(op.operands) if i != index]
+        others = [v for i, v in enumerate(op.operands) if i != index and not isinstance(v.owner, nn.FillOp)]
         number = rewriter.number(value) if isinstance(value.owner, nn.WeightOp) else None
-        if number is not None and shape_of(op.results[0]) in others:
+        says = bool(others) and is_float(others[-1]) and shape_of(op.results[0]) in map(shape_of, others)
+        if number is not None and says:
             op.operands[index] = rewriter.fill(op, number)
             changed = True
     return changed

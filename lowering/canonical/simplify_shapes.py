@@ -183,14 +183,16 @@ def whole_slice(op: nn.SliceOp, rewriter: Rewriter) -> bool:
 
 
 def reduce_first(op: nn.ReduceOp, rewriter: Rewriter) -> bool:
-    """A reduction goes before a transpose, which has less to move then."""
+    """A reduction goes before a transpose, which has less to move then, or nothing."""
     turned = op.x.owner
-    if not isinstance(turned, nn.TransposeOp) or not op.x.has_one_use():
+    if not isinstance(turned, nn.TransposeOp):
         return False
     axes, gone = integers(turned.axes), integers(op.axes)
     keep = op.keep is not None
     left = axes if keep else [axis for i, axis in enumerate(axes) if i not in gone]
     order = [sorted(left).index(axis) for axis in left]
+    if order != sorted(order) and not op.x.has_one_use():
+        return False
     new = nn.ReduceOp(op.function.data, turned.x, sorted(axes[axis] for axis in gone), keep=keep)
     if order == sorted(order):
         return rewriter.replace(op, new)

@@ -109,3 +109,22 @@ def test_what_is_imported_can_be_written():
         else:
             network_text(networks_of(module)[0])
     assert imported > 800
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_a_choice_between_two_numbers(shape: tuple[int, ...]):
+    """The condition does not say their type, so one of them is a constant."""
+    one, two = (onnx.numpy_helper.from_array(np.full(shape, v, np.float32), n) for v, n in ((1.5, "a"), (-1e9, "b")))
+    f32, kinds = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
+    nodes = [onnx.helper.make_node("Where", ["c", "a", "b"], ["y"])]
+    given = [onnx.helper.make_tensor_value_info("c", kinds, (2, 3))]
+    given_back = [onnx.helper.make_tensor_value_info("y", f32, (2, 3))]
+    converted = convert(
+        graph_of(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", given, given_back, [one, two]))), "net"
+    )
+    weights = make_canonical(converted.module, converted.weights)
+    written = network_text(networks_of(converted.module)[0])
+    again = {new: weights[old] for new, old in written.weights.items()}
+    test = np.array([[0, 1, 0], [1, 1, 0]], np.uint8)
+    (found,) = run_network(read_text(written), again, {written.inputs[0]: test}).values()
+    np.testing.assert_array_equal(found, np.where(test, np.float32(1.5), np.float32(-1e9)))

@@ -295,3 +295,23 @@ def test_arrays_that_are_no_longer_used_are_dropped() -> None:
 
     run_network(network, WeightStore(), {"x": np.zeros((2, 4), np.float32)}, observe=watch)
     assert alive == [1, 2, 2]
+
+
+@pytest.mark.parametrize("items", [1, 2])
+def test_a_parameter_joined_to_a_batch(items: int) -> None:
+    """One item serves any batch; one for each item of the declared batch fits that alone."""
+    network = network_of(f"""
+nn.network @net (%x: tensor<{items}x2xf32>) -> (tensor<{items}x3xf32>) inputs ["x"] results ["y"] {{
+  %w = nn.weight "w" : tensor<{items}x1xf32>
+  %y = nn.concat %x, %w axis 1 : (tensor<{items}x2xf32>, tensor<{items}x1xf32>) -> tensor<{items}x3xf32>
+  nn.return %y : tensor<{items}x3xf32>
+}}
+""")
+    weights = {"w": np.ones((items, 1), np.float32)}
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    if items == 1:
+        (found,) = run_network(network, weights, {"x": x}).values()
+        np.testing.assert_array_equal(found, np.concatenate([x, np.ones((4, 1), np.float32)], 1))
+    else:
+        with pytest.raises(HapirError, match="mixes the items"):
+            run_network(network, weights, {"x": x})
