@@ -160,7 +160,7 @@ class Gelu(LayerDefinition):
 
 @dataclass(frozen=True)
 class Add(LayerDefinition):
-    """Elementwise sum of two tensors of one shape.
+    """Elementwise sum of two tensors; axes of size 1 repeat. Integers are those of `widen`, in equal shapes.
 
     Example: `s = add(c2, image)`
     """
@@ -174,7 +174,7 @@ class Add(LayerDefinition):
 
 @dataclass(frozen=True)
 class Sub(LayerDefinition):
-    """Elementwise difference of two tensors; axes of size 1, but for the batch, repeat.
+    """Elementwise difference of two tensors; axes of size 1 repeat.
 
     Example: `d = sub(image, background)`
     """
@@ -188,7 +188,7 @@ class Sub(LayerDefinition):
 
 @dataclass(frozen=True)
 class Mul(LayerDefinition):
-    """Elementwise product of two tensors; axes of size 1, but for the batch, repeat.
+    """Elementwise product of two tensors; axes of size 1 repeat.
 
     So N C 1 1 scales the channels of N C H W.
 

@@ -58,7 +58,7 @@ ends are included. `i8`, `u4` and `f32` name number formats; `u8 * i8` is a prod
 Where an option selects layers, it takes globs over their names: `"c*"`, `"stage2.*.c1"`, or a list of them; `*` stands
 for any text, dots included, `?` for one character, and `"x[2].c1"` means the name that `x[2]` makes. A glob that
 matches nothing is an error.""",
-        ("value", "operand", "name", "list", "list_items", "element", "pair", "call", "argument", "option", "tensor"),
+        ("value", "operand", "name", "list", "list_items", "element", "pair", "call", "argument", "option"),
         """\
 hap 1
 network tiny(image: f32[1, 2, 8, 8]) -> f32[1, 4, 6, 6] {
@@ -125,6 +125,44 @@ network two_heads(image: f32[1, 3, 8, 8], classes = 10) -> (class: f32[1, classe
     f1 = dense(f, units = classes)
     f2 = dense(f, units = 1)
     return f1, f2
+}
+""",
+    ),
+    "tensors": Topic(
+        "Types of tensors, functions of their elements, integers and codes.",
+        """\
+`f32[4, 6]` is a tensor of floats; `i8`, `u16` or `i64` are integers of that many bits, and `u1` is 0 or 1.
+`f32[]` is one number.
+
+`hapir list layers` has a function for most of what is computed element by element: `exp(x)`, `div(x, y)`,
+`maximum(x, y)`, `where(c, x, y)`. Operands repeat along axes of size 1, as in numpy, and a number may stand in the
+place of a tensor: `mul(x, 0.5)`. Operands have one type; `cast(x, type = i64)` gives another. Comparisons like
+`greater(x, y)` give `u1`, which `where` chooses by. `wrapping_add` and its like are sums of integers modulo 2^width.
+`reduce_sum`, `reduce_max` and others join elements along axes. `constant(shape = [3])` is a tensor of the weights by
+itself, under `<name>.value`.
+
+Axis 0 is the batch: most layers treat its items one by one, and such a network runs on any number of them. A layer that
+works across axis 0, like `softmax(x, axis = 0)`, makes the network take exactly the shapes that it declares.
+
+Codes are integers that stand for reals, `(q - zero_point) * scale`. Recipes make them; a network that was quantized
+elsewhere says them itself: `quantize` and `dequantize` go between reals and codes, `weights = i8` in a convolution or a
+dense layer makes it multiply codes by integer weights, which gives exact sums in `i32`, and `rescale` or `requantize`
+makes codes of the sums.""",
+        ("tensor",),
+        """\
+hap 1
+network gated(x: f32[4, 6], gain: f32[]) -> (y: f32[4, 6], best: i64[4]) {
+    centred = sub(x, reduce_mean(x, axes = 1, keep = true))
+    loud = greater(abs(centred), 0.5)
+    y = mul(where(loud, centred, 0), gain)
+    best = cast(argmax(y, axis = 1), type = i64)
+    return y, best
+}
+network codes(x: f32[1, 3, 8, 8]) -> f32[1, 4] {
+    q = quantize(x, type = u8, scale = 0.02, zero_point = 128)
+    c1 = conv2d(q, channels = 4, kernel = 3, weights = i8)
+    r1 = rescale(c1, type = u8, scale = 0.05)
+    return dequantize(rescale(dense(flatten(r1), units = 4, weights = i8), type = i8, scale = 0.1))
 }
 """,
     ),

@@ -29,6 +29,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the size of another dimension that the model leaves open; may be given several times",
     )
     parser.add_argument("--name", metavar="NETWORK", type=_network, help="the network's name; by default the file's")
+    parser.add_argument(
+        "--as-written", action="store_true", help="keep the layers as the model has them, not in their one form"
+    )
+    parser.add_argument("--no-blocks", action="store_true", help="write each layer, not blocks and repeats")
     parser.add_argument("--report", action="store_true", help="write nothing: show what of the model can be imported")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     weights = parser.add_argument_group("weights alone")
@@ -103,8 +107,8 @@ def _execute(args: argparse.Namespace, console: Console) -> int:
         return 0
     output = Path(f"{network_name(model)}.hap" if args.output is None else args.output)
     check_output(output, replace=args.force)
-    imported = read(model, batch=args.batch, dims=dims, name=args.name)
-    saved = imported.save(output, replace=args.force)
+    imported = read(model, batch=args.batch, dims=dims, name=args.name, canonical=not args.as_written)
+    saved = imported.save(output, replace=args.force, blocks=not args.no_blocks)
     console.result(saved.to_text, saved.to_json(), imported.warnings)
     return 0
 

@@ -184,7 +184,8 @@ def _bind_inputs(network: NetworkOp, inputs: Mapping[str, Array], finite: bool) 
     mixes = None if exact else first_mixing(network)
     if mixes is not None:
         message = f"{_place(mixes)} mixes the items along axis 0: the network takes exactly the shapes that it declares"
-        fail("HAP0421", message, at=mixes, help=f"the inputs are {wanted}, one batch at a time")
+        shapes = ", ".join(f"`{name}`: {text(shape_of(value))}" for name, value in declared.items())
+        fail("HAP0421", message, at=mixes, help=f"they are {shapes}, one batch at a time")
     return [inputs[name] for name in declared]
 
 

@@ -42,6 +42,10 @@ class Planner(Protocol):
         """A value in the network's own order."""
         ...
 
+    def lying(self, v: SSAValue, at: Operation) -> Value:
+        """A value in the order in which it was made."""
+        ...
+
     def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
         """The same map in the other order."""
         ...
@@ -187,8 +191,9 @@ def moved(
     Per axis of the result, `reads` says along which axis of the source it reads, and which index per index of its
     own; they are written from `write_at` on, in a result that is all `fill` before.
     """
-    x = planner.value(v, op)
-    order = map_order(shape)
+    x = planner.lying(v, op)
+    last = x.order is not None or map_order(x.shape) is None
+    order = map_order(shape) if last else None
     ctype = planner.draft.buffers[x.buffer].ctype
     target = planner.draft.buffer(ctype, prod(shape))
     read_strides = strides(x.shape, channels_last=x.order is not None)
@@ -207,7 +212,9 @@ def moved(
     bounds = x.bounds
     if bounds is not None and fill is not None:
         bounds = min(bounds[0], int(fill)), max(bounds[1], int(fill))
-    return Value(target, shape, order, bounds)
+    value = Value(target, shape, order, bounds)
+    copied = order is None and map_order(shape) is not None
+    return planner.relayout(value, op, channels_last=True) if copied else value
 
 
 LAYOUT_PLANS: dict[type[Operation], Callable[[Planner, Any], None]] = {

@@ -1,7 +1,7 @@
 """Functions of elements, casts, and sums of operands that repeat, as loops.
 
 Law: exact on integers; functions of f32 are those of the C library, within a few units in the last place of numpy's.
-The result lies channels-last where it is a map, whatever the order of the operands.
+A map lies as the operands of its shape do: in the network's order where all of them were made so, else channels-last.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hapir.dialects.nn_functions import BOOLEAN
 from hapir.dialects.nn_shapes import text
 from hapir.dialects.num import element_type, shape_of, storage_of
 from hapir.lowering.kernel.loops import Apply, Element, Expression, LoopAxis, Loops, Number, in_written_order
-from hapir.lowering.kernel.plan_layout import Planner
-from hapir.lowering.kernel.plan_moves import map_order, strides
+from hapir.lowering.kernel.plan_layout import Planner, in_network_order
+from hapir.lowering.kernel.plan_moves import Order, map_order, strides
 from hapir.lowering.kernel.plan_stages import ctype_of, range_of
 from hapir.lowering.kernel.program_draft import Value
 
@@ -41,15 +41,19 @@ def plan_elements(
     buffers: list[int] = []
     reads: list[tuple[int, ...]] = []
     arguments: list[Expression] = []
+    orders: list[Order | None] = []
     for v in inputs:
         if isinstance(v.owner, nn.FillOp):
             arguments.append(filled(v.owner))
             continue
         arguments.append(Element(len(buffers), ctype_of(element_type(v), op)))
-        value = planner.value(v, op)
+        value = planner.lying(v, op)
+        if value.shape == shape and not isinstance(v.owner, nn.WeightOp):
+            orders.append(value.order)
         buffers.append(value.buffer)
         reads.append(repeated(value, shape))
-    order = map_order(shape)
+    plain = bool(orders) and not any(orders)  # as what it is made of lies
+    order = None if plain else map_order(shape)
     writes = strides(shape, channels_last=order is not None)
     axes = [LoopAxis(size, tuple(r[a] for r in reads), writes[a]) for a, size in enumerate(shape)]
     target = planner.draft.buffer(ctype, int(np.prod(shape, dtype=np.int64)))
@@ -59,7 +63,11 @@ def plan_elements(
     origin = planner.origin(op, f"{function} {text(shape)}")
     zeros = (0,) * len(buffers)
     planner.draft.add(Loops(origin, target, (), tuple(buffers), zeros, in_written_order(axes), body))
-    planner.values[result] = Value(target, shape, order, range_of(element_type(result)))
+    value = Value(target, shape, order, range_of(element_type(result)))
+    if plain:
+        in_network_order(planner, result, value, op)
+    else:
+        planner.values[result] = value
 
 
 def filled(op: nn.FillOp) -> Number:

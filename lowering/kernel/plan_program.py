@@ -104,6 +104,8 @@ class _Planner:
         self.values: dict[SSAValue, Value] = {}
         # for a buffer that holds N maps of C, H, W in one order, the one that holds them in the other
         self.twins: dict[tuple[int, int, Order], int] = {}
+        self.copies: set[int] = set()
+        """Buffers that hold a map channels-last which was made in the network's order."""
         self.layer: str | None = None
         self.fused: tuple[str, ...] = ()
         self.plans: dict[type[Operation], Callable[..., None]] = {
@@ -192,6 +194,14 @@ class _Planner:
         value = self.value(v, at)
         return value if value.order is None else self.relayout(value, at, channels_last=False)
 
+    def lying(self, v: SSAValue, at: Operation) -> Value:
+        """A value in the order in which it was made: what works on elements in any order needs no copy of them."""
+        value = self.value(v, at)
+        if value.buffer not in self.copies or value.order is None:
+            return value
+        made = self.twins[value.buffer, value.shape[0], value.order]
+        return replace(value, buffer=made, order=None, step=None)
+
     def relayout(self, value: Value, at: Operation, *, channels_last: bool) -> Value:
         """The same map in the other order: where it was moved from there, as it lay before."""
         order = value.order or map_order(value.shape)
@@ -206,6 +216,8 @@ class _Planner:
         step = Relayout(self.origin(at, words), buffer, (), value.buffer, n, c, h * w, channels_last)
         self.draft.add(step)
         self.twins[buffer, n, order], self.twins[value.buffer, n, order] = value.buffer, buffer
+        if channels_last:
+            self.copies.add(buffer)
         return replace(value, buffer=buffer, order=order if channels_last else None, step=None)
 
     def set(self, v: SSAValue, buffer: int, bounds: tuple[int, int] | None, step: int | None) -> None:
@@ -281,7 +293,7 @@ class _Planner:
             plan_batch_norm(self, op)
             return
         v, result = activation_of(op), op.results[0]
-        x = self.value(v, op)
+        x = self.lying(v, op)
         origin = self.origin(op, f"{op.name.split('.')[-1]} {text(shape_of(result))}")
         stages = stages_of(op, self.weights, origin.layer, x.bounds)
         bounds = bounds_after(op, x.bounds, element_type(result))
@@ -294,11 +306,18 @@ class _Planner:
             return
         buffer = self.target(result, op)
         index = self.draft.add(Elementwise(origin, buffer, stages, (Operand(x.buffer),), *_flat(x)))
-        self.values[result] = replace(x, buffer=buffer, bounds=bounds, step=None if self.layer is None else index)
+        self.made(result, replace(x, buffer=buffer, bounds=bounds), index, op)
+
+    def made(self, v: SSAValue, value: Value, index: int | None, at: Operation) -> None:
+        """Record what a step on elements gives, which may take stages yet; a map in the network's order is copied."""
+        if value.order is None and map_order(value.shape) is not None:
+            self.values[v] = self.relayout(value, at, channels_last=True)
+        else:
+            self.values[v] = replace(value, step=None if self.layer is None else index)
 
     def add(self, op: nn.AddOp) -> None:
         """Two operands; what only feeds the add (a widening) is done on the way in."""
-        values = [self.value(v, op) for v in (op.lhs, op.rhs)]
+        values = [self.lying(v, op) for v in (op.lhs, op.rhs)]
         values = [self._same_order(v, values, op) for v in values]
         operands: list[Operand] = []
         for v, value in zip((op.lhs, op.rhs), values, strict=True):
@@ -314,8 +333,7 @@ class _Planner:
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"add {text(shape_of(op.result))}")
         index = self.draft.add(Elementwise(origin, buffer, (), tuple(operands), *_flat(values[0])))
-        open_step = None if self.layer is None else index
-        self.values[op.result] = replace(values[0], buffer=buffer, bounds=bounds, step=open_step)
+        self.made(op.result, replace(values[0], buffer=buffer, bounds=bounds), index, op)
 
     def _same_order(self, value: Value, others: Sequence[Value], at: Operation) -> Value:
         """A value in the network's order where one of the others is; flattened maps may differ."""
@@ -416,14 +434,14 @@ class _Planner:
         if isinstance(op, nn.AddOp):
             self.add(op)
             return
-        values = [self.value(v, op) for v in (op.lhs, op.rhs)]
+        values = [self.lying(v, op) for v in (op.lhs, op.rhs)]
         values = [self._same_order(v, values, op) for v in values]
         buffer = self.target(op.result, op)
         origin = self.origin(op, f"{name} {text(shape_of(op.result))}")
         operands = tuple(Operand(value.buffer) for value in values)
         operator = "-" if isinstance(op, nn.SubOp) else "*"
         self.draft.add(Elementwise(origin, buffer, (), operands, *_flat(values[0]), operator))
-        self.values[op.result] = replace(values[0], buffer=buffer, step=None)
+        self.made(op.result, replace(values[0], buffer=buffer), None, op)
 
     def resize(self, op: nn.ResizeOp) -> None:
         """Elements that move, or values between them."""

@@ -47,7 +47,7 @@ def _reduce(planner: Planner, op: nn.ReduceOp) -> None:
         count = prod(shape[a] for a in axes)
         finish = Apply("div", (Reduced(ctype), Number(float(count), ctype)), ctype)
     joining = cast(Joining, "sum" if function == "mean" else function)
-    x = planner.value(op.x, op)
+    x = planner.lying(op.x, op)
     target = _joined(planner, op, x, axes, joining, ctype, finish=finish)
     _record(planner, op.result, target, op)
 
@@ -105,7 +105,7 @@ def _argmax(planner: Planner, op: nn.ArgmaxOp) -> None:
         planner.draft.add(Argmax(origin, target, (), x.buffer, prod(shape[:-1]), shape[-1]))
     else:
         joining: Joining = "first_max" if op.last is None else "last_max"
-        target = _joined(planner, op, planner.value(op.x, op), [axis], joining, "int32_t")
+        target = _joined(planner, op, planner.lying(op.x, op), [axis], joining, "int32_t")
     in_network_order(planner, op.result, Value(target, shape_of(op.result), bounds=bounds), op)
 
 

@@ -10,18 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from hapir.lowering.kernel.buffers import SLACK, Buffer, Table
 from hapir.lowering.kernel.c_types import CType, size_of
-from hapir.lowering.kernel.loops import Loops
 from hapir.lowering.kernel.plan_arena import Block, Placement, aligned, place
 from hapir.lowering.kernel.plan_stages import stage_tables
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.stages import Join
 from hapir.lowering.kernel.steps import (
     Bilinear,
-    Concat,
     Convolution,
     Depthwise,
     Elementwise,
-    Matmul,
     Move,
     Norm,
     Step,
@@ -113,8 +110,9 @@ def _renamed(step: Step, alias: dict[int, int]) -> Step:
     if hasattr(step, "source"):
         source = reads(step)[0]
         changes["source"] = alias.get(source, source)
-    elif isinstance(step, Concat | Matmul | Loops):
-        changes["sources"] = tuple(alias.get(b, b) for b in step.sources)
+    sources: tuple[int, ...] = getattr(step, "sources", ())  # of steps with several, whichever file they are of
+    if sources:
+        changes["sources"] = tuple(alias.get(b, b) for b in sources)
     if isinstance(step, Norm):
         changes |= {n: alias.get(f, f) for n in ("gamma", "beta") if isinstance(f := getattr(step, n), int)}
     return replace(step, **changes)  # pyright: ignore[reportArgumentType]  # the fields differ by class

@@ -16,6 +16,7 @@ from hapir.importers.onnx.read import Imported
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import FAST_FLAGS, build_c_together
 from hapir.targets.c.emit import emit_c
+from hapir.targets.c.options import COptions
 from hapir.weights import Array
 from tests.onnx_models.networks import SMALL, WHOLE
 
@@ -87,7 +88,7 @@ def test_whole_networks(name: str, tmp_path: Path):
     imported = import_model(path, batch=1, name=name)
     given, wanted = expected(path, 1)
     assert_close(one_result(imported, given), wanted, name)
-    artefact = emit_c(imported.network, imported.weights)
+    artefact = emit_c(imported.network, imported.weights, options=COptions(weights_file=True))
     (module,) = build_c_together([artefact], flags=FAST_FLAGS, cache=False)
     (result,) = module.run(given).values()
     assert_close(result, wanted, name)

@@ -20,7 +20,8 @@ from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import shape_of
 from hapir.lowering.kernel.buffers import Table
 from hapir.lowering.kernel.plan_moves import axis_of, loops, strides
-from hapir.lowering.kernel.steps import Axis
+from hapir.lowering.kernel.plan_program import plan_program
+from hapir.lowering.kernel.steps import Axis, reads, scratch
 from hapir.lowering.network_edits import replace
 from hapir.reference import run_network
 from hapir.registry import make_context, universe
@@ -237,3 +238,15 @@ def test_numbers_stand_for_whole_parameters():
     given = {"x": np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)}
     found, expected = build_c(emit_c(built, WeightStore())).run(given), run_network(built, {}, given)
     assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize(("result", "statements"), KERNELS)
+def test_steps_read_what_was_written(result: str, statements: tuple[str, ...]):
+    """Also where results are written over operands, and buffers take other numbers."""
+    built, store = network(result, *statements)
+    program = plan_program(built, store)
+    written = {port.buffer for port in program.inputs}
+    for step in program.steps:
+        arena = {b for b in reads(step) if program.buffers[b].home != "constant"}
+        assert arena <= written, f"{step.origin.layer} reads buffers that nothing wrote: {arena - written}"
+        written |= {step.target, *scratch(step)}

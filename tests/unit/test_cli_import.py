@@ -252,3 +252,19 @@ def test_a_number_that_no_text_can_say_is_a_diagnostic(tmp_path: Path):
     assert outcome.code == 1
     assert "error[HAP0971]: inf cannot be written as an option" in outcome.err
     assert [entry.name for entry in tmp_path.iterdir()] == ["my-model.onnx"]
+
+
+def test_networks_as_they_are_written_and_without_blocks(tmp_path: Path):
+    """Clips of one network as the model has them, and all layers of another one by one."""
+    nodes = [helper.make_node("Max", ["x", "c"], ["m"]), helper.make_node("Min", ["m", "d"], ["y"])]
+    bounds = {"c": np.float32(0), "d": np.float32(6)}
+    relu6 = saved(model(nodes, [value("x", [1, 4])], ["y"], {n: np.asarray(v) for n, v in bounds.items()}), tmp_path)
+    for options, words in (([], "clip("), (["--as-written"], "maximum(")):
+        spec = tmp_path / f"clip{len(options)}.hap"
+        assert run_main("import", str(relu6), "-o", str(spec), *options).code == 0
+        assert words in spec.read_text()
+    deep = saved(resnet(18, size=32, width=4, classes=3), tmp_path, "deep.onnx")
+    for options in ([], ["--no-blocks"]):
+        spec = tmp_path / f"deep{len(options)}.hap"
+        assert run_main("import", str(deep), "-o", str(spec), *options).code == 0
+        assert ("block" in spec.read_text()) == (not options)

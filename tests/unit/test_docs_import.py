@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hapir.catalogue.markdown import table
-from hapir.importers.onnx.nodes import ONNX, QONNX_DOMAINS, handlers
+from hapir.importers.onnx.nodes import MICROSOFT, ONNX, QONNX_DOMAINS, handlers
+from hapir.importers.onnx.runtime_ops import ON_REALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "pages" / "import.md"
@@ -29,6 +31,7 @@ def operators() -> str:
         if family != "control":  # its handlers tell why there is none
             name = op if domain == ONNX or domain in QONNX_DOMAINS else f"{domain}.{op}"
             families.setdefault(family, set()).add(name)
+    families["quantized"] |= {f"{MICROSOFT}.{op}" for op in ON_REALS}
     rows = [(family, ", ".join(sorted(names))) for family, names in families.items()]
     return table(("family", "operators"), rows)
 
@@ -50,8 +53,20 @@ def conformance() -> str:
     return table(("family", "cases", "pass on the reference", "pass as C"), rows)
 
 
+def test_the_readme_has_the_same_counts(request: pytest.FixtureRequest):
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    lines = (CONFORMANCE / "ops.csv").read_text(encoding="utf-8").splitlines()
+    (row,) = (row for row in csv.DictReader(lines) if row["subject"] == TOTAL)
+    counts = f"{row['reference pass']} of {row['cases']} pass on the reference and {row['c pass']} as C"
+    if request.config.getoption("--update-golden"):
+        readme.write_text(re.sub(r"\d+ of \d+ pass on the reference and \d+ as C", counts, text), encoding="utf-8")
+        return
+    assert counts in text
+
+
 @pytest.mark.parametrize("made", [operators, conformance], ids=lambda made: made.__name__)
-def test_the_tables_are_true(made, request: pytest.FixtureRequest):
+def test_the_tables_are_true(made: Callable[[], str], request: pytest.FixtureRequest):
     text = PAGE.read_text(encoding="utf-8")
     mark = f"<!-- {made.__name__} -->\n"
     before, found, rest = text.partition(mark)

@@ -51,15 +51,15 @@ class Imported:
         assert isinstance(network, NetworkOp)
         return network
 
-    def save(self, path: Path | str, *, replace: bool = False) -> Saved:
-        """Write `path` and, beside it, the weights: both or none.
+    def save(self, path: Path | str, *, replace: bool = False, blocks: bool = True) -> Saved:
+        """Write `path` and, beside it, the weights: both or none; without `blocks` each layer is a statement.
 
         Raises HapirError: HAP0884 where they cannot be written, HAP0918 where one of them exists and is not to be
         replaced, HAP0919 where `path` does not end in `.hap`, HAP0970 and HAP0971 where the text cannot be written.
         """
         path = Path(path)
         weights = check_output(path, replace=replace)
-        written = network_text(self.network, weights.name)
+        written = network_text(self.network, weights.name, blocks=blocks)
         store = WeightStore({new: self.weights[old] for new, old in written.weights.items()})
         with writing(path):
             write_together({weights: store.to_bytes(), path: written.text.encode()})
