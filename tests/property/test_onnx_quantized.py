@@ -59,6 +59,48 @@ def test_qlinear_matmul(sample: Model):
     check(sample)
 
 
+@pytest.mark.parametrize("shapes", [((3,), (3, 4)), ((2, 3), (3,)), ((3,), (3,)), ((3,), (2, 3, 4)), ((2, 4, 3), (3,))])
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("columns", [True, False])
+def test_qlinear_matmul_of_vectors(shapes: tuple[tuple[int, ...], tuple[int, ...]], constant: bool, columns: bool):
+    """A vector has no axis of rows, or of columns, in the result."""
+    rng = np.random.default_rng(0)
+    a, b = (draw_codes(rng, "uint8", shape) for shape in shapes)
+    several = columns and constant and shapes[1] == (3, 4)
+    scales, zeros = (rng.uniform(0.01, 0.1, 4), np.full(4, 7)) if several else (0.03, 7)
+    constants: dict[str, Any] = {
+        "as": np.float32(0.03),
+        "az": np.uint8(100),
+        "bs": np.asarray(scales, np.float32),
+        "bz": np.asarray(zeros, np.uint8),
+        "ys": np.float32(0.7),
+        "yz": np.uint8(120),
+    }
+    inputs = {"a": a}
+    (constants if constant else inputs)["b"] = b
+    node: Any = helper.make_node("QLinearMatMul", ["a", "as", "az", "b", "bs", "bz", "ys", "yz"], ["y"])
+    check(model([node], inputs, {"y": ("uint8", np.matmul(a, b).shape)}, constants))
+
+
+@pytest.mark.parametrize("shape", [(1,), (4,)])
+def test_qgemm_with_one_bias(shape: tuple[int, ...]):
+    """One number is the bias of all features."""
+    rng = np.random.default_rng(0)
+    constants: dict[str, Any] = {
+        "as": np.float32(0.03),
+        "az": np.uint8(100),
+        "b": draw_codes(rng, "int8", (3, 4)),
+        "bs": np.float32(0.05),
+        "bz": np.int8(0),
+        "c": rng.integers(-900, 900, shape).astype(np.int32),
+        "ys": np.float32(0.7),
+        "yz": np.uint8(120),
+    }
+    names = ["a", "as", "az", "b", "bs", "bz", "c", "ys", "yz"]
+    node: Any = helper.make_node("QGemm", names, ["y"], domain="com.microsoft", alpha=1.0)
+    check(model([node], {"a": draw_codes(rng, "uint8", (2, 3))}, {"y": ("uint8", (2, 4))}, constants))
+
+
 @EXACT
 @given(products("MatMulInteger"))
 def test_matmul_integer(sample: Model):

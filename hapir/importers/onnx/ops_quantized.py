@@ -255,6 +255,10 @@ def qlinear_matmul(call: Call) -> SSAValue:
     if columns_first:
         y = as_integers(call, rescaled(call, sums, ratios.reshape(-1), y_type, _bounds(call)))
         return _turned_back(call, y)
+    if len(call.shape(3)) == 1:  # a column: the rows come last
+        ratios = ratios.T
+    if len(shape_of(sums)) == 1:
+        ratios = ratios.reshape(-1)
     return as_integers(call, rescaled(call, sums, ratios, y_type, _bounds(call)))
 
 
@@ -269,7 +273,7 @@ def qgemm(call: Call) -> SSAValue:
     if not call.is_constant(3):
         raise Unsupported("its weights are computed", "an initializer")
     w = weight_codes(call, 3, scales, 5, columns=not call.integer("transB"))
-    sums = call.add(nn.DenseOp(x, w, bias_sums(call, 6), layer=call.layer))
+    sums = call.add(nn.DenseOp(x, w, bias_sums(call, 6, shape_of(w)[0]), layer=call.layer))
     factors = np.float32(x_type.scale.data) * scales.reshape(-1) * alpha
     if not call.has(7):
         real = call.add(nn.CastOp(sums, f32, layer=call.sub("real")))

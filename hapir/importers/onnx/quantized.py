@@ -129,14 +129,16 @@ def _given_codes(call: Call, index: int, scales: Reals, zero_point: int, *, colu
     return as_codes(call, around, affine(wider, scale, 0), "weight_codes")
 
 
-def bias_sums(call: Call, index: int) -> SSAValue | None:
-    """The bias at an input, in steps of the sums; None where there is none."""
+def bias_sums(call: Call, index: int, features: int | None = None) -> SSAValue | None:
+    """The bias at an input, in steps of the sums; None where there is none. One number serves all `features`."""
     if not call.has(index):
         return None
     if not call.is_constant(index):
         return call.tensor(index)
-    array = call.constant(index)
-    return call.parameter("bias", array.astype(np.int32).reshape(-1), SI32)
+    array = call.constant(index).astype(np.int32).reshape(-1)
+    if array.size == 1 and features is not None:
+        array = np.repeat(array, features)
+    return call.parameter("bias", array, SI32)
 
 
 def ratios_of(x_scale: float, w_scales: Reals, y_scale: float) -> Reals:
@@ -149,12 +151,12 @@ def rescaled(
 ) -> SSAValue:
     """Sums in si32 as codes: `clamp(round(f32(sum) * ratio) + zero_point)`; the ratios are one, or one per channel.
 
-    Channels lie along axis 1. Ratios of several axes, as those of the columns of stacked matrices, scale step by step
-    with the same result.
+    Channels lie along axis 1. Ratios of several axes, as those of the columns of stacked matrices, and of the elements
+    of a vector scale step by step with the same result.
     """
     shape = shape_of(sums)
     low, high = bounds or code_range(element)
-    if ratios.size == 1 or ratios.ndim == 1:
+    if ratios.size == 1 or (ratios.ndim == 1 and len(shape) > 1):
         layer = call.sub("q")
         ratio = call.parameter("ratio", ratios.reshape(-1), f32, layer=layer)
         result, half_even = TensorType(element, shape), num.Rounding.half_even
