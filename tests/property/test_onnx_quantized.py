@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from onnx import helper
 
+from hapir.diagnostics import HapirError
 from hapir.dialects.nn import NetworkOp, WeightOp
 from hapir.dialects.num import PerChannelType, element_type, is_float, signed, unsigned
 from hapir.lowering.cut_integer_body import cut
@@ -82,9 +83,8 @@ def test_qlinear_matmul_of_vectors(shapes: tuple[tuple[int, ...], tuple[int, ...
     check(model([node], inputs, {"y": ("uint8", np.matmul(a, b).shape)}, constants))
 
 
-@pytest.mark.parametrize("shape", [(1,), (4,)])
-def test_qgemm_with_one_bias(shape: tuple[int, ...]):
-    """One number is the bias of all features."""
+def qgemm(shape: tuple[int, ...]) -> Model:
+    """A product of 4 rows and 4 columns, and a bias of this shape."""
     rng = np.random.default_rng(0)
     constants: dict[str, Any] = {
         "as": np.float32(0.03),
@@ -98,7 +98,18 @@ def test_qgemm_with_one_bias(shape: tuple[int, ...]):
     }
     names = ["a", "as", "az", "b", "bs", "bz", "c", "ys", "yz"]
     node: Any = helper.make_node("QGemm", names, ["y"], domain="com.microsoft", alpha=1.0)
-    check(model([node], {"a": draw_codes(rng, "uint8", (2, 3))}, {"y": ("uint8", (2, 4))}, constants))
+    return model([node], {"a": draw_codes(rng, "uint8", (4, 3))}, {"y": ("uint8", (4, 4))}, constants)
+
+
+@pytest.mark.parametrize("shape", [(1,), (4,), (1, 4), (1, 1)])
+def test_the_bias_of_a_qgemm(shape: tuple[int, ...]):
+    """One number is the bias of all features."""
+    check(qgemm(shape))
+
+
+def test_a_bias_of_rows_is_no_bias_of_columns():
+    with pytest.raises(HapirError, match="differs from row to row"):
+        qgemm((4, 1)).network()
 
 
 @EXACT

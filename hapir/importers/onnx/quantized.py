@@ -135,7 +135,10 @@ def bias_sums(call: Call, index: int, features: int | None = None) -> SSAValue |
         return None
     if not call.is_constant(index):
         return call.tensor(index)
-    array = call.constant(index).astype(np.int32).reshape(-1)
+    given = call.constant(index)
+    if any(size != 1 for size in given.shape[:-1]):
+        raise Unsupported("the bias differs from row to row", "one number per column")
+    array = given.astype(np.int32).reshape(-1)
     if array.size == 1 and features is not None:
         array = np.repeat(array, features)
     return call.parameter("bias", array, SI32)
