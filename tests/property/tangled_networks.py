@@ -177,7 +177,16 @@ def _layer(t: Tangle, x: SSAValue) -> None:
     t.add(t.random.choice([nn.AddOp, nn.SubOp])(*operands))
 
 
+def _flat_layer(t: Tangle, x: SSAValue) -> None:
+    """A dense layer of what was flattened in another order of axes."""
+    if len(shape_of(x)) > 2:
+        flat = t.add(nn.FlattenOp(t.add(nn.TransposeOp(x, t.order(len(shape_of(x)))))))
+        t.add(nn.DenseOp(flat, t.constant(2, shape_of(flat)[1])))
+
+
 def _pad(t: Tangle, x: SSAValue) -> None:
+    if t.random.random() < 0.5:
+        x = t.add(nn.ReluOp(x))
     shape, first = shape_of(x), t.random.choice([1, 2])
     before = [0 if i < first else t.random.randint(0, 2) for i in range(len(shape))]
     after = [0 if i < first else t.random.randint(0, 1) for i in range(len(shape))]
@@ -195,7 +204,7 @@ def _pool(t: Tangle, x: SSAValue) -> None:
         (size[0], size[1]), stride=(t.random.randint(1, 2), 1), padding=t.random.choice([(0, 0, 0, 0), (1, 0, 0, 0)])
     )
     if t.random.random() < 0.5:
-        t.add(nn.MaxPoolOp(t.add(nn.ReluOp(x)) if t.random.random() < 0.5 else x, window=window))
+        t.add(nn.MaxPoolOp(x, window=window))
     else:
         t.add(nn.AvgPoolOp(x, window=window, count_include_pad=t.random.random() < 0.5))
 
@@ -282,9 +291,10 @@ def _activation(t: Tangle, x: SSAValue) -> None:
         gate = t.add(nn.SigmoidOp(x))
         t.add(nn.MulOp(gate, t.pick(lambda shape: shape == shape_of(x)) if number else x))
     elif kind == 2:
-        line = t.add(nn.SubOp(t.number(number), t.add(nn.MulOp(x, t.number(0.2)))))
+        line = t.add(nn.SubOp(t.number(0.5), t.add(nn.MulOp(x, t.number(0.2)))))
         y = t.add(nn.ClipOp(line, low=t.random.choice([0.0, -1.0]), high=1.0))
-        t.add(nn.MulOp(y, t.number(number, y)))
+        if t.random.random() < 0.3:
+            t.add(nn.MulOp(y, t.number(number, y)))
     elif kind == 3:
         below = t.add(nn.ReluOp(t.add(nn.MulOp(x, t.number(t.random.choice([-1.0, -2.0]))))))
         t.add(t.random.choice([nn.AddOp, nn.SubOp])(t.add(nn.ReluOp(x)), t.add(nn.MulOp(below, t.number(-0.1)))))
@@ -305,6 +315,7 @@ PIECES: tuple[Callable[[Tangle, SSAValue], None], ...] = (
     _growing,
     _layer,
     _layer,
+    _flat_layer,
     _pad,
     _pool,
     _reduce,
