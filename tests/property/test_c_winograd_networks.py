@@ -50,7 +50,7 @@ def jobs(count: int, number: int) -> tuple[list[Job], int]:
     steps = 0
     for strategy in (networks(allow=INTEGER_BODY).map(one(quantized_jobs)), networks().map(one(float_jobs))):
         taken = 0
-        for drawn_jobs in drawn(strategy, 12 * count, number):
+        for drawn_jobs in drawn(strategy, 30 * count, number):
             for network, weights, inputs in drawn_jobs if taken < count else ():
                 if filtered(network, weights, rng):
                     found.append((network, weights, inputs))

@@ -197,6 +197,15 @@ STEPS: dict[str, tuple[str, ...]] = {
         f'xnor_net{{calibration={FILE} granularity="tensor" zeros="positive"}}',
         f"xnor_net{{calibration={FILE} center=true}}",
     ),
+    "simplify_arithmetic": ("simplify_arithmetic",),
+    "cancel_transposes": ("cancel_transposes",),
+    "simplify_shapes": ("simplify_shapes",),
+    "join_paddings": ("join_paddings",),
+    "recognize_pools": ("recognize_pools",),
+    "join_biases": ("join_biases",),
+    "recognize_norms": ("recognize_norms",),
+    "grow_concats": ("grow_concats",),
+    "recognize_activations": ("recognize_activations",),
 }
 """Pipelines that take each pass through its options; a pass behind others meets what they leave."""
 
