@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import ModuleOp
@@ -11,7 +13,6 @@ from hapir.lowering.network_edits import networks_of
 from hapir.reference.interpret import run_network
 from hapir.targets.c.build import build_c_together
 from hapir.targets.c.emit import CArtefact, emit_c
-from hapir.weights import Array
 from tests.property.tangled_networks import Tangle
 
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
@@ -20,7 +21,7 @@ TOLERANCE = 5e-5
 
 
 def check(seeds: range) -> None:
-    cases: list[tuple[int, CArtefact, dict[str, Array], dict[str, Array]]] = []
+    cases: list[tuple[int, CArtefact, dict[str, Any], dict[str, Any]]] = []
     for seed in seeds:
         tangle = Tangle(seed)
         module, weights, inputs = ModuleOp([tangle.network]), tangle.weights, tangle.inputs()
