@@ -231,7 +231,7 @@ RECURRENT: dict[str, tuple[type[nn.RecurrentOp], dict[str, Any]]] = {
     "lstm of lengths": (nn.LstmOp, {"bias": True, "lengths": True, "reverse": True}),
     "lstm with activations": (
         nn.LstmOp,
-        {"activations": ("hard_sigmoid(0.25, 0.5)", "softsign", "elu(0.5)"), "clip": 0.6, "peephole": True},
+        {"activations": ("hard_sigmoid 0.25 0.5", "softsign", "elu 0.5"), "clip": 0.6, "peephole": True},
     ),
     "gru": (nn.GruOp, {"bias": True, "initial": True}),
     "gru with the reset before": (nn.GruOp, {"bias": True, "reset_before": True, "lengths": True}),
