@@ -36,6 +36,11 @@ SELECT = """\
 #endif
 #if defined(__GNUC__)
 typedef float hapir__f32x4 __attribute__((vector_size(16)));
+#endif
+#if defined(HAPIR__PATH_C) && defined(__GNUC__) && !defined(__clang__) && !defined(__SSE2__) && !defined(__ARM_NEON) \\
+    && !defined(__ALTIVEC__) && !defined(__riscv_vector)
+/* Without vectors GCC makes some of words, and 12.2 gets the high half of a product wrong in them (riscv64, -O2). */
+#pragma GCC optimize("no-tree-vectorize")
 #endif"""
 
 

@@ -61,6 +61,11 @@ extern const int32_t tiny_c_1_bias_2[3];
 #if defined(__GNUC__)
 typedef float hapir__f32x4 __attribute__((vector_size(16)));
 #endif
+#if defined(HAPIR__PATH_C) && defined(__GNUC__) && !defined(__clang__) && !defined(__SSE2__) && !defined(__ARM_NEON) \
+    && !defined(__ALTIVEC__) && !defined(__riscv_vector)
+/* Without vectors GCC makes some of words, and 12.2 gets the high half of a product wrong in them (riscv64, -O2). */
+#pragma GCC optimize("no-tree-vectorize")
+#endif
 
 /* What lies around maps of height x width elements in frames of rows x pitch. */
 HAPIR__INLINE void border__uint8(uint8_t *restrict y, int32_t batch, int32_t rows, int32_t pitch, int32_t top,
