@@ -18,7 +18,7 @@ from hapir.dialects import nn, num
 from hapir.dialects.nn_shapes import Window
 from hapir.dialects.num import AffineType, integer_range, signed, unsigned
 from hapir.reference.values import dtype_of
-from tests.c_machines import FEW, FOREIGN, MACHINES, Machine, skip_unless_here
+from tests.c_machines import FEW, MACHINES, Machine
 from tests.property.integer_networks import requantize
 from tests.property.network_builder import NetworkBuilder
 from tests.property.printed import PrintedByRepr
@@ -117,16 +117,6 @@ def test_integers(machine: Machine):
 @pytest.mark.parametrize("machine", FEW, ids=str)
 def test_floats(machine: Machine):
     layers(True, 5, 2).check(machine, "-O1")
-
-
-def test_high_halves_of_products_without_vectors():
-    """Where GCC has no vectors it makes some of words, and 12.2 gets these products wrong in them from -O2 on."""
-    machine = FOREIGN[-1]
-    skip_unless_here(machine)
-    ready = layers(False, 16, 0)
-    wide = [i for i, (artefact, _) in enumerate(ready.jobs) if artefact.results[0].shape[1] == 96]
-    assert wide
-    Ready([ready.jobs[i] for i in wide], [ready.expected[i] for i in wide]).check(machine, "-O2")
 
 
 @pytest.mark.slow
