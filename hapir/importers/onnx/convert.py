@@ -16,7 +16,7 @@ from hapir.dialects.nn import NetworkOp, ReturnOp, WeightOp
 from hapir.dialects.nn_shapes import ShapeError
 from hapir.dialects.num import element_type, shape_of
 from hapir.importers.names import Unique, layer_names
-from hapir.importers.onnx.fold import Folder, shape_result
+from hapir.importers.onnx.fold import GROWN, RULES, Folder, shape_result
 from hapir.importers.onnx.model import Array, Coded, Graph, GraphNode, element_of, tensor_of
 from hapir.importers.onnx.nodes import ONNX, Call, NotConstant, Unsupported, handlers, plain
 from hapir.importers.onnx.qdq import integer_form
@@ -77,6 +77,13 @@ def _diagnostic(missing: Missing) -> Diagnostic:
     return Diagnostic("HAP0990", f"cannot import {what}{label}: {missing.reason}", None, (), help)
 
 
+def _unknown(node: GraphNode) -> tuple[str, str | None]:
+    """Why a node without a handler stays: its operator is not known, or could only be computed here and now."""
+    if node.domain == ONNX and node.op in RULES:
+        return "its inputs are computed, or its result is too large", f"a constant of up to {GROWN} elements"
+    return "the operator is not known", None
+
+
 class _Unknown(Exception):
     """A value that an earlier node, already reported, did not give."""
 
@@ -125,7 +132,7 @@ class _Converter:
             layers[layer] = node
             handler = table.get((node.domain, node.op))
             if handler is None:
-                missing.append(Missing(node, "the operator is not known"))
+                missing.append(Missing(node, *_unknown(node)))
                 continue
             call = Call(node, self._graph.opsets.get(node.domain, 1), layer, self)
             try:
