@@ -61,6 +61,7 @@ from hapir.lowering.kernel.plan_stages import (
 from hapir.lowering.kernel.program import Port, Program
 from hapir.lowering.kernel.program_draft import Draft, Value, finish
 from hapir.lowering.kernel.steps import Concat, Convolution, Elementwise, Operand, Pool, Relayout
+from hapir.lowering.kernel.unpack_strips import unpack_strips
 from hapir.lowering.network_edits import replace as replace_op
 from hapir.weights import WeightStore
 
@@ -153,6 +154,7 @@ class _Planner:
         narrow_relayouts(self.draft)
         join_residuals(self.draft)
         write_frames(self.draft)
+        unpack_strips(self.draft)
         return finish(self.draft, self.network.sym_name.data, inputs, results)
 
     def block(self, block: Block) -> None:

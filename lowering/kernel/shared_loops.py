@@ -33,8 +33,9 @@ def shared_loop(step: Convolution) -> SharedLoop:
     strips = -(-per_group // (step.tiles.superblock * LANES))
     pixels = max(pixels for pixels, _ in step.tiles.registers.values())
     rows: list[tuple[Loop, int]] = [] if step.pool else [("rows", g.batch * g.rows)]
-    one_ring = step.pool is not None and step.pool.of_sums  # of sums, which all strips use in turn
-    filters: list[tuple[Loop, int]] = [] if one_ring else [("groups", g.groups), ("filters", strips)]
+    # a ring of sums or a strip of bytes, which all strips use in turn
+    one_buffer = step.unpacked is not None or (step.pool is not None and step.pool.of_sums)
+    filters: list[tuple[Loop, int]] = [] if one_buffer else [("groups", g.groups), ("filters", strips)]
     order = [*rows, *filters] if step.tiles.order == "rows" else [*filters, *rows]
     order.append(("columns", g.columns // pixels))
     loop, _ = next((entry for entry in order if entry[1] >= ENOUGH), max(order, key=lambda entry: entry[1]))
@@ -45,6 +46,6 @@ def shared_loop(step: Convolution) -> SharedLoop:
         outside *= turns
     if step.pool:
         outside *= g.batch * g.rows
-    if one_ring:
+    if one_buffer:
         outside *= g.groups * strips
     return SharedLoop(loop, g.macs // outside)

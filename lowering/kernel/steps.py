@@ -55,6 +55,19 @@ class Borders:
 
 
 @dataclass(frozen=True)
+class Unpacked:
+    """Of weights that are codes: on some paths a strip of them becomes bytes in a buffer before the loops over pixels.
+
+    The bytes are multiplied by `contraction`, in runs of `words`.
+    """
+
+    paths: tuple[str, ...]
+    contraction: Contraction
+    words: int
+    buffer: int
+
+
+@dataclass(frozen=True)
 class KernelStep(Step):
     """A layer of a family of kernels with files of its own: it says itself what it uses."""
 
@@ -86,6 +99,8 @@ class Convolution(Step):
     borders: Borders | None = None
     maps: tuple[int, int, int] | None = None
     """Images, rows and columns of the result where the geometry has all its pixels in one row and `to` is given."""
+    unpacked: Unpacked | None = None
+    """Where strips of weights that are codes are unpacked."""
 
 
 @dataclass(frozen=True)
@@ -352,4 +367,6 @@ def scratch(step: Step) -> tuple[int, ...]:
         found.append(step.sums)
     if isinstance(step, Convolution) and step.pool is not None:
         found.append(step.pool.rows_buffer)
+    if isinstance(step, Convolution) and step.unpacked is not None:
+        found.append(step.unpacked.buffer)
     return tuple(found)

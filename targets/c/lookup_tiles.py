@@ -1,4 +1,4 @@
-"""Register blocks over weights that are stored as codes: looked up in registers, then multiplied as bytes.
+"""Weights that are stored as codes: register blocks that look them up and multiply bytes, and strips made of bytes.
 
 A vector of codes serves several words; each is a shift and a lookup before its products, little beside the products of
 several pixels. The last vector of a run may hold fewer words, and no more are multiplied.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hapir.lowering.kernel.contraction_bits import Lookup
 from hapir.lowering.kernel.geometry import LANES
 from hapir.targets.c.simd.primitive import Primitive
-from hapir.targets.c.text import c, listed
+from hapir.targets.c.text import c, listed, sink, source
 from hapir.targets.c.tile_text import plus, tile_function, window_loops
 
 
@@ -24,6 +24,94 @@ def lookup_tile(contraction: Lookup, path: str, pixels: int, blocks: int) -> Pri
     needs += [_dot(contraction), f"i8x64__lookup{contraction.bits}", "i8x64__merge3", "hapir__keep"]
     text = tile_function(name, contraction, _vector(contraction, path, pixels, blocks))
     return Primitive(name, {path: text}, tuple(needs))
+
+
+def unpack_strip(contraction: Lookup, path: str) -> Primitive:
+    """A strip of codes as the bytes that they mean, in the order in which blocks of bytes read them."""
+    name = f"unpack__{contraction.name}"
+    parameters = [source(contraction.w, "w"), sink("int32_t", "strip"), "int32_t runs", "int32_t words"]
+    head = listed(f"HAPIR__INLINE void {name}(", [*parameters, "int32_t blocks"], ")")
+    unpacked = _unpacked_plain if path == "c" else _unpacked_vectors
+
+    def turns(words: str, count: int) -> str:
+        return c(
+            """
+            for (int32_t i = 0; i < $words; ++i, strip += $count * blocks * $lanes) {
+                for (int32_t j = 0; j < blocks; ++j, w += $vector) {
+                    $body
+                }
+            }
+            """,
+            words=words,
+            count=count,
+            lanes=LANES,
+            vector=contraction.per_vector,
+            body=unpacked(contraction, count),
+        )
+
+    whole = contraction.last == contraction.words
+    loops = [
+        turns("words" if whole else "words - 1", contraction.words),
+        *([] if whole else [turns("1", contraction.last)]),
+    ]
+    start = [] if path == "c" and _counted(contraction) else [_table(contraction)]
+    start += [] if path == "c" else ["const hapir__i32x16 table = i32x16__load(levels);"]
+    text = c(
+        """
+        $head
+        {
+            $start
+            for (int32_t r = 0; r < runs; ++r) {
+                $loops
+            }
+        }
+        """,
+        head=head,
+        start="\n".join(start),
+        loops="\n".join(loops),
+    )
+    needs = ["i32x16__load", "i32x16__store", "i32x16__shift", f"i8x64__lookup{contraction.bits}", "i8x64__merge3"]
+    return Primitive(name, {path: text}, () if path == "c" else tuple(needs))
+
+
+def _unpacked_vectors(contraction: Lookup, count: int) -> str:
+    """So many words of 16 filters, a vector each."""
+    lines = [
+        f"const hapir__i32x16 v{n} = i32x16__load({plus('w', n * LANES)});" for n in range(_vectors(contraction, count))
+    ]
+    for k in range(count):
+        value = f"i8x64__lookup{contraction.bits}(table, {_codes(contraction.bits, k, 'v{}')})"
+        place = plus(plus("strip", k, f"blocks * {LANES}"), 1, f"j * {LANES}")
+        lines.append(f"i32x16__store({place}, {value});")
+    return "\n".join(lines)
+
+
+def _unpacked_plain(contraction: Lookup, count: int) -> str:
+    """So many words of 16 filters, byte by byte."""
+    lines = ["const uint32_t *codes = w;"]
+    for k in range(count):
+        place = plus(plus("strip", k, f"blocks * {LANES}"), 1, f"j * {LANES}")
+        levels = [_level(contraction, _plain_code(contraction.bits, k, b, "n")) for b in range(4)]
+        lines += ["{", f"    int8_t *to = (int8_t *)({place});", f"    for (int32_t n = 0; n < {LANES}; ++n) {{"]
+        lines += [f"        to[4 * n + {b}] = (int8_t)({level});" for b, level in enumerate(levels)]
+        lines += ["    }", "}"]
+    return "\n".join(lines)
+
+
+def _vectors(contraction: Lookup, count: int) -> int:
+    """The vectors that hold so many words."""
+    return contraction.vectors if count > 4 else -(-count // 2) if contraction.bits == 3 else 1
+
+
+def _counted(contraction: Lookup) -> bool:
+    """Whether levels are neighbours, so that a code is counted from the first."""
+    levels = contraction.levels
+    return levels == tuple(range(levels[0], levels[0] + len(levels)))
+
+
+def _level(contraction: Lookup, code: str) -> str:
+    """The level of a code, on plain C."""
+    return f"(int32_t)({code}) + {contraction.levels[0]}" if _counted(contraction) else f"levels[{code}]"
 
 
 def _dot(contraction: Lookup) -> str:
@@ -47,7 +135,7 @@ def _vector(contraction: Lookup, path: str, pixels: int, blocks: int) -> str:
         lines = [
             f"const hapir__i32x16 v{n}_{j} = i32x16__load({plus('w', (j * contraction.vectors + n) * LANES)});"
             for j in range(blocks)
-            for n in range(contraction.vectors if count > 4 else -(-count // 2) if contraction.bits == 3 else 1)
+            for n in range(_vectors(contraction, count))
         ]
         for k in range(count):
             lines.append("{")
@@ -89,16 +177,13 @@ def _loops(contraction: Lookup, words: Callable[[int], str]) -> str:
 
 def _plain(contraction: Lookup, pixels: int, blocks: int) -> str:
     """One lane after the other; neighbouring levels are counted instead of looked up, which compilers vectorize."""
-    levels, sums = contraction.levels, pixels * blocks * LANES
-    counted = levels == tuple(range(levels[0], levels[0] + len(levels)))
+    sums = pixels * blocks * LANES
 
     def words(count: int) -> str:
         lines: list[str] = []
         for k in range(count):
             for b in range(4):
-                code = _plain_code(contraction.bits, k, b)
-                level = f"(int32_t)({code}) + {levels[0]}" if counted else f"levels[{code}]"
-                place = 4 * k + b
+                level, place = _level(contraction, _plain_code(contraction.bits, k, b, "j")), 4 * k + b
                 lines.append(f"{{\n    const int32_t v = {level};")
                 for i in range(pixels):
                     target = f"total[{i * blocks * LANES} + k * {LANES} + j]"
@@ -119,15 +204,15 @@ def _plain(contraction: Lookup, pixels: int, blocks: int) -> str:
             lines="\n".join(lines),
         )
 
-    start = [f"int32_t total[{sums}] = {{0}};", *([] if counted else [_table(contraction)])]
+    start = [f"int32_t total[{sums}] = {{0}};", *([] if _counted(contraction) else [_table(contraction)])]
     return "\n".join((*start, _loops(contraction, words), "memcpy(sums, total, sizeof(total));"))
 
 
-def _plain_code(bits: int, word: int, byte: int) -> str:
-    """The code of a word's byte in lane j."""
+def _plain_code(bits: int, word: int, byte: int, lane: str) -> str:
+    """The code of a word's byte in a lane."""
 
     def field(number: int, low: int, width: int) -> str:
-        place = f"codes[{number * LANES} + j]" if number else "codes[j]"
+        place = f"codes[{number * LANES} + {lane}]" if number else f"codes[{lane}]"
         shift = 8 * byte + low
         return f"({place} >> {shift} & {(1 << width) - 1}U)" if shift else f"({place} & {(1 << width) - 1}U)"
 

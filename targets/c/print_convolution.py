@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from hapir.dialects.kernel import PATHS
 from hapir.lowering.kernel.buffers import Frame, Table
 from hapir.lowering.kernel.c_types import CType
+from hapir.lowering.kernel.contraction_bits import Lookup
 from hapir.lowering.kernel.geometry import LANES, Geometry
 from hapir.lowering.kernel.program import Program
 from hapir.lowering.kernel.shared_loops import shared_loop
 from hapir.lowering.kernel.stages import Join, Stage
 from hapir.lowering.kernel.steps import Convolution, Reframe, joins
 from hapir.targets.c.contractions import tile
+from hapir.targets.c.lookup_tiles import unpack_strip
 from hapir.targets.c.print_borders import print_borders
 from hapir.targets.c.print_pooled import print_pooled, print_pooled_sums
 from hapir.targets.c.print_product import print_product
@@ -39,6 +41,8 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
     row = buffers[step.target if step.pool is None or of_sums else step.pool.rows_buffer].ctype
     product = print_product(step.product, symbols) if step.product else ""
     x, y, w = source(contraction.x, "x"), sink(row, "y"), source(contraction.w, "w")
+    if step.unpacked:
+        w = f"const {name}__weights *restrict w"
     others = joined_sources(step.stages)
     parts = [
         _blocks(step, name, symbols, product),
@@ -74,6 +78,9 @@ def print_convolution(step: Convolution, name: str, program: Program, symbols: S
         parts.append(function(f"{name}__row", [x, y, *place, *taken], _strips(step, name, symbols, "x", ["y"], "p")))
         parameters.append(sink(row, "rows"))
         scratch.append(step.pool.rows_buffer)
+    if step.unpacked:
+        parameters.append(sink("int32_t", "strip"))
+        scratch.append(step.unpacked.buffer)
     parts.append(function(name, [*parameters, *taken], _layer(step, name, row, symbols), step.origin))
     return Printed("\n\n".join(parts), name, (step.source, step.target, *scratch), symbols.taken(step.weights))
 
@@ -90,12 +97,19 @@ def _blocks(step: Convolution, name: str, symbols: Symbols, product: str) -> str
     columns = step.geometry.columns
     for path in PATHS:
         pixels, blocks = step.tiles.registers[path]
-        whole = symbols.use(tile(step.contraction, path, pixels, blocks, product))
+        contraction, words = step.contraction, step.runs.words
+        if step.unpacked and path in step.unpacked.paths:
+            contraction, words = step.unpacked.contraction, step.unpacked.words
+        whole = symbols.use(tile(contraction, path, pixels, blocks, product))
         lines.append(f"#{'if' if path == PATHS[0] else 'elif'} defined(HAPIR__PATH_{path.upper()})")
         lines.append(f"enum {{ {name}__pixels = {pixels}, {name}__blocks = {blocks} }};")
+        if step.unpacked:
+            word = step.tiles.superblock * contraction.per_vector
+            lines.append(f"enum {{ {name}__word = {word}, {name}__words = {words} }};")
+            lines.append(f"typedef {contraction.w} {name}__weights;")
         lines.append(f"#define {name}__tile {whole}")
         if columns % pixels:
-            rest = symbols.use(tile(step.contraction, path, columns % pixels, blocks, product))
+            rest = symbols.use(tile(contraction, path, columns % pixels, blocks, product))
             lines.append(f"#define {name}__rest {rest}")
     return "\n".join((*lines, "#endif"))
 
@@ -132,9 +146,11 @@ def _strip(step: Convolution, name: str, symbols: Symbols) -> str:
     """Blocks of pixels of one row, then those that are left over."""
     g, runs = step.geometry, step.runs
     x_stride = g.window.stride[1] * step.frame.channels
+    word, words = step.tiles.superblock * step.contraction.per_vector, runs.words
+    if step.unpacked:
+        word, words = f"{name}__word", f"{name}__words"
     window = (
-        f"{x_stride}, w, {step.tiles.superblock * step.contraction.per_vector}, {runs.rows}, {runs.row_stride}, "
-        f"{runs.columns}, {runs.column_stride}, {runs.words}, sums"
+        f"{x_stride}, w, {word}, {runs.rows}, {runs.row_stride}, {runs.columns}, {runs.column_stride}, {words}, sums"
     )
 
     def borders(pixels: str) -> str:
@@ -268,7 +284,7 @@ def _strips(
         """
         $threads
         for (int32_t k = 0; k < $filters; k += $name__blocks * $lanes) {
-            const $type *w = $weights + k / $strip * $words + k % $strip * $elements;
+            $w
             const int32_t count = $filters - k < $name__blocks * $lanes ? $filters - k : $name__blocks * $lanes;
             $call
         }
@@ -276,17 +292,46 @@ def _strips(
         threads=_threads(step, "filters"),
         filters=per_group,
         lanes=LANES,
-        type=contraction.w,
-        weights=offset(weights, group),
-        strip=strip,
-        words=words,
-        elements=contraction.per_vector // LANES,
+        w=_filters(step, f"{offset(weights, group)} + k / {strip} * {words}", symbols),
         call=c((rows(call) if rows else call).replace("$name", name), **values),
     )
     if g.groups > 1:
         loop = "$threads\nfor (int32_t group = 0; group < $groups; ++group) {\n    $body\n}"
         body = c(loop, threads=_threads(step, "groups"), groups=g.groups, body=body)
     return body
+
+
+def _filters(step: Convolution, packed: str, symbols: Symbols) -> str:
+    """The weights from filter `k` of a group on, out of a packed strip."""
+    strip, elements = step.tiles.superblock * LANES, step.contraction.per_vector // LANES
+    stored = f"const {step.contraction.w} *w = {packed} + k % {strip} * {elements};"
+    if step.unpacked is None or not isinstance(step.contraction, Lookup):
+        return stored
+    runs, bytes_ = step.runs, step.unpacked.contraction
+    unpack = [symbols.use(unpack_strip(step.contraction, path)) for path in step.unpacked.paths].pop()
+    return c(
+        """
+        #if $paths
+        if (k % $strip == 0) {
+            $unpack($packed, strip, $runs, $words, $blocks);
+        }
+        const $type *w = (const $type *)strip + k % $strip * $elements;
+        #else
+        $stored
+        (void)strip;
+        #endif
+        """,
+        paths=" || ".join(f"defined(HAPIR__PATH_{path.upper()})" for path in step.unpacked.paths),
+        strip=strip,
+        unpack=unpack,
+        packed=packed,
+        runs=runs.rows * runs.columns,
+        words=runs.words,
+        blocks=step.tiles.superblock,
+        type=bytes_.w,
+        elements=bytes_.per_vector // LANES,
+        stored=stored,
+    )
 
 
 def _threads(step: Convolution, loop: str) -> str:
