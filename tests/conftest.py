@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,10 @@ from hypothesis import settings
 settings.register_profile("seeded", derandomize=True)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile("seeded")
+
+# a shell starts what it runs in the background with SIGINT ignored, and the commands that tests interrupt inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the products of tests are small: threads of BLAS that wait for each other only slow down the tests beside them
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
